@@ -1,0 +1,60 @@
+"""`python -m stages.configuration.compose [group=choice] [key=value]`: compose `conf/` into `params.yaml`.
+
+`dvc repro` reads `params.yaml` and does not look at `conf/`; `dvc exp run` composes by itself.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from ruamel.yaml import YAML
+
+from stages.configuration.validation import explain_composition_error, validate
+from stages.pipeline.errors import ConfigError
+from stages.pipeline.outputs import whole_file
+from stages.pipeline.paths import CONF, PARAMS
+from stages.pipeline.stage import one_line_errors
+
+
+def compose_params(overrides: list[str]) -> dict[str, object]:
+    """Compose, resolve and validate `conf/config.yaml`. Raises ConfigError for what Hydra or the schema refuses."""
+    try:
+        with initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
+            composed = OmegaConf.to_container(compose("config", overrides), resolve=True)
+    except HydraException as error:
+        raise ConfigError(f"{CONF}: {explain_composition_error(error)}") from error
+    assert isinstance(composed, dict)
+    plain = {str(key): value for key, value in composed.items()}
+    validate(plain, str(CONF))
+    return plain
+
+
+def write_params(params: dict[str, object], path: Path) -> None:
+    """Write `params` as DVC itself does after a composition; leave the file alone if nothing changes."""
+    if path.is_file() and YAML(typ="safe").load(path.read_text(encoding="utf-8")) == params:
+        return
+    yaml = YAML()
+    yaml.default_flow_style = False
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8") as file:
+        yaml.dump(params, file)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m stages.configuration.compose", description=__doc__)
+    parser.add_argument("overrides", nargs="*", help="Hydra overrides, such as experiment=wnut17 or train.epochs=3")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if params.yaml differs")
+    arguments = parser.parse_args()
+    with one_line_errors():
+        params = compose_params(arguments.overrides)
+        if not arguments.check:
+            write_params(params, PARAMS)
+        elif YAML(typ="safe").load(PARAMS.read_text(encoding="utf-8")) != params:
+            raise ConfigError(f"{PARAMS}: is not what {CONF}/ composes to; run `python -m stages.configuration.compose`")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,301 @@
+"""Every configuration key, typed, with its meaning below it. One dataclass a group of `conf/`.
+
+A stage's configuration is a dataclass too: its fields are the groups that the stage reads, and so its `params:`
+in `dvc.yaml` (a test holds the two together).
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+Kind = Literal["text", "tokens"]
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+Revision = Annotated[str, StringConstraints(pattern="^[0-9a-f]{40}$")]
+Name = Annotated[str, StringConstraints(min_length=1)]
+
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """`task`: what is learned."""
+
+    __pydantic_config__ = STRICT
+
+    kind: Kind
+    """`text`: one label for a text. `tokens`: one tag for each word of a sentence."""
+    metric: Literal["accuracy", "f1", "loss"]
+    """The headline score: it chooses the best checkpoint on the validation split (never on test).
+    `f1` is the macro average for text and seqeval's overall F1 for entities."""
+
+
+@dataclass(frozen=True)
+class MaxExamples:
+    """How many examples of a split to keep; `null` keeps all."""
+
+    __pydantic_config__ = STRICT
+
+    train: Count | None = None
+    validation: Count | None = None
+    test: Count | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataBase:
+    """What every data source has."""
+
+    __pydantic_config__ = STRICT
+
+    name: Name
+    """How metrics and the model card call the data set."""
+    kind: Kind
+    """The kind of task these data are for; it must equal `task.kind`."""
+    seed: int = 0
+    """Decides which examples are sampled, carved out or generated; apart from it only content does."""
+    max_examples: MaxExamples = Field(default_factory=MaxExamples)
+    """A sample of each split for a quick run, with the label shares of the whole."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoData(DataBase):
+    """`data=demo`: sentences made by the project's own seeded generator."""
+
+    source: Literal["demo"]
+    train: Count
+    """How many training examples to make."""
+    validation: Count
+    """How many validation examples to make."""
+    test: Count
+    """How many test examples to make."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TabularData(DataBase):
+    """What data read from files have, wherever the files come from."""
+
+    train: Name
+    """The training file: a path or glob, on this machine or in the Hub repository."""
+    validation: Name | None = None
+    """The validation file. `null`: `validation_fraction` of train is carved out instead (test never stands in)."""
+    test: Name
+    """The test file. It selects nothing."""
+    validation_fraction: Share = 0.1
+    """The share of train that becomes validation where none is given, with the label shares of the whole."""
+    format: Literal["auto", "conll", "parquet"] = "auto"
+    """How the files are written; `auto` tells by content."""
+    text_column: Name | None = None
+    """The column of texts or word lists. `null`: the usual names are tried."""
+    label_column: Name | None = None
+    """The column of labels or tag lists. `null`: the usual names are tried."""
+    label_names: list[Name] | None = None
+    """The labels in order, where the files do not name them. `null`: as the files say, else all that occur, sorted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilesData(TabularData):
+    """`data=files`: files on this machine."""
+
+    source: Literal["files"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubData(TabularData):
+    """A data set on the Hub, at a pinned revision. A token is taken from the environment (`HF_TOKEN`)."""
+
+    source: Literal["hub"]
+    repo: Name
+    """The data set's `owner/name`."""
+    revision: Revision
+    """The commit to take: 40 hexadecimal digits, so that the same commit of this project gives the same data."""
+
+
+DataConfig = Annotated[DemoData | FilesData | HubData, Field(discriminator="source")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelBase:
+    """What every model source has."""
+
+    __pydantic_config__ = STRICT
+
+    name: Name
+    """How metrics and the model card call the pretrained model."""
+    sha256: Sha256 | None = None
+    """The digest that `model.safetensors` must have; `null` accepts any."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackageModel(ModelBase):
+    """A model that an installed Python package carries."""
+
+    source: Literal["package"]
+    package: Name
+    """The import name of the package."""
+    folder: str = ""
+    """The model's folder inside the package."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilesModel(ModelBase):
+    """A model in a folder on this machine, as `save_pretrained` writes it."""
+
+    source: Literal["files"]
+    path: Name
+    """The folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubModel(ModelBase):
+    """A model on the Hub, at a pinned revision. A token is taken from the environment (`HF_TOKEN`)."""
+
+    source: Literal["hub"]
+    repo: Name
+    """The model's `owner/name`."""
+    revision: Revision
+    """The commit to take: 40 hexadecimal digits."""
+
+
+ModelConfig = Annotated[PackageModel | FilesModel | HubModel, Field(discriminator="source")]
+
+
+@dataclass(frozen=True)
+class TokenizeConfig:
+    """`tokenize`: how examples become rows of sub-words."""
+
+    __pydantic_config__ = STRICT
+
+    max_length: Annotated[int, Field(ge=8)] | None
+    """Sub-words in a row at most, special ones included. `null`: as many as the model takes."""
+    overflow: Literal["windows", "truncate"]
+    """What happens to an example longer than `max_length`. `windows`: it becomes several overlapping rows, and
+    nothing is lost. `truncate`: its tail is dropped, as tutorials do (text only: tokens must all be scored)."""
+    stride: Annotated[int, Field(ge=0)]
+    """Sub-words that neighbouring windows share."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """`train`: the recipe."""
+
+    __pydantic_config__ = STRICT
+
+    epochs: Annotated[float, Field(gt=0)]
+    """Passes over the training rows."""
+    max_steps: Count | None
+    """Optimizer steps; overrides `epochs` where given."""
+    batch_size: Count
+    """Rows an optimizer step, over all processes and accumulation steps together: using more devices or
+    accumulating does not change the recipe."""
+    gradient_accumulation: Count
+    """Parts that each batch is computed in, one after the other, to save memory."""
+    learning_rate: Annotated[float, Field(gt=0)]
+    """The peak learning rate."""
+    schedule: Literal["linear", "cosine", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt"]
+    """How the learning rate changes after the warm-up."""
+    warmup: Annotated[float, Field(ge=0, lt=1)]
+    """The share of all steps in which the learning rate rises from 0."""
+    weight_decay: Annotated[float, Field(ge=0)]
+    """AdamW's decoupled weight decay."""
+    max_grad_norm: Annotated[float, Field(gt=0)]
+    """Gradients are scaled down to this norm."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    """The probability mass that is spread evenly over all labels in the loss."""
+    class_weights: Literal["none", "balanced"]
+    """`balanced`: each label weighs in the loss by the inverse of its frequency in train."""
+    evaluate_every: Count | None
+    """Optimizer steps between evaluations on validation. `null`: each epoch."""
+    early_stopping: Count | None
+    """Evaluations without a better `task.metric` after which training ends. `null`: never."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"]
+    """`auto`: bf16 where the device computes it fast, else fp32."""
+    processes: Count
+    """Processes that share each batch, one a GPU. With more than 1 the stage starts itself under torchrun."""
+    evaluation_batch_size: Count
+    """Rows a forward pass on validation."""
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """`evaluate`: how the test split is predicted."""
+
+    __pydantic_config__ = STRICT
+
+    batch_size: Count
+    """Rows a forward pass."""
+    precision: Literal["auto", "fp32", "bf16"]
+    """`auto`: bf16 where the device computes it fast, else fp32."""
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """`export`: what is made of the trained model."""
+
+    __pydantic_config__ = STRICT
+
+    onnx: bool
+    """Whether to write `model.onnx` as well."""
+    onnx_tolerance: Annotated[float, Field(gt=0)]
+    """The largest absolute difference between ONNX and torch logits that is accepted."""
+    onnx_check_rows: Count
+    """How many rows of the test split the two are compared on, the longest and the shortest among them."""
+
+
+@dataclass(frozen=True)
+class Params:
+    """The whole of `params.yaml`."""
+
+    task: TaskConfig
+    data: DataConfig
+    model: ModelConfig
+    tokenize: TokenizeConfig
+    train: TrainConfig
+    evaluate: EvaluateConfig
+    export: ExportConfig
+    seed: int
+    """Seeds the classification head's first weights, dropout and the order of batches."""
+
+
+@dataclass(frozen=True)
+class DownloadStage:
+    """What `stages.download` reads of the parameters."""
+
+    data: DataConfig
+    model: ModelConfig
+
+
+@dataclass(frozen=True)
+class TokenizeStage:
+    """What `stages.tokenize` reads of the parameters."""
+
+    task: TaskConfig
+    tokenize: TokenizeConfig
+
+
+@dataclass(frozen=True)
+class TrainStage:
+    """What `stages.train` reads of the parameters."""
+
+    task: TaskConfig
+    train: TrainConfig
+    seed: int
+
+
+@dataclass(frozen=True)
+class EvaluateStage:
+    """What `stages.evaluate` reads of the parameters."""
+
+    task: TaskConfig
+    evaluate: EvaluateConfig
+
+
+@dataclass(frozen=True)
+class ExportStage:
+    """What `stages.export` reads of the parameters."""
+
+    export: ExportConfig

@@ -1,0 +1,164 @@
+"""Untyped parameters in, typed objects out, or one message that names every fault."""
+
+import dataclasses
+import difflib
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import Any, TypeVar, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from stages.configuration.schema import DataBase, Params, TaskConfig, TokenizeConfig, TrainConfig
+from stages.pipeline.errors import ConfigError
+
+StageConfig = TypeVar("StageConfig")
+
+_UNSET = "???"
+"""What Hydra writes for a value that has yet to be given."""
+
+
+def validate(params: Mapping[str, object], origin: str) -> Params:
+    """Turn plain parameters into typed ones. Raises ConfigError naming every faulty key, its value and the choices."""
+    faults = [f"{key}: there is no such group; {_did_you_mean(key, _groups())}" for key in params if key not in _groups()]
+    valid: dict[str, Any] = {}
+    for group, adapter in _groups().items():
+        if group not in params:
+            faults.append(f"{group}: is missing")
+            continue
+        unset = _unset(group, params[group])
+        faults += [f"{key}: is missing; give {key}=VALUE" for key in unset]
+        try:
+            valid[group] = adapter.validate_json(json.dumps(params[group]))  # strict JSON mode takes mappings for dataclasses
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+            faults += [_describe(group, detail) for detail in details if detail["input"] != _UNSET]
+    faults += _contradictions(valid)
+    if faults:
+        raise ConfigError(f"{origin}: " + "; ".join(faults))
+    return Params(**valid)
+
+
+def select(params: Params, stage: type[StageConfig]) -> StageConfig:
+    """The part of the parameters that a stage reads: the fields of its dataclass."""
+    assert dataclasses.is_dataclass(stage)
+    return stage(**{field.name: getattr(params, field.name) for field in dataclasses.fields(stage)})
+
+
+def explain_composition_error(error: Exception) -> str:
+    """Hydra's refusal of an override or a group in one line, with the key that was probably meant."""
+    text = " ".join(str(error).split()).split(" Config search path:")[0]
+    unknown = re.match(r"Could not override '([\w.]+)'", text)
+    if not unknown:
+        return text
+    group, _, key = unknown.group(1).rpartition(".")
+    choices = _fields(group) if group in _groups() else [*_groups(), "experiment"]
+    return f"{unknown.group(1)}: there is no such key; {_did_you_mean(key, choices)}"
+
+
+@cache
+def _groups() -> dict[str, TypeAdapter[Any]]:
+    hints = get_type_hints(Params, include_extras=True)
+    return {name: TypeAdapter(annotation) for name, annotation in hints.items()}
+
+
+def _contradictions(valid: Mapping[str, Any]) -> list[str]:
+    """Faults between groups, as far as the groups concerned are valid in themselves."""
+    rules: list[Callable[..., str | None]] = [_kind_fault, _overflow_fault, _metric_fault, _batch_fault]
+    found = []
+    for rule in rules:
+        needed = [name for name in rule.__annotations__ if name != "return"]
+        if all(name in valid for name in needed):
+            found.append(rule(**{name: valid[name] for name in needed}))
+    return [fault for fault in found if fault is not None]
+
+
+def _kind_fault(task: TaskConfig, data: DataBase) -> str | None:
+    if task.kind == data.kind:
+        return None
+    return f"data={data.name} is data for task={data.kind}, but task.kind={task.kind}; choose task={data.kind}, or other data"
+
+
+def _overflow_fault(task: TaskConfig, tokenize: TokenizeConfig) -> str | None:
+    if task.kind == "tokens" and tokenize.overflow == "truncate":
+        return "tokenize.overflow=truncate would leave words without a prediction in task=tokens; choose windows"
+    if tokenize.max_length is not None and tokenize.stride > tokenize.max_length // 2:
+        return (
+            f"tokenize.stride={tokenize.stride} must be at most half of tokenize.max_length={tokenize.max_length}; "
+            "lower the stride"
+        )
+    return None
+
+
+def _metric_fault(task: TaskConfig, train: TrainConfig) -> str | None:
+    if train.early_stopping is not None and train.evaluate_every is None and train.max_steps is None and train.epochs <= 1:
+        return (
+            f"train.early_stopping={train.early_stopping} can't act on {task.metric} with a single evaluation; "
+            "raise train.epochs or set train.evaluate_every"
+        )
+    return None
+
+
+def _batch_fault(train: TrainConfig) -> str | None:
+    parts = train.processes * train.gradient_accumulation
+    if train.batch_size % parts == 0:
+        return None
+    return (
+        f"train.batch_size={train.batch_size} is not divisible by train.processes x train.gradient_accumulation = {parts}; "
+        "change one of them"
+    )
+
+
+def _describe(group: str, detail: ErrorDetails) -> str:
+    location = _location(group, detail)
+    key, value = ".".join(location), detail["input"]
+    match detail["type"]:
+        case "missing":
+            return f"{key}: is missing"
+        case "unexpected_keyword_argument":
+            return f"{key}: there is no such key; {_did_you_mean(location[-1], _fields(group))}"
+        case "union_tag_invalid":
+            return f"{key}.source={_tag(value)}: choose from {detail['ctx']['expected_tags']}"
+        case "union_tag_not_found":
+            return f"{key}.source: is missing"
+        case "literal_error":
+            return f"{key}={value}: choose from {detail['ctx']['expected']}"
+        case _:
+            return f"{key}={value!r}: {_lower_first(detail['msg'])}"
+
+
+def _unset(key: str, value: object) -> list[str]:
+    """The keys at and below `key` that wait for the user's value."""
+    if isinstance(value, Mapping):
+        return [found for name, item in value.items() for found in _unset(f"{key}.{name}", item)]
+    return [key] if value == _UNSET else []
+
+
+def _location(group: str, detail: ErrorDetails) -> list[str]:
+    """The key's path, without the discriminator's value that pydantic puts into it."""
+    parts = [str(part) for part in detail["loc"]]
+    if group in ("data", "model") and parts and detail["type"] not in ("union_tag_invalid", "union_tag_not_found"):
+        parts = parts[1:]
+    return [group, *parts]
+
+
+def _tag(value: object) -> object:
+    return value.get("source") if isinstance(value, Mapping) else value
+
+
+def _fields(group: str) -> list[str]:
+    schema = _groups()[group].json_schema()
+    definitions = [schema, *schema.get("$defs", {}).values()]
+    return sorted({name for definition in definitions for name in definition.get("properties", {})})
+
+
+def _did_you_mean(word: str, choices: Iterable[str]) -> str:
+    choices = list(choices)
+    close = difflib.get_close_matches(word, choices, n=1)
+    return f"did you mean {close[0]}?" if close else f"choose from {', '.join(choices)}"
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]

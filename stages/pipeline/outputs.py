@@ -1,0 +1,73 @@
+"""Outputs that appear whole or not at all: written beside their place, then renamed into it."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+Json: TypeAlias = "None | bool | int | float | str | list[Json] | Mapping[str, Json]"
+
+DECIMALS = 6
+"""Decimals kept of every float in a metrics file, so that a repeat gives the same bytes."""
+
+
+@contextmanager
+def whole_directory(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path`; rename it to `path` if the block succeeds, remove it if not."""
+    partial = _beside(path)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        _readable_by_all(partial)
+        if path.exists():
+            shutil.rmtree(path)
+        partial.rename(path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield the name of a file beside `path`; rename it to `path` if the block succeeds, remove it if not."""
+    partial = _beside(path)
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Json) -> None:
+    """Write strict JSON (no NaN, floats to `DECIMALS`), with a final newline. Raises ValueError on NaN or infinity."""
+    text = json.dumps(rounded(content), indent=2, ensure_ascii=False, allow_nan=False)
+    with whole_file(path) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
+
+
+def rounded(content: Json) -> Json:
+    """`content` with every float, however deep, rounded to `DECIMALS`."""
+    if isinstance(content, float):
+        return round(content, DECIMALS)
+    if isinstance(content, Mapping):
+        return {key: rounded(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [rounded(item) for item in content]
+    return content
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")
+
+
+def _readable_by_all(folder: Path) -> None:
+    """safetensors creates its files with mode 0600, which shared caches and other users then can't read."""
+    umask = os.umask(0)
+    os.umask(umask)
+    for file in folder.rglob("*"):
+        if file.is_file():
+            file.chmod(0o666 & ~umask)

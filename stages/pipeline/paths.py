@@ -1,0 +1,33 @@
+"""Every path of the DAG, spelled once. Relative to the repository root, which is where the stages run.
+
+`tests/test_dag.py` holds this module and `dvc.yaml` together.
+"""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+CONF = Path("conf")
+
+RAW_DATA = Path("data/raw")
+TOKENIZED_DATA = Path("data/tokenized")
+PREDICTIONS = Path("data/predictions/test.parquet")
+
+BASE_MODEL = Path("models/base")
+BASE_WEIGHTS = BASE_MODEL / "weights"
+BASE_TOKENIZER = BASE_MODEL / "tokenizer"
+TRAINED_MODEL = Path("models/trained")
+EXPORTED_MODEL = Path("models/export")
+CHECKPOINTS = Path("models/checkpoints")
+"""Where training keeps its checkpoints: outside the DAG, removed when training has succeeded."""
+
+METRICS = Path("metrics")
+DOWNLOAD_METRICS = METRICS / "download.json"
+TOKENIZE_METRICS = METRICS / "tokenize.json"
+TRAIN_METRICS = METRICS / "train.json"
+EVALUATE_METRICS = METRICS / "evaluate.json"
+EXPORT_METRICS = METRICS / "export.json"
+
+PLOTS = METRICS / "plots"
+CURVES = PLOTS / "curves"
+CONFUSION_PLOT = PLOTS / "confusion.csv"
+PER_LABEL_PLOT = PLOTS / "per_label.csv"

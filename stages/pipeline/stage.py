@@ -1,0 +1,90 @@
+"""How a stage starts: `params.yaml` through Hydra, typed and validated, and one line where the user must mend something."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from hydra import main as hydra_main
+from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from stages.configuration.schema import Params
+from stages.configuration.validation import explain_composition_error, select, validate
+from stages.pipeline.errors import ConfigError, UserError
+from stages.pipeline.paths import PARAMS
+
+Config = TypeVar("Config")
+
+DEBUG = "STAGEWRIGHT_DEBUG"
+"""Set this environment variable to see the traceback of an error that is otherwise told in one line."""
+
+
+def run_stage(stage: Callable[[Config], None], config_type: type[Config], *, offline: bool = True) -> None:
+    """Run `stage` on its part of `params.yaml` and the command line's overrides; exit with 1 if it can't.
+
+    Hydra gives the command line its meaning (`train.learning_rate=1e-4`, `--help`, `--cfg job`). It reads
+    `params.yaml`, not `conf/`, because that is what DVC tracks and what `dvc exp run -S` writes.
+    `offline` switches the Hub off: all network access is in `download`.
+    """
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises to us instead of printing pages itself
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    with one_line_errors():
+        _require_params()
+        _register_hydra_settings()
+        hydra_main(version_base="1.3", config_path=str(Path.cwd()), config_name="stage")(
+            lambda config: stage(select(_typed(config), config_type))
+        )()
+
+
+class one_line_errors:  # noqa: N801 (reads as a statement: `with one_line_errors():`)
+    """Turn what the user can mend into one line on standard error and exit status 1."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if os.environ.get(DEBUG):
+            return
+        if isinstance(error, UserError):
+            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            sys.exit(1)
+        if isinstance(error, (HydraException, OmegaConfBaseException)):
+            print(f"error: {explain_composition_error(error)}", file=sys.stderr)
+            sys.exit(1)
+
+
+def _typed(config: DictConfig) -> Params:
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    return validate({str(key): value for key, value in plain.items()}, str(PARAMS))
+
+
+def _require_params() -> None:
+    if not PARAMS.is_file():
+        raise ConfigError(
+            f"{PARAMS}: not found in {Path.cwd().name}; run from the repository root, after "
+            "`python -m stages.configuration.compose`"
+        )
+
+
+def _register_hydra_settings() -> None:
+    """No dated output folders, no change of directory, no logging set-up by Hydra."""
+    ConfigStore.instance().store(
+        name="stage",
+        node={
+            "defaults": [
+                PARAMS.stem,
+                "_self_",
+                {"override hydra/job_logging": "none"},
+                {"override hydra/hydra_logging": "none"},
+            ],
+            "hydra": {"run": {"dir": "."}, "output_subdir": None, "job": {"chdir": False}},
+        },
+    )
