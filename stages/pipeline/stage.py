@@ -34,7 +34,8 @@ def run_stage(stage: Callable[[Config], None], config_type: type[Config], *, off
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises to us instead of printing pages itself
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    logging.basicConfig(format="%(message)s", stream=sys.stdout)
+    logging.getLogger("stages").setLevel(logging.INFO)
     with one_line_errors():
         _require_params()
         _register_hydra_settings()

@@ -1,0 +1,82 @@
+"""Evaluate: predict the test split and score every example or word of the raw data's gold."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Dataset
+
+from stages.configuration.schema import EvaluateStage
+from stages.modeling.batches import PaddingCollator, padding_id
+from stages.modeling.load import trained_model
+from stages.modeling.precision import device, resolved
+from stages.modeling.prediction import predict
+from stages.pipeline.arrow import load_splits, rows
+from stages.pipeline.outputs import Json, whole_file, write_json
+from stages.pipeline.paths import (
+    CONFUSION_PLOT,
+    EVALUATE_METRICS,
+    PER_LABEL_PLOT,
+    PREDICTIONS,
+    RAW_DATA,
+    TOKENIZED_DATA,
+    TRAINED_MODEL,
+)
+from stages.pipeline.stage import run_stage
+from stages.tasks.base import Gold, Task, Units
+from stages.tasks.dispatch import task_for
+
+
+def evaluate(config: EvaluateStage) -> None:
+    """Write `data/predictions/`, `metrics/evaluate.json` and the plots."""
+    task = task_for(config.task.kind)
+    raw, tokenized = load_splits(RAW_DATA)["test"], load_splits(TOKENIZED_DATA)["test"]
+    units = _predict(config, task, tokenized)
+    gold = task.raw_gold(raw)
+    _require_coverage(units, gold)
+    _write_results(task, raw, units, gold)
+
+
+def _predict(config: EvaluateStage, task: Task, tokenized: Dataset) -> Units:
+    model = trained_model(task.kind, TRAINED_MODEL).to(device())
+    readings = predict(
+        model,
+        tokenized,
+        PaddingCollator(padding_id(TRAINED_MODEL)),
+        batch_size=config.evaluate.batch_size,
+        precision=resolved(config.evaluate.precision),
+    )
+    return task.decode(tokenized, readings)
+
+
+def _require_coverage(units: Units, gold: Gold) -> None:
+    """Words in = words out: a unit without a prediction would make the score better than it is."""
+    assert (units.example == gold.example).all() and len(units.predicted) == len(gold.label)
+
+
+def _write_results(task: Task, raw: Dataset, units: Units, gold: Gold) -> None:
+    from stages.scoring.plots import write_confusion, write_per_label  # importing `evaluate` takes seconds
+
+    names = task.label_names(raw)
+    predictions = task.predictions(raw, units, names)
+    scores = task.score(units, gold, names)
+    write_predictions(predictions)
+    write_confusion(_strings(predictions, "gold"), _strings(predictions, "predicted"), CONFUSION_PLOT)
+    write_per_label(scores, PER_LABEL_PLOT)
+    counts: dict[str, Json] = {"examples": rows(raw), "units": len(gold.label), "coverage": len(units.predicted) / len(gold.label)}
+    write_json(EVALUATE_METRICS, {**counts, **scores.to_json()})
+
+
+def write_predictions(predictions: pa.Table) -> None:
+    """Write the predictions file, from which any other metric can be computed without the model."""
+    with whole_file(PREDICTIONS) as partial:
+        pq.write_table(predictions, partial)
+
+
+def _strings(table: pa.Table, column: str) -> Sequence[str]:
+    values: list[str] = table[column].to_pylist()
+    return values
+
+
+if __name__ == "__main__":
+    run_stage(evaluate, EvaluateStage)

@@ -1,0 +1,1 @@
+"""The exported folder: what `transformers.pipeline` loads, the ONNX model and the model card."""

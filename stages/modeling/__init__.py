@@ -1,0 +1,1 @@
+"""Models, batches and predictions: what training and evaluation share."""

@@ -1,0 +1,54 @@
+"""Rows of different lengths to tensors, padded to the longest of the batch and no further."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import json
+
+import torch
+
+from stages.pipeline.errors import ModelError
+from stages.tasks.base import IGNORED, INPUT_IDS, LABELS
+
+Row: TypeAlias = Mapping[str, object]
+Batch: TypeAlias = dict[str, torch.Tensor]
+
+
+class PaddingCollator:
+    """Makes `input_ids`, `attention_mask` and, where rows have them, `labels`; all of shape [rows, longest] but for text labels."""
+
+    def __init__(self, pad_id: int) -> None:
+        """`pad_id`: the code of the padding sub-word."""
+        self._pad_id = pad_id
+
+    def __call__(self, rows: Sequence[Row]) -> Batch:
+        """Collate rows of a tokenized split."""
+        ids = [_integers(row[INPUT_IDS]) for row in rows]
+        batch = {
+            INPUT_IDS: _padded(ids, self._pad_id),
+            "attention_mask": _padded([torch.ones_like(row) for row in ids], 0),
+        }
+        if LABELS in rows[0]:
+            labels = [_integers(row[LABELS]) for row in rows]
+            batch[LABELS] = _padded(labels, IGNORED) if labels[0].dim() else torch.stack(labels)
+        return batch
+
+
+def padding_id(tokenizer: Path) -> int:
+    """The padding sub-word's code in a tokenizer folder. Raises ModelError if it has none."""
+    settings = json.loads((tokenizer / "tokenizer_config.json").read_text(encoding="utf-8"))
+    vocabulary = json.loads((tokenizer / "tokenizer.json").read_text(encoding="utf-8"))
+    token = settings.get("pad_token")
+    for added in vocabulary["added_tokens"]:
+        if added["content"] == token:
+            return int(added["id"])
+    raise ModelError(f"{tokenizer}: the tokenizer has no padding token; choose a model whose tokenizer has one")
+
+
+def _integers(values: object) -> torch.Tensor:
+    return torch.as_tensor(values, dtype=torch.long)
+
+
+def _padded(rows: Sequence[torch.Tensor], value: int) -> torch.Tensor:
+    return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=value)

@@ -1,0 +1,38 @@
+"""Models with the task's head, from safetensors alone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoModelForTokenClassification, PreTrainedModel
+from transformers import logging as transformers_logging
+
+from stages.configuration.schema import Kind
+from stages.pipeline.errors import ModelError
+
+_HEADS = {"text": AutoModelForSequenceClassification, "tokens": AutoModelForTokenClassification}
+
+
+def new_model(kind: Kind, weights: Path, names: Sequence[str]) -> PreTrainedModel:
+    """The pretrained encoder in `weights` with a new head for `names`, drawn from PyTorch's global generator."""
+    id2label = dict(enumerate(names))
+    extra = {"problem_type": "single_label_classification"} if kind == "text" else {}
+    config = AutoConfig.from_pretrained(
+        weights, num_labels=len(names), id2label=id2label, label2id={name: code for code, name in id2label.items()}, **extra
+    )
+    return _load(kind, weights, config)
+
+
+def trained_model(kind: Kind, folder: Path) -> PreTrainedModel:
+    """A model that the train stage wrote, ready to predict."""
+    return _load(kind, folder, AutoConfig.from_pretrained(folder)).eval()
+
+
+def _load(kind: Kind, folder: Path, config: AutoConfig) -> PreTrainedModel:
+    transformers_logging.set_verbosity_error()  # a new head's weights are missing by design, and it would say so at length
+    transformers_logging.disable_progress_bar()
+    try:
+        model = _HEADS[kind].from_pretrained(folder, config=config, use_safetensors=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{folder}: the model can't be loaded for task={kind} ({error})") from error
+    assert isinstance(model, PreTrainedModel)
+    return model

@@ -1,0 +1,47 @@
+"""Logits of a tokenized split: the one loop that validation while training and the evaluate stage share."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from datasets import Dataset
+from numpy.typing import NDArray
+from transformers import PreTrainedModel
+
+from stages.modeling.batches import PaddingCollator, Row
+from stages.modeling.precision import Precision
+from stages.tasks.base import INPUT_IDS, WORDS
+
+
+def predict(
+    model: PreTrainedModel, split: Dataset, collate: PaddingCollator, *, batch_size: int, precision: Precision
+) -> NDArray[np.float32]:
+    """The logits read off each row, [readings, labels] in row order: one a row (text) or one a word that begins in it (tokens).
+
+    The model is put into evaluation mode and left in the mode it was in.
+    """
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode(), torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        readings = [_read(model, rows, collate) for rows in _batches(split, batch_size)]
+    model.train(was_training)
+    if not readings:
+        return np.zeros((0, model.config.num_labels), np.float32)
+    return np.concatenate(readings)
+
+
+def _read(model: PreTrainedModel, rows: Sequence[Row], collate: PaddingCollator) -> NDArray[np.float32]:
+    batch = collate([{INPUT_IDS: row[INPUT_IDS]} for row in rows])
+    logits = model(**{name: tensor.to(model.device) for name, tensor in batch.items()}).logits
+    if WORDS in rows[0]:
+        words = [torch.as_tensor(row[WORDS], dtype=torch.long) for row in rows]
+        begins = torch.nn.utils.rnn.pad_sequence(words, batch_first=True, padding_value=-1) >= 0
+        logits = logits[begins.to(logits.device)]
+    array: NDArray[np.float32] = logits.float().cpu().numpy()
+    return array
+
+
+def _batches(split: Dataset, size: int) -> Iterator[Sequence[Row]]:
+    columns = [name for name in (INPUT_IDS, WORDS) if name in split.column_names]
+    for batch in split.select_columns(columns).iter(batch_size=size):
+        yield [dict(zip(columns, values, strict=True)) for values in zip(*(batch[name] for name in columns), strict=True)]

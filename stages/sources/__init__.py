@@ -1,0 +1,1 @@
+"""Where data and base models come from, and the one canonical form that they are brought into."""

@@ -1,0 +1,103 @@
+"""The pretrained model and its tokenizer, copied to where the later stages read them."""
+
+import hashlib
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+from typing import Any, assert_never
+
+from stages.configuration.schema import FilesModel, HubModel, ModelConfig, PackageModel
+from stages.pipeline.errors import ModelError
+from stages.sources.hub import fetch_model
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+_SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+_NO_LIMIT = 1_000_000
+"""transformers writes a `model_max_length` above this for a tokenizer that states none."""
+
+
+def write_base_model(config: ModelConfig, weights: Path, tokenizer: Path) -> str:
+    """Write `config.json` and `model.safetensors` to `weights` and the canonical tokenizer to `tokenizer`.
+
+    Returns the weights' SHA-256. Raises ModelError if the model is incomplete, is not the one that `model.sha256`
+    names, or has a tokenizer without a fast implementation.
+    """
+    folder = _locate(config)
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise ModelError(f"model={config.name}: has no {name}; Stagewright loads safetensors only, never pickled weights")
+    digest = _sha256(folder / WEIGHTS)
+    if config.sha256 not in (None, digest):
+        raise ModelError(
+            f"model={config.name}: {WEIGHTS} has SHA-256 {digest}, but model.sha256={config.sha256}; "
+            "fetch the right file, or set model.sha256 if you trust this one"
+        )
+    weights.mkdir(parents=True)
+    for name in (CONFIG, WEIGHTS):
+        shutil.copyfile(folder / name, weights / name)
+    tokenizer.mkdir(parents=True)
+    _write_tokenizer(config.name, folder, tokenizer)
+    return digest
+
+
+def _locate(config: ModelConfig) -> Path:
+    match config:
+        case PackageModel():
+            return _package_folder(config)
+        case FilesModel():
+            path = Path(config.path)
+            if not path.is_dir():
+                raise ModelError(f"model.path={config.path}: there is no such folder; give one that save_pretrained wrote")
+            return path
+        case HubModel():
+            return fetch_model(config)
+        case _:
+            assert_never(config)
+
+
+def _package_folder(config: PackageModel) -> Path:
+    """The folder inside the package, found without importing it: a package must not run code here."""
+    found = importlib.util.find_spec(config.package)
+    if found is None or found.origin is None:
+        raise ModelError(
+            f"model.package={config.package}: is not installed; run `make install`, or choose another model with model=..."
+        )
+    return Path(found.origin).parent / config.folder
+
+
+def _write_tokenizer(name: str, source: Path, target: Path) -> None:
+    """Write the tokenizer in one form, whatever it came in: two models with the same vocabulary and rules get the same
+    bytes, and so share the tokenized data. Truncation and padding are taken out of `tokenizer.json` (MiniLM's cuts at 128).
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise ModelError(f"model={name}: its tokenizer can't be loaded ({error})") from error
+    if not tokenizer.is_fast:
+        raise ModelError(f"model={name}: its tokenizer has no fast implementation (tokenizer.json); choose a model that has")
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    backend.save(str(target / "tokenizer.json"), pretty=True)
+    settings: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    settings["model_max_length"] = _max_length(tokenizer.model_max_length, source)
+    settings |= {token: str(value) for token in _SPECIAL_TOKENS if (value := getattr(tokenizer, token, None)) is not None}
+    (target / "tokenizer_config.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _max_length(stated: int, source: Path) -> int:
+    """The most sub-words the model takes: what the tokenizer states, within the model's own positions."""
+    config = json.loads((source / CONFIG).read_text(encoding="utf-8"))
+    positions = config.get("max_position_embeddings") or _NO_LIMIT
+    if config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "mpnet"):
+        positions -= config.get("pad_token_id", 1) + 1  # their positions start behind the padding index
+    return int(min(stated, positions))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

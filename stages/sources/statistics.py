@@ -1,0 +1,43 @@
+"""What `metrics/download.json` says of the data."""
+
+from datasets import Dataset, DatasetDict
+
+from stages.pipeline.arrow import rows
+from stages.pipeline.outputs import Json
+
+
+def describe(splits: DatasetDict) -> Json:
+    """Examples, words, entities and labels of each split."""
+    return {str(name): _describe_split(split) for name, split in splits.items()}
+
+
+def _describe_split(split: Dataset) -> Json:
+    if "tags" in split.column_names:
+        return _describe_tokens(split)
+    names = split.features["label"].names
+    labels = split.with_format("numpy")["label"][:]
+    counts = {name: int((labels == code).sum()) for code, name in enumerate(names)}
+    words = sum(len(text.split()) for text in split["text"][:])
+    return {"examples": rows(split), "words": words, "labels": counts}
+
+
+def _describe_tokens(split: Dataset) -> Json:
+    names = split.features["tags"].feature.names
+    counts = dict.fromkeys(names, 0)
+    entities = 0
+    for codes in split["tags"][:]:
+        previous = "O"
+        for code in codes:
+            counts[names[code]] += 1
+            entities += _begins_entity(previous, names[code])
+            previous = names[code]
+    description: dict[str, Json] = {"examples": rows(split), "words": sum(counts.values())}
+    if any(name.startswith(("B-", "I-")) for name in names):
+        description["entities"] = entities
+    return description | {"labels": counts}
+
+
+def _begins_entity(previous: str, tag: str) -> bool:
+    """IOB2 as CoNLL's script reads it: B- always begins an entity, I- does where it does not continue one of its type."""
+    prefix, _, entity = tag.partition("-")
+    return prefix == "B" or (prefix == "I" and previous.partition("-")[2] != entity)

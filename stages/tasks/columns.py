@@ -1,0 +1,31 @@
+"""Integer columns of a split as numpy arrays."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset
+from numpy.typing import NDArray
+
+
+def integers(split: Dataset, column: str) -> NDArray[np.int64]:
+    """A column of integers, [rows]."""
+    return _as_array(_arrow(split, column))
+
+
+def flat(split: Dataset, column: str) -> NDArray[np.int64]:
+    """The values of a column of lists, one list after the other, [values]."""
+    return _as_array(pc.list_flatten(_arrow(split, column)))
+
+
+def lengths(split: Dataset, column: str) -> NDArray[np.int64]:
+    """The length of each list in a column of lists, [rows]."""
+    return _as_array(pc.list_value_length(_arrow(split, column)))
+
+
+def _arrow(split: Dataset, column: str) -> pa.ChunkedArray:
+    return split.select_columns([column]).with_format("arrow")[:][column]
+
+
+def _as_array(values: pa.ChunkedArray) -> NDArray[np.int64]:
+    array: NDArray[np.int64] = values.to_numpy().astype(np.int64)
+    return array

@@ -1,0 +1,30 @@
+"""Cutting an example that is longer than a row into overlapping windows, and choosing among them afterwards."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def window_starts(length: int, capacity: int, stride: int) -> list[int]:
+    """Where windows of `capacity` sub-words begin so that they cover `length`, each sharing at least `stride` with the next.
+
+    All windows but a lone one are full: the last is moved back to end with the example, so that none is a stump
+    without context. Needs `0 <= stride < capacity`.
+    """
+    assert 0 <= stride < capacity
+    if length <= capacity:
+        return [0]
+    starts = list(range(0, length - capacity, capacity - stride))
+    return [*starts, length - capacity]
+
+
+def most_context(
+    example: NDArray[np.int64], word: NDArray[np.int64], context: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The index of the reading with the largest `context` for each (example, word), in that order.
+
+    Arrays have shape [readings]. Among equals the first reading wins.
+    """
+    order = np.lexsort((np.arange(len(example)), -context, word, example))
+    first = np.ones(len(order), bool)
+    first[1:] = (np.diff(example[order]) != 0) | (np.diff(word[order]) != 0)
+    return order[first]

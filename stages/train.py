@@ -1,0 +1,92 @@
+"""Train: fine-tune the base model; the checkpoint that scores best on validation becomes the trained model."""
+
+import logging
+import shutil
+import time
+from pathlib import Path
+
+from transformers import set_seed
+
+from stages.configuration.schema import TrainStage
+from stages.modeling.batches import PaddingCollator, padding_id
+from stages.modeling.load import new_model
+from stages.modeling.precision import resolved
+from stages.pipeline.arrow import load_splits, rows
+from stages.pipeline.outputs import Json, whole_directory, write_json
+from stages.pipeline.paths import (
+    BASE_TOKENIZER,
+    BASE_WEIGHTS,
+    CHECKPOINTS,
+    CURVES,
+    TOKENIZED_DATA,
+    TRAIN_METRICS,
+    TRAINED_MODEL,
+)
+from stages.pipeline.stage import run_stage
+from stages.tasks.dispatch import task_for
+from stages.training.curves import CurvesCallback, FiniteLossCallback
+from stages.training.loss import balanced_weights, loss_function
+from stages.training.processes import is_main_process, start_under_torchrun_if_needed
+from stages.training.recipe import training_arguments
+from stages.training.trainer import ValidatingTrainer, Validation, early_stopping
+
+log = logging.getLogger(__name__)
+
+
+def train(config: TrainStage) -> None:
+    """Write `models/trained/`, `metrics/train.json` and the curves."""
+    start_under_torchrun_if_needed(config.train.processes)
+    trainer = build_trainer(config)
+    started = time.perf_counter()
+    trainer.train()
+    log.info("trained %d steps in %.0f s", trainer.state.global_step, time.perf_counter() - started)
+    if is_main_process():
+        _write_model(trainer, TRAINED_MODEL)
+        write_json(TRAIN_METRICS, _summary(trainer))
+        shutil.rmtree(CHECKPOINTS)
+
+
+def build_trainer(config: TrainStage) -> ValidatingTrainer:
+    """The trainer for the tokenized data and the base model, seeded."""
+    splits = load_splits(TOKENIZED_DATA)
+    task = task_for(config.task.kind)
+    names = task.label_names(splits["train"])
+    set_seed(config.seed)
+    return ValidatingTrainer(
+        model=new_model(task.kind, BASE_WEIGHTS, names),
+        arguments=training_arguments(config.train, config.task, config.seed, CHECKPOINTS),
+        train=splits["train"],
+        validation=Validation(
+            splits["validation"], task, names, config.train.evaluation_batch_size, resolved(config.train.precision)
+        ),
+        collate=PaddingCollator(padding_id(BASE_TOKENIZER)),
+        loss=loss_function(
+            config.train.label_smoothing,
+            balanced_weights(splits["train"], names) if config.train.class_weights == "balanced" else None,
+        ),
+        callbacks=[CurvesCallback(CURVES), FiniteLossCallback(), *early_stopping(config.train.early_stopping)],
+    )
+
+
+def _write_model(trainer: ValidatingTrainer, path: Path) -> None:
+    with whole_directory(path) as folder:
+        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(folder)
+        for file in sorted(BASE_TOKENIZER.iterdir()):
+            shutil.copyfile(file, folder / file.name)
+
+
+def _summary(trainer: ValidatingTrainer) -> Json:
+    """The chosen checkpoint's validation scores. Nothing that a clock measured."""
+    state = trainer.state
+    best = state.best_global_step or state.global_step
+    return {
+        "validation": trainer.scores_by_step[best].headline_json(),
+        "best_step": best,
+        "steps": state.global_step,
+        "epochs": state.epoch,
+        "rows": rows(trainer.train_dataset),
+    }
+
+
+if __name__ == "__main__":
+    run_stage(train, TrainStage)

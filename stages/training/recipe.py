@@ -1,0 +1,52 @@
+"""The configured recipe in the Trainer's own terms."""
+
+import sys
+from pathlib import Path
+
+from transformers import TrainingArguments
+
+from stages.configuration.schema import TaskConfig, TrainConfig
+from stages.modeling.precision import device, resolved
+from stages.training.processes import rows_for_each_process, world_size
+
+
+def training_arguments(train: TrainConfig, task: TaskConfig, seed: int, checkpoints: Path) -> TrainingArguments:
+    """`TrainingArguments` for the recipe. Checkpoints hold the weights only: they serve to go back to the best one."""
+    precision, on_cpu = resolved(train.precision), device().type == "cpu"
+    strategy = "epoch" if train.evaluate_every is None else "steps"
+    arguments = TrainingArguments(
+        output_dir=str(checkpoints),
+        num_train_epochs=train.epochs,
+        max_steps=train.max_steps or -1,
+        per_device_train_batch_size=rows_for_each_process(train.batch_size, train.gradient_accumulation),
+        gradient_accumulation_steps=train.gradient_accumulation,
+        learning_rate=train.learning_rate,
+        lr_scheduler_type=train.schedule,
+        warmup_steps=train.warmup,  # below 1 the Trainer takes it as a share of all steps
+        weight_decay=train.weight_decay,
+        max_grad_norm=train.max_grad_norm,
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
+        use_cpu=on_cpu,
+        dataloader_pin_memory=not on_cpu,
+        ddp_backend="gloo" if on_cpu and world_size() > 1 else None,
+        ddp_find_unused_parameters=False,
+        eval_strategy=strategy,
+        eval_steps=train.evaluate_every,
+        save_strategy=strategy,
+        save_steps=train.evaluate_every or 0,
+        logging_strategy=strategy,
+        logging_steps=train.evaluate_every or 0,
+        logging_nan_inf_filter=False,  # it would log a loss that is not a number as 0
+        load_best_model_at_end=True,
+        metric_for_best_model=task.metric,
+        greater_is_better=task.metric != "loss",
+        save_total_limit=1,
+        save_only_model=True,
+        seed=seed,
+        remove_unused_columns=False,
+        disable_tqdm=not sys.stderr.isatty(),
+        report_to="none",
+    )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # the Trainer's DataParallel would multiply the batch by the GPUs it finds
+    return arguments
