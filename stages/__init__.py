@@ -1,0 +1,1 @@
+"""Stagewright: a DVC pipeline that fine-tunes transformer encoders, in five stages."""

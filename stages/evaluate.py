@@ -1,9 +1,8 @@
 """Evaluate: predict the test split and score every example or word of the raw data's gold."""
 
-from collections.abc import Sequence
-
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from datasets import Dataset
 
 from stages.configuration.schema import EvaluateStage
@@ -38,7 +37,8 @@ def evaluate(config: EvaluateStage) -> None:
 
 
 def _predict(config: EvaluateStage, task: Task, tokenized: Dataset) -> Units:
-    model = trained_model(task.kind, TRAINED_MODEL).to(device())
+    model = trained_model(task.kind, TRAINED_MODEL)
+    torch.nn.Module.to(model, device())
     readings = predict(
         model,
         tokenized,
@@ -61,9 +61,13 @@ def _write_results(task: Task, raw: Dataset, units: Units, gold: Gold) -> None:
     predictions = task.predictions(raw, units, names)
     scores = task.score(units, gold, names)
     write_predictions(predictions)
-    write_confusion(_strings(predictions, "gold"), _strings(predictions, "predicted"), CONFUSION_PLOT)
+    write_confusion(gold.label, units.predicted, names, CONFUSION_PLOT)
     write_per_label(scores, PER_LABEL_PLOT)
-    counts: dict[str, Json] = {"examples": rows(raw), "units": len(gold.label), "coverage": len(units.predicted) / len(gold.label)}
+    counts: dict[str, Json] = {
+        "examples": rows(raw),
+        "units": len(gold.label),
+        "coverage": len(units.predicted) / len(gold.label),
+    }
     write_json(EVALUATE_METRICS, {**counts, **scores.to_json()})
 
 
@@ -71,11 +75,6 @@ def write_predictions(predictions: pa.Table) -> None:
     """Write the predictions file, from which any other metric can be computed without the model."""
     with whole_file(PREDICTIONS) as partial:
         pq.write_table(predictions, partial)
-
-
-def _strings(table: pa.Table, column: str) -> Sequence[str]:
-    values: list[str] = table[column].to_pylist()
-    return values
 
 
 if __name__ == "__main__":

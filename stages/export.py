@@ -43,7 +43,9 @@ def export(config: ExportStage) -> None:
 
 
 def _card_facts() -> CardFacts:
-    download, evaluate, config = (_read(path) for path in (DOWNLOAD_METRICS, EVALUATE_METRICS, TRAINED_MODEL / "config.json"))
+    download, evaluate, config = (
+        _read(path) for path in (DOWNLOAD_METRICS, EVALUATE_METRICS, TRAINED_MODEL / "config.json")
+    )
     kind: Kind = download["data"]["kind"]
     return CardFacts(
         kind=kind,
@@ -60,7 +62,9 @@ def _copy_model(model: PreTrainedModel, folder: Path) -> None:
     for file in sorted(TRAINED_MODEL.iterdir()):
         shutil.copyfile(file, folder / file.name)
     settings = folder / "tokenizer_config.json"
-    names = [name for name in (INPUT_IDS, "token_type_ids", "attention_mask") if name in model.forward.__code__.co_varnames]
+    names = [
+        name for name in (INPUT_IDS, "token_type_ids", "attention_mask") if name in model.forward.__code__.co_varnames
+    ]
     content = {**_read(settings), "model_input_names": names}
     settings.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -43,7 +43,9 @@ def _tokenize_split(raw: Dataset, task: Task, encoder: SubwordEncoder, config: T
 def _require_kind(split: Dataset, task: Task) -> None:
     found = "tokens" if "tokens" in split.column_names else "text"
     if found != task.kind:
-        raise DataError(f"{RAW_DATA}: holds data for task={found}, but task.kind={task.kind}; run `dvc repro` from download on")
+        raise DataError(
+            f"{RAW_DATA}: holds data for task={found}, but task.kind={task.kind}; run `dvc repro` from download on"
+        )
 
 
 def _describe(split: Dataset) -> Json:

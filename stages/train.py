@@ -30,7 +30,7 @@ from stages.training.processes import is_main_process, start_under_torchrun_if_n
 from stages.training.recipe import training_arguments
 from stages.training.trainer import ValidatingTrainer, Validation, early_stopping
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("stages.train")
 
 
 def train(config: TrainStage) -> None:

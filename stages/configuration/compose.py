@@ -4,7 +4,6 @@
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -53,8 +52,10 @@ def main() -> None:
         if not arguments.check:
             write_params(params, PARAMS)
         elif YAML(typ="safe").load(PARAMS.read_text(encoding="utf-8")) != params:
-            raise ConfigError(f"{PARAMS}: is not what {CONF}/ composes to; run `python -m stages.configuration.compose`")
+            raise ConfigError(
+                f"{PARAMS}: is not what {CONF}/ composes to; run `python -m stages.configuration.compose`"
+            )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

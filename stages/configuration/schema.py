@@ -4,7 +4,7 @@ A stage's configuration is a dataclass too: its fields are the groups that the s
 in `dvc.yaml` (a test holds the two together).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
@@ -58,7 +58,7 @@ class DataBase:
     """The kind of task these data are for; it must equal `task.kind`."""
     seed: int = 0
     """Decides which examples are sampled, carved out or generated; apart from it only content does."""
-    max_examples: MaxExamples = Field(default_factory=MaxExamples)
+    max_examples: MaxExamples = field(default_factory=MaxExamples)
     """A sample of each split for a quick run, with the label shares of the whole."""
 
 

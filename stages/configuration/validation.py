@@ -22,7 +22,9 @@ _UNSET = "???"
 
 def validate(params: Mapping[str, object], origin: str) -> Params:
     """Turn plain parameters into typed ones. Raises ConfigError naming every faulty key, its value and the choices."""
-    faults = [f"{key}: there is no such group; {_did_you_mean(key, _groups())}" for key in params if key not in _groups()]
+    faults = [
+        f"{key}: there is no such group; {_did_you_mean(key, _groups())}" for key in params if key not in _groups()
+    ]
     valid: dict[str, Any] = {}
     for group, adapter in _groups().items():
         if group not in params:
@@ -31,7 +33,9 @@ def validate(params: Mapping[str, object], origin: str) -> Params:
         unset = _unset(group, params[group])
         faults += [f"{key}: is missing; give {key}=VALUE" for key in unset]
         try:
-            valid[group] = adapter.validate_json(json.dumps(params[group]))  # strict JSON mode takes mappings for dataclasses
+            valid[group] = adapter.validate_json(
+                json.dumps(params[group])
+            )  # strict JSON mode takes mappings for dataclasses
         except ValidationError as error:
             details = error.errors(include_url=False)
             faults += [_describe(group, detail) for detail in details if detail["input"] != _UNSET]
@@ -93,7 +97,12 @@ def _overflow_fault(task: TaskConfig, tokenize: TokenizeConfig) -> str | None:
 
 
 def _metric_fault(task: TaskConfig, train: TrainConfig) -> str | None:
-    if train.early_stopping is not None and train.evaluate_every is None and train.max_steps is None and train.epochs <= 1:
+    if (
+        train.early_stopping is not None
+        and train.evaluate_every is None
+        and train.max_steps is None
+        and train.epochs <= 1
+    ):
         return (
             f"train.early_stopping={train.early_stopping} can't act on {task.metric} with a single evaluation; "
             "raise train.epochs or set train.evaluate_every"

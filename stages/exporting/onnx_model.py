@@ -46,7 +46,7 @@ def write_onnx(model: PreTrainedModel, example: Batch, path: Path) -> None:
             tuple(example[name] for name in _INPUTS),
             input_names=list(_INPUTS),
             output_names=["logits"],
-            dynamic_shapes={name: dynamic for name in _INPUTS},
+            dynamic_shapes=dict.fromkeys(_INPUTS, dynamic),
             dynamo=True,
         )
     assert program is not None
@@ -79,7 +79,13 @@ def largest_difference(
 
 def _strip_origins(proto: onnx.ModelProto) -> None:
     """Remove the stack traces that the exporter notes at every node: they hold this machine's paths."""
-    for items in (proto.graph.node, proto.graph.value_info, proto.graph.input, proto.graph.output, proto.graph.initializer):
+    for items in (
+        proto.graph.node,
+        proto.graph.value_info,
+        proto.graph.input,
+        proto.graph.output,
+        proto.graph.initializer,
+    ):
         for item in items:
             del item.metadata_props[:]
             item.doc_string = ""

@@ -1,10 +1,9 @@
 """Rows of different lengths to tensors, padded to the longest of the batch and no further."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
-
-import json
 
 import torch
 
@@ -16,7 +15,7 @@ Batch: TypeAlias = dict[str, torch.Tensor]
 
 
 class PaddingCollator:
-    """Makes `input_ids`, `attention_mask` and, where rows have them, `labels`; all of shape [rows, longest] but for text labels."""
+    """Makes `input_ids`, `attention_mask` and, where rows have them, `labels`: [rows, longest], or [rows] for text labels."""
 
     def __init__(self, pad_id: int) -> None:
         """`pad_id`: the code of the padding sub-word."""

@@ -3,7 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoModelForTokenClassification, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    PreTrainedModel,
+)
 from transformers import logging as transformers_logging
 
 from stages.configuration.schema import Kind
@@ -17,14 +22,20 @@ def new_model(kind: Kind, weights: Path, names: Sequence[str]) -> PreTrainedMode
     id2label = dict(enumerate(names))
     extra = {"problem_type": "single_label_classification"} if kind == "text" else {}
     config = AutoConfig.from_pretrained(
-        weights, num_labels=len(names), id2label=id2label, label2id={name: code for code, name in id2label.items()}, **extra
+        weights,
+        num_labels=len(names),
+        id2label=id2label,
+        label2id={name: code for code, name in id2label.items()},
+        **extra,
     )
     return _load(kind, weights, config)
 
 
 def trained_model(kind: Kind, folder: Path) -> PreTrainedModel:
     """A model that the train stage wrote, ready to predict."""
-    return _load(kind, folder, AutoConfig.from_pretrained(folder)).eval()
+    model = _load(kind, folder, AutoConfig.from_pretrained(folder))
+    model.eval()
+    return model
 
 
 def _load(kind: Kind, folder: Path, config: AutoConfig) -> PreTrainedModel:

@@ -21,6 +21,6 @@ def resolved(precision: Literal["auto", "fp32", "bf16", "fp16"]) -> Precision:
 
 def _has_native_bf16() -> bool:
     if device().type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))

@@ -16,7 +16,7 @@ from stages.tasks.base import INPUT_IDS, WORDS
 def predict(
     model: PreTrainedModel, split: Dataset, collate: PaddingCollator, *, batch_size: int, precision: Precision
 ) -> NDArray[np.float32]:
-    """The logits read off each row, [readings, labels] in row order: one a row (text) or one a word that begins in it (tokens).
+    """The logits read off each row, [readings, labels] in row order: one a row (text), or one a word that begins there (tokens).
 
     The model is put into evaluation mode and left in the mode it was in.
     """
@@ -26,7 +26,7 @@ def predict(
         readings = [_read(model, rows, collate) for rows in _batches(split, batch_size)]
     model.train(was_training)
     if not readings:
-        return np.zeros((0, model.config.num_labels), np.float32)
+        return np.zeros((0, len(model.config.id2label or {})), np.float32)
     return np.concatenate(readings)
 
 
@@ -44,4 +44,6 @@ def _read(model: PreTrainedModel, rows: Sequence[Row], collate: PaddingCollator)
 def _batches(split: Dataset, size: int) -> Iterator[Sequence[Row]]:
     columns = [name for name in (INPUT_IDS, WORDS) if name in split.column_names]
     for batch in split.select_columns(columns).iter(batch_size=size):
-        yield [dict(zip(columns, values, strict=True)) for values in zip(*(batch[name] for name in columns), strict=True)]
+        yield [
+            dict(zip(columns, values, strict=True)) for values in zip(*(batch[name] for name in columns), strict=True)
+        ]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | Mapping[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | Mapping[str, Json] | None"
 
 DECIMALS = 6
 """Decimals kept of every float in a metrics file, so that a repeat gives the same bytes."""
@@ -65,7 +65,7 @@ def _beside(path: Path) -> Path:
 
 
 def _readable_by_all(folder: Path) -> None:
-    """safetensors creates its files with mode 0600, which shared caches and other users then can't read."""
+    """Safetensors creates its files with mode 0600, which shared caches and other users then can't read."""
     umask = os.umask(0)
     os.umask(umask)
     for file in folder.rglob("*"):

@@ -39,9 +39,7 @@ class LabelMetric(evaluate.Metric):
         }
 
 
-def score_labels(
-    predicted: NDArray[np.int64], gold: NDArray[np.int64], names: Sequence[str], *, loss: float
-) -> Scores:
+def score_labels(predicted: NDArray[np.int64], gold: NDArray[np.int64], names: Sequence[str], *, loss: float) -> Scores:
     """Score label codes, both of shape [units], into `names`."""
     result = LabelMetric(keep_in_memory=True).compute(predictions=predicted, references=gold)
     return Scores(

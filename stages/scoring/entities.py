@@ -41,9 +41,7 @@ def are_entity_tags(names: Sequence[str]) -> bool:
     return all(name == "O" or _ENTITY_TAG.fullmatch(name) for name in names) and any(name != "O" for name in names)
 
 
-def score_entities(
-    predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]], *, loss: float
-) -> Scores:
+def score_entities(predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]], *, loss: float) -> Scores:
     """Score sentences of tags against sentences of the same lengths."""
     result = EntityMetric(keep_in_memory=True).compute(predictions=predictions, references=references)
     report = result["report"]

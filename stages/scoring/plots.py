@@ -3,15 +3,26 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from stages.pipeline.outputs import DECIMALS, whole_file
 from stages.scoring.scores import Scores
 
 
-def write_confusion(gold: Sequence[str], predicted: Sequence[str], path: Path) -> None:
-    """One row a unit: `gold` and `predicted`, which DVC's confusion template counts."""
-    _write(pd.DataFrame({"gold": gold, "predicted": predicted}), path)
+def write_confusion(gold: NDArray[np.int64], predicted: NDArray[np.int64], names: Sequence[str], path: Path) -> None:
+    """One row a pair of labels that occurs: `gold`, `predicted` and `count`. The codes have shape [units]."""
+    counts = np.bincount(gold * len(names) + predicted, minlength=len(names) ** 2)
+    pairs: list[int] = np.flatnonzero(counts).tolist()
+    table = pd.DataFrame(
+        {
+            "gold": [names[pair // len(names)] for pair in pairs],
+            "predicted": [names[pair % len(names)] for pair in pairs],
+            "count": counts[pairs],
+        }
+    )
+    _write(table, path)
 
 
 def write_per_label(scores: Scores, path: Path) -> None:

@@ -27,7 +27,9 @@ def write_base_model(config: ModelConfig, weights: Path, tokenizer: Path) -> str
     folder = _locate(config)
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
-            raise ModelError(f"model={config.name}: has no {name}; Stagewright loads safetensors only, never pickled weights")
+            raise ModelError(
+                f"model={config.name}: has no {name}; Stagewright loads safetensors only, never pickled weights"
+            )
     digest = _sha256(folder / WEIGHTS)
     if config.sha256 not in (None, digest):
         raise ModelError(
@@ -49,7 +51,9 @@ def _locate(config: ModelConfig) -> Path:
         case FilesModel():
             path = Path(config.path)
             if not path.is_dir():
-                raise ModelError(f"model.path={config.path}: there is no such folder; give one that save_pretrained wrote")
+                raise ModelError(
+                    f"model.path={config.path}: there is no such folder; give one that save_pretrained wrote"
+                )
             return path
         case HubModel():
             return fetch_model(config)
@@ -68,8 +72,10 @@ def _package_folder(config: PackageModel) -> Path:
 
 
 def _write_tokenizer(name: str, source: Path, target: Path) -> None:
-    """Write the tokenizer in one form, whatever it came in: two models with the same vocabulary and rules get the same
-    bytes, and so share the tokenized data. Truncation and padding are taken out of `tokenizer.json` (MiniLM's cuts at 128).
+    """Write the tokenizer in one form, whatever it came in.
+
+    Two models with the same vocabulary and rules get the same bytes, and so share the tokenized data. Truncation and
+    padding are taken out of `tokenizer.json` (MiniLM's cuts at 128).
     """
     from transformers import AutoTokenizer
 
@@ -78,15 +84,21 @@ def _write_tokenizer(name: str, source: Path, target: Path) -> None:
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ModelError(f"model={name}: its tokenizer can't be loaded ({error})") from error
     if not tokenizer.is_fast:
-        raise ModelError(f"model={name}: its tokenizer has no fast implementation (tokenizer.json); choose a model that has")
+        raise ModelError(
+            f"model={name}: its tokenizer has no fast implementation (tokenizer.json); choose a model that has"
+        )
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
     backend.save(str(target / "tokenizer.json"), pretty=True)
     settings: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast"}
     settings["model_max_length"] = _max_length(tokenizer.model_max_length, source)
-    settings |= {token: str(value) for token in _SPECIAL_TOKENS if (value := getattr(tokenizer, token, None)) is not None}
-    (target / "tokenizer_config.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    settings |= {
+        token: str(value) for token in _SPECIAL_TOKENS if (value := getattr(tokenizer, token, None)) is not None
+    }
+    (target / "tokenizer_config.json").write_text(
+        json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
 
 
 def _max_length(stated: int, source: Path) -> int:

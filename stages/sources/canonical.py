@@ -28,7 +28,7 @@ def canonical(source: SourceTables, validation_fraction: float, limits: MaxExamp
         coded["train"], coded["validation"] = _carve(coded["train"], source.kind, names, validation_fraction, seed)
     limited = {split: _limited(coded[split], source.kind, names, getattr(limits, split), seed) for split in SPLITS}
     features = _features(source.kind, names)
-    return DatasetDict({split: Dataset(table.cast(features.arrow_schema), fingerprint=split) for split, table in limited.items()})
+    return DatasetDict({split: Dataset(table.cast(features.arrow_schema)) for split, table in limited.items()})
 
 
 def _features(kind: Kind, names: Sequence[str]) -> Features:
@@ -62,12 +62,16 @@ def _refuse_nulls(inputs: pa.ChunkedArray, labels: pa.ChunkedArray, split: Split
 def _refuse_uneven(tokens: pa.ChunkedArray, tags: pa.ChunkedArray, split: Split, origin: str) -> None:
     for column, key in ((tokens, "data.text_column"), (tags, "data.label_column")):
         if not pa.types.is_list(column.type) and not pa.types.is_large_list(column.type):
-            raise DataError(f"{split} ({origin}): {key} holds {column.type}, not a list a row; choose task=text or another column")
+            raise DataError(
+                f"{split} ({origin}): {key} holds {column.type}, not a list a row; choose task=text or another column"
+            )
     uneven = pc.not_equal(pc.list_value_length(tokens), pc.list_value_length(tags))
     if pc.any(uneven).as_py():
         row = pc.index(uneven, True).as_py()
         words, labels = len(tokens[row].as_py()), len(tags[row].as_py())
-        raise DataError(f"{split} ({origin}), row {row + 1}: has {words} words but {labels} tags; give each word one tag")
+        raise DataError(
+            f"{split} ({origin}), row {row + 1}: has {words} words but {labels} tags; give each word one tag"
+        )
     flat = pc.list_flatten(tokens)
     if not _is_string(flat.type) or flat.null_count:
         raise DataError(f"{split} ({origin}): the words hold {flat.type} or nulls; they must be text")
@@ -119,17 +123,21 @@ def _coded(table: pa.Table, source: SourceTables, split: Split, names: tuple[str
         return pa.table({"id": ids, "text": table["text"].cast(pa.string()), "label": codes})
     tokens = table["tokens"].combine_chunks()
     offsets = pa.array([0, *pc.cumulative_sum(pc.list_value_length(tokens)).to_pylist()], pa.int32())
-    return pa.table({
-        "id": ids,
-        "tokens": tokens.cast(pa.list_(pa.string())),
-        "tags": pa.ListArray.from_arrays(offsets, codes),
-    })
+    return pa.table(
+        {
+            "id": ids,
+            "tokens": tokens.cast(pa.list_(pa.string())),
+            "tags": pa.ListArray.from_arrays(offsets, codes),
+        }
+    )
 
 
 def _carve(table: pa.Table, kind: Kind, names: Sequence[str], fraction: float, seed: int) -> tuple[pa.Table, pa.Table]:
     count = max(1, round(table.num_rows * fraction))
     if count >= table.num_rows:
-        raise DataError(f"train: {table.num_rows} examples are too few to carve validation out of; give data.validation")
+        raise DataError(
+            f"train: {table.num_rows} examples are too few to carve validation out of; give data.validation"
+        )
     chosen = select_stratified(_contents(table, kind), _strata(table, kind, names), count, seed)
     rest = sorted(set(range(table.num_rows)) - set(chosen))
     return table.take(rest), table.take(chosen)

@@ -27,8 +27,8 @@ def read_conll(path: Path) -> pa.Table:
             tags.append(tags_so_far)
         words_so_far, tags_so_far = [], []
 
-    for number, line in enumerate(_read_text(path).split("\n"), start=1):
-        line = line.removesuffix("\r")
+    for number, raw_line in enumerate(_read_text(path).split("\n"), start=1):
+        line = raw_line.removesuffix("\r")
         if not line.strip() or line.startswith(_DOCUMENT_START):
             end_sentence()
             continue
@@ -46,7 +46,9 @@ def _word_and_tag(line: str, path: Path, number: int) -> tuple[str, str]:
     columns = line.split("\t") if "\t" in line else line.split()
     word, tag = columns[0], columns[-1].strip()
     if len(columns) < 2 or not word or not tag:
-        raise DataError(f"{path}, line {number}: expected a word and its tag, separated by a tab or spaces; got {line!r}")
+        raise DataError(
+            f"{path}, line {number}: expected a word and its tag, separated by a tab or spaces; got {line!r}"
+        )
     return word, tag
 
 

@@ -37,6 +37,6 @@ def _demo(config: DemoData) -> SourceTables:
     return SourceTables(
         kind=config.kind,
         splits={split: generator.generate(split, counts[split], config.seed) for split in SPLITS},
-        origins={split: "demo" for split in SPLITS},
+        origins=dict.fromkeys(SPLITS, "demo"),
         label_names=generator.LABELS,
     )

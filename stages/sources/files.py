@@ -61,7 +61,9 @@ def _read(path: Path, config: TabularData) -> _File:
     if is_parquet:
         return _read_parquet(path, config)
     if config.kind == "text":
-        raise DataError(f"{path}: a text task reads Parquet, and this is not Parquet; convert it, or choose task=tokens")
+        raise DataError(
+            f"{path}: a text task reads Parquet, and this is not Parquet; convert it, or choose task=tokens"
+        )
     return _File(read_conll(path), None)
 
 
@@ -112,5 +114,7 @@ def _agreed_names(config: TabularData, files: Sequence[_File]) -> tuple[str, ...
         return tuple(config.label_names)
     found = {file.label_names for file in files}
     if len(found) > 1:
-        raise DataError("data: the files name their labels differently; give the names in order as data.label_names=[...]")
+        raise DataError(
+            "data: the files name their labels differently; give the names in order as data.label_names=[...]"
+        )
     return found.pop()

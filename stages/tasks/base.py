@@ -36,19 +36,22 @@ class Units:
     @property
     def predicted(self) -> NDArray[np.int64]:
         """[units]: the code of the most probable label."""
-        return self.logits.argmax(axis=1).astype(np.int64)
+        predicted: NDArray[np.int64] = self.logits.argmax(axis=1).astype(np.int64)
+        return predicted
 
     @property
     def log_probabilities(self) -> NDArray[np.float64]:
         """[units, labels]: log-softmax of the logits, in float64."""
         logits = self.logits.astype(np.float64)
         shifted = logits - logits.max(axis=1, keepdims=True)
-        return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        normalized: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        return normalized
 
     @property
     def score(self) -> NDArray[np.float64]:
         """[units]: the probability of the predicted label."""
-        return np.exp(self.log_probabilities.max(axis=1))
+        score: NDArray[np.float64] = np.exp(self.log_probabilities.max(axis=1))
+        return score
 
     def loss(self, gold: NDArray[np.int64]) -> float:
         """The mean negative log-probability of the gold labels (shape [units]), in nats."""

@@ -42,7 +42,9 @@ class SubwordEncoder:
         self._tokenizer = Tokenizer.from_str(json.dumps(tokenizer))
         model_limit = int(str(self._settings["model_max_length"]))
         if max_length is not None and max_length > model_limit:
-            raise ModelError(f"tokenize.max_length={max_length}: the model takes {model_limit} at most; lower it or set null")
+            raise ModelError(
+                f"tokenize.max_length={max_length}: the model takes {model_limit} at most; lower it or set null"
+            )
         self.max_length = max_length or model_limit
 
     @cached_property
@@ -101,7 +103,9 @@ class SubwordEncoder:
                 index = self._tokenizer.token_to_id(str(token))
                 assert index is not None
                 return int(index)
-        raise DataError("data: a word gives no sub-word, and the tokenizer has no unknown token to stand for it; remove such words")
+        raise DataError(
+            "data: a word gives no sub-word, and the tokenizer has no unknown token to stand for it; remove such words"
+        )
 
 
 def _add_prefix_space(pre_tokenizer: object) -> None:

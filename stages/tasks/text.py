@@ -72,10 +72,11 @@ class TextTask:
     def predictions(self, raw: Dataset, units: Units, names: Sequence[str]) -> pa.Table:
         """One row a text: `id`, `gold`, `predicted`, `score`."""
         labels = np.array(names, dtype=object)
-        return pa.table({
-            "id": pa.array(raw["id"][:], pa.string()),
-            "gold": pa.array(labels[self.raw_gold(raw).label], pa.string()),
-            "predicted": pa.array(labels[units.predicted], pa.string()),
-            "score": pa.array(units.score.round(6), pa.float64()),
-        })
-
+        return pa.table(
+            {
+                "id": pa.array(raw["id"][:], pa.string()),
+                "gold": pa.array(labels[self.raw_gold(raw).label], pa.string()),
+                "predicted": pa.array(labels[units.predicted], pa.string()),
+                "score": pa.array(units.score.round(6), pa.float64()),
+            }
+        )

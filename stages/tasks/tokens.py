@@ -70,7 +70,7 @@ class TokensTask:
         return Gold(np.repeat(np.arange(len(length)), length), flat(raw, "tags"))
 
     def score(self, units: Units, gold: Gold, names: Sequence[str]) -> Scores:
-        """seqeval's scores for entity tags (B-, I-, …); for plain tags such as parts of speech, those of classification."""
+        """Seqeval's scores for entity tags (B-, I-, …); for plain tags such as parts of speech, those of classification."""
         from stages.scoring.classification import score_labels
         from stages.scoring.entities import are_entity_tags, score_entities
 
@@ -78,21 +78,25 @@ class TokensTask:
         if not are_entity_tags(names):
             return score_labels(units.predicted, gold.label, names, loss=loss)
         return score_entities(
-            _by_sentence(units.predicted, units.example, names), _by_sentence(gold.label, gold.example, names), loss=loss
+            _by_sentence(units.predicted, units.example, names),
+            _by_sentence(gold.label, gold.example, names),
+            loss=loss,
         )
 
     def predictions(self, raw: Dataset, units: Units, names: Sequence[str]) -> pa.Table:
         """One row a word: `id`, `word`, `token`, `gold`, `predicted`, `score`."""
         labels, gold = np.array(names, dtype=object), self.raw_gold(raw)
         ids = np.array(raw["id"][:], dtype=object)
-        return pa.table({
-            "id": pa.array(ids[gold.example], pa.string()),
-            "word": pa.array(units.word, pa.int32()),
-            "token": pa.array([token for tokens in raw["tokens"][:] for token in tokens], pa.string()),
-            "gold": pa.array(labels[gold.label], pa.string()),
-            "predicted": pa.array(labels[units.predicted], pa.string()),
-            "score": pa.array(units.score.round(6), pa.float64()),
-        })
+        return pa.table(
+            {
+                "id": pa.array(ids[gold.example], pa.string()),
+                "word": pa.array(units.word, pa.int32()),
+                "token": pa.array([token for tokens in raw["tokens"][:] for token in tokens], pa.string()),
+                "gold": pa.array(labels[gold.label], pa.string()),
+                "predicted": pa.array(labels[units.predicted], pa.string()),
+                "score": pa.array(units.score.round(6), pa.float64()),
+            }
+        )
 
 
 def _between_special(encoder: SubwordEncoder, pieces: WordPieces, window: slice) -> list[int]:
@@ -114,4 +118,3 @@ def _readings(tokenized: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64],
 def _by_sentence(codes: NDArray[np.int64], example: NDArray[np.int64], names: Sequence[str]) -> list[list[str]]:
     ends = np.flatnonzero(np.diff(example)) + 1
     return [[names[code] for code in sentence] for sentence in np.split(codes, ends)]
-

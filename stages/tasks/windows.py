@@ -17,9 +17,7 @@ def window_starts(length: int, capacity: int, stride: int) -> list[int]:
     return [*starts, length - capacity]
 
 
-def most_context(
-    example: NDArray[np.int64], word: NDArray[np.int64], context: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def most_context(example: NDArray[np.int64], word: NDArray[np.int64], context: NDArray[np.int64]) -> NDArray[np.int64]:
     """The index of the reading with the largest `context` for each (example, word), in that order.
 
     Arrays have shape [readings]. Among equals the first reading wins.

@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from dvclive import Live
+from dvclive.live import Live
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from stages.pipeline.errors import TrainingError
@@ -22,7 +22,10 @@ _CURVES = {
 
 
 class CurvesCallback(TrainerCallback):
-    """Writes one TSV a curve: `step` (here: epochs done, which compare across batch sizes) and the value, rounded so that a repeat gives the same bytes."""
+    """Writes one TSV a curve: `step` (here: epochs done, which compare across batch sizes) and the value.
+
+    Values are rounded, so that a repeat gives the same bytes.
+    """
 
     def __init__(self, folder: Path) -> None:
         """`folder`: where DVCLive writes; what it held is replaced."""

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 from torch.nn.functional import cross_entropy
-from transformers.modeling_outputs import ModelOutput
+from transformers.utils.generic import ModelOutput
 
 from stages.tasks.base import IGNORED, LABELS, WORDS
 from stages.tasks.columns import flat, integers
@@ -22,7 +22,9 @@ def loss_function(label_smoothing: float, weights: torch.Tensor | None) -> Loss:
     labels, so that weights shift emphasis and not, from batch to batch, the step size.
     """
 
-    def loss(outputs: ModelOutput, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None) -> torch.Tensor:
+    def loss(
+        outputs: ModelOutput, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None
+    ) -> torch.Tensor:
         logits = outputs["logits"].float()
         total = cross_entropy(
             logits.flatten(0, -2),

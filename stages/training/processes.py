@@ -39,4 +39,4 @@ def rows_for_each_process(batch_size: int, gradient_accumulation: int) -> int:
 
 def _replace_by_torchrun(processes: int) -> NoReturn:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    os.execv(sys.executable, [*torchrun, "-m", "stages.train", *sys.argv[1:]])  # noqa: S606 (no shell)
+    os.execv(sys.executable, [*torchrun, "-m", "stages.train", *sys.argv[1:]])

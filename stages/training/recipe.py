@@ -48,5 +48,7 @@ def training_arguments(train: TrainConfig, task: TaskConfig, seed: int, checkpoi
         disable_tqdm=not sys.stderr.isatty(),
         report_to="none",
     )
-    arguments._n_gpu = min(arguments.n_gpu, 1)  # the Trainer's DataParallel would multiply the batch by the GPUs it finds
+    arguments._n_gpu = min(
+        arguments.n_gpu, 1
+    )  # the Trainer's DataParallel would multiply the batch by the GPUs it finds
     return arguments

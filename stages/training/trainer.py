@@ -30,7 +30,7 @@ class Validation:
     precision: Precision
 
 
-class ValidatingTrainer(Trainer):  # type: ignore[misc]  # transformers leaves its classes partly untyped
+class ValidatingTrainer(Trainer):
     """A Trainer whose evaluation stitches windows and scores examples or words, never rows or sub-words."""
 
     def __init__(

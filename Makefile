@@ -1,0 +1,42 @@
+# Two commands: `make repro` and `make test`. Everything they need is installed into .venv on first use.
+# `make repro OVERRIDES="experiment=wnut17"` composes other choices.
+
+PYTHON ?= python3.11
+OVERRIDES ?=
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+unexport VIRTUAL_ENV PYTHONPATH
+
+.DEFAULT_GOAL := help
+.PHONY: help install compose repro test test-fast check clean
+
+help:  ## what the targets do
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+install: .venv/installed  ## make the environment from pinned dependencies
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	python -m pip install --quiet --constraint constraints.txt --editable ".[demo,dev]"
+	@touch .venv/installed
+
+compose: install  ## compose conf/ into params.yaml
+	@python -m stages.configuration.compose $(OVERRIDES)
+
+repro: compose  ## run the pipeline and print the scores
+	@dvc repro
+	@python -m stages.pipeline.summary
+
+test: install  ## all tests
+	@python -m pytest
+
+test-fast: install  ## the tests that run no pipeline and train nothing
+	@python -m pytest -m "not slow"
+
+check: install  ## lint, types, and params.yaml against conf/
+	@ruff check .
+	@ruff format --check .
+	@mypy
+	@python -m stages.configuration.compose --check
+
+clean:  ## remove the environment and what the pipeline wrote
+	rm -rf .venv data models *.egg-info

@@ -1,0 +1,50 @@
+"""Demo data for token classification: short news, notes and chat with the names in them tagged (IOB2).
+
+Many names are of several types by turns, and a third of all names occur in validation and test only.
+"""
+
+import pyarrow as pa
+
+from stages.configuration.schema import Split
+from stages.sources.demo.grammar import Writer, distinct, with_articles
+from stages.sources.demo.tokens_phrases import GRAMMAR, SENTENCES
+
+TYPES = ("person", "location", "organization", "product", "event")
+LABELS: tuple[str, ...] = ("O", *(f"{prefix}-{kind}" for kind in TYPES for prefix in "BI"))
+
+LOWER_CASE_SHARE = 0.2
+"""The share of sentences written without capital letters."""
+
+SCHEMA = pa.schema([("tokens", pa.list_(pa.string())), ("tags", pa.list_(pa.string()))])
+
+Tagged = dict[str, list[str]]
+
+
+def generate(split: Split, count: int, seed: int) -> pa.Table:
+    """`count` sentences of a split, with the columns `tokens` and `tags`, word by word."""
+    writer = Writer(GRAMMAR, split, seed)
+    rows = distinct(split, count, lambda: _tagged_sentence(writer))
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def _tagged_sentence(writer: Writer) -> tuple[str, Tagged]:
+    marked = with_articles(writer.fill(writer.weighted(SENTENCES)))
+    sentence = _tagged(marked.lower() if writer.happens(LOWER_CASE_SHARE) else marked)
+    return " ".join(sentence["tokens"]), sentence
+
+
+def _tagged(marked: str) -> Tagged:
+    """The words of a sentence in which `<type> … </>` encloses each name, and their tags."""
+    tokens: list[str] = []
+    tags: list[str] = []
+    tag = "O"
+    for piece in marked.split():
+        if piece == "</>":
+            tag = "O"
+        elif piece.startswith("<"):
+            tag = f"B-{piece[1:-1]}"
+        else:
+            tokens.append(piece)
+            tags.append(tag)
+            tag = tag.replace("B-", "I-")
+    return {"tokens": tokens, "tags": tags}

@@ -1,0 +1,34 @@
+"""The project's own modules that a module imports, directly or not."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def first_party_files(module: str) -> set[str]:
+    """The files, relative to the repository, that importing `module` may run; package `__init__` files excepted."""
+    found: set[Path] = set()
+    waiting = [_file(module)]
+    while waiting:
+        file = waiting.pop()
+        if file is None or file in found:
+            continue
+        found.add(file)
+        waiting += [_file(name) for name in _imported_names(file)]
+    return {file.relative_to(ROOT).as_posix() for file in found}
+
+
+def _imported_names(file: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in names if name.startswith("stages")}
+
+
+def _file(module: str) -> Path | None:
+    file = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+    return file if file.is_file() else None
