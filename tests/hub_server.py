@@ -1,6 +1,6 @@
 """A small Hub on this machine: the part of its HTTP interface that `huggingface_hub` downloads through.
 
-    with HubServer({"datasets/acme/reviews": text_data(), "acme/tiny": tiny_model()}) as hub:
+    with HubServer({"datasets/acme/reviews": text_data(), "acme/tiny": model(files_in(folder))}) as hub:
         subprocess.run([...], env=os.environ | hub.environment(tmp_path))
 
 Repositories are named as in the Hub's addresses (`datasets/owner/name`, `owner/name`). As on the Hub, big files (LFS)
@@ -23,13 +23,10 @@ from threading import Lock, Thread
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import close_session, constants
-from safetensors.numpy import save as save_tensors
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 COMMIT = "c0ffee" * 6 + "c0de"
 SIGNATURE = "secret-of-the-signed-address"
@@ -86,6 +83,10 @@ class HubServer:
         self.repos = dict(repos)
         self.accounts = {*accounts, *(token for repo in repos.values() for token in repo.readers)}
         self.requests: list[Request] = []
+        self.ranges = True
+        """Whether the storage heeds `Range`; some mirrors don't, and send the whole file again."""
+        self.stored: dict[str, bytes] = {}
+        """What the storage sends for a SHA-256 instead of the right bytes."""
         self._faults: list[Fault] = []
         self._lock = Lock()
         self._http = _HttpServer(("127.0.0.1", 0), _Handler)
@@ -200,7 +201,7 @@ class HubServer:
     def _file(self, name: str, file: str, request: Request) -> Response:
         repo = self.repos[name]
         headers = {"X-Repo-Commit": repo.commit}
-        if repo.gated and request.token not in repo.readers:  # as on the Hub, only the files are closed, not the listing
+        if repo.gated and request.token not in repo.readers:  # the listing is open, as on the Hub
             return _error(403 if request.token else 401, "GatedRepo", f"Access to {name} is restricted.", headers)
         if file not in repo.files:
             return _error(404, "EntryNotFound", "Entry not found", headers)
@@ -212,15 +213,16 @@ class HubServer:
         headers["Location"] = f"http://localhost:{self.port}/storage/{digest}?signature={SIGNATURE}"
         if repo.xet:
             headers["X-Xet-Hash"] = digest
-            headers["Link"] = f'<{self.url}/api/models/{name}/xet-read-token/{repo.commit}>; rel="xet-auth"'
+            kind = "" if name.startswith("datasets/") else "models/"
+            headers["Link"] = f'<{self.url}/api/{kind}{name}/xet-read-token/{repo.commit}>; rel="xet-auth"'
         return Response(302, headers)
 
     def _storage(self, digest: str, request: Request) -> Response:
         if request.token is not None:
             return _error(400, "", "A token was sent to a host that is not the Hub")
         contents = (content for repo in self.repos.values() for content in repo.files.values())
-        content = next(content for content in contents if hashlib.sha256(content).hexdigest() == digest)
-        return _ranged(content, {"ETag": f'"{digest}"'}, request.range)
+        right = next(content for content in contents if hashlib.sha256(content).hexdigest() == digest)
+        return _ranged(self.stored.get(digest, right), {"ETag": f'"{digest}"'}, request.range if self.ranges else None)
 
 
 def _json(content: Any) -> Response:
@@ -362,35 +364,22 @@ def parquet(columns: Mapping[str, list[Any]], features: Mapping[str, Any]) -> by
     return sink.getvalue()
 
 
-def tiny_model() -> Repo:
-    """A BERT that loads (hidden size 16, two layers, letters as vocabulary), and the files that are not to be taken."""
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *".,-0123456789abcdefghijklmnopqrstuvwxyz"]
-    vocabulary += [f"##{sign}" for sign in vocabulary[8:]]
-    config = {
-        "architectures": ["BertModel"],
-        "model_type": "bert",
-        "hidden_size": 16,
-        "intermediate_size": 32,
-        "max_position_embeddings": 64,
-        "num_attention_heads": 2,
-        "num_hidden_layers": 2,
-        "vocab_size": len(vocabulary),
-    }
-    return Repo(
-        {
-            "config.json": json.dumps(config).encode(),
-            "model.safetensors": save_tensors(_bert_weights(config), metadata={"format": "pt"}),
-            "tokenizer.json": _tokenizer(vocabulary).encode(),
-            "tokenizer_config.json": json.dumps({"tokenizer_class": "BertTokenizer", "do_lower_case": True}).encode(),
-            "vocab.txt": "".join(f"{token}\n" for token in vocabulary).encode(),
-            "README.md": b"# Tiny\n",
-            "pytorch_model.bin": b"a pickle",
-            "tf_model.h5": b"Keras weights",
-            "flax_model.msgpack": b"Flax weights",
-            "onnx/model.onnx": b"a graph",
-            "onnx/config.json": b"{}",
-        }
-    )
+def model(files: Mapping[str, bytes]) -> Repo:
+    """A model as `save_pretrained` writes it (`files_in(folder)`), among the files of other kinds that the Hub's have."""
+    others = [
+        "README.md",
+        "pytorch_model.bin",
+        "tf_model.h5",
+        "flax_model.msgpack",
+        "onnx/config.json",
+        "onnx/model.onnx",
+    ]
+    return Repo({name: f"{name}: not to be taken".encode() for name in others} | dict(files))
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """The files of a folder on this machine, as those of a repository."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def _value(dtype: str) -> dict[str, Any]:
@@ -399,36 +388,3 @@ def _value(dtype: str) -> dict[str, Any]:
 
 def _class_label(*names: str) -> dict[str, Any]:
     return {"names": list(names), "_type": "ClassLabel"}
-
-
-def _bert_weights(config: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    hidden, inner = config["hidden_size"], config["intermediate_size"]
-    shapes: dict[str, tuple[int, ...]] = {
-        "embeddings.word_embeddings.weight": (config["vocab_size"], hidden),
-        "embeddings.position_embeddings.weight": (config["max_position_embeddings"], hidden),
-        "embeddings.token_type_embeddings.weight": (2, hidden),
-    }
-    dense = {"pooler.dense": (hidden, hidden)}
-    norms = ["embeddings.LayerNorm"]
-    for layer in (f"encoder.layer.{i}" for i in range(config["num_hidden_layers"])):
-        dense |= {f"{layer}.attention.self.{part}": (hidden, hidden) for part in ("query", "key", "value")}
-        dense |= {f"{layer}.attention.output.dense": (hidden, hidden)}
-        dense |= {f"{layer}.intermediate.dense": (inner, hidden), f"{layer}.output.dense": (hidden, inner)}
-        norms += [f"{layer}.attention.output.LayerNorm", f"{layer}.output.LayerNorm"]
-    for name, (out, into) in dense.items():
-        shapes |= {f"{name}.weight": (out, into), f"{name}.bias": (out,)}
-    random = np.random.default_rng(0)
-    weights = {name: random.normal(0, 0.02, shape).astype(np.float32) for name, shape in shapes.items()}
-    weights |= {f"{name}.weight": np.ones(hidden, np.float32) for name in norms}
-    weights |= {f"{name}.bias": np.zeros(hidden, np.float32) for name in norms}
-    return weights
-
-
-def _tokenizer(vocabulary: list[str]) -> str:
-    numbers = {token: number for number, token in enumerate(vocabulary)}
-    tokenizer = Tokenizer(models.WordPiece(numbers, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", numbers["[SEP]"]), ("[CLS]", numbers["[CLS]"]))
-    tokenizer.add_special_tokens(vocabulary[:5])
-    return tokenizer.to_str()

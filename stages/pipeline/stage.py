@@ -39,9 +39,15 @@ def run_stage(stage: Callable[[Config], None], config_type: type[Config], *, off
     with one_line_errors():
         _require_params()
         _register_hydra_settings()
-        hydra_main(version_base="1.3", config_path=str(Path.cwd()), config_name="stage")(
-            lambda config: stage(select(_typed(config), config_type))
-        )()
+        for config in _composed_by_hydra():
+            stage(select(_typed(config), config_type))
+
+
+def _composed_by_hydra() -> list[DictConfig]:
+    """The configuration with the command line's overrides; none where Hydra only had to show it (`--help`, `--cfg job`)."""
+    composed: list[DictConfig] = []
+    hydra_main(version_base="1.3", config_path=str(Path.cwd()), config_name="stage")(composed.append)()
+    return composed
 
 
 class one_line_errors:  # noqa: N801 (reads as a statement: `with one_line_errors():`)

@@ -12,16 +12,20 @@ from stages.scoring.scores import Scores
 
 
 def write_confusion(gold: NDArray[np.int64], predicted: NDArray[np.int64], names: Sequence[str], path: Path) -> None:
-    """One row a pair of labels that occurs: `gold`, `predicted` and `count`. The codes have shape [units]."""
-    counts = np.bincount(gold * len(names) + predicted, minlength=len(names) ** 2)
-    pairs: list[int] = np.flatnonzero(counts).tolist()
-    table = pd.DataFrame(
-        {
-            "gold": [names[pair // len(names)] for pair in pairs],
-            "predicted": [names[pair % len(names)] for pair in pairs],
-            "count": counts[pairs],
-        }
-    )
+    """One row a pair of labels: `gold`, `predicted` and `count`. The codes have shape [units].
+
+    Pairs that never occur are left out, but for the first row and column, which give the axes their order.
+    """
+    labels = len(names)
+    counts = np.bincount(gold * labels + predicted, minlength=labels**2).reshape(labels, labels)
+    shown = counts > 0
+    shown[0], shown[:, 0] = True, True
+    gold_codes, predicted_codes = (codes.tolist() for codes in np.nonzero(shown))
+    table = pd.DataFrame({
+        "gold": [names[code] for code in gold_codes],
+        "predicted": [names[code] for code in predicted_codes],
+        "count": counts[shown],
+    })
     _write(table, path)
 
 

@@ -189,10 +189,10 @@ def _explain(error: Exception, repo: _Repo) -> str:
         case errors.HfHubHTTPError() as answer:
             text = _explain_answer(answer, repo)
         case errors.OfflineModeIsEnabled():
-            text = (
-                "the cache does not hold it all, and HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set; unset it once"
-            )
-        case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.ProxyError() | httpx.UnsupportedProtocol() as fault:
+            text = "the cache does not hold it all, and HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set; unset it once"
+        case (
+            httpx.ConnectError() | httpx.TimeoutException() | httpx.ProxyError() | httpx.UnsupportedProtocol() as fault
+        ):
             text = f"can't reach {_hub()} ({fault}); check the network, HF_ENDPOINT and HTTPS_PROXY, then run again"
         case RuntimeError():  # all that hf_xet raises, after some two minutes of trying
             text = f"{_BROKEN}; if the network blocks the Hub's Xet storage, set HF_HUB_DISABLE_XET=1"
