@@ -50,12 +50,11 @@ class Repo:
 
 @dataclass(frozen=True)
 class Request:
+    """What was asked: `GET /path`, and the two headers that matter."""
+
     line: str
     token: str | None
     range: str | None
-
-    def __str__(self) -> str:
-        return self.line
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,9 @@ from stages.configuration.validation import select, validate
 from stages.pipeline.errors import ConfigError
 from tests.imports import ROOT
 
-GROUPS = [folder.name for folder in sorted((ROOT / "conf").iterdir()) if folder.is_dir() and folder.name != "experiment"]
+GROUPS = [
+    folder.name for folder in sorted((ROOT / "conf").iterdir()) if folder.is_dir() and folder.name != "experiment"
+]
 EXPERIMENTS = [file.stem for file in sorted((ROOT / "conf/experiment").glob("*.yaml"))]
 
 
@@ -37,9 +39,7 @@ def test_every_experiment_composes(experiment: str) -> None:
     assert params.data.kind == params.task.kind
 
 
-@pytest.mark.parametrize(
-    ("experiment", "repo"), [("imdb", "stanfordnlp/imdb"), ("wnut17", "leondz/wnut_17")]
-)
+@pytest.mark.parametrize(("experiment", "repo"), [("imdb", "stanfordnlp/imdb"), ("wnut17", "leondz/wnut_17")])
 def test_reference_jobs_are_the_tutorials_recipes_with_pinned_revisions(experiment: str, repo: str) -> None:
     params = validate(compose_params([f"experiment={experiment}"]), "conf")
     assert isinstance(params.data, schema.HubData)
@@ -150,7 +150,12 @@ def test_a_stage_sees_its_own_groups_alone() -> None:
 def run_stage_module(module: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(
-        [sys.executable, "-m", module, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", module, *arguments],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

@@ -61,7 +61,7 @@ def _named_paths(stage: str) -> set[str]:
 def test_data_dependencies_and_outputs_are_the_paths_that_the_stage_names(stage: str) -> None:
     data_deps = {dep for dep in DAG["stages"][stage]["deps"] if not dep.endswith(".py")}
     inside_an_out = {path for path in _named_paths(stage) if any(path.startswith(f"{out}/") for out in _outs(stage))}
-    named = {path for path in _named_paths(stage) - inside_an_out}
+    named = _named_paths(stage) - inside_an_out
     covered = {path for path in named if any(path == dep or path.startswith(f"{dep}/") for dep in data_deps)}
     assert named - covered == _outs(stage)
     assert all(any(path == dep or path.startswith(f"{dep}/") for path in covered) for dep in data_deps)

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -32,6 +33,12 @@ def labels_of(table: pa.Table) -> set[str]:
 
 def words_of(table: pa.Table) -> set[str]:
     return {word for example in texts_of(table) for word in re.findall(r"[\w'-]+", example.lower())}
+
+
+def printed_by(program: str, environment: dict[str, str] | None = None) -> str:
+    root = Path(__file__).parents[1]
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, cwd=root, env=environment, check=True, capture_output=True, text=True).stdout
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +83,7 @@ def test_another_process_with_another_hash_seed_gives_the_same(kind: ModuleType)
     name = kind.__name__
     program = f"import json, {name} as kind; print(json.dumps(kind.generate('test', 200, 5).to_pydict()))"
     environment = {**os.environ, "PYTHONHASHSEED": "4711"}
-    printed = subprocess.run(
-        [sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True
-    ).stdout
-    assert json.loads(printed) == kind.generate("test", 200, 5).to_pydict()
+    assert json.loads(printed_by(program, environment)) == kind.generate("test", 200, 5).to_pydict()
 
 
 @KINDS
@@ -208,5 +212,4 @@ def test_the_import_is_light() -> None:
         "import sys, stages.sources.demo.text, stages.sources.demo.tokens;"
         "print([name for name in ('torch', 'datasets', 'pandas', 'transformers') if name in sys.modules])"
     )
-    printed = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
-    assert printed.strip() == "[]"
+    assert printed_by(program).strip() == "[]"

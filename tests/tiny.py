@@ -10,17 +10,44 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import AutoConfig, AutoModel
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-WORDS = ["the", "a", "to", "in", "is", "was", "and", "of", "my", "order", "never", "great", "bad", "city", "team", "paris"]
+WORDS = [
+    "the",
+    "a",
+    "to",
+    "in",
+    "is",
+    "was",
+    "and",
+    "of",
+    "my",
+    "order",
+    "never",
+    "great",
+    "bad",
+    "city",
+    "team",
+    "paris",
+]
 
 
-def write_tiny_model(folder: Path, *, family: str = "bert", seed: int = 0, words: Sequence[str] = WORDS) -> Path:
+def write_tiny_model(
+    folder: Path, *, family: str = "bert", seed: int = 0, words: Sequence[str] = WORDS, dropout: float = 0.1
+) -> Path:
     """A model folder as `save_pretrained` writes it: 2 layers, 32 wide, 128 positions, WordPiece of letters and a few words."""
     folder.mkdir(parents=True)
     size = write_tiny_tokenizer(folder, words)
     torch.manual_seed(seed)
-    shape = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 32, "intermediate_size": 64}
+    shape: dict[str, float] = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 32}
+    shape |= {"intermediate_size": 64, "hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
     if family == "distilbert":
-        shape = {"n_layers": 2, "n_heads": 2, "dim": 32, "hidden_dim": 64}
+        shape = {
+            "n_layers": 2,
+            "n_heads": 2,
+            "dim": 32,
+            "hidden_dim": 64,
+            "dropout": dropout,
+            "attention_dropout": dropout,
+        }
     positions = 130 if family == "roberta" else 128
     config = AutoConfig.for_model(family, vocab_size=size, max_position_embeddings=positions, pad_token_id=0, **shape)
     AutoModel.from_config(config).save_pretrained(folder)

@@ -11,6 +11,8 @@ from seqeval.metrics import accuracy_score, classification_report
 from stages.scoring.scores import Average, LabelScore, Scores
 
 _ENTITY_TAG = re.compile(r"[BIESLU]-.+")
+_AS_IOBES = {"L": "E", "U": "S"}
+"""BILOU's other names for the last word of an entity and for an entity of one word, which seqeval does not know."""
 _AVERAGES = ("micro avg", "macro avg", "weighted avg")
 
 
@@ -43,7 +45,9 @@ def are_entity_tags(names: Sequence[str]) -> bool:
 
 def score_entities(predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]], *, loss: float) -> Scores:
     """Score sentences of tags against sentences of the same lengths."""
-    result = EntityMetric(keep_in_memory=True).compute(predictions=predictions, references=references)
+    result = EntityMetric(keep_in_memory=True).compute(
+        predictions=_without_bilou(predictions), references=_without_bilou(references)
+    )
     report = result["report"]
     micro, macro, weighted = (_average(report.get(name)) for name in _AVERAGES)
     return Scores(
@@ -54,6 +58,10 @@ def score_entities(predictions: Sequence[Sequence[str]], references: Sequence[Se
         weighted=weighted,
         per_label={name: _label_score(scores) for name, scores in report.items() if name not in _AVERAGES},
     )
+
+
+def _without_bilou(sentences: Sequence[Sequence[str]]) -> list[list[str]]:
+    return [[_AS_IOBES.get(tag[:1], tag[:1]) + tag[1:] for tag in sentence] for sentence in sentences]
 
 
 def _any_entity(sentences: Sequence[Sequence[str]]) -> bool:

@@ -21,11 +21,13 @@ def write_confusion(gold: NDArray[np.int64], predicted: NDArray[np.int64], names
     shown = counts > 0
     shown[0], shown[:, 0] = True, True
     gold_codes, predicted_codes = (codes.tolist() for codes in np.nonzero(shown))
-    table = pd.DataFrame({
-        "gold": [names[code] for code in gold_codes],
-        "predicted": [names[code] for code in predicted_codes],
-        "count": counts[shown],
-    })
+    table = pd.DataFrame(
+        {
+            "gold": [names[code] for code in gold_codes],
+            "predicted": [names[code] for code in predicted_codes],
+            "count": counts[shown],
+        }
+    )
     _write(table, path)
 
 

@@ -9,10 +9,8 @@ from typing import Any, assert_never
 
 from stages.configuration.schema import FilesModel, HubModel, ModelConfig, PackageModel
 from stages.pipeline.errors import ModelError
-from stages.sources.hub import fetch_model
+from stages.sources.hub import CONFIG, WEIGHTS, fetch_model
 
-WEIGHTS = "model.safetensors"
-CONFIG = "config.json"
 _SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 _NO_LIMIT = 1_000_000
 """transformers writes a `model_max_length` above this for a tokenizer that states none."""
@@ -63,7 +61,8 @@ def _locate(config: ModelConfig) -> Path:
 
 def _package_folder(config: PackageModel) -> Path:
     """The folder inside the package, found without importing it: a package must not run code here."""
-    found = importlib.util.find_spec(config.package)
+    is_nested = "." in config.package  # to find a module inside a package, Python imports the package
+    found = None if is_nested else importlib.util.find_spec(config.package)
     if found is None or found.origin is None:
         raise ModelError(
             f"model.package={config.package}: is not installed; run `make install`, or choose another model with model=..."
@@ -87,6 +86,10 @@ def _write_tokenizer(name: str, source: Path, target: Path) -> None:
         raise ModelError(
             f"model={name}: its tokenizer has no fast implementation (tokenizer.json); choose a model that has"
         )
+    if tokenizer.vocab_size <= len(
+        tokenizer.all_special_ids
+    ):  # what transformers makes of a folder without a tokenizer
+        raise ModelError(f"model={name}: has no tokenizer; put its tokenizer.json or vocabulary beside the weights")
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()

@@ -1,7 +1,7 @@
 """From a source's tables to the one form that all later stages read."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,6 +13,8 @@ from stages.sources.selection import select_stratified
 from stages.sources.tables import INPUT_COLUMN, LABEL_COLUMN, SourceTables
 
 OUTSIDE = "O"
+_NO_LABEL = "-1"
+"""What some test splits have in place of a label. It is one only where the source names it."""
 
 
 def canonical(source: SourceTables, validation_fraction: float, limits: MaxExamples, seed: int) -> DatasetDict:
@@ -22,6 +24,7 @@ def canonical(source: SourceTables, validation_fraction: float, limits: MaxExamp
     all splits together. A missing validation split is carved out of train. Raises DataError naming split and row.
     """
     checked = {split: _checked(source, split) for split in SPLITS if split in source.splits}
+    _refuse_mixed_labels(source, checked)
     names = _label_names(source, checked.values())
     coded = {split: _coded(table, source, split, names) for split, table in checked.items()}
     if "validation" not in coded:
@@ -49,6 +52,9 @@ def _checked(source: SourceTables, split: Split) -> pa.Table:
         _refuse_uneven(inputs, labels, split, origin)
     elif not _is_string(inputs.type):
         raise DataError(f"{split} ({origin}): the text column holds {inputs.type}, not text; set data.text_column")
+    kind = _labels(table).type
+    if not _is_string(kind) and not pa.types.is_integer(kind):
+        raise DataError(f"{split} ({origin}): the labels hold {kind}, not text or integers; set data.label_column")
     return table
 
 
@@ -72,17 +78,47 @@ def _refuse_uneven(tokens: pa.ChunkedArray, tags: pa.ChunkedArray, split: Split,
         raise DataError(
             f"{split} ({origin}), row {row + 1}: has {words} words but {labels} tags; give each word one tag"
         )
-    flat = pc.list_flatten(tokens)
-    if not _is_string(flat.type) or flat.null_count:
-        raise DataError(f"{split} ({origin}): the words hold {flat.type} or nulls; they must be text")
+    for column, what in ((tokens, "word"), (tags, "tag")):
+        flat = pc.list_flatten(column)
+        if flat.null_count:
+            row = _row(column, pc.index(pc.is_null(flat), True).as_py())
+            raise DataError(f"{split} ({origin}), row {row}: a {what} is missing; fill it in or remove the row")
+    words = pc.list_flatten(tokens).type
+    if not _is_string(words):
+        raise DataError(f"{split} ({origin}): the words hold {words}; they must be text")
+
+
+def _refuse_mixed_labels(source: SourceTables, tables: Mapping[Split, pa.Table]) -> None:
+    """Integers in one split and text in another are two codings of the same labels, unless the names say how they meet."""
+    integers = [split for split, table in tables.items() if pa.types.is_integer(_labels(table).type)]
+    if source.label_names is None and 0 < len(integers) < len(tables):
+        texts = [split for split in tables if split not in integers]
+        raise DataError(
+            f"data: labels are integers in {', '.join(integers)} but text in {', '.join(texts)}; "
+            "write them alike, or give the names that the integers stand for as data.label_names=[...]"
+        )
+
+
+def _row(column: pa.ChunkedArray, place: int) -> int:
+    """The row, counted from 1, of the value at `place` in a column of values or, flattened, of lists."""
+    if not pa.types.is_list(column.type) and not pa.types.is_large_list(column.type):
+        return place + 1
+    return int(pc.list_parent_indices(column)[place].as_py()) + 1
 
 
 def _is_string(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
+def _label_column(table: pa.Table) -> pa.ChunkedArray:
+    return table["label"] if "label" in table.column_names else table["tags"]
+
+
 def _labels(table: pa.Table) -> pa.ChunkedArray:
-    return table["label"] if "label" in table.column_names else pc.list_flatten(table["tags"])
+    """Every label of a split, one after the other, of a plain type."""
+    column = _label_column(table)
+    flat = column if "label" in table.column_names else pc.list_flatten(column)
+    return flat.cast(flat.type.value_type) if pa.types.is_dictionary(flat.type) else flat
 
 
 def _label_names(source: SourceTables, tables: Iterable[pa.Table]) -> tuple[str, ...]:
@@ -90,7 +126,7 @@ def _label_names(source: SourceTables, tables: Iterable[pa.Table]) -> tuple[str,
     if source.label_names is not None:
         return source.label_names
     found = {str(value) for table in tables for value in pc.unique(_labels(table)).to_pylist()}
-    return tuple(sorted(found, key=_natural_order))
+    return tuple(sorted(found - {_NO_LABEL}, key=_natural_order))
 
 
 def _natural_order(label: str) -> tuple[object, ...]:
@@ -98,8 +134,8 @@ def _natural_order(label: str) -> tuple[object, ...]:
     prefix, separator, entity = label.partition("-")
     if not separator or len(prefix) != 1:
         prefix, entity = "", label
-    pieces = tuple((0, int(piece), "") if piece.isdigit() else (1, 0, piece) for piece in re.split(r"(\d+)", entity))
-    return (label != OUTSIDE, pieces, prefix)
+    pieces = tuple((0, int(piece), "") if piece.isdecimal() else (1, 0, piece) for piece in re.split(r"(\d+)", entity))
+    return (label != OUTSIDE, pieces, prefix, label)
 
 
 def _coded(table: pa.Table, source: SourceTables, split: Split, names: tuple[str, ...]) -> pa.Table:
@@ -110,11 +146,12 @@ def _coded(table: pa.Table, source: SourceTables, split: Split, names: tuple[str
         bad = pc.or_(pc.less(codes, 0), pc.greater_equal(codes, len(names)))
     else:
         codes = pc.index_in(labels.cast(pa.string()), value_set=pa.array(names)).cast(pa.int64())
-        bad = pc.or_(pc.is_null(codes), pc.equal(labels.cast(pa.string()), "-1"))
+        bad = pc.is_null(codes)
     if pc.any(bad).as_py():
-        value = labels[pc.index(bad, True).as_py()].as_py()
+        place = pc.index(bad, True).as_py()
         raise DataError(
-            f"{split} ({source.origins[split]}): label {value!r} is none of {', '.join(names)}; "
+            f"{split} ({source.origins[split]}), row {_row(_label_column(table), place)}: "
+            f"label {labels[place].as_py()!r} is none of {', '.join(names)}; "
             "every example needs a known label, so correct it, remove those rows or set data.label_names"
         )
     codes = codes.combine_chunks() if isinstance(codes, pa.ChunkedArray) else codes

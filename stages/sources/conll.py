@@ -43,7 +43,7 @@ def read_conll(path: Path) -> pa.Table:
 
 
 def _word_and_tag(line: str, path: Path, number: int) -> tuple[str, str]:
-    columns = line.split("\t") if "\t" in line else line.split()
+    columns = line.split("\t") if "\t" in line else line.strip(" ").split(" ")  # not at a no-break space
     word, tag = columns[0], columns[-1].strip()
     if len(columns) < 2 or not word or not tag:
         raise DataError(

@@ -42,7 +42,7 @@ def read_splits(config: TabularData, files: Mapping[Split, Sequence[Path]]) -> S
     read = {split: [_read(path, config) for path in paths] for split, paths in files.items()}
     return SourceTables(
         kind=config.kind,
-        splits={split: pa.concat_tables([file.table for file in parts]) for split, parts in read.items()},
+        splits={split: _joined(split, files[split], parts) for split, parts in read.items()},
         origins={split: ", ".join(path.name for path in paths) for split, paths in files.items()},
         label_names=_agreed_names(config, [file for parts in read.values() for file in parts]),
     )
@@ -109,8 +109,25 @@ def _names_in_metadata(schema: pa.Schema, label_column: str) -> tuple[str, ...] 
     return tuple(names) if names else None
 
 
+def _joined(split: Split, paths: Sequence[Path], parts: Sequence[_File]) -> pa.Table:
+    first = parts[0].table.schema
+    for path, part in zip(paths, parts, strict=True):
+        if not part.table.schema.equals(first):
+            raise DataError(
+                f"{split}: {paths[0].name} and {path.name} have different columns ({_columns(first)} and "
+                f"{_columns(part.table.schema)}); write them alike"
+            )
+    return pa.concat_tables([part.table for part in parts])
+
+
+def _columns(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name}: {field.type}" for field in schema)
+
+
 def _agreed_names(config: TabularData, files: Sequence[_File]) -> tuple[str, ...] | None:
     if config.label_names is not None:
+        if len(set(config.label_names)) < len(config.label_names):
+            raise DataError(f"data.label_names={config.label_names}: a label occurs twice; name each once")
         return tuple(config.label_names)
     found = {file.label_names for file in files}
     if len(found) > 1:

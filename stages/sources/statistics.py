@@ -38,6 +38,9 @@ def _describe_tokens(split: Dataset) -> Json:
 
 
 def _begins_entity(previous: str, tag: str) -> bool:
-    """IOB2 as CoNLL's script reads it: B- always begins an entity, I- does where it does not continue one of its type."""
+    """As CoNLL's script reads tags: B-, S- and U- always begin an entity, others where they do not continue one of their type."""
     prefix, _, entity = tag.partition("-")
-    return prefix == "B" or (prefix == "I" and previous.partition("-")[2] != entity)
+    last_prefix, _, last_entity = previous.partition("-")
+    return prefix in ("B", "S", "U") or (
+        prefix in ("I", "E", "L") and (last_entity != entity or last_prefix in ("E", "S", "L", "U"))
+    )

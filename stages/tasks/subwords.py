@@ -33,7 +33,7 @@ class SubwordEncoder:
     def __init__(self, folder: Path, max_length: int | None, *, pretokenized: bool) -> None:
         """`max_length`: sub-words in a row at most; None takes what the model takes. `pretokenized`: words, not texts.
 
-        Raises ModelError if the folder holds no usable tokenizer or the model takes no more than it has special ones.
+        Raises ModelError if the folder holds no usable tokenizer or the model takes fewer than `max_length`.
         """
         self._settings = _read_json(folder / "tokenizer_config.json")
         tokenizer = _read_json(folder / "tokenizer.json")

@@ -12,7 +12,7 @@ from stages.scoring.scores import Scores
 from stages.tasks.base import EXAMPLE, INPUT_IDS, LABELS, Gold, Units
 from stages.tasks.columns import integers
 from stages.tasks.subwords import SubwordEncoder
-from stages.tasks.windows import window_starts
+from stages.tasks.windows import windows
 
 
 class TextTask:
@@ -38,19 +38,19 @@ class TextTask:
         rows: dict[str, list[object]] = {EXAMPLE: [], INPUT_IDS: [], LABELS: []}
         texts = encoder.encode_texts(raw["text"][:])
         for example, (ids, label) in enumerate(zip(texts, raw["label"][:], strict=True), start=first_example):
-            starts = window_starts(len(ids), encoder.capacity, config.stride)
-            for start in starts if config.overflow == "windows" else [0]:
+            head = slice(0, encoder.capacity)
+            for window in windows(len(ids), encoder, config.stride) if config.overflow == "windows" else [head]:
                 rows[EXAMPLE].append(example)
-                rows[INPUT_IDS].append(encoder.row(ids[start : start + encoder.capacity]))
+                rows[INPUT_IDS].append(encoder.row(ids[window]))
                 rows[LABELS].append(label)
         return rows
 
     def decode(self, tokenized: Dataset, readings: NDArray[np.float32]) -> Units:
         """The mean logits of each text's windows."""
-        example, row_of_first, windows = np.unique(integers(tokenized, EXAMPLE), return_index=True, return_counts=True)
-        assert len(readings) == windows.sum() and bool(np.all(np.diff(row_of_first) > 0))
+        example, row_of_first, rows = np.unique(integers(tokenized, EXAMPLE), return_index=True, return_counts=True)
+        assert len(readings) == rows.sum() and bool(np.all(np.diff(row_of_first) > 0))
         sums = np.add.reduceat(readings, row_of_first, axis=0)
-        logits = (sums / windows[:, None]).astype(np.float32)
+        logits = (sums / rows[:, None]).astype(np.float32)
         return Units(example, np.zeros_like(example), logits)
 
     def tokenized_gold(self, tokenized: Dataset) -> Gold:

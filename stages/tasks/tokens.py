@@ -12,7 +12,7 @@ from stages.scoring.scores import Scores
 from stages.tasks.base import EXAMPLE, IGNORED, INPUT_IDS, LABELS, WORDS, Gold, Units
 from stages.tasks.columns import flat, integers, lengths
 from stages.tasks.subwords import SubwordEncoder, WordPieces
-from stages.tasks.windows import most_context, window_starts
+from stages.tasks.windows import most_context, windows
 
 
 class TokensTask:
@@ -43,9 +43,10 @@ class TokensTask:
         for example, (pieces, tags) in enumerate(zip(sentences, raw["tags"][:], strict=True), start=first_example):
             if not tags:
                 continue  # a sentence without words has nothing to learn from or to score
-            for start in window_starts(len(pieces.ids), encoder.capacity, config.stride):
-                window = slice(start, start + encoder.capacity)
+            for window in windows(len(pieces.ids), encoder, config.stride):
                 words = _between_special(encoder, pieces, window)
+                if max(words) < 0:
+                    continue  # inside a word longer than a row: without labels, its loss would be 0 / 0
                 rows[EXAMPLE].append(example)
                 rows[INPUT_IDS].append(encoder.row(pieces.ids[window]))
                 rows[WORDS].append(words)

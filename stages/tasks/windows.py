@@ -3,6 +3,22 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.pipeline.errors import ModelError
+from stages.tasks.subwords import SubwordEncoder
+
+
+def windows(length: int, encoder: SubwordEncoder, stride: int) -> list[slice]:
+    """The parts of `length` sub-words that go into one row each, neighbours sharing at least `stride`.
+
+    Raises ModelError if the model's rows are too short for that: at least half of each must be new.
+    """
+    most = min(encoder.max_length // 2, encoder.capacity - 1)
+    if stride > most:
+        raise ModelError(
+            f"tokenize.stride={stride} must be at most {most}, because a row holds {encoder.max_length} sub-words; lower it"
+        )
+    return [slice(start, start + encoder.capacity) for start in window_starts(length, encoder.capacity, stride)]
+
 
 def window_starts(length: int, capacity: int, stride: int) -> list[int]:
     """Where windows of `capacity` sub-words begin so that they cover `length`, each sharing at least `stride` with the next.

@@ -26,6 +26,7 @@ INFORMAL_SHARE = 0.2
 """The share of messages written as one writes on a phone."""
 SHORTEST = 5
 """A message of fewer words gets an ending."""
+INFORMAL_WORDS = re.compile(r"\b(" + "|".join(sorted(INFORMAL, key=len, reverse=True)) + r")\b")
 
 SCHEMA = pa.schema([("text", pa.string()), ("label", pa.string())])
 
@@ -92,6 +93,3 @@ def _with_typo(writer: Writer, message: str) -> str:
     if len(word) > 4 and word.isalpha():
         words[place] = word[:2] + word[3] + word[2] + word[4:]
     return " ".join(words)
-
-
-INFORMAL_WORDS = re.compile(r"\b(" + "|".join(sorted(INFORMAL, key=len, reverse=True)) + r")\b")

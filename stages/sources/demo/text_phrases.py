@@ -5,7 +5,7 @@ use the same words on purpose: which topic a message is about shows in how its p
 Clauses begin in lower case and end without a full stop, so that they fit after `but`, `because` and the like.
 """
 
-from stages.sources.demo.grammar import Grammar, lines, words
+from stages.sources.demo.grammar import Grammar, Phrases, lines, words
 
 PROBLEMS = {
     "delivery": """
@@ -187,7 +187,7 @@ FINE = {
         signing up took a minute
         my user name exists after all
         my settings are as I want them
-        my two logins are one now
+        my two logins have become one
     """,
 }
 
@@ -199,7 +199,7 @@ NAMES = {
     "account": "my account, my password, the app, my login, my profile, the website",
 }
 
-VOCABULARY = {
+VOCABULARY: Phrases = {
     **{f"{topic}.problem": lines(block) for topic, block in PROBLEMS.items()},
     **{f"{topic}.fine": lines(block) for topic, block in FINE.items()},
     **{f"{topic}.name": words(block) for topic, block in NAMES.items()},
@@ -247,8 +247,8 @@ VOCABULARY = {
     "stranger": words("a stranger, a child on the street, the wrong Mrs Hill, someone in number nine, a passer-by"),
     "stop": words("at the depot, in customs, in a warehouse, at the post office, in the sorting centre, at the port"),
     "past_day": words("""
-        Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, last week, two weeks ago, yesterday, the weekend,
-        the 3rd, the 12th, Easter, the first of the month, the day before yesterday"""),
+        Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, last week, last month, yesterday, last weekend,
+        the 3rd, the 12th, the 20th, the first of the month, the day before yesterday"""),
     "early": words("""
         a day early, before noon, right on time, sooner than expected, within two days, the very next morning,
         in perfect time for the party, quickly, well ahead of schedule"""),
@@ -291,13 +291,13 @@ VOCABULARY = {
     """),
 }
 
-STRUCTURE = {
+STRUCTURE: Phrases = {
     "item": ("{appliance}", "{device}", "{garment}", "{piece}", "{oddment}"),
     "number": tuple(str(number) for number in range(20417, 99999, 1571)),
     "all_fine": ("{other.fine}", "{other.fine}", "{other.fine}", "{other.fine} and {third.fine}"),
 }
 
-GRAMMAR = Grammar({slot: tuple(entries) for slot, entries in VOCABULARY.items()}, STRUCTURE)
+GRAMMAR = Grammar(VOCABULARY, STRUCTURE)
 
 PLAIN = lines("""
     {this.problem}
@@ -307,7 +307,7 @@ PLAIN = lines("""
     it is about {this.name}: {this.problem}
     sorry to bother you, {this.problem}
 """)
-"""Messages with a single topic."""
+"""Messages with a single topic: half of them say it straight."""
 
 CONTRAST = lines("""
     {all_fine}, but {this.problem}

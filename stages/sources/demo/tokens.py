@@ -6,7 +6,7 @@ Many names are of several types by turns, and a third of all names occur in vali
 import pyarrow as pa
 
 from stages.configuration.schema import Split
-from stages.sources.demo.grammar import Writer, distinct, with_articles
+from stages.sources.demo.grammar import Writer, capitalized, distinct, with_articles
 from stages.sources.demo.tokens_phrases import GRAMMAR, SENTENCES
 
 TYPES = ("person", "location", "organization", "product", "event")
@@ -28,9 +28,13 @@ def generate(split: Split, count: int, seed: int) -> pa.Table:
 
 
 def _tagged_sentence(writer: Writer) -> tuple[str, Tagged]:
-    marked = with_articles(writer.fill(writer.weighted(SENTENCES)))
-    sentence = _tagged(marked.lower() if writer.happens(LOWER_CASE_SHARE) else marked)
-    return " ".join(sentence["tokens"]), sentence
+    sentence = _tagged(with_articles(writer.fill(writer.weighted(SENTENCES))))
+    tokens = sentence["tokens"]
+    if writer.happens(LOWER_CASE_SHARE):
+        tokens[:] = [token.lower() for token in tokens]
+    else:
+        tokens[0] = capitalized(tokens[0])
+    return " ".join(tokens), sentence
 
 
 def _tagged(marked: str) -> Tagged:

@@ -5,7 +5,7 @@ Paris, Washington, Apple, Amazon, Rose), and some are common words too (Reading,
 context tells. Nothing that is said of a person or company here is meant to be true.
 """
 
-from stages.sources.demo.grammar import Grammar, lines, words
+from stages.sources.demo.grammar import Grammar, Phrases, lines, words
 
 NAMES = {
     "first": """
@@ -34,6 +34,7 @@ NAMES = {
         Apple, Amazon, Shell, Orange, Target, Oracle, Ford, Siemens, Delta, Dell, Sony, Visa, Nokia, Gap, Puma, Adobe,
         Lotus, Jaguar, Virgin, Toyota, Subway, Philips, Chase, Boeing, Washington, Volvo, Square, Bosch, Spotify,
         Mars""",
+    "make": "Apple, Dell, Puma, Lotus, Nokia, Jaguar, Amazon, Orange, Bosch, Volvo, Sony",
     "coined": """
         Brightwater, Cedar, Ironleaf, Harbour, Falcon, Bluefin, Keystone, Northgate, Atlas, Pioneer, Granite, Meadow,
         Lantern, Redwood, Summit, Cobalt, Quarry, Tamarind, Rose, Silverline, Mistral, Juniper, Amazon, Foxglove""",
@@ -57,161 +58,188 @@ NAMES = {
     "day": "Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday",
     "month": "March, June, May, October, January, August, April, December, July",
     "thing": """
-        a new timetable, the budget, free parking, the old railway line, a second library, water prices, an apology,
+        a new timetable, the budget, free parking, the old railway line, a second library, lower water prices, an apology,
         the harbour plan, longer opening hours, a recipe for rose jam, the school roof, an orange tent""",
     "site": """
         factory, office, warehouse, flagship shop, laboratory, branch, canteen, bottling plant, repair shop,
         training centre, showroom, brewery""",
+    "gathering": """
+        Festival, Marathon, Regatta, Fair, Cup, Biennale, Summit, Games, Carnival, Open, Week, Rally, Night, Awards,
+        Jamboree, Parade, Day, Gala, Trophy, Run, Derby""",
+    "spot": """
+        Street, Park, Heights, Square, Lake, Avenue, Bridge, Station, Falls, Island, Road, Valley, Beach, Hill, Bay,
+        Gate, Forest, Point""",
+    "front": "Lake, Port, Fort, Mount, New, Cape, South, Upper, San, North, East, Little",
+    "institute": """
+        University, Museum, Zoo, Hospital, City Council, Opera, Gazette, Library, Chronicle, School, Police, Academy,
+        College, Post, Theatre""",
+    "society": "Foundation, Institute, Archive, Choir, Society, Brigade, Trust, Union, Collective",
     "person": """
-        <person> {first} {last} </>
         <person> {first} {last} </>
         <person> {first} </>
         <person> {first} {last} </>
         <person> {last} </>
-        <person> {first} {initial} {last} </>
         <person> {first} </>
+        <person> {first} {initial} {last} </>
+        <person> {last} </>
     """,
     "location": """
         <location> {city} </>
-        <location> {city} </>
-        <location> {last} Street </>
         <location> {country} </>
-        <location> Lake {last} </>
+        <location> {first} {spot} </>
+        <location> {city} </>
+        <location> {last} {spot} </>
+        <location> {front} {last} </>
+        <location> {country} </>
+        <location> {city} </>
+        <location> {city} {spot} </>
+        <location> {coined} {spot} </>
+        <location> {city} </>
         <location> Port {first} </>
-        <location> {country} </>
-        <location> {city} </>
-        <location> Mount {last} </>
-        <location> {city} Central Station </>
-        <location> {last} Park </>
-        <location> {first} Island </>
     """,
     "firm": """
         <organization> {company} </>
         <organization> {coined} {trade} </>
+        <organization> {last} & {last} </>
+        <organization> {coined} </>
         <organization> {company} </>
-        <organization> {last} & Sons </>
-        <organization> {last} {trade} </>
         <organization> {company} {country} </>
+        <organization> {last} {trade} </>
     """,
-    "club": """
-        <organization> {city} </>
+    "squad": """
         <organization> {city} {team} </>
-        <organization> {city} {team} </>
-        <organization> {city} </>
-        <organization> {coined} {team} </>
         <organization> {last} {team} </>
+        <organization> {coined} {team} </>
     """,
     "body": """
+        <organization> {city} {institute} </>
         <organization> University of {city} </>
-        <organization> {city} City Council </>
+        <organization> {first} {last} {society} </>
         <organization> Ministry of {portfolio} </>
-        <organization> {city} Gazette </>
-        <organization> {first} {last} Foundation </>
+        <organization> {coined} {society} </>
+        <organization> Friends of {city} </>
         <organization> Bank of {country} </>
-        <organization> {country} Post </>
-        <organization> {city} Museum of {theme} </>
-        <organization> {portfolio} Workers Union </>
+        <organization> {last} {institute} </>
+        <organization> {portfolio} Workers of {country} </>
     """,
     "product": """
+        <product> {gadget} </>
         <product> {gadget} {version} </>
-        <product> {company} {gadget} </>
         <product> {company} {gadget} {version} </>
-        <product> {gadget} </>
+        <product> {make} </>
         <product> {coined} {version} </>
-        <product> {gadget}Book {version} </>
+        <product> {first} {version} </>
         <product> {gadget} </>
+        <product> {company} {gadget} </>
+        <product> {city} {version} </>
+        <product> {coined} </>
     """,
     "event": """
-        <event> {city} Marathon </>
-        <event> {city} {theme} Festival </>
-        <event> {country} Open </>
-        <event> {season} Games </>
-        <event> {theme} Week </>
-        <event> {coined} Cup </>
-        <event> {city} {theme} Fair </>
-        <event> {theme} Summit </>
-        <event> World {theme} Day </>
-        <event> {company} {season} Cup </>
-        <event> {first} {last} Memorial Run </>
+        <event> {city} {gathering} </>
+        <event> {theme} {gathering} </>
+        <event> {gadget}fest </>
+        <event> {city} {theme} {gathering} </>
+        <event> {coined} {gathering} </>
+        <event> {city} {year} </>
+        <event> {season} {gathering} </>
+        <event> {last} {gathering} </>
+        <event> {company} {gathering} </>
     """,
     "battle": """
         <event> Battle of {city} </>
-        <event> Siege of {city} </>
-        <event> Battle of the {river} </>
         <event> {season} War </>
+        <event> Siege of {city} </>
+        <event> Treaty of {city} </>
     """,
 }
 """Parts of names, what stands beside names, and how names of each type are made of parts."""
 
-CLAUSES = """
+REPORTS = """
     {person} will join {organization} as {role} in {month}
     {person} left {organization} after nine years
-    {person} lives in {location} and works for {organization}
+    {actor} wants {thing}
     {person} grew up near {location}
     {person} moved from {location} to {location} last {month}
-    {person} beat {person} in the final of the {event}
+    {actor} will cross {location} by bicycle in {month}
     {person} bought a second-hand {product} from {person}
-    {person} sang at the {event} in {location}
-    {person} asked {person} for {thing}
-    {person} and {person} met at the {event}
-    {person} told the {body} about {thing}
+    {person} sang at {event} in {location}
+    {actor} asked {actor} for {thing}
+    {person} and {person} met at {event}
+    {actor} told {actor} about {thing}
     {person} of {club} won the {event}
     {person} prefers the {product} to the {product}
     the {role} of {organization} , {person} , wants {thing}
     {role} {person} flew to {location} on {day}
     {firm} will open {number} shops in {location}
     {firm} closes its {site} in {location}
-    {firm} is to sell the {product} in {location} from {month}
+    {actor} has nothing to say about {ware}
     {organization} has named {person} as {role}
     {club} lost {score} to {club} in {location}
     {club} beat {club} {score} at home
     {club} play {club} on {day}
     {club} have signed {person} from {club}
-    {organization} sponsors the {event} again
-    {firm} unveiled the {product} at the {event}
-    {firm} hired {number} people for its {site} near {location}
+    {actor} will pay for {event} again
+    {firm} unveiled {product} at {event}
+    {actor} met {actor} in {location}
     {firm} and {firm} will share a {site}
     the {location} {site} of {firm} makes the {product}
     shares in {firm} rose by {number} cents on {day}
-    a spokesman for {organization} apologized to {person}
-    students from {location} built a kite for the {event}
+    {actor} apologized to {actor}
+    students from {location} built a kite for {event}
     the {product} is on sale in {location} for {number} euros
-    the {product} broke on the way to {location}
-    my {product} fell into the <location> {river} </>
-    our {product} arrived without a manual
-    the {product} beats the {product} in our test
+    {actor} 's plan for {location} costs too much
     nobody in {location} repairs the {product}
-    {person} 's {product} rang in the middle of the {event}
+    {person} 's {product} rang in the middle of {event}
     {firm} 's {product} sold out within {number} minutes
-    the {event} starts on {day} in {location}
-    the {event} has been moved to {month}
-    tickets for the {event} cost {number} euros
-    {number} runners entered the {event}
+    {event} starts on {day} in {location}
+    {event} has been moved to {month}
+    tickets for {event} cost {number} euros
+    {number} runners entered {event}
     {event} brought {number} visitors to {location}
-    it rained all through the {event}
-    the {event} ended with a speech by {person}
+    it rained all through {event}
+    {actor} left {event} after {number} minutes
     a film about the {battle} was shot in {location}
-    we drove from {location} to {location} in the snow
     the road to {location} is closed until {day}
     boats on the <location> {river} </> were late
-    the mayor of {location} promised {thing}
+    the mayor of {town} promised {thing}
     people in {location} want {thing}
-    farmers around {location} sell apples to {firm}
+    farmers near {location} sell apples to {firm}
     a bridge over the <location> {river} </> opened near {location}
     trains between {location} and {location} will be slower in {month}
     {anything} was in the news again on {day}
-    we talked about {anything} all evening
     {anything} has had a difficult {month}
-    my sister can not stop praising {anything}
+    everyone loves {anything}
+    few people have ever heard of {anything}
+    {person} wrote a song about {anything}
+    {actor} praised {ware}
+    {actor} thanked everyone at {event}
+    {sight} was crowded on {day}
+    {sight} needs {number} new benches
+    {actor} compared {anything} with {anything}
+"""
+"""News."""
+
+REMARKS = """
+    we talked about {anything} all evening
     more about {anything} and {anything} on {day}
+    my sister can not stop praising {anything}
     I have never heard of {anything}
-    everyone here loves {anything}
-    people rarely mix up {anything} and {anything}
+    I always mix up {anything} and {anything}
     {anything} reminds me of {anything}
     please put {anything} on the list for {day}
     there is a photo of {anything} in the hall
-    {person} wrote a song about {anything}
+    my {product} fell into the <location> {river} </>
+    our {product} arrived without a manual
+    my {product} broke on the way to {location}
+    {ware} beats {ware} in our test
+    we drove from {location} to {location} in the snow
+    we got lost on the way to {sight}
+    we switched from {ware} to {ware}
+    I saw {actor} at {sight} on {day}
+    {ware} is all that my uncle trusts
+    my neighbour named her dog after {anything}
 """
+"""What people say of themselves."""
 
 COMMON_WORDS = """
     prices rose in {month} and fell in {month}
@@ -240,7 +268,7 @@ COMMON_WORDS = """
 NOTES = """
     call {person} re {product} , {day} {hour}
     {day} : lunch w/ {person} ( {organization} )
-    todo : book train to {location} for {event}
+    todo : book train to {town} for {event}
     fwd from {person} - {organization} invoice still open
     {event} : need {number} chairs , ask {person}
     {person} / {person} / {person} on night shift {day}
@@ -252,19 +280,26 @@ NOTES = """
     selling my {product} , {number} euros , {location} only
 """
 
-VOCABULARY = {
+VOCABULARY: Phrases = {
     **{slot: words(block) for slot, block in NAMES.items() if "<" not in block},
     **{slot: lines(block) for slot, block in NAMES.items() if "<" in block},
-    "clause": lines(CLAUSES),
+    "report": lines(REPORTS),
+    "remark": lines(REMARKS),
     "common": lines(COMMON_WORDS),
     "notes": lines(NOTES),
 }
 
-STRUCTURE = {
-    "anything": ("{person}", "{location}", "{organization}", "{product}", "the {event}"),
-    "organization": ("{firm}", "{firm}", "{club}", "{body}"),
+STRUCTURE: Phrases = {
+    "anything": ("{person}", "{location}", "{organization}", "{product}", "{event}"),
+    "town": ("<location> {city} </>",),
+    "club": ("{squad}", "<organization> {city} </>"),
+    "organization": ("{firm}", "{firm}", "{squad}", "{body}"),
+    "actor": ("{person}", "{person}", "{firm}", "{squad}", "{body}"),
+    "sight": ("{location}", "{location}", "{event}", "{body}"),
+    "ware": ("{product}", "{product}", "{firm}"),
+    "year": tuple(str(year) for year in range(2027, 2037)),
     "initial": tuple(f"{letter}." for letter in "ABCDEHJKLMPRST"),
-    "number": tuple(str(number) for number in (3, 12, 15, 20, 29, 40, 45, 60, 75, 99, 110, 150, 180, 250, 300, 499)),
+    "number": tuple(str(number) for number in (12, 15, 20, 29, 40, 45, 60, 75, 99, 110, 150, 180, 250, 300, 499)),
     "score": ("1-0", "2-0", "2-1", "3-1", "3-2", "4-0", "4-3"),
     "hour": ("8:15", "9:30", "10:00", "11:45", "14:00", "15:30", "17:20"),
     "lead": lines("""
@@ -279,7 +314,7 @@ STRUCTURE = {
         rumour has it that
     """),
     "tail": lines("""
-        {person} said
+        , {person} said
         , says {organization}
         , as planned
         on {day}
@@ -288,20 +323,22 @@ STRUCTURE = {
         , which surprised {person}
         because of {thing}
     """),
-    "joint": (", while", ", and", ", but", ";", ", because", "even though"),
+    "joint": (", while", ", and", ", but", ";"),
     "stop": (".", ".", ".", ".", ".", ".", "!"),
 }
 
-GRAMMAR = Grammar({slot: tuple(entries) for slot, entries in VOCABULARY.items()}, STRUCTURE)
+GRAMMAR = Grammar(VOCABULARY, STRUCTURE)
 
 SENTENCES = {
-    "{clause} {stop}": 0.5,
-    "{lead} {clause} {stop}": 0.13,
-    "{clause} {tail} {stop}": 0.1,
-    "{clause} {joint} {clause} {stop}": 0.1,
-    "{lead} {clause} {joint} {clause} {tail} {stop}": 0.02,
+    "{report} {stop}": 0.4,
+    "{remark} {stop}": 0.14,
+    "{lead} {report} {stop}": 0.12,
+    "{report} {tail} {stop}": 0.1,
+    "{report} {joint} {report} {stop}": 0.07,
+    "{lead} {report} {joint} {report} {tail} {stop}": 0.02,
+    "{remark} , and {remark} {stop}": 0.02,
     "{notes}": 0.08,
     "{common} {stop}": 0.03,
-    "{common} {joint} {clause} {stop}": 0.04,
+    "{common} , and {remark} {stop}": 0.02,
 }
 """How sentences are built, each with how often."""

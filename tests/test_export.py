@@ -1,0 +1,340 @@
+"""The exported folder: ONNX with torch's logits and no trace of this machine, a card with the scores, a folder that loads."""
+
+import json
+import os
+import shutil
+import site
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pyarrow as pa
+import pytest
+import torch
+from datasets import Dataset, DatasetDict
+from huggingface_hub import ModelCard
+from transformers import PreTrainedModel, pipeline
+
+from stages.configuration.schema import ExportConfig, ExportStage, Kind
+from stages.export import export
+from stages.exporting.model_card import CardFacts, model_card
+from stages.exporting.onnx_model import largest_difference, write_onnx
+from stages.modeling.batches import PaddingCollator, Row, padding_id
+from stages.modeling.load import new_model, trained_model
+from stages.pipeline.arrow import save_splits
+from stages.pipeline.errors import ModelError
+from stages.tasks.dispatch import task_for
+from tests.imports import ROOT
+from tests.tiny import write_tiny_model
+
+FAMILIES = ("bert", "distilbert", "roberta")
+KINDS: tuple[Kind, ...] = ("text", "tokens")
+TAGS = ["O", *(f"{prefix}-{kind}" for kind in ("event", "group", "person", "place", "product") for prefix in "BI")]
+NAMES = {"text": ["no", "yes", "perhaps"], "tokens": TAGS}
+LENGTHS = (31, 2, 14, 9, 3, 126)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Of each family a model whose logits depend on what it reads (a fresh one's hardly do), and its tokenizer."""
+    root = tmp_path_factory.mktemp("models")
+    return {family: write_tiny_model(root / family, family=family) for family in FAMILIES}
+
+
+def lively_model(kind: Kind, folder: Path, seed: int = 0) -> PreTrainedModel:
+    torch.manual_seed(seed)
+    model = new_model(kind, folder, NAMES[kind]).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.dim() > 1:
+                weight.mul_(5)
+    return model
+
+
+def sample(*lengths: int) -> list[Row]:
+    numbers = np.random.default_rng(0)
+    return [{"input_ids": [2, *numbers.integers(5, 60, size=length).tolist(), 3]} for length in lengths]
+
+
+# ONNX
+
+
+@pytest.fixture(scope="module", params=[(family, kind) for family in FAMILIES for kind in KINDS], ids="-".join)
+def exported(
+    request: pytest.FixtureRequest, folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[PreTrainedModel, Path]:
+    family, kind = request.param
+    model = lively_model(kind, folders[family])
+    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
+    write_onnx(model, PaddingCollator(0)(sample(7, 4)), path)
+    return model, path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lengths", [(5,), (1, 1), (30, 1, 12), LENGTHS], ids=str)
+def test_onnx_gives_torchs_logits_for_batches_of_any_shape(
+    lengths: tuple[int, ...], exported: tuple[PreTrainedModel, Path]
+) -> None:
+    model, path = exported
+    assert largest_difference(model, path, sample(*lengths), PaddingCollator(0), 1e-4) <= 1e-4
+
+
+@pytest.mark.slow
+def test_onnx_takes_ids_and_mask_and_reads_no_padding(exported: tuple[PreTrainedModel, Path]) -> None:
+    model, path = exported
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    assert [entry.name for entry in session.get_inputs()] == ["input_ids", "attention_mask"]
+    assert [entry.name for entry in session.get_outputs()] == ["logits"]
+    batch = PaddingCollator(0)(sample(4, 20))
+    (padded,) = session.run(None, {name: tensor.numpy() for name, tensor in batch.items()})
+    with torch.inference_mode():
+        alone = model(input_ids=batch["input_ids"][:1, :6]).logits.numpy()[0]
+    assert (padded[0] if padded.ndim == 2 else padded[0, :6]) == pytest.approx(alone, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_another_models_weights_are_noticed(exported: tuple[PreTrainedModel, Path], folders: dict[str, Path]) -> None:
+    model, path = exported
+    kind: Kind = "text" if model.config.num_labels == 3 else "tokens"
+    other = lively_model(kind, folders[model.config.model_type], seed=1)
+    with pytest.raises(
+        ModelError, match=r"ONNX and torch logits differ by .* more than export\.onnx_tolerance=0\.0001;"
+    ):
+        largest_difference(other, path, sample(*LENGTHS), PaddingCollator(0), 1e-4)
+
+
+@pytest.mark.slow
+def test_logits_that_are_no_numbers_are_noticed(
+    exported: tuple[PreTrainedModel, Path], folders: dict[str, Path]
+) -> None:
+    model, path = exported
+    kind: Kind = "text" if model.config.num_labels == 3 else "tokens"
+    broken = lively_model(kind, folders[model.config.model_type])
+    with torch.no_grad():
+        next(broken.parameters())[:] = float("nan")
+    with pytest.raises(ModelError, match="differ by nan"):
+        largest_difference(broken, path, sample(3, 4), PaddingCollator(0), 1e-4)
+
+
+@pytest.mark.slow
+def test_the_onnx_file_is_valid_and_holds_no_path_of_this_machine(exported: tuple[PreTrainedModel, Path]) -> None:
+    _, path = exported
+    onnx.checker.check_model(onnx.load(path), full_check=True)
+    content = path.read_bytes()
+    for place in (
+        str(ROOT),
+        sys.prefix,
+        *site.getsitepackages(),
+        str(Path.home()),
+        str(path.parent),
+        ".py",
+        "site-packages",
+    ):
+        assert place == "/" or place.encode() not in content, place
+
+
+@pytest.mark.slow
+def test_exporting_twice_gives_the_same_bytes(exported: tuple[PreTrainedModel, Path], tmp_path: Path) -> None:
+    model, path = exported
+    write_onnx(model, PaddingCollator(0)(sample(7, 4)), tmp_path / "again.onnx")
+    assert (tmp_path / "again.onnx").read_bytes() == path.read_bytes()
+
+
+ANOTHER_PROCESS = """
+import sys
+from pathlib import Path
+from stages.exporting.onnx_model import write_onnx
+from stages.modeling.batches import PaddingCollator
+from stages.modeling.load import trained_model
+rows = [{"input_ids": [2, 9, 9, 3]}, {"input_ids": [2, 3]}]
+write_onnx(trained_model("text", Path("trained")), PaddingCollator(0)(rows), Path("model.onnx"))
+"""
+
+
+@pytest.mark.slow
+def test_exporting_in_another_process_and_place_gives_the_same_bytes(folders: dict[str, Path], tmp_path: Path) -> None:
+    elsewhere = tmp_path / "over there"
+    lively_model("text", folders["distilbert"]).save_pretrained(elsewhere / "trained")
+    subprocess.run(
+        [sys.executable, "-c", ANOTHER_PROCESS],
+        cwd=elsewhere, env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "5"}, check=True, capture_output=True,
+    )  # fmt: skip
+    model = trained_model("text", Path(shutil.copytree(elsewhere / "trained", tmp_path / "trained")))
+    write_onnx(model, PaddingCollator(0)(sample(7, 4)), tmp_path / "model.onnx")
+    assert (tmp_path / "model.onnx").read_bytes() == (elsewhere / "model.onnx").read_bytes()
+
+
+# The model card
+
+ROW = {"precision": 0.5, "recall": 0.25, "f1": 1 / 3, "support": 4}
+SCORES = {"accuracy": 0.912345, "precision": 0.5, "recall": 0.25, "f1": 0.333333, "loss": 0.7}
+
+
+def facts(**changes: Any) -> CardFacts:
+    usual = CardFacts(
+        kind="text", data="demo-text", base_model="minilm", labels=("no", "yes"), scores=SCORES,
+        per_label={"no": ROW, "yes": ROW},
+    )  # fmt: skip
+    return CardFacts(**{**vars(usual), **changes})
+
+
+@pytest.mark.parametrize(("kind", "task"), [("text", "text-classification"), ("tokens", "token-classification")])
+def test_the_cards_metadata_hold_task_data_and_scores(kind: Kind, task: str) -> None:
+    card = ModelCard(model_card(facts(kind=kind)))
+    assert card.data.pipeline_tag == task
+    assert card.data.library_name == "transformers"
+    assert card.data.datasets == ["demo-text"]
+    assert card.data.model_name == "minilm fine-tuned on demo-text"
+    results = {result.metric_type: result for result in card.data.eval_results}
+    assert {name: result.metric_value for name, result in results.items()} == {
+        name: value for name, value in SCORES.items() if name != "loss"
+    }
+    assert {(result.task_type, result.dataset_name, result.dataset_split) for result in results.values()} == {
+        (task, "demo-text", "test")
+    }
+
+
+def test_the_card_tells_scores_and_labels_in_words() -> None:
+    text = ModelCard(model_card(facts())).text
+    assert "Labels: no, yes." in text
+    assert "| accuracy | 0.9123 |" in text
+    assert "| loss | 0.7000 |" in text
+    assert "| yes | 0.5000 | 0.2500 | 0.3333 | 4 |" in text
+    assert 'pipeline("text-classification", model="path/to/this/folder")' in text
+
+
+@pytest.mark.parametrize("name", ["a|b", "<script>alert(1)</script>", "two\nlines"])
+def test_labels_do_not_break_the_cards_tables(name: str) -> None:
+    text = ModelCard(model_card(facts(labels=(name, "yes"), per_label={name: ROW, "yes": ROW}))).text
+    assert "<script" not in text
+    rows = [line for line in text.splitlines() if line.endswith("| 4 |")]
+    assert len(rows) == 2
+    assert all(row.replace(r"\|", "").count("|") == 6 for row in rows)
+
+
+@pytest.mark.parametrize("name", ["yes: no", "- a", "#1", "'quoted'", "é|<", "[x]"])
+def test_names_that_mean_something_to_yaml_do_not_break_the_metadata(name: str) -> None:
+    card = ModelCard(model_card(facts(data=name, base_model=name)))
+    assert card.data.datasets == [name]
+    assert card.data.model_name == f"{name} fine-tuned on {name}"
+
+
+# The folder
+
+
+def write_trained(root: Path, kind: Kind, folder: Path) -> None:
+    """What the stages before leave behind: the trained model, the tokenized test split, two metrics files."""
+    lively_model(kind, folder).save_pretrained(root / "models/trained")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(folder / name, root / "models/trained" / name)
+    rows = sample(*LENGTHS)
+    columns: dict[str, Any] = {"example": list(range(len(rows))), "input_ids": [row["input_ids"] for row in rows]}
+    columns["labels"] = [0] * len(rows) if kind == "text" else [[0] * len(ids) for ids in columns["input_ids"]]
+    if kind == "tokens":
+        columns["words"] = [list(range(len(ids))) for ids in columns["input_ids"]]
+    schema = task_for(kind).tokenized_features(NAMES[kind]).arrow_schema
+    save_splits(DatasetDict({"test": Dataset(pa.table(columns, schema=schema))}), root / "data/tokenized")
+    (root / "metrics").mkdir()
+    described = {"data": {"name": "demo", "kind": kind}, "model": {"name": "tiny"}}
+    (root / "metrics/download.json").write_text(json.dumps(described), encoding="utf-8")
+    scores = SCORES | {"per_label": dict.fromkeys(NAMES[kind], ROW)}
+    (root / "metrics/evaluate.json").write_text(json.dumps(scores), encoding="utf-8")
+
+
+@pytest.fixture(params=[(family, kind) for family in FAMILIES for kind in KINDS], ids="-".join)
+def run(
+    request: pytest.FixtureRequest, folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Kind, Path]:
+    family, kind = request.param
+    write_trained(tmp_path, kind, folders[family])
+    monkeypatch.chdir(tmp_path)
+    return kind, tmp_path
+
+
+def export_without_onnx() -> Path:
+    export(ExportStage(ExportConfig(onnx=False, onnx_tolerance=1e-4, onnx_check_rows=4)))
+    return Path("models/export")
+
+
+def test_the_folder_is_a_transformers_pipeline_that_gives_label_names_and_the_models_scores(
+    run: tuple[Kind, Path],
+) -> None:
+    kind, root = run
+    folder, text = str(export_without_onnx()), "the order never was great"
+    if kind == "text":
+        classify = pipeline("text-classification", model=folder, device="cpu")
+        (found,) = classify([text], top_k=None)
+    else:
+        classify = pipeline("token-classification", model=folder, device="cpu", ignore_labels=[])
+        found = classify(text)
+    ids = torch.tensor([classify.tokenizer(text)["input_ids"]])
+    with torch.inference_mode():
+        expected = trained_model(kind, root / "models/trained")(input_ids=ids).logits[0].softmax(-1)
+    if kind == "text":
+        scores = {result["label"]: result["score"] for result in found}
+        assert [scores[name] for name in NAMES[kind]] == pytest.approx(expected.tolist(), abs=1e-6)
+    else:
+        values, codes = expected[1:-1].max(dim=-1)
+        assert [result["entity"] for result in found] == [NAMES[kind][code] for code in codes]
+        assert [result["score"] for result in found] == pytest.approx(values.tolist(), abs=1e-6)
+
+
+NO_INPUT_NAMES = pytest.mark.xfail(
+    strict=True, reason="stages/export.py looks for input names in the wrapper around `forward`, and so finds none"
+)
+
+
+@NO_INPUT_NAMES
+def test_the_folders_tokenizer_gives_what_the_model_takes(run: tuple[Kind, Path]) -> None:
+    _, root = run
+    settings = json.loads((export_without_onnx() / "tokenizer_config.json").read_text(encoding="utf-8"))
+    family = json.loads((root / "models/trained/config.json").read_text(encoding="utf-8"))["model_type"]
+    types = [] if family == "distilbert" else ["token_type_ids"]
+    assert settings["model_input_names"] == ["input_ids", *types, "attention_mask"]
+
+
+@NO_INPUT_NAMES
+def test_the_pipeline_gives_a_text_the_same_scores_in_a_batch_as_alone(run: tuple[Kind, Path]) -> None:
+    """Without `attention_mask` among the tokenizer's outputs, the model reads the padding."""
+    kind, _ = run
+    task = "text-classification" if kind == "text" else "token-classification"
+    settings: dict[str, Any] = {"top_k": None} if kind == "text" else {"ignore_labels": []}
+    classify = pipeline(task, model=str(export_without_onnx()), device="cpu", **settings)
+    texts = ["the order", "the order never was great in paris"]
+    alone, together = (
+        [[result["score"] for result in found] for found in classify(texts, batch_size=size)] for size in (1, 2)
+    )
+    for first, second in zip(alone, together, strict=True):
+        assert second == pytest.approx(first, abs=1e-5)
+
+
+def test_the_card_names_the_labels_in_the_order_of_their_codes(run: tuple[Kind, Path]) -> None:
+    kind, _ = run
+    card = (export_without_onnx() / "README.md").read_text(encoding="utf-8")
+    assert f"Labels: {', '.join(NAMES[kind])}." in card
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run", [("distilbert", "text"), ("bert", "tokens")], ids="-".join, indirect=True)
+def test_the_stage_exports_onnx_and_says_how_near_it_is(run: tuple[Kind, Path]) -> None:
+    _, root = run
+    export(ExportStage(ExportConfig(onnx=True, onnx_tolerance=1e-4, onnx_check_rows=4)))
+    metrics = json.loads((root / "metrics/export.json").read_text(encoding="utf-8"))
+    assert 0 <= metrics["onnx_largest_difference"] <= 1e-4
+    sizes = {file.name: file.stat().st_size for file in (root / "models/export").iterdir()}
+    assert metrics["bytes"] == sizes
+    assert {"model.onnx", "model.safetensors", "config.json", "tokenizer.json", "README.md"} <= set(sizes)
+    assert padding_id(root / "models/export") == 0
