@@ -18,6 +18,7 @@ from stages.pipeline.paths import (
     BASE_WEIGHTS,
     CHECKPOINTS,
     CURVES,
+    LIVE_CURVES,
     TOKENIZED_DATA,
     TRAIN_METRICS,
     TRAINED_MODEL,
@@ -36,6 +37,8 @@ log = logging.getLogger("stages.train")
 def train(config: TrainStage) -> None:
     """Write `models/trained/`, `metrics/train.json` and the curves."""
     start_under_torchrun_if_needed(config.train.processes)
+    if is_main_process():
+        shutil.rmtree(CHECKPOINTS, ignore_errors=True)  # what a killed run has left
     trainer = build_trainer(config)
     started = time.perf_counter()
     trainer.train()
@@ -43,6 +46,8 @@ def train(config: TrainStage) -> None:
     if is_main_process():
         _write_model(trainer, TRAINED_MODEL)
         write_json(TRAIN_METRICS, _summary(trainer))
+        with whole_directory(CURVES) as folder:
+            shutil.copytree(LIVE_CURVES, folder, dirs_exist_ok=True)
         shutil.rmtree(CHECKPOINTS)
 
 
@@ -64,7 +69,7 @@ def build_trainer(config: TrainStage) -> ValidatingTrainer:
             config.train.label_smoothing,
             balanced_weights(splits["train"], names) if config.train.class_weights == "balanced" else None,
         ),
-        callbacks=[CurvesCallback(CURVES), FiniteLossCallback(), *early_stopping(config.train.early_stopping)],
+        callbacks=[CurvesCallback(LIVE_CURVES), FiniteLossCallback(), *early_stopping(config.train.early_stopping)],
     )
 
 

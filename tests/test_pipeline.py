@@ -141,14 +141,17 @@ def test_a_queued_sweep_runs_and_compares(text: Workspace) -> None:
         (["data=nope"], "data/nope"),
         (["data=imdb", "task=tokens"], "data=imdb is data for task=text"),
         (["data=files", "data.train=missing.parquet", "data.test=missing.parquet"], "data.train=missing.parquet"),
+        (["data=imdb"], "stanfordnlp/imdb"),  # the Hub can't be reached
+        (["train.learning_rate=1e30", "train.max_grad_norm=1e30"], "lower train.learning_rate"),
     ],
 )
-def test_bad_input_leaves_lock_and_metrics_as_they_were(text: Workspace, overrides: list[str], told: str) -> None:
+def test_bad_input_leaves_the_lock_and_every_output_as_they_were(text: Workspace, overrides: list[str], told: str) -> None:
     text.git("checkout", "--quiet", "--", ".")
     text.ok("dvc", "checkout")
     before = text.state()
     kept = [override for override in small(_model_of(text)) if not override.startswith(("data.", "train."))]
-    failed = text.run("dvc", "exp", "run", *settings([*kept, *overrides]))
+    nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(text.root.parent / "hub")}
+    failed = text.run("dvc", "exp", "run", *settings([*kept, *overrides]), **nowhere)
     assert failed.returncode != 0
     assert told in failed.stdout + failed.stderr
     assert "Traceback" not in failed.stdout + failed.stderr

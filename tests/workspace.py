@@ -78,6 +78,7 @@ class Workspace:
         return {out["path"]: out["md5"] for stage in lock["stages"].values() for out in stage["outs"]}
 
     def state(self) -> dict[str, bytes]:
-        """`dvc.lock` and the metrics, byte by byte."""
-        files = [self.root / "dvc.lock", *sorted((self.root / "metrics").rglob("*"))]
-        return {str(file): file.read_bytes() for file in files if file.is_file()}
+        """`dvc.lock` and every output, byte by byte."""
+        outputs = ("data", "metrics", "models/base", "models/trained", "models/export")
+        files = [file for output in outputs for file in sorted((self.root / output).rglob("*"))]
+        return {str(file): file.read_bytes() for file in [self.root / "dvc.lock", *files] if file.is_file()}

@@ -6,7 +6,10 @@
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
+DAG = Path("dvc.yaml")
 CONF = Path("conf")
+KEPT = Path(".dvc/tmp/kept")
+"""Copies of the outputs that DVC does not cache, from the last time that each stage succeeded here."""
 
 RAW_DATA = Path("data/raw")
 TOKENIZED_DATA = Path("data/tokenized")
@@ -19,6 +22,9 @@ TRAINED_MODEL = Path("models/trained")
 EXPORTED_MODEL = Path("models/export")
 CHECKPOINTS = Path("models/checkpoints")
 """Where training keeps its checkpoints: outside the DAG, removed when training has succeeded."""
+
+LIVE_CURVES = CHECKPOINTS / "curves"
+"""Where the curves grow while training runs; they become an output when it has succeeded."""
 
 METRICS = Path("metrics")
 DOWNLOAD_METRICS = METRICS / "download.json"

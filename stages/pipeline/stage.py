@@ -17,6 +17,7 @@ from stages.configuration.schema import Params
 from stages.configuration.validation import explain_composition_error, select, validate
 from stages.pipeline.errors import ConfigError, UserError
 from stages.pipeline.paths import PARAMS
+from stages.pipeline.recovery import keep_outputs, restore_outputs
 
 Config = TypeVar("Config")
 
@@ -39,8 +40,13 @@ def run_stage(stage: Callable[[Config], None], config_type: type[Config], *, off
     with one_line_errors():
         _require_params()
         _register_hydra_settings()
-        for config in _composed_by_hydra():
-            stage(select(_typed(config), config_type))
+        try:
+            for config in _composed_by_hydra():
+                stage(select(_typed(config), config_type))
+        except BaseException:
+            restore_outputs()
+            raise
+        keep_outputs()
 
 
 def _composed_by_hydra() -> list[DictConfig]:

@@ -86,9 +86,7 @@ def _write_tokenizer(name: str, source: Path, target: Path) -> None:
         raise ModelError(
             f"model={name}: its tokenizer has no fast implementation (tokenizer.json); choose a model that has"
         )
-    if tokenizer.vocab_size <= len(
-        tokenizer.all_special_ids
-    ):  # what transformers makes of a folder without a tokenizer
+    if tokenizer.vocab_size <= len(tokenizer.all_special_ids):  # transformers makes this of a folder without one
         raise ModelError(f"model={name}: has no tokenizer; put its tokenizer.json or vocabulary beside the weights")
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()

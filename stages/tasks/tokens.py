@@ -41,12 +41,10 @@ class TokensTask:
         rows: dict[str, list[object]] = {EXAMPLE: [], INPUT_IDS: [], LABELS: [], WORDS: []}
         sentences = encoder.encode_words(raw["tokens"][:])
         for example, (pieces, tags) in enumerate(zip(sentences, raw["tags"][:], strict=True), start=first_example):
-            if not tags:
-                continue  # a sentence without words has nothing to learn from or to score
             for window in windows(len(pieces.ids), encoder, config.stride):
                 words = _between_special(encoder, pieces, window)
-                if max(words) < 0:
-                    continue  # inside a word longer than a row: without labels, its loss would be 0 / 0
+                if max(words, default=-1) < 0:
+                    continue  # an empty sentence, or the inside of a word longer than a row: nothing to learn or to score
                 rows[EXAMPLE].append(example)
                 rows[INPUT_IDS].append(encoder.row(pieces.ids[window]))
                 rows[WORDS].append(words)

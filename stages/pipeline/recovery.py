@@ -1,0 +1,83 @@
+"""Putting a stage's last good outputs back after it failed: DVC removes them before it starts the stage."""
+
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from stages.pipeline.paths import DAG, KEPT
+
+log = logging.getLogger("stages.recovery")
+
+STAGE = "DVC_STAGE"
+"""The environment variable in which DVC names the stage whose command it runs."""
+
+
+def keep_outputs() -> None:
+    """After a stage has succeeded: copy the outputs that DVC does not cache, so that they can be put back later."""
+    stage = os.environ.get(STAGE)
+    if stage is None:
+        return
+    for path in _uncached_outputs(stage):
+        _replace(KEPT / path, path)
+
+
+def restore_outputs() -> None:
+    """After a stage has failed: put back what `dvc.lock` records of it, from DVC's cache or from what was kept.
+
+    Does nothing where DVC is not running us, or the stage has never succeeded. Never raises: the error that
+    brought us here is the one to be told.
+    """
+    stage = os.environ.get(STAGE)
+    if stage is None:
+        return
+    try:
+        _restore(stage)
+    except Exception as error:
+        log.warning("could not put back the last outputs of %s (%s); run `dvc checkout`", stage, error)
+
+
+def _uncached_outputs(stage: str) -> list[Path]:
+    entry = YAML(typ="safe").load(DAG.read_text(encoding="utf-8"))["stages"][stage]
+    outs = [out for out in (*entry["outs"], *entry["metrics"]) if isinstance(out, dict)]
+    return [Path(path) for out in outs for path, settings in out.items() if settings.get("cache") is False]
+
+
+def _restore(stage: str) -> None:
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        for out in repo.stage.load_one(name=stage).outs:
+            path = Path(out.fs_path)
+            if out.hash_info and not path.exists():
+                _restore_output(out, path)
+
+
+def _restore_output(out: Any, path: Path) -> None:
+    if out.use_cache:
+        out.checkout(force=True)
+        return
+    kept = KEPT / path.relative_to(Path.cwd())
+    if kept.exists():
+        _replace(path, kept)
+        if out.changed_checksum():  # kept from another run than the one that dvc.lock records
+            _remove(path)
+
+
+def _replace(path: Path, source: Path) -> None:
+    _remove(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, path)
+    else:
+        shutil.copyfile(source, path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
