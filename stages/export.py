@@ -1,5 +1,6 @@
 """Export: a folder that `transformers.pipeline` loads as it is, an ONNX model that gives the same logits, and a model card."""
 
+import inspect
 import json
 import shutil
 from pathlib import Path
@@ -62,9 +63,8 @@ def _copy_model(model: PreTrainedModel, folder: Path) -> None:
     for file in sorted(TRAINED_MODEL.iterdir()):
         shutil.copyfile(file, folder / file.name)
     settings = folder / "tokenizer_config.json"
-    names = [
-        name for name in (INPUT_IDS, "token_type_ids", "attention_mask") if name in model.forward.__code__.co_varnames
-    ]
+    taken = inspect.signature(model.forward).parameters
+    names = [name for name in (INPUT_IDS, "token_type_ids", "attention_mask") if name in taken]
     content = {**_read(settings), "model_input_names": names}
     settings.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

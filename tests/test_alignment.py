@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
@@ -20,6 +20,8 @@ from stages.tasks.base import EXAMPLE, IGNORED, INPUT_IDS, LABELS, WORDS
 from stages.tasks.subwords import SubwordEncoder
 from stages.tasks.tokens import TokensTask
 from tests.tiny import write_tiny_tokenizer
+
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 NAMES = [str(code) for code in range(13)]
 FEATURES = Features(
@@ -178,7 +180,7 @@ def test_sentences_without_words_give_no_row_and_no_unit(tiny_tokenizer: Path) -
     assert units.predicted.tolist() == gold.label.tolist() == [1, 2]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(PATIENT, max_examples=50)
 @given(tagged=sentences, shape=row_shapes)
 def test_words_in_are_words_out_whatever_the_words(
     tagged: list[list[tuple[str, int]]], shape: tuple[int, int], tiny_tokenizer: Path
@@ -195,7 +197,7 @@ def test_words_in_are_words_out_whatever_the_words(
         assert gold.example.tolist() == [row for row, _ in every_word]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(PATIENT, max_examples=50)
 @given(tagged=sentences, shape=row_shapes)
 def test_a_label_sits_on_the_first_subword_of_its_word_and_nowhere_else(
     tagged: list[list[tuple[str, int]]], shape: tuple[int, int], tiny_tokenizer: Path
@@ -253,7 +255,7 @@ def test_byte_level_bpe_takes_texts_as_they_are(byte_level_tokenizer: Path) -> N
     assert [vocabulary.id_to_token(int(index)) for index in ids] == ["hi", "Ġhi"]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(PATIENT, max_examples=50)
 @given(tagged=sentences)
 def test_byte_level_bpe_loses_no_word_either(tagged: list[list[tuple[str, int]]], byte_level_tokenizer: Path) -> None:
     tokenized = tokenized_split(raw_split(tagged), byte_level_tokenizer, TokenizeConfig(16, "windows", 4))

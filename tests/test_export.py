@@ -292,12 +292,6 @@ def test_the_folder_is_a_transformers_pipeline_that_gives_label_names_and_the_mo
         assert [result["score"] for result in found] == pytest.approx(values.tolist(), abs=1e-6)
 
 
-NO_INPUT_NAMES = pytest.mark.xfail(
-    strict=True, reason="stages/export.py looks for input names in the wrapper around `forward`, and so finds none"
-)
-
-
-@NO_INPUT_NAMES
 def test_the_folders_tokenizer_gives_what_the_model_takes(run: tuple[Kind, Path]) -> None:
     _, root = run
     settings = json.loads((export_without_onnx() / "tokenizer_config.json").read_text(encoding="utf-8"))
@@ -306,7 +300,6 @@ def test_the_folders_tokenizer_gives_what_the_model_takes(run: tuple[Kind, Path]
     assert settings["model_input_names"] == ["input_ids", *types, "attention_mask"]
 
 
-@NO_INPUT_NAMES
 def test_the_pipeline_gives_a_text_the_same_scores_in_a_batch_as_alone(run: tuple[Kind, Path]) -> None:
     """Without `attention_mask` among the tokenizer's outputs, the model reads the padding."""
     kind, _ = run

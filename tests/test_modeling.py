@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 import torch
 from datasets import Dataset
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 from torch.nn.functional import cross_entropy
@@ -24,6 +24,8 @@ from stages.tasks.base import IGNORED
 from stages.tasks.dispatch import task_for
 from stages.training.loss import balanced_weights, loss_function
 from tests.tiny import write_tiny_model
+
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 FAMILIES = ("bert", "distilbert", "roberta")
 NAMES = {"text": ["no", "yes", "perhaps"], "tokens": ["O", "B-x", "I-x"]}
@@ -286,7 +288,7 @@ def test_the_loss_is_computed_in_float32() -> None:
 # Balanced weights
 
 
-@settings(deadline=None, max_examples=50)
+@settings(PATIENT, max_examples=50)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=30))
 def test_balanced_weights_are_scikit_learns(labels: list[int]) -> None:
     columns = {"example": range(len(labels)), "input_ids": [[2, 3]] * len(labels), "labels": labels}
