@@ -56,7 +56,7 @@ def _describe(split: Dataset) -> Json:
         "rows": rows(split),
         "examples_in_windows": int((windows > 1).sum()),
         "subwords": int(subwords.sum()),
-        "subwords_in_longest_row": int(subwords.max()),
+        "subwords_in_longest_row": int(subwords.max(initial=0)),
     }
 
 

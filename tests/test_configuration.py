@@ -193,6 +193,17 @@ def test_a_debug_switch_shows_the_traceback(tmp_path: Path, monkeypatch: pytest.
     assert "Traceback" in run.stderr
 
 
+def test_the_hub_is_off_after_download(tmp_path: Path) -> None:
+    program = (
+        "import huggingface_hub; from stages.pipeline.stage import switch_hub_off; switch_hub_off();"
+        "huggingface_hub.hf_hub_download('acme/tiny', 'config.json')"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HOME": str(tmp_path)}
+    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert "HF_HUB_OFFLINE=1" in run.stderr or "OfflineMode" in run.stderr, run.stderr
+
+
 def test_a_params_file_cannot_run_code(tmp_path: Path) -> None:
     params: dict[str, Any] = compose_params([])
     params["model"]["_target_"] = "os.system"

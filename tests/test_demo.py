@@ -15,7 +15,7 @@ import pytest
 from stages.configuration.schema import SPLITS, Split
 from stages.sources.demo import grammar, text, text_phrases, tokens, tokens_phrases
 
-DEFAULT_COUNTS: dict[Split, int] = {"train": 2000, "validation": 500, "test": 1000}
+DEFAULT_COUNTS: dict[Split, int] = {"train": 1600, "validation": 400, "test": 1000}
 KINDS = pytest.mark.parametrize("kind", [text, tokens])
 
 

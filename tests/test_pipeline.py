@@ -145,7 +145,9 @@ def test_a_queued_sweep_runs_and_compares(text: Workspace) -> None:
         (["train.learning_rate=1e30", "train.max_grad_norm=1e30"], "lower train.learning_rate"),
     ],
 )
-def test_bad_input_leaves_the_lock_and_every_output_as_they_were(text: Workspace, overrides: list[str], told: str) -> None:
+def test_bad_input_leaves_the_lock_and_every_output_as_they_were(
+    text: Workspace, overrides: list[str], told: str
+) -> None:
     text.git("checkout", "--quiet", "--", ".")
     text.ok("dvc", "checkout")
     before = text.state()

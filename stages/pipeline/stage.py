@@ -33,7 +33,7 @@ def run_stage(stage: Callable[[Config], None], config_type: type[Config], *, off
     `offline` switches the Hub off: all network access is in `download`.
     """
     if offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"
+        switch_hub_off()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises to us instead of printing pages itself
     logging.basicConfig(format="%(message)s", stream=sys.stdout)
     logging.getLogger("stages").setLevel(logging.INFO)
@@ -54,6 +54,16 @@ def _composed_by_hydra() -> list[DictConfig]:
     composed: list[DictConfig] = []
     hydra_main(version_base="1.3", config_path=str(Path.cwd()), config_name="stage")(composed.append)()
     return composed
+
+
+def switch_hub_off() -> None:
+    """Make `huggingface_hub` refuse any request, in this process and in those it starts.
+
+    It reads the variable when it is imported, which a stage's own imports may have done already.
+    """
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    if "huggingface_hub.constants" in sys.modules:
+        sys.modules["huggingface_hub.constants"].HF_HUB_OFFLINE = True  # type: ignore[attr-defined]
 
 
 class one_line_errors:  # noqa: N801 (reads as a statement: `with one_line_errors():`)

@@ -8,6 +8,7 @@ the environment (`HF_TOKEN`, or `hf auth login`); no message here repeats it.
 import difflib
 import glob
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -45,6 +46,10 @@ TOKENIZER_FILES = (
 _MOST_NAMES = 5
 """How many files a message lists."""
 _BROKEN = "the connection broke; run again: what has arrived whole is kept, and the rest starts anew"
+
+
+if not sys.stderr.isatty():
+    huggingface_hub.utils.disable_progress_bars()
 
 
 def fetch_dataset(config: HubData) -> dict[Split, list[Path]]:
