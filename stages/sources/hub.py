@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 import huggingface_hub
 from huggingface_hub import constants
+from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from stages.configuration.schema import SPLITS, HubData, HubModel, Split
 from stages.pipeline.errors import HubError
@@ -49,7 +50,7 @@ _BROKEN = "the connection broke; run again: what has arrived whole is kept, and 
 
 
 if not sys.stderr.isatty():
-    huggingface_hub.utils.disable_progress_bars()
+    disable_progress_bars()
 
 
 def fetch_dataset(config: HubData) -> dict[Split, list[Path]]:
