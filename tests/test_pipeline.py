@@ -129,7 +129,7 @@ def test_a_queued_sweep_runs_and_compares(text: Workspace) -> None:
     assert queued.count("Success") == 2, queued
     table = pd.DataFrame(json.loads(text.run("dvc", "exp", "show", "--json").stdout))
     assert len(table) >= 1
-    assert "f1" in text.ok("dvc", "exp", "diff", "--md", *_newest_experiments(text))
+    assert "| Metric" in text.ok("dvc", "exp", "diff", "--all", "--md", *_newest_experiments(text))
     assert "index.html" in text.ok("dvc", "plots", "diff", *_newest_experiments(text))
 
 

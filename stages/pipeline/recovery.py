@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def keep_outputs() -> None:
 
 
 def restore_outputs() -> None:
-    """After a stage has failed: put back what `dvc.lock` records of it, from DVC's cache or from what was kept.
+    """After a stage has failed: put back what `dvc.lock` records of it, from DVC's cache, what was kept, or git.
 
     Does nothing where DVC is not running us, or the stage has never succeeded. Never raises: the error that
     brought us here is the one to be told.
@@ -60,11 +61,22 @@ def _restore_output(out: Any, path: Path) -> None:
     if out.use_cache:
         out.checkout(force=True)
         return
-    kept = KEPT / path.relative_to(Path.cwd())
-    if kept.exists():
-        _replace(path, kept)
-        if out.changed_checksum():  # kept from another run than the one that dvc.lock records
-            _remove(path)
+    name = path.relative_to(Path.cwd())
+    for take in (_take_kept, _take_committed):
+        take(name)
+        if path.exists() and not out.changed_checksum():
+            return
+        _remove(path)  # from another run than the one that dvc.lock records
+
+
+def _take_kept(name: Path) -> None:
+    if (KEPT / name).exists():
+        _replace(name, KEPT / name)
+
+
+def _take_committed(name: Path) -> None:
+    command = ["git", "restore", "--source=HEAD", "--worktree", "--", name.as_posix()]
+    subprocess.run(command, capture_output=True, check=False)
 
 
 def _replace(path: Path, source: Path) -> None:
