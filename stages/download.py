@@ -2,7 +2,8 @@
 
 from stages.configuration.schema import DownloadStage
 from stages.pipeline.arrow import save_splits
-from stages.pipeline.outputs import whole_directory, write_json
+from stages.pipeline.json_files import write_json
+from stages.pipeline.outputs import whole_directory
 from stages.pipeline.paths import BASE_MODEL, BASE_TOKENIZER, BASE_WEIGHTS, DOWNLOAD_METRICS, RAW_DATA
 from stages.pipeline.stage import run_stage
 from stages.sources.base_model import write_base_model

@@ -4,17 +4,17 @@ import inspect
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 from datasets import Dataset
 from transformers import PreTrainedModel
 
 from stages.configuration.schema import ExportConfig, ExportStage, Kind
 from stages.exporting.model_card import CardFacts, model_card
-from stages.modeling.batches import PaddingCollator, Row, padding_id
+from stages.modeling.batches import PaddingCollator, Row
 from stages.modeling.load import trained_model
-from stages.pipeline.arrow import load_splits, rows
-from stages.pipeline.outputs import Json, whole_directory, write_json
+from stages.pipeline.arrow import load_split, rows
+from stages.pipeline.json_files import Json, read_json, write_json
+from stages.pipeline.outputs import whole_directory
 from stages.pipeline.paths import (
     DOWNLOAD_METRICS,
     EVALUATE_METRICS,
@@ -25,6 +25,7 @@ from stages.pipeline.paths import (
 )
 from stages.pipeline.stage import run_stage
 from stages.tasks.base import INPUT_IDS
+from stages.tasks.subwords import padding_id
 
 ONNX = "model.onnx"
 
@@ -45,7 +46,7 @@ def export(config: ExportStage) -> None:
 
 def _card_facts() -> CardFacts:
     download, evaluate, config = (
-        _read(path) for path in (DOWNLOAD_METRICS, EVALUATE_METRICS, TRAINED_MODEL / "config.json")
+        read_json(path) for path in (DOWNLOAD_METRICS, EVALUATE_METRICS, TRAINED_MODEL / "config.json")
     )
     kind: Kind = download["data"]["kind"]
     return CardFacts(
@@ -65,7 +66,7 @@ def _copy_model(model: PreTrainedModel, folder: Path) -> None:
     settings = folder / "tokenizer_config.json"
     taken = inspect.signature(model.forward).parameters
     names = [name for name in (INPUT_IDS, "token_type_ids", "attention_mask") if name in taken]
-    content = {**_read(settings), "model_input_names": names}
+    content = {**read_json(settings), "model_input_names": names}
     settings.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -73,7 +74,7 @@ def _export_onnx(model: PreTrainedModel, config: ExportConfig, path: Path) -> fl
     from stages.exporting.onnx_model import largest_difference, write_onnx  # importing the exporter takes seconds
 
     collate = PaddingCollator(padding_id(TRAINED_MODEL))
-    sample = _rows_of_all_lengths(load_splits(TOKENIZED_DATA)["test"], config.onnx_check_rows)
+    sample = _rows_of_all_lengths(load_split(TOKENIZED_DATA, "test"), config.onnx_check_rows)
     write_onnx(model, collate(sample[:2]), path)
     return largest_difference(model, path, sample, collate, config.onnx_tolerance)
 
@@ -83,10 +84,6 @@ def _rows_of_all_lengths(split: Dataset, count: int) -> list[Row]:
     order = sorted(range(rows(split)), key=lambda index: -len(split[index][INPUT_IDS]))
     places = [round(place * (len(order) - 1) / max(1, count - 1)) for place in range(max(2, count))]
     return [{INPUT_IDS: split[order[min(place, len(order) - 1)]][INPUT_IDS]} for place in places]
-
-
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

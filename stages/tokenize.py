@@ -7,7 +7,7 @@ from datasets import Dataset, DatasetDict
 from stages.configuration.schema import TokenizeStage
 from stages.pipeline.arrow import load_splits, rows, save_splits
 from stages.pipeline.errors import DataError
-from stages.pipeline.outputs import Json, write_json
+from stages.pipeline.json_files import Json, write_json
 from stages.pipeline.paths import BASE_TOKENIZER, RAW_DATA, TOKENIZE_METRICS, TOKENIZED_DATA
 from stages.pipeline.stage import run_stage
 from stages.tasks.base import EXAMPLE, INPUT_IDS, Task

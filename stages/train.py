@@ -8,11 +8,12 @@ from pathlib import Path
 from transformers import set_seed
 
 from stages.configuration.schema import TrainStage
-from stages.modeling.batches import PaddingCollator, padding_id
+from stages.modeling.batches import PaddingCollator
 from stages.modeling.load import new_model
 from stages.modeling.precision import resolved
 from stages.pipeline.arrow import load_splits, rows
-from stages.pipeline.outputs import Json, whole_directory, write_json
+from stages.pipeline.json_files import Json, write_json
+from stages.pipeline.outputs import whole_directory
 from stages.pipeline.paths import (
     BASE_TOKENIZER,
     BASE_WEIGHTS,
@@ -25,6 +26,7 @@ from stages.pipeline.paths import (
 )
 from stages.pipeline.stage import run_stage
 from stages.tasks.dispatch import task_for
+from stages.tasks.subwords import padding_id
 from stages.training.curves import CurvesCallback, FiniteLossCallback
 from stages.training.loss import balanced_weights, loss_function
 from stages.training.processes import is_main_process, start_under_torchrun_if_needed

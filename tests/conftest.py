@@ -1,11 +1,20 @@
 """What several tests need: the repository's root, the real data where they are at hand, tiny models."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from datasets import DatasetDict
+from hypothesis import HealthCheck, settings
 
+from stages.configuration.schema import FilesData
+from stages.sources.dispatch import load_splits_from_source
 from tests.imports import ROOT
 from tests.tiny import write_tiny_model
+
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
@@ -13,6 +22,20 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 @pytest.fixture(scope="session")
 def wnut17() -> Path:
     return _shared("wnut17")
+
+
+@pytest.fixture(scope="session")
+def wnut17_splits(wnut17: Path) -> DatasetDict:
+    """WNUT 17 in canonical form."""
+    config = FilesData(
+        name="wnut17",
+        kind="tokens",
+        source="files",
+        train=str(wnut17 / "wnut17train.conll"),
+        validation=str(wnut17 / "emerging.dev.conll"),
+        test=str(wnut17 / "emerging.test.annotated"),
+    )
+    return load_splits_from_source(config)
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +55,15 @@ def minilm() -> Path:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_model(tmp_path_factory.mktemp("tiny") / "bert")
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other are slower than one on models as small as the tiny ones."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def _shared(name: str) -> Path:

@@ -7,21 +7,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from datasets import ClassLabel, Dataset, Features, List, Value
-from hypothesis import HealthCheck, given, settings
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
-from stages.configuration.schema import FilesData, FilesModel, TokenizeConfig
+from stages.configuration.schema import FilesModel, TokenizeConfig
 from stages.pipeline.errors import DataError, ModelError
 from stages.sources.base_model import write_base_model
-from stages.sources.dispatch import load_splits_from_source
 from stages.tasks.base import EXAMPLE, IGNORED, INPUT_IDS, LABELS, WORDS
 from stages.tasks.subwords import SubwordEncoder
 from stages.tasks.tokens import TokensTask
 from tests.tiny import write_tiny_tokenizer
-
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 NAMES = [str(code) for code in range(13)]
 FEATURES = Features(
@@ -90,9 +87,11 @@ def logits_that_tell_the_label(tokenized: Dataset) -> np.ndarray:
     return np.eye(len(NAMES), dtype=np.float32)[np.array(labels, int)]
 
 
-def test_the_published_example_gives_the_published_subwords_and_labels(wnut17: Path, bert_tokenizer: Path) -> None:
+def test_the_published_example_gives_the_published_subwords_and_labels(
+    wnut17_splits: DatasetDict, bert_tokenizer: Path
+) -> None:
     """Hugging Face's token classification tutorial prints this sentence, its tags and its sub-words."""
-    train = wnut17_splits(wnut17)["train"].select([0])
+    train = wnut17_splits["train"].select([0])
     assert [tag for tag in train[0]["tags"] if tag] == [7, 8, 8, 7]  # B-location, I-location, I-location; B-location
     (row,) = tokenized_split(train, bert_tokenizer)
     vocabulary = Tokenizer.from_file(str(bert_tokenizer / "tokenizer.json"))
@@ -107,12 +106,14 @@ def test_the_published_example_gives_the_published_subwords_and_labels(wnut17: P
     assert row[LABELS] == list(labelled.values())
 
 
-def test_wnut17_is_tokenized_as_transformers_does_it(wnut17: Path, minilm: Path, bert_tokenizer: Path) -> None:
+def test_wnut17_is_tokenized_as_transformers_does_it(
+    wnut17_splits: DatasetDict, minilm: Path, bert_tokenizer: Path
+) -> None:
     from transformers import AutoTokenizer
 
     reference = AutoTokenizer.from_pretrained(minilm)
     lost_words = 0
-    for name, raw in wnut17_splits(wnut17).items():
+    for name, raw in wnut17_splits.items():
         expected = reference(raw["tokens"][:], is_split_into_words=True, truncation=False, padding=False)
         tokenized = tokenized_split(raw, bert_tokenizer).to_dict()
         assert tokenized[EXAMPLE] == list(range(len(raw)))  # one row a sentence
@@ -136,18 +137,6 @@ def tutorial_labels(word_ids: Sequence[int | None], tags: Sequence[int]) -> list
         IGNORED if word is None or word == before else tags[word]
         for word, before in zip(word_ids, previous, strict=True)
     ]  # fmt: skip
-
-
-def wnut17_splits(folder: Path) -> dict[str, Dataset]:
-    config = FilesData(
-        name="wnut17",
-        kind="tokens",
-        source="files",
-        train=str(folder / "wnut17train.conll"),
-        validation=str(folder / "emerging.dev.conll"),
-        test=str(folder / "emerging.test.annotated"),
-    )
-    return dict(load_splits_from_source(config))
 
 
 @pytest.mark.parametrize("strange", NO_SUBWORD, ids=ascii)
@@ -180,7 +169,7 @@ def test_sentences_without_words_give_no_row_and_no_unit(tiny_tokenizer: Path) -
     assert units.predicted.tolist() == gold.label.tolist() == [1, 2]
 
 
-@settings(PATIENT, max_examples=50)
+@settings(max_examples=50)
 @given(tagged=sentences, shape=row_shapes)
 def test_words_in_are_words_out_whatever_the_words(
     tagged: list[list[tuple[str, int]]], shape: tuple[int, int], tiny_tokenizer: Path
@@ -197,7 +186,7 @@ def test_words_in_are_words_out_whatever_the_words(
         assert gold.example.tolist() == [row for row, _ in every_word]
 
 
-@settings(PATIENT, max_examples=50)
+@settings(max_examples=50)
 @given(tagged=sentences, shape=row_shapes)
 def test_a_label_sits_on_the_first_subword_of_its_word_and_nowhere_else(
     tagged: list[list[tuple[str, int]]], shape: tuple[int, int], tiny_tokenizer: Path
@@ -255,7 +244,7 @@ def test_byte_level_bpe_takes_texts_as_they_are(byte_level_tokenizer: Path) -> N
     assert [vocabulary.id_to_token(int(index)) for index in ids] == ["hi", "Ġhi"]
 
 
-@settings(PATIENT, max_examples=50)
+@settings(max_examples=50)
 @given(tagged=sentences)
 def test_byte_level_bpe_loses_no_word_either(tagged: list[list[tuple[str, int]]], byte_level_tokenizer: Path) -> None:
     tokenized = tokenized_split(raw_split(tagged), byte_level_tokenizer, TokenizeConfig(16, "windows", 4))
@@ -280,7 +269,7 @@ def test_a_row_longer_than_the_model_takes_is_refused(tiny_tokenizer: Path) -> N
 def test_a_broken_tokenizer_is_told_in_one_line(file: str, tmp_path: Path) -> None:
     write_tiny_tokenizer(tmp_path)
     (tmp_path / file).write_text("{", encoding="utf-8")
-    with pytest.raises(ModelError, match=rf"{file}: can't be read"):
+    with pytest.raises(DataError, match=rf"{file}: is missing or not whole"):
         SubwordEncoder(tmp_path, None, pretokenized=True)
 
 

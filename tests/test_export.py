@@ -6,7 +6,6 @@ import shutil
 import site
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,12 @@ from stages.configuration.schema import ExportConfig, ExportStage, Kind
 from stages.export import export
 from stages.exporting.model_card import CardFacts, model_card
 from stages.exporting.onnx_model import largest_difference, write_onnx
-from stages.modeling.batches import PaddingCollator, Row, padding_id
+from stages.modeling.batches import PaddingCollator, Row
 from stages.modeling.load import new_model, trained_model
 from stages.pipeline.arrow import save_splits
 from stages.pipeline.errors import ModelError
 from stages.tasks.dispatch import task_for
+from stages.tasks.subwords import padding_id
 from tests.imports import ROOT
 from tests.tiny import write_tiny_model
 
@@ -38,13 +38,7 @@ TAGS = ["O", *(f"{prefix}-{kind}" for kind in ("event", "group", "person", "plac
 NAMES = {"text": ["no", "yes", "perhaps"], "tokens": TAGS}
 LENGTHS = (31, 2, 14, 9, 3, 126)
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Batches, predictions and the loss: neither padding nor the size of a batch shows in a result."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 import torch
 from datasets import Dataset
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 from torch.nn.functional import cross_entropy
@@ -16,35 +16,27 @@ from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
 from stages.configuration.schema import Kind
-from stages.modeling.batches import PaddingCollator, padding_id
+from stages.modeling.batches import PaddingCollator
 from stages.modeling.load import new_model, trained_model
 from stages.modeling.prediction import predict
 from stages.pipeline.errors import ModelError
 from stages.tasks.base import IGNORED
 from stages.tasks.dispatch import task_for
+from stages.tasks.subwords import padding_id
 from stages.training.loss import balanced_weights, loss_function
 from tests.tiny import write_tiny_model
-
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 FAMILIES = ("bert", "distilbert", "roberta")
 NAMES = {"text": ["no", "yes", "perhaps"], "tokens": ["O", "B-x", "I-x"]}
 PAD = 0
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("models")
     return {family: write_tiny_model(root / family, family=family) for family in FAMILIES}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for each other are slower than one on models as small as these."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def model_of(kind: Kind, folder: Path, seed: int = 0) -> PreTrainedModel:
@@ -288,7 +280,7 @@ def test_the_loss_is_computed_in_float32() -> None:
 # Balanced weights
 
 
-@settings(PATIENT, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=30))
 def test_balanced_weights_are_scikit_learns(labels: list[int]) -> None:
     columns = {"example": range(len(labels)), "input_ids": [[2, 3]] * len(labels), "labels": labels}

@@ -11,14 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, load_from_disk
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.pipeline.arrow import load_splits, rows, save_splits
 from stages.pipeline.errors import DataError
-from stages.pipeline.outputs import rounded, whole_directory, whole_file, write_json
-
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+from stages.pipeline.json_files import rounded, write_json
+from stages.pipeline.outputs import whole_directory, whole_file
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -118,7 +117,6 @@ def test_json_is_rounded_however_deep_and_ends_with_a_newline(tmp_path: Path) ->
     assert text.index('"b"') < text.index('"a"')  # as written, not sorted
 
 
-@PATIENT
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_rounding_twice_is_rounding_once(value: float) -> None:
     once = rounded({"x": [value]})
@@ -218,8 +216,8 @@ def test_missing_data_are_told_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
         load_splits(tmp_path / "data")
     assert "\n" not in str(error.value)
-    assert str(error.value).startswith(f"{tmp_path}/data: can't be read")
-    assert str(error.value).endswith("run `dvc repro` to make it again")
+    assert str(error.value).startswith(f"{tmp_path}/data/dataset_dict.json: is missing")
+    assert str(error.value).endswith("run `make repro` first")
 
 
 SMALL = DatasetDict({"train": Dataset(table()).select(range(30)), "test": Dataset(table()).select([1])})
@@ -268,7 +266,7 @@ def test_data_zeroed_in_part_are_told(tmp_path: Path) -> None:
         load_splits(tmp_path / "data")
 
 
-@settings(PATIENT, max_examples=40)
+@settings(max_examples=40)
 @given(st.data())
 def test_data_cut_off_anywhere_are_told(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     folder = tmp_path_factory.mktemp("cut") / "data"

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from seqeval.metrics import accuracy_score, classification_report, f1_score, precision_score, recall_score
 from sklearn import metrics
 
-from stages.pipeline.outputs import write_json
+from stages.pipeline.json_files import write_json
 from stages.scoring.classification import score_labels
 from stages.scoring.entities import are_entity_tags, score_entities
 from stages.scoring.plots import write_confusion, write_per_label
@@ -21,8 +21,6 @@ from stages.scoring.scores import Scores
 from stages.tasks.base import Gold, Units
 from stages.tasks.text import TextTask
 from stages.tasks.tokens import TokensTask
-
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 IOB2 = ["O", "B-loc", "I-loc", "B-per", "I-per", "B-per-name", "I-per-name"]
 
@@ -45,7 +43,6 @@ def has_entity(sentences: Sentences) -> bool:
 # Entities
 
 
-@PATIENT
 @given(predicted_and_gold(IOB2))
 def test_entity_scores_are_seqevals_own_for_malformed_sequences_too(pair: tuple[Sentences, Sentences]) -> None:
     predicted, gold = pair
@@ -68,7 +65,7 @@ def test_entity_scores_are_seqevals_own_for_malformed_sequences_too(pair: tuple[
     assert scores.loss == 0.5
 
 
-@settings(PATIENT, max_examples=30)
+@settings(max_examples=30)
 @given(predicted_and_gold(IOB2))
 def test_a_perfect_prediction_scores_one(pair: tuple[Sentences, Sentences]) -> None:
     gold, _ = pair
@@ -162,7 +159,7 @@ codes = st.integers(1, 40).flatmap(
 )
 
 
-@settings(PATIENT, max_examples=40)
+@settings(max_examples=40)
 @given(codes)
 def test_label_scores_are_scikit_learns_own(pair: tuple[list[int], list[int]]) -> None:
     predicted, gold = (np.array(values) for values in pair)
@@ -196,7 +193,6 @@ def test_the_text_task_scores_the_most_probable_label_and_the_loss_of_the_gold_o
     assert units.score == pytest.approx([0.9, 0.6])
 
 
-@PATIENT
 @given(st.lists(st.lists(st.floats(-1e4, 1e4, width=32), min_size=3, max_size=3), min_size=1, max_size=5))
 def test_probabilities_are_a_softmax_of_the_logits_however_large(rows: list[list[float]]) -> None:
     units = Units(np.zeros(len(rows), int), np.arange(len(rows)), np.array(rows, np.float32))

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqeval.metrics import classification_report
 
@@ -27,8 +27,6 @@ from stages.sources.selection import select_stratified
 from stages.sources.statistics import describe
 from stages.sources.tables import SourceTables
 from tests.tiny import write_tiny_model
-
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def told(error: pytest.ExceptionInfo[UserError]) -> str:
@@ -298,7 +296,7 @@ def test_tags_are_in_the_order_of_their_types_and_b_before_i() -> None:
 @given(
     st.sets(st.text(st.characters(codec="utf-8"), min_size=1, max_size=6).filter(lambda name: name != "-1"), min_size=1)
 )
-@settings(PATIENT, max_examples=50)
+@settings(max_examples=50)
 def test_any_labels_have_one_order(names: set[str]) -> None:
     ordered = sorted(names)
     found, reversed_rows = (splits(texts(rows), texts(rows)) for rows in (ordered, ordered[::-1]))
@@ -421,7 +419,6 @@ def chosen_rows(rows: Sequence[tuple[str, str]], count: int, seed: int) -> list[
     return [rows[index] for index in chosen]
 
 
-@PATIENT
 @given(rows=CONTENTS, seed=st.integers(0, 5), data=st.data())
 def test_a_sample_has_the_size_asked_for_and_the_shares_of_the_whole(
     rows: list[tuple[str, str]], seed: int, data: st.DataObject
@@ -434,7 +431,6 @@ def test_a_sample_has_the_size_asked_for_and_the_shares_of_the_whole(
         assert abs(shares[stratum] - count * size / len(rows)) < 1
 
 
-@PATIENT
 @given(rows=CONTENTS, seed=st.integers(0, 5), data=st.data())
 def test_a_sample_does_not_depend_on_the_order_of_rows(
     rows: list[tuple[str, str]], seed: int, data: st.DataObject
@@ -509,7 +505,7 @@ def test_a_sample_keeps_labels_that_it_does_not_hold() -> None:
 TAGS = ["O", *(f"{prefix}-{kind}" for kind in ("x", "y") for prefix in "BIES")]
 
 
-@settings(PATIENT, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.lists(st.sampled_from(TAGS), max_size=12), min_size=1, max_size=5))
 def test_entities_are_counted_as_seqeval_counts_them(sentences: list[list[str]]) -> None:
     table = tagged(*sentences, TAGS)
@@ -533,16 +529,8 @@ def test_text_is_described_by_examples_words_and_labels() -> None:
 # The real data
 
 
-def test_wnut17_is_what_its_authors_published(wnut17: Path) -> None:
-    config = FilesData(
-        name="wnut17",
-        kind="tokens",
-        source="files",
-        train=str(wnut17 / "wnut17train.conll"),
-        validation=str(wnut17 / "emerging.dev.conll"),
-        test=str(wnut17 / "emerging.test.annotated"),
-    )
-    found = load_splits_from_source(config)
+def test_wnut17_is_what_its_authors_published(wnut17_splits: DatasetDict) -> None:
+    found = wnut17_splits
     facts = {
         name: tuple(split[key] for key in ("examples", "words", "entities")) for name, split in describe(found).items()
     }

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.configuration.schema import TokenizeConfig
@@ -18,8 +18,6 @@ from stages.tasks.text import TextTask
 from stages.tasks.tokens import TokensTask
 from stages.tasks.windows import most_context, window_starts
 from tests.tiny import write_tiny_tokenizer
-
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 TAGS = ["O", "B-x", "I-x"]
 CLASSES = ["no", "yes"]
@@ -62,7 +60,6 @@ def tokenized_split(raw: Dataset, tokenizer: Path, config: TokenizeConfig) -> Da
     return Dataset(pa.table(columns, schema=task.tokenized_features(task.label_names(raw)).arrow_schema))
 
 
-@PATIENT
 @given(length=st.integers(0, 300), shape=shapes)
 def test_windows_cover_everything_in_full_rows_that_overlap(length: int, shape: tuple[int, int]) -> None:
     capacity, stride = shape
@@ -78,7 +75,6 @@ def test_windows_cover_everything_in_full_rows_that_overlap(length: int, shape: 
         assert (steps <= capacity - stride).all()  # neighbours share at least `stride`
 
 
-@PATIENT
 @given(length=st.integers(0, 300), shape=shapes)
 def test_there_are_no_more_windows_than_the_stride_asks_for(length: int, shape: tuple[int, int]) -> None:
     capacity, stride = shape
@@ -89,7 +85,6 @@ def test_there_are_no_more_windows_than_the_stride_asks_for(length: int, shape: 
 readings = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, 6)), min_size=1, max_size=40)
 
 
-@PATIENT
 @given(readings)
 def test_the_reading_with_most_context_is_chosen_for_each_word(found: list[tuple[int, int, int]]) -> None:
     example, word, context = (np.array(column) for column in zip(*found, strict=True))
@@ -101,7 +96,7 @@ def test_the_reading_with_most_context_is_chosen_for_each_word(found: list[tuple
         assert index == next(place for place in rivals if found[place][2] == best)
 
 
-@settings(PATIENT, max_examples=50)
+@settings(max_examples=50)
 @given(lengths=st.lists(st.integers(0, 40), min_size=1, max_size=4), max_length=st.integers(8, 30), data=st.data())
 def test_every_word_of_a_sentence_longer_than_a_row_is_read_once(
     lengths: list[int], max_length: int, data: st.DataObject, tokenizer: Path

@@ -1,13 +1,10 @@
 """Rows of different lengths to tensors, padded to the longest of the batch and no further."""
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TypeAlias
 
 import torch
 
-from stages.pipeline.errors import ModelError
 from stages.tasks.base import IGNORED, INPUT_IDS, LABELS
 
 Row: TypeAlias = Mapping[str, object]
@@ -32,17 +29,6 @@ class PaddingCollator:
             labels = [_integers(row[LABELS]) for row in rows]
             batch[LABELS] = _padded(labels, IGNORED) if labels[0].dim() else torch.stack(labels)
         return batch
-
-
-def padding_id(tokenizer: Path) -> int:
-    """The padding sub-word's code in a tokenizer folder. Raises ModelError if it has none."""
-    settings = json.loads((tokenizer / "tokenizer_config.json").read_text(encoding="utf-8"))
-    vocabulary = json.loads((tokenizer / "tokenizer.json").read_text(encoding="utf-8"))
-    token = settings.get("pad_token")
-    for added in vocabulary["added_tokens"]:
-        if added["content"] == token:
-            return int(added["id"])
-    raise ModelError(f"{tokenizer}: the tokenizer has no padding token; choose a model whose tokenizer has one")
 
 
 def _integers(values: object) -> torch.Tensor:

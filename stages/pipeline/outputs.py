@@ -1,17 +1,10 @@
 """Outputs that appear whole or not at all: written beside their place, then renamed into it."""
 
-import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
-
-Json: TypeAlias = "bool | int | float | str | list[Json] | Mapping[str, Json] | None"
-
-DECIMALS = 6
-"""Decimals kept of every float in a metrics file, so that a repeat gives the same bytes."""
 
 
 @contextmanager
@@ -40,24 +33,6 @@ def whole_file(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def write_json(path: Path, content: Json) -> None:
-    """Write strict JSON (no NaN, floats to `DECIMALS`), with a final newline. Raises ValueError on NaN or infinity."""
-    text = json.dumps(rounded(content), indent=2, ensure_ascii=False, allow_nan=False)
-    with whole_file(path) as partial:
-        partial.write_text(text + "\n", encoding="utf-8")
-
-
-def rounded(content: Json) -> Json:
-    """`content` with every float, however deep, rounded to `DECIMALS`."""
-    if isinstance(content, float):
-        return round(content, DECIMALS)
-    if isinstance(content, Mapping):
-        return {key: rounded(value) for key, value in content.items()}
-    if isinstance(content, list):
-        return [rounded(item) for item in content]
-    return content
 
 
 def _beside(path: Path) -> Path:

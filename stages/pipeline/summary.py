@@ -1,10 +1,6 @@
 """`python -m stages.pipeline.summary`: the scores of the last run, and where its outputs lie."""
 
-import json
-from pathlib import Path
-from typing import Any
-
-from stages.pipeline.errors import UserError
+from stages.pipeline.json_files import read_json
 from stages.pipeline.paths import (
     DOWNLOAD_METRICS,
     EVALUATE_METRICS,
@@ -27,7 +23,7 @@ _PLACES = {
 
 def summary() -> str:
     """A table of validation and test scores, then the paths of the outputs; at most 80 columns wide."""
-    download, train, evaluate = (_read(path) for path in (DOWNLOAD_METRICS, TRAIN_METRICS, EVALUATE_METRICS))
+    download, train, evaluate = (read_json(path) for path in (DOWNLOAD_METRICS, TRAIN_METRICS, EVALUATE_METRICS))
     lines = [
         f"{download['model']['name']} on {download['data']['name']} ({download['data']['kind']})",
         "",
@@ -39,13 +35,6 @@ def summary() -> str:
         "Plots: dvc plots show     Compare: dvc metrics diff     Sweep: dvc exp run -S",
     ]
     return "\n".join(lines)
-
-
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: is missing; run `make repro` first") from error
 
 
 if __name__ == "__main__":

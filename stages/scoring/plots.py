@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.pipeline.outputs import DECIMALS, whole_file
+from stages.pipeline.json_files import DECIMALS
+from stages.pipeline.outputs import whole_file
 from stages.scoring.scores import Scores
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from stages.pipeline.outputs import Json
+from stages.pipeline.json_files import Json
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from datasets import Dataset, DatasetDict
 
 from stages.pipeline.arrow import rows
-from stages.pipeline.outputs import Json
+from stages.pipeline.json_files import Json
 
 
 def describe(splits: DatasetDict) -> Json:

@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from stages.pipeline.errors import DataError, ModelError
+from stages.pipeline.json_files import read_json
 
 Ids: TypeAlias = NDArray[np.int32]
 
 _NOT_A_WORD = "a"
+_TOKENIZER = "tokenizer.json"
+_SETTINGS = "tokenizer_config.json"
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,8 @@ class SubwordEncoder:
 
         Raises ModelError if the folder holds no usable tokenizer or the model takes fewer than `max_length`.
         """
-        self._settings = _read_json(folder / "tokenizer_config.json")
-        tokenizer = _read_json(folder / "tokenizer.json")
+        self._settings = read_json(folder / _SETTINGS)
+        tokenizer = read_json(folder / _TOKENIZER)
         if pretokenized:
             _add_prefix_space(tokenizer["pre_tokenizer"])
         self._tokenizer = Tokenizer.from_str(json.dumps(tokenizer))
@@ -118,10 +121,10 @@ def _add_prefix_space(pre_tokenizer: object) -> None:
         _add_prefix_space(part)
 
 
-def _read_json(path: Path) -> dict[str, object]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: can't be read; run `dvc repro download` to make it again") from error
-    assert isinstance(content, dict)
-    return content
+def padding_id(folder: Path) -> int:
+    """The padding sub-word's code in a tokenizer folder. Raises ModelError if it has none."""
+    token = read_json(folder / _SETTINGS).get("pad_token")
+    for added in read_json(folder / _TOKENIZER)["added_tokens"]:
+        if added["content"] == token:
+            return int(added["id"])
+    raise ModelError(f"{folder}: the tokenizer has no padding token; choose a model whose tokenizer has one")

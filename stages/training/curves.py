@@ -7,7 +7,7 @@ from dvclive.live import Live
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from stages.pipeline.errors import TrainingError
-from stages.pipeline.outputs import DECIMALS
+from stages.pipeline.json_files import DECIMALS
 
 _CURVES = {
     "loss": "train/loss",

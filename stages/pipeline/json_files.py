@@ -1,0 +1,43 @@
+"""JSON as the stages hand it on: strict, rounded, whole."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from stages.pipeline.errors import DataError
+from stages.pipeline.outputs import whole_file
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | Mapping[str, Json] | None"
+
+DECIMALS = 6
+"""Decimals kept of every float in a metrics file, so that a repeat gives the same bytes."""
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read an object that an earlier stage has written. Raises DataError if the file is missing or damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: is missing or not whole; run `make repro` first") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: does not hold a JSON object; run `make repro` first")
+    return content
+
+
+def write_json(path: Path, content: Json) -> None:
+    """Write strict JSON (no NaN, floats to `DECIMALS`), with a final newline. Raises ValueError on NaN or infinity."""
+    text = json.dumps(rounded(content), indent=2, ensure_ascii=False, allow_nan=False)
+    with whole_file(path) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
+
+
+def rounded(content: Json) -> Json:
+    """`content` with every float, however deep, rounded to `DECIMALS`."""
+    if isinstance(content, float):
+        return round(content, DECIMALS)
+    if isinstance(content, Mapping):
+        return {key: rounded(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [rounded(item) for item in content]
+    return content
