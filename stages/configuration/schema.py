@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, StringConstraints
 
 Kind = Literal["text", "tokens"]
+Target = Literal["label", "labels", "number"]
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -18,6 +19,10 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 Revision = Annotated[str, StringConstraints(pattern="^[0-9a-f]{40}$")]
 Name = Annotated[str, StringConstraints(min_length=1)]
+Places = Name | Annotated[list[Name], Field(min_length=1)]
+Format = Literal["auto", "csv", "tsv", "json", "jsonl", "parquet", "arrow", "conll", "conllu", "spans", "folder"]
+EntityScheme = Literal["iob1", "iob2", "ioe1", "ioe2", "iobes", "bilou"]
+Scheme = EntityScheme | Literal["plain"]
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -30,9 +35,13 @@ class TaskConfig:
 
     kind: Kind
     """`text`: one label for a text. `tokens`: one tag for each word of a sentence."""
-    metric: Literal["accuracy", "f1", "loss"]
+    target: Target
+    """What a text is given: one `label`, any number of `labels`, or a `number`. Words are always given one label each."""
+    metric: Literal["accuracy", "f1", "pearson", "loss"]
     """The headline score: it chooses the best checkpoint on the validation split (never on test).
-    `f1` is the macro average for text and seqeval's overall F1 for entities."""
+    `f1` is the macro average for text and seqeval's overall F1 for entities; `pearson` is for numbers."""
+    pooling: Literal["mean", "max", "first"]
+    """How the logits of a long text's windows become one: their mean, their largest, or the first window's alone."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +65,17 @@ class DataBase:
     """How metrics and the model card call the data set."""
     kind: Kind
     """The kind of task these data are for; it must equal `task.kind`."""
+    target: Target = "label"
+    """What a text is labelled with; it must equal `task.target`."""
     seed: int = 0
     """Decides which examples are sampled, carved out or generated; apart from it only content does."""
     max_examples: MaxExamples = field(default_factory=MaxExamples)
     """A sample of each split for a quick run, with the label shares of the whole."""
+    deduplicate: Literal["none", "within", "across"] = "none"
+    """`within`: of equal inputs in a split the first stays. `across`: besides, what occurs in test leaves train and
+    validation, and what occurs in validation leaves train."""
+    fail_on: Literal["error", "warning", "never"] = "error"
+    """The findings of the data report that stop the run: errors, warnings as well, or none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,22 +95,35 @@ class DemoData(DataBase):
 class TabularData(DataBase):
     """What data read from files have, wherever the files come from."""
 
-    train: Name
-    """The training file: a path or glob, on this machine or in the Hub repository."""
-    validation: Name | None = None
-    """The validation file. `null`: `validation_fraction` of train is carved out instead (test never stands in)."""
-    test: Name
-    """The test file. It selects nothing."""
+    train: Places
+    """The training files: paths or globs on this machine or in the Hub repository, addresses (`https://`, `s3://`,
+    `gs://`), archives (`.zip`, `.tar`, `.tar.gz`; `zip://inner/*.csv::archive.zip` for a part of one), or a folder."""
+    validation: Places | None = None
+    """The validation files. `null`: `validation_fraction` of train is carved out instead (test never stands in)."""
+    test: Places
+    """The test files. They select nothing. Rows labelled `-1` are not labelled: they can be predicted, not scored."""
     validation_fraction: Share = 0.1
     """The share of train that becomes validation where none is given, with the label shares of the whole."""
-    format: Literal["auto", "conll", "parquet"] = "auto"
-    """How the files are written; `auto` tells by content."""
-    text_column: Name | None = None
-    """The column of texts or word lists. `null`: the usual names are tried."""
-    label_column: Name | None = None
-    """The column of labels or tag lists. `null`: the usual names are tried."""
+    group_column: Name | None = None
+    """The column of documents, authors or the like that validation must not share with train. `null`: equal inputs
+    stay together."""
+    format: Format = "auto"
+    """How the files are written; `auto` tells each file's by name and content."""
+    encoding: Name = "utf-8"
+    """How text files encode characters."""
+    text_column: Name | int | None = None
+    """The column of texts or word lists; for CoNLL its place, counted from 0, or from the end if negative.
+    `null`: the usual names are tried, and in CoNLL the first column."""
+    pair_column: Name | None = None
+    """The column of second texts, for tasks on pairs. `null`: the usual names of pairs are tried."""
+    label_column: Name | int | None = None
+    """The column of labels or tag lists; for CoNLL its place. `null`: the usual names are tried, in CoNLL the last column."""
     label_names: list[Name] | None = None
     """The labels in order, where the files do not name them. `null`: as the files say, else all that occur, sorted."""
+    scheme: Scheme | Literal["auto"] = "auto"
+    """How tags mark entities. `auto` tells by the tags; `plain` is for tags such as parts of speech."""
+    convert_to: EntityScheme | None = None
+    """The scheme that entity tags are converted to; `null` keeps them as they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +206,9 @@ class TokenizeConfig:
     nothing is lost. `truncate`: its tail is dropped, as tutorials do (text only: tokens must all be scored)."""
     stride: Annotated[int, Field(ge=0)]
     """Sub-words that neighbouring windows share."""
+    label_on: Literal["first", "last", "all"]
+    """The sub-words of a word that are trained on its label. The word is read off its first (`all`: too) or last one.
+    On `all`, the sub-words behind the first take the inside tag of their entity."""
 
 
 @dataclass(frozen=True)
