@@ -9,7 +9,7 @@ from datasets import DatasetDict
 from hypothesis import HealthCheck, settings
 
 from stages.configuration.schema import FilesData
-from stages.sources.dispatch import load_splits_from_source
+from tests.canonical_data import Made, made_of
 from tests.imports import ROOT
 from tests.tiny import write_tiny_model
 
@@ -25,8 +25,8 @@ def wnut17() -> Path:
 
 
 @pytest.fixture(scope="session")
-def wnut17_splits(wnut17: Path) -> DatasetDict:
-    """WNUT 17 in canonical form."""
+def wnut17_made(wnut17: Path) -> Made:
+    """WNUT 17 in canonical form, and what the report says of it."""
     config = FilesData(
         name="wnut17",
         kind="tokens",
@@ -35,7 +35,12 @@ def wnut17_splits(wnut17: Path) -> DatasetDict:
         validation=str(wnut17 / "emerging.dev.conll"),
         test=str(wnut17 / "emerging.test.annotated"),
     )
-    return load_splits_from_source(config)
+    return made_of(config)
+
+
+@pytest.fixture(scope="session")
+def wnut17_splits(wnut17_made: Made) -> DatasetDict:
+    return wnut17_made.splits
 
 
 @pytest.fixture(scope="session")

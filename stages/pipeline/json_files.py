@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from stages.pipeline.errors import DataError
-from stages.pipeline.outputs import whole_file
+from stages.pipeline.outputs import write_text
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | Mapping[str, Json] | None"
 
@@ -28,8 +28,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_json(path: Path, content: Json) -> None:
     """Write strict JSON (no NaN, floats to `DECIMALS`), with a final newline. Raises ValueError on NaN or infinity."""
     text = json.dumps(rounded(content), indent=2, ensure_ascii=False, allow_nan=False)
-    with whole_file(path) as partial:
-        partial.write_text(text + "\n", encoding="utf-8")
+    write_text(path, text + "\n")
 
 
 def rounded(content: Json) -> Json:

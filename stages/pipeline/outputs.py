@@ -24,6 +24,17 @@ def whole_directory(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def scratch_directory(path: Path) -> Iterator[Path]:
+    """Yield an empty folder at `path`, without what a killed run has left there; remove it in the end."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield the name of a file beside `path`; rename it to `path` if the block succeeds, remove it if not."""
     partial = _beside(path)
@@ -33,6 +44,12 @@ def whole_file(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file, in UTF-8."""
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def _beside(path: Path) -> Path:

@@ -12,6 +12,9 @@ KEPT = Path(".dvc/tmp/kept")
 """Copies of the outputs that DVC does not cache, from the last time that each stage succeeded here."""
 
 RAW_DATA = Path("data/raw")
+SCRATCH = Path("data/.scratch")
+"""Where download keeps what it fetches, unpacks and has not yet decided on; gone when it has ended."""
+
 TOKENIZED_DATA = Path("data/tokenized")
 PREDICTIONS = Path("data/predictions/test.parquet")
 
@@ -28,6 +31,7 @@ LIVE_CURVES = CHECKPOINTS / "curves"
 
 METRICS = Path("metrics")
 DOWNLOAD_METRICS = METRICS / "download.json"
+DATA_REPORT = METRICS / "data.md"
 TOKENIZE_METRICS = METRICS / "tokenize.json"
 TRAIN_METRICS = METRICS / "train.json"
 EVALUATE_METRICS = METRICS / "evaluate.json"

@@ -5,13 +5,23 @@ import importlib.util
 import json
 import shutil
 from pathlib import Path
-from typing import Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from stages.configuration.schema import FilesModel, HubModel, ModelConfig, PackageModel
 from stages.pipeline.errors import ModelError
+from stages.pipeline.json_files import read_json
 from stages.sources.hub import CONFIG, WEIGHTS, fetch_model
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
 _SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+_PADDING = "[PAD]"
+_POSITIONS_BEHIND_PADDING = frozenset({
+    "camembert", "data2vec-text", "esm", "ibert", "longformer", "luke", "mluke", "mpnet", "roberta", "roberta-prelayernorm",
+    "xlm-roberta", "xlm-roberta-xl", "xmod",
+})  # fmt: skip
+"""Families, by `model_type`, that count positions from behind the padding sub-word's code on."""
 _NO_LIMIT = 1_000_000
 """transformers writes a `model_max_length` above this for a tokenizer that states none."""
 
@@ -88,10 +98,13 @@ def _write_tokenizer(name: str, source: Path, target: Path) -> None:
         )
     if tokenizer.vocab_size <= len(tokenizer.all_special_ids):  # transformers makes this of a folder without one
         raise ModelError(f"model={name}: has no tokenizer; put its tokenizer.json or vocabulary beside the weights")
+    if tokenizer.pad_token is None:  # GPT-like ones; the train stage gives the model an embedding for it
+        tokenizer.add_special_tokens({"pad_token": _PADDING})
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
     backend.save(str(target / "tokenizer.json"), pretty=True)
+    _require_embeddings(name, backend, str(tokenizer.pad_token), source)
     settings: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast"}
     settings["model_max_length"] = _max_length(tokenizer.model_max_length, source)
     settings |= {
@@ -102,11 +115,24 @@ def _write_tokenizer(name: str, source: Path, target: Path) -> None:
     )
 
 
+def _require_embeddings(name: str, backend: "Tokenizer", padding: str, source: Path) -> None:
+    """Refuse a tokenizer whose sub-words the model has no embeddings for: it belongs to another model."""
+    embeddings = read_json(source / CONFIG).get("vocab_size", _NO_LIMIT)
+    largest, subword = max(
+        (code, subword) for subword, code in backend.get_vocab(with_added_tokens=True).items() if subword != padding
+    )
+    if largest >= embeddings:
+        raise ModelError(
+            f"model={name}: its tokenizer has sub-word {largest} ({subword!r}), but the model only {embeddings} embeddings; "
+            "put the model's own tokenizer beside its weights"
+        )
+
+
 def _max_length(stated: int, source: Path) -> int:
     """The most sub-words the model takes: what the tokenizer states, within the model's own positions."""
-    config = json.loads((source / CONFIG).read_text(encoding="utf-8"))
+    config = read_json(source / CONFIG)
     positions = config.get("max_position_embeddings") or _NO_LIMIT
-    if config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "mpnet"):
+    if config.get("model_type") in _POSITIONS_BEHIND_PADDING:
         positions -= config.get("pad_token_id", 1) + 1  # their positions start behind the padding index
     return int(min(stated, positions))
 

@@ -1,199 +1,177 @@
-"""From a source's tables to the one form that all later stages read."""
+"""From a source's examples to the one form that all later stages read.
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+The examples are read once onto disk; then it is decided, knowing all of them, which become what; then they are written.
+Memory holds a few batches of rows, and some numbers for each example.
+"""
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
+from datasets import ClassLabel, Features, List, Value
 
-from stages.configuration.schema import SPLITS, Kind, MaxExamples, Split
+from stages.configuration.schema import SPLITS, DataBase, Scheme, Split, TabularData
+from stages.pipeline.arrow import write_splits
 from stages.pipeline.errors import DataError
-from stages.sources.selection import select_stratified
-from stages.sources.tables import INPUT_COLUMN, LABEL_COLUMN, SourceTables
+from stages.sources.examples import ID, LABEL, PAIR, TAGS, TEXT, TOKENS
+from stages.sources.findings import Findings, check_examples, check_labels, check_repeats, check_transitions
+from stages.sources.labels import UNLABELLED, coded, is_integer, label_order
+from stages.sources.report import DataReport
+from stages.sources.selection import Selection, select
+from stages.sources.spool import SpooledSplit, spool
+from stages.sources.statistics import SplitSummary
+from stages.sources.tables import Source
+from stages.tasks.schemes import SchemeDetector, convert, names_in_scheme
 
-OUTSIDE = "O"
-_NO_LABEL = "-1"
-"""What some test splits have in place of a label. It is one only where the source names it."""
 
+def write_canonical(source: Source, config: DataBase, path: Path, scratch: Path) -> DataReport:
+    """Write splits `train`, `validation` and `test` with `id`, the inputs and labels to `path`.
 
-def canonical(source: SourceTables, validation_fraction: float, limits: MaxExamples, seed: int) -> DatasetDict:
-    """Splits `train`, `validation` and `test` with `id`, the input column and ClassLabel labels.
-
-    Labels are ordered as the source names them, else naturally (2 before 10; `O` first, then by entity type), over
-    all splits together. A missing validation split is carved out of train. Raises DataError naming split and row.
+    Labels are ordered as the source names them, else naturally, over all splits together. A missing validation split
+    is carved out of train. `scratch` is an empty folder for what does not fit into memory. Raises DataError naming
+    file and row of what can't be used, and for findings that `config.fail_on` refuses.
     """
-    checked = {split: _checked(source, split) for split in SPLITS if split in source.splits}
-    _refuse_mixed_labels(source, checked)
-    names = _label_names(source, checked.values())
-    coded = {split: _coded(table, source, split, names) for split, table in checked.items()}
-    if "validation" not in coded:
-        coded["train"], coded["validation"] = _carve(coded["train"], source.kind, names, validation_fraction, seed)
-    limited = {split: _limited(coded[split], source.kind, names, getattr(limits, split), seed) for split in SPLITS}
-    features = _features(source.kind, names)
-    return DatasetDict({split: Dataset(table.cast(features.arrow_schema)) for split, table in limited.items()})
+    detector = SchemeDetector()
+    splits = {
+        split: spool(split, source.splits[split].origin, source.splits[split].examples, scratch, detector)
+        for split in SPLITS
+        if split in source.splits
+    }
+    _require_equal_columns(splits)
+    labels = _Labels.of(source, splits, config, detector)
+    report = DataReport(config.name, labels.names, labels.scheme, _findings(splits, labels))
+    report.stop_on(config.fail_on)
+    selected = select(splits, config, config.validation_fraction if isinstance(config, TabularData) else 0.0)
+    features = _features(splits["train"].schema, labels.names)
+    report.splits = {split: SplitSummary(labels.names) for split in selected}
+    written: dict[str, Iterator[pa.RecordBatch]] = {
+        split: _written(splits[selection.source], selection, labels, report.splits[split])
+        for split, selection in selected.items()
+    }
+    write_splits(written, features, path)
+    return report
 
 
-def _features(kind: Kind, names: Sequence[str]) -> Features:
-    label = ClassLabel(names=list(names))
-    if kind == "text":
-        return Features({"id": Value("string"), "text": Value("string"), "label": label})
-    return Features({"id": Value("string"), "tokens": List(Value("string")), "tags": List(label)})
+@dataclass(frozen=True)
+class _Labels:
+    """The labels as the source has them, and as they are written."""
 
+    found: tuple[str, ...]
+    names: tuple[str, ...]
+    scheme: Scheme
+    """The scheme of the tags as found; `plain` for anything but entity tags."""
+    config: DataBase
 
-def _checked(source: SourceTables, split: Split) -> pa.Table:
-    """The split's table with plain column types, or a DataError for the first row that can't be used."""
-    table, origin = source.splits[split].combine_chunks(), source.origins[split]
-    if table.num_rows == 0:
-        raise DataError(f"{split} ({origin}): holds no examples; give a file that does")
-    inputs, labels = table[INPUT_COLUMN[source.kind]], table[LABEL_COLUMN[source.kind]]
-    _refuse_nulls(inputs, labels, split, origin)
-    if source.kind == "tokens":
-        _refuse_uneven(inputs, labels, split, origin)
-    elif not _is_string(inputs.type):
-        raise DataError(f"{split} ({origin}): the text column holds {inputs.type}, not text; set data.text_column")
-    kind = _labels(table).type
-    if not _is_string(kind) and not pa.types.is_integer(kind):
-        raise DataError(f"{split} ({origin}): the labels hold {kind}, not text or integers; set data.label_column")
-    return table
-
-
-def _refuse_nulls(inputs: pa.ChunkedArray, labels: pa.ChunkedArray, split: Split, origin: str) -> None:
-    for column, what in ((inputs, "text"), (labels, "label")):
-        if column.null_count:
-            row = pc.index(pc.is_null(column), True).as_py()
-            raise DataError(f"{split} ({origin}), row {row + 1}: has no {what}; fill it in or remove the row")
-
-
-def _refuse_uneven(tokens: pa.ChunkedArray, tags: pa.ChunkedArray, split: Split, origin: str) -> None:
-    for column, key in ((tokens, "data.text_column"), (tags, "data.label_column")):
-        if not pa.types.is_list(column.type) and not pa.types.is_large_list(column.type):
+    @classmethod
+    def of(
+        cls, source: Source, splits: Mapping[Split, SpooledSplit], config: DataBase, detector: SchemeDetector
+    ) -> "_Labels":
+        if config.target == "number":
+            return cls((), (), "plain", config)
+        _refuse_mixed_labels(source, splits)
+        everywhere = {label for split in splits.values() for label in split.labels}
+        found = label_order(source.label_names, everywhere, splits["train"].labels)
+        if config.kind == "text" or not isinstance(config, TabularData):
+            return cls(found, found, detector.scheme, config)
+        scheme = detector.scheme if config.scheme == "auto" else config.scheme
+        if config.convert_to is None:
+            return cls(found, found, scheme, config)
+        if scheme == "plain":
             raise DataError(
-                f"{split} ({origin}): {key} holds {column.type}, not a list a row; choose task=text or another column"
+                f"data.convert_to={config.convert_to}: the tags ({', '.join(found[:5])}, …) mark no entities; set null"
             )
-    uneven = pc.not_equal(pc.list_value_length(tokens), pc.list_value_length(tags))
-    if pc.any(uneven).as_py():
-        row = pc.index(uneven, True).as_py()
-        words, labels = len(tokens[row].as_py()), len(tags[row].as_py())
-        raise DataError(
-            f"{split} ({origin}), row {row + 1}: has {words} words but {labels} tags; give each word one tag"
-        )
-    for column, what in ((tokens, "word"), (tags, "tag")):
-        flat = pc.list_flatten(column)
-        if flat.null_count:
-            row = _row(column, pc.index(pc.is_null(flat), True).as_py())
-            raise DataError(f"{split} ({origin}), row {row}: a {what} is missing; fill it in or remove the row")
-    words = pc.list_flatten(tokens).type
-    if not _is_string(words):
-        raise DataError(f"{split} ({origin}): the words hold {words}; they must be text")
+        return cls(found, names_in_scheme(found, config.convert_to), scheme, config)
+
+    def written(self, batch: pa.RecordBatch, *, may_be_missing: bool) -> pa.Array:
+        """The batch's labels as codes into `names`, or its numbers."""
+        if self.config.target == "number":
+            return batch[LABEL]
+        if TAGS not in batch.schema.names:
+            return coded(batch[LABEL], batch, self.names, may_be_missing=may_be_missing)
+        tags = batch[TAGS]
+        if isinstance(self.config, TabularData) and self.config.convert_to is not None:
+            target = self.config.convert_to
+            tags = pa.array([convert(sentence, target) for sentence in tags.to_pylist()], tags.type)
+        return coded(tags, batch, self.names, may_be_missing=False)
 
 
-def _refuse_mixed_labels(source: SourceTables, tables: Mapping[Split, pa.Table]) -> None:
+def _refuse_mixed_labels(source: Source, splits: Mapping[Split, SpooledSplit]) -> None:
     """Integers in one split and text in another are two codings of the same labels, unless the names say how they meet."""
-    integers = [split for split, table in tables.items() if pa.types.is_integer(_labels(table).type)]
-    if source.label_names is None and 0 < len(integers) < len(tables):
-        texts = [split for split in tables if split not in integers]
+    unnamed = {name: split.labels - set(source.label_names or ()) - {UNLABELLED} for name, split in splits.items()}
+    integers = [name for name, labels in unnamed.items() if labels and all(map(is_integer, labels))]
+    texts = [name for name in splits if name not in integers and splits[name].labels - {UNLABELLED}]
+    if integers and texts:
         raise DataError(
             f"data: labels are integers in {', '.join(integers)} but text in {', '.join(texts)}; "
             "write them alike, or give the names that the integers stand for as data.label_names=[...]"
         )
 
 
-def _row(column: pa.ChunkedArray, place: int) -> int:
-    """The row, counted from 1, of the value at `place` in a column of values or, flattened, of lists."""
-    if not pa.types.is_list(column.type) and not pa.types.is_large_list(column.type):
-        return place + 1
-    return int(pc.list_parent_indices(column)[place].as_py()) + 1
+def _findings(splits: Mapping[Split, SpooledSplit], labels: _Labels) -> Findings:
+    findings = Findings()
+    counts: dict[Split, np.ndarray[tuple[int], np.dtype[np.int64]]] = {}
+    for name, split in splits.items():
+        summary = SplitSummary(labels.found)
+        for batch in split.batches():
+            check_examples(findings, name, batch)
+            if labels.config.target == "number":
+                continue
+            column = batch[TAGS] if TAGS in batch.schema.names else batch[LABEL]
+            codes = coded(column, batch, labels.found, may_be_missing=name == "test")
+            if TAGS in batch.schema.names:
+                check_transitions(findings, name, batch, codes, labels.found, labels.scheme)
+            summary.count(codes)
+        counts[name] = summary.counts
+        findings.add("unlabelled", name, summary.unlabelled)
+    check_repeats(findings, splits)
+    if labels.config.target != "number":
+        check_labels(findings, labels.found, counts)
+    return findings
 
 
-def _is_string(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+def _features(schema: pa.Schema, names: Sequence[str]) -> Features:
+    inputs = {ID: Value("string")}
+    inputs |= {name: Value("string") for name in (TEXT, PAIR) if name in schema.names}
+    if TOKENS in schema.names:
+        return Features({**inputs, TOKENS: List(Value("string")), TAGS: List(ClassLabel(names=list(names)))})
+    kind = schema.field(LABEL).type
+    if pa.types.is_floating(kind):
+        return Features({**inputs, LABEL: Value("float64")})
+    label = ClassLabel(names=list(names))
+    return Features({**inputs, LABEL: List(label) if pa.types.is_list(kind) else label})
 
 
-def _label_column(table: pa.Table) -> pa.ChunkedArray:
-    return table["label"] if "label" in table.column_names else table["tags"]
+def _require_equal_columns(splits: Mapping[Split, SpooledSplit]) -> None:
+    train = splits["train"].schema
+    for name, split in splits.items():
+        if (PAIR in split.schema.names) != (PAIR in train.names):
+            raise DataError(
+                f"{name} ({split.origin}): {'has' if PAIR in split.schema.names else 'lacks'} a second text, "
+                "unlike train; set data.pair_column, and data.text_column where there is only one"
+            )
 
 
-def _labels(table: pa.Table) -> pa.ChunkedArray:
-    """Every label of a split, one after the other, of a plain type."""
-    column = _label_column(table)
-    flat = column if "label" in table.column_names else pc.list_flatten(column)
-    return flat.cast(flat.type.value_type) if pa.types.is_dictionary(flat.type) else flat
+def _written(
+    split: SpooledSplit, selection: Selection, labels: _Labels, summary: SplitSummary
+) -> Iterator[pa.RecordBatch]:
+    """The selected rows in their final form, counted into `summary` as they pass."""
+    start = 0
+    for batch in split.batches():
+        first, last = np.searchsorted(selection.rows, [start, start + batch.num_rows])
+        rows = selection.rows[first:last]
+        if len(rows):
+            chosen = _canonical(batch.take(pa.array(rows - start)), split.name, rows, labels)
+            summary.add(chosen)
+            yield chosen
+        start += batch.num_rows
 
 
-def _label_names(source: SourceTables, tables: Iterable[pa.Table]) -> tuple[str, ...]:
-    """All labels in their stable order; what a source names wins, because integer labels index it."""
-    if source.label_names is not None:
-        return source.label_names
-    found = {str(value) for table in tables for value in pc.unique(_labels(table)).to_pylist()}
-    return tuple(sorted(found - {_NO_LABEL}, key=_natural_order))
-
-
-def _natural_order(label: str) -> tuple[object, ...]:
-    """`O` first; entity tags by type and then prefix (B before I); digits by value."""
-    prefix, separator, entity = label.partition("-")
-    if not separator or len(prefix) != 1:
-        prefix, entity = "", label
-    pieces = tuple((0, int(piece), "") if piece.isdecimal() else (1, 0, piece) for piece in re.split(r"(\d+)", entity))
-    return (label != OUTSIDE, pieces, prefix, label)
-
-
-def _coded(table: pa.Table, source: SourceTables, split: Split, names: tuple[str, ...]) -> pa.Table:
-    """The table with its labels as int64 codes into `names`, its columns in canonical order, and an `id`."""
-    labels = _labels(table)
-    if pa.types.is_integer(labels.type) and source.label_names is not None:
-        codes = labels.cast(pa.int64())
-        bad = pc.or_(pc.less(codes, 0), pc.greater_equal(codes, len(names)))
-    else:
-        codes = pc.index_in(labels.cast(pa.string()), value_set=pa.array(names)).cast(pa.int64())
-        bad = pc.is_null(codes)
-    if pc.any(bad).as_py():
-        place = pc.index(bad, True).as_py()
-        raise DataError(
-            f"{split} ({source.origins[split]}), row {_row(_label_column(table), place)}: "
-            f"label {labels[place].as_py()!r} is none of {', '.join(names)}; "
-            "every example needs a known label, so correct it, remove those rows or set data.label_names"
-        )
-    codes = codes.combine_chunks() if isinstance(codes, pa.ChunkedArray) else codes
-    ids = table["id"] if "id" in table.column_names else pa.array([f"{split}-{row}" for row in range(table.num_rows)])
-    if source.kind == "text":
-        return pa.table({"id": ids, "text": table["text"].cast(pa.string()), "label": codes})
-    tokens = table["tokens"].combine_chunks()
-    offsets = pa.array([0, *pc.cumulative_sum(pc.list_value_length(tokens)).to_pylist()], pa.int32())
-    return pa.table(
-        {
-            "id": ids,
-            "tokens": tokens.cast(pa.list_(pa.string())),
-            "tags": pa.ListArray.from_arrays(offsets, codes),
-        }
-    )
-
-
-def _carve(table: pa.Table, kind: Kind, names: Sequence[str], fraction: float, seed: int) -> tuple[pa.Table, pa.Table]:
-    count = max(1, round(table.num_rows * fraction))
-    if count >= table.num_rows:
-        raise DataError(
-            f"train: {table.num_rows} examples are too few to carve validation out of; give data.validation"
-        )
-    chosen = select_stratified(_contents(table, kind), _strata(table, kind, names), count, seed)
-    rest = sorted(set(range(table.num_rows)) - set(chosen))
-    return table.take(rest), table.take(chosen)
-
-
-def _limited(table: pa.Table, kind: Kind, names: Sequence[str], limit: int | None, seed: int) -> pa.Table:
-    if limit is None or limit >= table.num_rows:
-        return table
-    return table.take(select_stratified(_contents(table, kind), _strata(table, kind, names), limit, seed))
-
-
-def _contents(table: pa.Table, kind: Kind) -> list[str]:
-    if kind == "text":
-        return [str(text) for text in table["text"].to_pylist()]
-    return ["\n".join(words) for words in table["tokens"].to_pylist()]
-
-
-def _strata(table: pa.Table, kind: Kind, names: Sequence[str]) -> list[str]:
-    """Text: the label. Tokens: whether anything in the sentence is tagged."""
-    if kind == "text":
-        return [names[code] for code in table["label"].to_pylist()]
-    return [str(any(names[code] != OUTSIDE for code in codes)) for codes in table["tags"].to_pylist()]
+def _canonical(
+    batch: pa.RecordBatch, split: Split, rows: np.ndarray[tuple[int], np.dtype[np.int64]], labels: _Labels
+) -> pa.RecordBatch:
+    ids = batch[ID] if ID in batch.schema.names else pa.array([f"{split}-{row}" for row in rows.tolist()], pa.string())
+    inputs = {name: batch[name] for name in (TEXT, PAIR, TOKENS) if name in batch.schema.names}
+    written = labels.written(batch, may_be_missing=split == "test")
+    return pa.record_batch({ID: ids, **inputs, TAGS if TOKENS in inputs else LABEL: written})

@@ -1,42 +1,62 @@
-"""The configured data source, read and brought into canonical form."""
+"""The configured data source, read and written in canonical form."""
 
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import assert_never
 
-from datasets import DatasetDict
+import pyarrow as pa
 
-from stages.configuration.schema import SPLITS, DataConfig, DemoData, FilesData, HubData, Split, TabularData
-from stages.sources.canonical import canonical
+from stages.configuration.schema import SPLITS, DataConfig, DemoData, FilesData, HubData, Split
+from stages.sources.canonical import write_canonical
 from stages.sources.demo import text as demo_text
 from stages.sources.demo import tokens as demo_tokens
-from stages.sources.files import find_files, read_splits
+from stages.sources.examples import PLACE
+from stages.sources.files import read_files
 from stages.sources.hub import fetch_dataset
-from stages.sources.tables import SourceTables
+from stages.sources.locations import Located, find
+from stages.sources.report import DataReport
+from stages.sources.tables import Source, SourceSplit
 
 
-def load_splits_from_source(config: DataConfig) -> DatasetDict:
-    """Read the data that `config` names. Raises DataError or HubError for what the user can mend."""
-    fraction = config.validation_fraction if isinstance(config, TabularData) else 0.0
-    return canonical(_tables(config), fraction, config.max_examples, config.seed)
+def write_data(config: DataConfig, path: Path, scratch: Path) -> DataReport:
+    """Read the data that `config` names and write them to `path`; returns what is known of them.
+
+    `scratch` is an empty folder for what is fetched and unpacked. Raises DataError or HubError for what the user can mend.
+    """
+    return write_canonical(_source(config, scratch), config, path, scratch / "spool")
 
 
-def _tables(config: DataConfig) -> SourceTables:
+def _source(config: DataConfig, scratch: Path) -> Source:
     match config:
         case DemoData():
             return _demo(config)
         case FilesData():
-            return read_splits(config, find_files(config))
+            return read_files(config, _find_files(config, scratch))
         case HubData():
-            return read_splits(config, fetch_dataset(config))
+            fetched = fetch_dataset(config)
+            located = {split: [Located(path, path.name) for path in paths] for split, paths in fetched.items()}
+            return read_files(config, located)
         case _:
             assert_never(config)
 
 
-def _demo(config: DemoData) -> SourceTables:
+def _find_files(config: FilesData, scratch: Path) -> dict[Split, Sequence[Located]]:
+    places = {split: getattr(config, split) for split in SPLITS}
+    return {
+        split: find(split, wanted, scratch / "files" / split) for split, wanted in places.items() if wanted is not None
+    }
+
+
+def _demo(config: DemoData) -> Source:
     generator = demo_text if config.kind == "text" else demo_tokens
     counts: dict[Split, int] = {"train": config.train, "validation": config.validation, "test": config.test}
-    return SourceTables(
-        kind=config.kind,
-        splits={split: generator.generate(split, counts[split], config.seed) for split in SPLITS},
-        origins=dict.fromkeys(SPLITS, "demo"),
+    tables = {split: generator.generate(split, counts[split], config.seed) for split in SPLITS}
+    return Source(
+        splits={split: SourceSplit("demo", _batches(table)) for split, table in tables.items()},
         label_names=generator.LABELS,
     )
+
+
+def _batches(table: pa.Table) -> Iterator[pa.RecordBatch]:
+    places = pa.array([f"demo, row {row}" for row in range(1, table.num_rows + 1)])
+    yield from table.append_column(PLACE, places).to_batches()

@@ -59,11 +59,22 @@ def fetch_dataset(config: HubData) -> dict[Split, list[Path]]:
     A split that `config` leaves out is left out. Raises HubError with what to do about it.
     """
     repo = _Repo("dataset", config.repo, config.revision)
-    patterns: dict[Split, str] = {split: pattern for split in SPLITS if (pattern := getattr(config, split)) is not None}
-    files = _list_files(repo, enough=list(patterns.values()))
-    names = {split: _matches(repo, f"data.{split}", pattern, files) for split, pattern in patterns.items()}
+    patterns = {split: _patterns(config, split) for split in SPLITS}
+    files = _list_files(repo, enough=[pattern for wanted in patterns.values() for pattern in wanted])
+    names = {
+        split: [name for pattern in wanted for name in _matches(repo, f"data.{split}", pattern, files)]
+        for split, wanted in patterns.items()
+        if wanted
+    }
     _fetch(repo, [name for found in names.values() for name in found])
     return {split: [_cached(repo, name) for name in found] for split, found in names.items()}
+
+
+def _patterns(config: HubData, split: Split) -> list[str]:
+    wanted: str | list[str] | None = getattr(config, split)
+    if wanted is None:
+        return []
+    return [wanted] if isinstance(wanted, str) else wanted
 
 
 def fetch_model(config: HubModel) -> Path:

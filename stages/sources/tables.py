@@ -1,27 +1,27 @@
-"""What every data source returns: one Arrow table a split, its columns named canonically, its labels as found."""
+"""What every data source gives: for each split a stream of checked examples, and the labels' names where it knows them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from stages.configuration.schema import Kind, Split
-
-INPUT_COLUMN: Mapping[Kind, str] = {"text": "text", "tokens": "tokens"}
-LABEL_COLUMN: Mapping[Kind, str] = {"text": "label", "tokens": "tags"}
+from stages.configuration.schema import Split
 
 
 @dataclass(frozen=True)
-class SourceTables:
-    """Splits as a source gives them.
+class SourceSplit:
+    """A split as a source gives it."""
 
-    A text table has `text` (string) and `label` (string or integer); a tokens table has `tokens` (list of strings)
-    and `tags` (list of strings or of integers). Either may have `id` (string).
-    """
+    origin: str
+    """What messages call it: its file's name, for example."""
+    examples: Iterable[pa.RecordBatch]
+    """As `stages.sources.examples.checked_examples` makes them; they can be read once."""
 
-    kind: Kind
-    splits: Mapping[Split, pa.Table]
-    origins: Mapping[Split, str]
-    """What to call a split's source in messages: its file's name, for example."""
+
+@dataclass(frozen=True)
+class Source:
+    """All splits of a data set."""
+
+    splits: Mapping[Split, SourceSplit]
     label_names: tuple[str, ...] | None
-    """The labels in order, if the source knows them; integer labels index them."""
+    """The labels in order, if the source knows them."""

@@ -1,0 +1,270 @@
+"""Values of a column, whatever reader they come from, as Arrow arrays of the one type that each purpose has.
+
+Nothing is interpreted in silence: a value that is not what its column is for is told with its file and row.
+"""
+
+import ast
+import json
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, chain
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from stages.pipeline.errors import DataError
+from stages.sources.readers.base import Column
+
+STRINGS = pa.list_(pa.string())
+_INTEGER = re.compile(r"-?\d+")
+_SHOWN = 40
+"""Characters of a faulty value that a message shows."""
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where the values of a column stand, for messages."""
+
+    file: str
+    unit: str
+    numbers: Sequence[int]
+    offsets: NDArray[np.int32] | None = None
+    """For the flattened values of a column of lists: where each list begins, and the end."""
+
+    def fault(self, place: int, what: str) -> DataError:
+        """The error for the value at `place`."""
+        row = place if self.offsets is None else int(np.searchsorted(self.offsets, place, side="right")) - 1
+        return DataError(f"{self.file}, {self.unit} {self.numbers[row]}: {what}")
+
+    def flattened(self, offsets: NDArray[np.int32]) -> "Where":
+        """The same for the values of the lists that begin at `offsets`."""
+        return replace(self, offsets=offsets)
+
+
+def texts(column: Column, where: Where, what: str) -> pa.Array:
+    """Strings. `what` names one in messages."""
+    if isinstance(column, pa.Array):
+        array = _plain(column)
+        _refuse_nulls(array, where, what)
+        if not pa.types.is_string(array.type):
+            raise where.fault(0, f"the {what} is {array.type}, not text; choose another column")
+        return array
+    _require(column, where, what, str)
+    return _strings([str(value) for value in column], where)
+
+
+def identifiers(column: Column, where: Where) -> pa.Array:
+    """Strings, from text or integers."""
+    if isinstance(column, pa.Array):
+        array = _plain(column)
+        _refuse_nulls(array, where, "id")
+        return array.cast(pa.string())
+    _require(column, where, "id", str, int)
+    return _strings([str(value) for value in column], where)
+
+
+def labels(column: Column, where: Where, names: Sequence[str] | None, what: str = "label") -> pa.Array:
+    """Labels by name, from text, truth values, or integers, which index `names` where those are known."""
+    if isinstance(column, pa.Array):
+        array = _plain(column)
+        _refuse_nulls(array, where, what)
+        if pa.types.is_integer(array.type):
+            return _named(array.to_numpy(zero_copy_only=False).astype(np.int64), where, names, what)
+        if pa.types.is_boolean(array.type):
+            return array.cast(pa.string())
+        if not pa.types.is_string(array.type):
+            raise where.fault(0, _not_a_label(what, str(array.type)))
+        return _from_text(array, where, names, what)
+    return _python_labels(column, where, names, what)
+
+
+def label_lists(column: Column, where: Where, names: Sequence[str] | None, what: str) -> pa.Array:
+    """Lists of labels by name."""
+    offsets, flat = _flat(column, where, what)
+    return pa.ListArray.from_arrays(offsets, labels(flat, where.flattened(offsets), names, what))
+
+
+def text_lists(column: Column, where: Where, what: str) -> pa.Array:
+    """Lists of strings."""
+    offsets, flat = _flat(column, where, what)
+    return pa.ListArray.from_arrays(offsets, texts(flat, where.flattened(offsets), what))
+
+
+def numbers(column: Column, where: Where) -> pa.Array:
+    """Finite numbers, float64, from numbers or their decimal notation."""
+    values = column.to_pylist() if isinstance(column, pa.Array) else column
+    found = np.array([_number(value) for value in values])
+    bad = np.flatnonzero(~np.isfinite(found))
+    if len(bad):
+        raise where.fault(
+            int(bad[0]), f"the label is {_shown(values[bad[0]])}, not a finite number; correct it or remove the row"
+        )
+    return pa.array(found, pa.float64())
+
+
+def _python_labels(column: list[object], where: Where, names: Sequence[str] | None, what: str) -> pa.Array:
+    _require(column, where, what, str, int, bool)
+    kinds = set(map(type, column))
+    if len(kinds) > 1:
+        first = type(column[0])
+        place = next(place for place, value in enumerate(column) if type(value) is not first)
+        raise where.fault(
+            place, f"the {what} {_shown(column[place])} is of another type than those before it; write all alike"
+        )
+    if kinds == {int}:
+        return _named(np.array(column, np.int64), where, names, what)
+    if kinds == {bool}:
+        return pa.array([str(value).lower() for value in column], pa.string())
+    return _from_text(_strings([str(value) for value in column], where), where, names, what)
+
+
+def _named(codes: NDArray[np.int64], where: Where, names: Sequence[str] | None, what: str) -> pa.Array:
+    """Integers to names; -1, which stands for no label, stays as it is."""
+    if names is None:
+        return pa.array(codes).cast(pa.string())
+    bad = np.flatnonzero((codes < -1) | (codes >= len(names)))
+    if len(bad):
+        raise where.fault(
+            int(bad[0]), f"the {what} {codes[bad[0]]} is none of the {len(names)} that are named: {', '.join(names)}"
+        )
+    return pa.array(["-1" if code < 0 else names[code] for code in codes.tolist()], pa.string())
+
+
+def _from_text(array: pa.Array, where: Where, names: Sequence[str] | None, what: str) -> pa.Array:
+    """Text is a label's name; digits that are no name index `names`, since CSV has no integers."""
+    empty = pc.equal(pc.utf8_trim_whitespace(array), "")
+    if pc.any(empty).as_py():
+        raise where.fault(pc.index(empty, True).as_py(), f"the {what} is empty; fill it in or remove the row")
+    if names is None:
+        return array
+    unknown = pc.invert(pc.is_in(array, value_set=pa.array(list(names), pa.string())))
+    if not pc.any(unknown).as_py():
+        return array
+    place = pc.index(unknown, True).as_py()
+    distinct = pc.unique(array).to_pylist()
+    if all(_INTEGER.fullmatch(value) for value in distinct):
+        return _named(np.array(array.to_pylist(), np.int64), where, names, what)
+    if array[place].as_py() == "-1":
+        return array
+    raise where.fault(
+        place,
+        f"the {what} {_shown(array[place].as_py())} is none of {', '.join(names)}; "
+        "correct it, remove the row or set data.label_names",
+    )
+
+
+def _require(column: Sequence[object], where: Where, what: str, *allowed: type) -> None:
+    if set(map(type, column)) <= set(allowed):
+        return
+    place = next(place for place, value in enumerate(column) if type(value) not in allowed)
+    value = column[place]
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        raise where.fault(place, f"has no {what}; fill it in or remove the row")
+    if str in allowed and int in allowed:
+        raise where.fault(place, _not_a_label(what, _shown(value)))
+    raise where.fault(place, f"the {what} is {_shown(value)}, not text; correct it or choose another column")
+
+
+def _not_a_label(what: str, found: str) -> str:
+    return (
+        f"the {what} is {found}, neither text nor an integer; correct it or choose another column "
+        "(numbers are for task=regression, lists for task=multilabel)"
+    )
+
+
+def _flat(column: Column, where: Where, what: str) -> tuple[NDArray[np.int32], Column]:
+    """Where each list begins (and the last ends), and the values of all of them."""
+    if isinstance(column, pa.Array):
+        return _flat_arrow(column, where, what)
+    rows = [_listed(value, where, place, what) for place, value in enumerate(column)]
+    offsets = np.array([0, *accumulate(map(len, rows))])
+    return _offsets(offsets), list(chain.from_iterable(rows))
+
+
+def _flat_arrow(column: pa.Array, where: Where, what: str) -> tuple[NDArray[np.int32], Column]:
+    _refuse_nulls(column, where, f"list of {what}s")
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return _flat(column.to_pylist(), where, what)
+    if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
+        raise where.fault(0, f"holds {column.type}, not a list of {what}s; choose task=text or another column")
+    sizes = pc.list_value_length(column).to_numpy(zero_copy_only=False)
+    return _offsets(np.concatenate([[0], np.cumsum(sizes)])), pc.list_flatten(column)
+
+
+def _offsets(offsets: NDArray[np.int64]) -> NDArray[np.int32]:
+    """In the type that Arrow's lists count in."""
+    return offsets.astype(np.int32)
+
+
+def _listed(value: object, where: Where, place: int, what: str) -> list[object]:
+    if isinstance(value, list):
+        return value
+    if isinstance(value, str):
+        found = _parsed_list(value)
+        if found is not None:
+            return found
+    if value is None:
+        raise where.fault(place, f"has no list of {what}s; fill it in or remove the row")
+    raise where.fault(place, f"holds {_shown(value)}, not a list of {what}s; write it as a JSON list")
+
+
+def _parsed_list(text: str) -> list[object] | None:
+    """A list in a cell of CSV: as JSON, or as pandas writes Python's."""
+    for parse in _LIST_NOTATIONS:
+        try:
+            found = parse(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        if isinstance(found, list):
+            return found
+    return None
+
+
+_LIST_NOTATIONS: tuple[Callable[[str], object], ...] = (json.loads, ast.literal_eval)
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return math.nan
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return math.nan
+
+
+def _plain(array: pa.Array) -> pa.Array:
+    """Without dictionary, and with one kind of string."""
+    if pa.types.is_dictionary(array.type):
+        array = array.cast(array.type.value_type)
+    is_text = pa.types.is_large_string(array.type) or pa.types.is_string_view(array.type)
+    return array.cast(pa.string()) if is_text else array
+
+
+def _refuse_nulls(array: pa.Array, where: Where, what: str) -> None:
+    if array.null_count:
+        raise where.fault(pc.index(pc.is_null(array), True).as_py(), f"has no {what}; fill it in or remove the row")
+
+
+def _strings(values: list[str], where: Where) -> pa.Array:
+    try:
+        return pa.array(values, pa.string())
+    except UnicodeEncodeError:
+        place = next(place for place, value in enumerate(values) if not _is_unicode(value))
+        raise where.fault(place, "holds half of a surrogate pair, which is no character; correct it") from None
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
