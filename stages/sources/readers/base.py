@@ -7,11 +7,25 @@ from typing import Literal, TypeAlias
 
 import pyarrow as pa
 
+from stages.configuration.schema import Format, Kind
+
 BATCH = 1000
 """Rows read at once at most: bounds the memory that a file of any size takes."""
 
 Column: TypeAlias = list[object] | pa.Array
 """Values of a column: Python's own where the format has no types of its own (CSV gives text alone), else Arrow's."""
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What the configuration says about reading; the fields are `data`'s own keys."""
+
+    kind: Kind
+    format: Format = "auto"
+    encoding: str = "utf-8"
+    text_column: str | int | None = None
+    label_column: str | int | None = None
+    label_names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

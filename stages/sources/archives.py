@@ -1,0 +1,184 @@
+"""Archives, unpacked by our own rules: nothing is written that could land elsewhere, or grow without bound."""
+
+import lzma
+import re
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from stages.pipeline.errors import DataError
+
+BOMB_BYTES = 1_000_000_000
+"""Up to so many bytes, unpacking is not looked at: text may well shrink to a thousandth."""
+BOMB_RATIO = 1000
+"""Beyond `BOMB_BYTES`, how many times its packed size an archive may grow to."""
+
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+
+_BLOCK = 1 << 20
+_UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+"""Control characters, and what stands for bytes that are not UTF-8."""
+_TAR_BLOCK = 512
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An archive file, and what messages call it."""
+
+    path: Path
+    name: str
+
+    def members(self) -> list[str]:
+        """The files that are not hidden, under checked names. Raises DataError if any member must not be unpacked."""
+        with _told(self):
+            return [name for name in _checked_files(self) if not _is_hidden(name)]
+
+    def unpack(self, names: set[str], target: Path) -> None:
+        """Write the files of these names below an empty folder. Raises DataError."""
+        with _told(self):
+            written = 0
+            for name, open_member in _contents(self):
+                if name not in names:
+                    continue
+                place = target.joinpath(*PurePosixPath(name).parts)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                with open_member() as member, place.open("xb") as file:
+                    while block := member.read(_BLOCK):
+                        file.write(block)
+                        written += len(block)
+                        self._refuse_bomb(written)
+
+    def _refuse_bomb(self, written: int) -> None:
+        if written > BOMB_BYTES and written > BOMB_RATIO * self.path.stat().st_size:
+            raise DataError(
+                f"{self.name}: unpacks to more than {BOMB_RATIO} times its size, as attacks do; unpack it yourself if you "
+                "trust it"
+            )
+
+
+def is_archive(file_name: str) -> bool:
+    """Whether a file's name says that it is an archive."""
+    return file_name.lower().endswith(ARCHIVE_SUFFIXES)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    raw_name: str
+    is_folder: bool
+    fault: str | None
+    """Why it must not be unpacked, if so."""
+
+
+def _checked_files(archive: Archive) -> list[str]:
+    files: dict[str, str] = {}
+    parents: set[str] = set()
+    for entry in _entries(archive):
+        name = _normal_name(entry.raw_name)
+        fault = entry.fault or _fault_of_name(entry.raw_name)
+        if fault is not None:
+            raise _refused(archive, entry.raw_name, fault)
+        parts = PurePosixPath(name.casefold()).parts
+        parents.update("/".join(parts[:depth]) for depth in range(1, len(parts) + entry.is_folder))
+        if not entry.is_folder:
+            if name.casefold() in files:
+                raise _refused(archive, entry.raw_name, "occurs twice (capitals aside)")
+            files[name.casefold()] = name
+    clash = next((name for folded, name in files.items() if folded in parents), None)
+    if clash is not None:
+        raise _refused(archive, clash, "is a file and a folder")
+    return list(files.values())
+
+
+def _refused(archive: Archive, member: str, fault: str) -> DataError:
+    return DataError(
+        f"{archive.name}: its member {member!r} {fault}; nothing was unpacked: unpack it yourself if you trust it"
+    )
+
+
+def _normal_name(raw_name: str) -> str:
+    """The member's path with slashes: some programs on Windows write backslashes."""
+    return str(PurePosixPath(raw_name.replace("\\", "/")))
+
+
+def _fault_of_name(raw_name: str) -> str | None:
+    name = raw_name.replace("\\", "/")
+    if name.startswith("/") or name[1:2] == ":":
+        return "has an absolute name"
+    if ".." in PurePosixPath(name).parts:
+        return "leads out of the archive (..)"
+    if not name or _UNFIT.search(name):
+        return "has a name that can't be a file's"
+    return None
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
+
+
+def _is_zip(archive: Archive) -> bool:
+    with archive.path.open("rb") as file:
+        return file.read(2) == b"PK"  # an address may not end with .zip
+
+
+def _entries(archive: Archive) -> Iterator[_Entry]:
+    if _is_zip(archive):
+        with zipfile.ZipFile(archive.path) as opened:
+            for info in opened.infolist():
+                yield _Entry(info.filename, info.is_dir(), _fault_in_zip(info))
+        return
+    with tarfile.open(archive.path) as opened_tar:
+        for member in opened_tar:
+            fault = None if member.isreg() or member.isdir() else "is a link or a device"
+            yield _Entry(member.name, member.isdir(), fault)
+        _refuse_unfinished(opened_tar)
+
+
+def _contents(archive: Archive) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]:
+    if _is_zip(archive):
+        with zipfile.ZipFile(archive.path) as opened:
+            for info in opened.infolist():
+                if not info.is_dir():
+                    yield _normal_name(info.filename), lambda info=info: opened.open(info)  # type: ignore[misc]
+        return
+    with tarfile.open(archive.path) as opened_tar:
+        for member in opened_tar:
+            if member.isreg():
+                yield _normal_name(member.name), lambda member=member: opened_tar.extractfile(member)  # type: ignore[misc]
+
+
+def _fault_in_zip(info: zipfile.ZipInfo) -> str | None:
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return "is a link or a device"
+    return "is encrypted" if info.flag_bits & 1 else None
+
+
+def _refuse_unfinished(opened: tarfile.TarFile) -> None:
+    """`tarfile` takes a damaged header for the end, and would leave out the members behind it without a word."""
+    assert opened.fileobj is not None
+    opened.fileobj.seek(opened.offset)
+    if opened.fileobj.read(_TAR_BLOCK) != bytes(_TAR_BLOCK):
+        raise tarfile.ReadError("it does not end as an archive does")
+
+
+@contextmanager
+def _told(archive: Archive) -> Iterator[None]:
+    try:
+        yield
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
+        reason = str(error).partition("\n")[0].rstrip(":")  # tarfile lists all that it has tried
+        raise DataError(
+            f"{archive.name}: is truncated, corrupt or not the archive that its name says ({reason}); fetch it again"
+        ) from error
+    except (NotImplementedError, RuntimeError) as error:
+        raise DataError(f"{archive.name}: is packed in a way that can't be read ({error}); pack it again") from error
+    except OSError as error:
+        raise DataError(
+            f"{archive.name}: can't be unpacked ({error.strerror or error}); fetch it again, or make room"
+        ) from error

@@ -1,0 +1,176 @@
+"""Copies of remote files, in blocks: over HTTP, or from whatever storage fsspec knows."""
+
+import base64
+import http.client
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.request import Request, urlopen
+
+from stages.pipeline.errors import DataError
+from stages.pipeline.outputs import whole_directory, whole_file
+from stages.sources.addresses import scheme_of, shown, without_secrets
+from stages.sources.readers.natural_order import natural_key
+
+TIMEOUT = 60
+"""Seconds without an answer after which a server counts as gone."""
+
+_BLOCK = 1 << 20
+_SAFE_IN_ADDRESS = "%/:=&?~+!$,;'()*@[]"
+_PACKAGES = {
+    "s3": "s3fs",
+    "s3a": "s3fs",
+    "gs": "gcsfs",
+    "gcs": "gcsfs",
+    "abfs": "adlfs",
+    "az": "adlfs",
+    "sftp": "paramiko",
+}
+
+
+def fetch_http(key: str, address: str, scratch: Path) -> Path:
+    """Copy what a web address gives; the same address is fetched once into a scratch folder. Raises DataError."""
+    folder = _folder_of(address, scratch)
+    if folder.is_dir():
+        return next(folder.iterdir())
+    with _told(key, address), _answer(address) as answer, whole_directory(folder) as partial:
+        path = partial / _file_name(address, answer)
+        expected = answer.headers.get("Content-Length")
+        with path.open("wb") as file:
+            shutil.copyfileobj(answer, file, _BLOCK)
+        _refuse_short(key, address, path, None if expected is None else int(expected))
+    return folder / path.name
+
+
+def fetch_storage(key: str, address: str, scratch: Path) -> list[tuple[Path, str]]:
+    """Copy a file, a folder, or the files that a glob matches, and give each with its own address. Raises DataError."""
+    files, path = _file_system(key, address)
+    with _told(key, address):
+        if any(character in path for character in "*?["):
+            matches = sorted((match for match in files.glob(path) if files.isfile(match)), key=natural_key)
+        elif files.isdir(path):
+            return [(_copied_folder(key, address, files, path, scratch), shown(address))]
+        else:
+            matches = [path] if files.isfile(path) else []
+        if not matches:
+            raise DataError(f"{key}={shown(address)}: there is no such file; give an address or glob that exists")
+        return [_copied_file(key, address, files, match, scratch) for match in matches]
+
+
+def _copied_folder(key: str, address: str, files: Any, path: str, scratch: Path) -> Path:
+    folder = _folder_of(address, scratch)
+    if not folder.is_dir():
+        with whole_directory(folder) as partial:
+            for file in files.find(path):
+                relative = PurePosixPath(file).relative_to(PurePosixPath(path))
+                if not any(part.startswith(".") for part in relative.parts):
+                    _copy(key, address, files, file, partial.joinpath(*relative.parts))
+    return folder
+
+
+def _copied_file(key: str, address: str, files: Any, path: str, scratch: Path) -> tuple[Path, str]:
+    own_address = f"{scheme_of(address)}://{path.lstrip('/')}"
+    copy = _folder_of(own_address, scratch) / PurePosixPath(path).name
+    if not copy.is_file():
+        with whole_file(copy) as partial:
+            _copy(key, address, files, path, partial)
+    return copy, shown(own_address)
+
+
+def _copy(key: str, address: str, files: Any, source: str, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with files.open(source, "rb") as remote, target.open("wb") as file:
+        shutil.copyfileobj(remote, file, _BLOCK)
+    _refuse_short(key, address, target, files.info(source).get("size"))
+
+
+def _file_system(key: str, address: str) -> tuple[Any, str]:
+    import fsspec
+
+    try:
+        files, path = fsspec.core.url_to_fs(address)
+    except ImportError as error:
+        scheme = scheme_of(address) or ""
+        package = _PACKAGES.get(scheme)
+        advice = f"pip install {package}" if package else without_secrets(str(error), address)
+        raise DataError(
+            f"{key}={shown(address)}: {scheme}:// needs a package that is not installed; {advice}"
+        ) from error
+    except ValueError as error:
+        reason = without_secrets(str(error), address)
+        raise DataError(f"{key}={shown(address)}: is no address that can be read ({reason})") from error
+    except Exception as error:  # each storage raises its own, already where it looks for credentials
+        raise _unreadable(key, address, error) from error
+    return files, str(path)
+
+
+@contextmanager
+def _told(key: str, address: str) -> Iterator[None]:
+    try:
+        yield
+    except DataError:
+        raise
+    except HTTPError as error:
+        advice = "check that you may read it" if error.code in (401, 403) else "check the address"
+        raise DataError(f"{key}={shown(address)}: the server answered {error.code} {error.reason}; {advice}") from error
+    except URLError as error:
+        raise DataError(
+            f"{key}={shown(address)}: can't be reached ({without_secrets(str(error.reason), address)}); check the address "
+            "and the connection"
+        ) from error
+    except (http.client.IncompleteRead, ConnectionError, TimeoutError) as error:
+        raise DataError(
+            f"{key}={shown(address)}: the connection broke ({_reason(error, address)}); run again"
+        ) from error
+    except Exception as error:  # each storage raises its own: no common class names them
+        raise _unreadable(key, address, error) from error
+
+
+def _unreadable(key: str, address: str, error: Exception) -> DataError:
+    return DataError(
+        f"{key}={shown(address)}: can't be read ({_reason(error, address)}); check the address and your access"
+    )
+
+
+def _reason(error: Exception, address: str) -> str:
+    text = without_secrets(str(error), address)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+@contextmanager
+def _answer(address: str) -> Iterator[Any]:
+    """Ask for a web address. A user and password in it become a header, which redirects to other hosts do not get."""
+    parts = urlsplit(address)
+    host = parts.netloc.rpartition("@")[2]
+    clean = urlunsplit(
+        (parts.scheme, host, quote(parts.path, _SAFE_IN_ADDRESS), quote(parts.query, _SAFE_IN_ADDRESS), "")
+    )
+    request = Request(clean, headers={"User-Agent": "stagewright", "Accept-Encoding": "identity"})
+    if parts.username is not None:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        request.add_unredirected_header("Authorization", "Basic " + base64.b64encode(pair.encode()).decode())
+    with urlopen(request, timeout=TIMEOUT) as answer:
+        yield answer
+
+
+def _file_name(address: str, answer: Any) -> str:
+    """The name that the address ends with; where that has no suffix, the one that the server proposes."""
+    name = PurePosixPath(unquote(urlsplit(address).path)).name
+    proposed = PurePosixPath((answer.headers.get_filename() or "").replace("\\", "/")).name
+    chosen = proposed if proposed and not PurePosixPath(name).suffix else name
+    return chosen.replace("\0", "").lstrip(".") or "download"
+
+
+def _refuse_short(key: str, address: str, path: Path, expected: int | None) -> None:
+    got = path.stat().st_size
+    if expected is not None and got != expected:
+        raise DataError(f"{key}={shown(address)}: the connection broke after {got:,} of {expected:,} bytes; run again")
+
+
+def _folder_of(address: str, scratch: Path) -> Path:
+    return scratch / "fetched" / sha256(address.encode()).hexdigest()[:16]

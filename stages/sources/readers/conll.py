@@ -1,0 +1,190 @@
+"""CoNLL: one word a line with its tag in another column, sentences separated by blank lines."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from stages.pipeline.errors import DataError
+from stages.sources.readers.base import ReadOptions, Rows, TableFile
+from stages.sources.readers.batches import in_batches
+from stages.sources.readers.decoding import read_lines
+
+_DOCUMENT_START = "-DOCSTART-"
+_ENTITY_TAG = re.compile(r"[BIESLUM]-\S+")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line that is neither blank nor a document's start."""
+
+    number: int
+    columns: list[str]
+    text: str
+
+    @property
+    def begins_like_a_comment(self) -> bool:
+        """Whether only the rest of the file tells a comment from a word such as `#hashtag`."""
+        return self.text.startswith("#")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the word and the tag stand in a line; negative places count from its end."""
+
+    word: int
+    tag: int
+
+    def fit(self, width: int) -> bool:
+        """Whether a line of so many columns has both."""
+        return width >= 2 and all(-width <= place < width for place in (self.word, self.tag))
+
+    def differ(self, width: int) -> bool:
+        """Whether they are two columns of such a line."""
+        return self.word % width != self.tag % width
+
+
+@dataclass
+class _Survey:
+    """What a first pass over the file finds on the lines that can't be comments."""
+
+    widths: set[int] = field(default_factory=set)
+    tags: set[str] = field(default_factory=set)
+    last_columns: set[str] = field(default_factory=set)
+    has_documents: bool = False
+
+
+def open_conll(path: Path, name: str, options: ReadOptions) -> TableFile:
+    r"""Open a CoNLL file: columns `tokens` and `tags`, and `document` where `-DOCSTART-` parts documents.
+
+    A line with a tab is separated by tabs, any other by runs of spaces (not by no-break spaces). The word is the first
+    column and the tag the last unless the options give places. A line of nothing but white space ends a sentence:
+    WNUT 17 has lines with a lone tab.
+
+    A line that begins with `#` is a word if it has as many columns as the lines of its sentence that do not, and its
+    tag or last column occurs on such lines of the file, or is `O`; an entity tag (`B-event`) that occurs on no such
+    line counts too where the line has a tab or no space after the `#`. Otherwise it is a comment. So `# O` and
+    `#hashtag\tO` are words; `# sent_id = 1`, `# id abc\tdomain=en` and `#\thttp://... [2005-02-26]` are not.
+
+    Raises DataError naming file and line.
+    """
+    places = places_of(options, default=Places(word=0, tag=-1))
+    survey = _surveyed(path, name, options.encoding, places)
+    columns = ("tokens", "tags", "document") if survey.has_documents else ("tokens", "tags")
+    sentences = partial(_sentences, path, name, options.encoding, places, survey)
+    if next(sentences(), None) is None:
+        raise DataError(f"{name}: holds no sentence; expected one word and its tag a line")
+
+    def read(wanted: Sequence[str]) -> Iterator[Rows]:
+        return in_batches(sentences(), wanted)
+
+    return TableFile(path, name, "line", columns, read)
+
+
+def places_of(options: ReadOptions, default: Places) -> Places:
+    """Where the options say that word and tag stand. Raises DataError for names, which these formats do not have."""
+    for key, column in (("text_column", options.text_column), ("label_column", options.label_column)):
+        if isinstance(column, str):
+            raise DataError(
+                f"data.{key}={column}: columns of CoNLL files have no names; give the place, counted from 0"
+            )
+    word = default.word if options.text_column is None else int(options.text_column)
+    tag = default.tag if options.label_column is None else int(options.label_column)
+    return Places(word, tag)
+
+
+def _surveyed(path: Path, name: str, encoding: str, places: Places) -> _Survey:
+    survey = _Survey()
+    for line in _lines(path, name, encoding):
+        if line == _DOCUMENT_START:
+            survey.has_documents = True
+        elif isinstance(line, Line) and not line.begins_like_a_comment and places.fit(len(line.columns)):
+            survey.widths.add(len(line.columns))
+            survey.tags.add(line.columns[places.tag].strip())
+            survey.last_columns.add(line.columns[-1].strip())
+    return survey
+
+
+def _sentences(
+    path: Path, name: str, encoding: str, places: Places, survey: _Survey
+) -> Iterator[tuple[int, dict[str, object]]]:
+    document = 0
+    sentence: list[Line] = []
+    for line in _lines(path, name, encoding):
+        if isinstance(line, Line):
+            sentence.append(line)
+            continue
+        yield from _row(sentence, document, name, places, survey)
+        sentence = []
+        document += line == _DOCUMENT_START
+    yield from _row(sentence, document, name, places, survey)
+
+
+def _lines(path: Path, name: str, encoding: str) -> Iterator[Line | str]:
+    """Yield lines, and between sentences `""` or, where a document starts, its mark. The last line may lack both."""
+    for number, raw in read_lines(path, name, encoding):
+        text = raw.removesuffix("\r")
+        if not text.strip():
+            yield ""
+        elif text.startswith(_DOCUMENT_START):
+            yield _DOCUMENT_START
+        else:
+            yield Line(number, _columns(text), text)
+
+
+def _columns(text: str) -> list[str]:
+    if "\t" in text:
+        return text.split("\t")
+    return [column for column in text.split(" ") if column]  # not split(): that parts at no-break spaces as well
+
+
+def _row(
+    lines: list[Line], document: int, name: str, places: Places, survey: _Survey
+) -> Iterator[tuple[int, dict[str, object]]]:
+    """Yield the sentence, if the lines are one and not comments alone."""
+    plain = next((line for line in lines if not line.begins_like_a_comment), None)
+    widths = survey.widths if plain is None else {len(plain.columns)}
+    words = [line for line in lines if not line.begins_like_a_comment or _is_word(line, widths, places, survey)]
+    for line in words:
+        _check(line, words[0], name, places)
+    if words:
+        tokens = [line.columns[places.word] for line in words]
+        tags = [line.columns[places.tag].strip() for line in words]
+        yield words[0].number, {"tokens": tokens, "tags": tags, "document": str(document)}
+
+
+def _is_word(line: Line, widths: set[int], places: Places, survey: _Survey) -> bool:
+    """Whether a line that begins with `#` is no comment: the rule that `open_conll` states."""
+    width = len(line.columns)
+    if not places.fit(width) or (widths and width not in widths):
+        return False
+    tag = line.columns[places.tag].strip()
+    if tag == "O" or tag in survey.tags or line.columns[-1].strip() in survey.last_columns:
+        return True
+    return _ENTITY_TAG.fullmatch(tag) is not None and ("\t" in line.text or not line.text.startswith("# "))
+
+
+def _check(line: Line, first: Line, name: str, places: Places) -> None:
+    where = f"{name}, line {line.number}"
+    width = len(line.columns)
+    if width < 2 or (places.fit(width) and not (line.columns[places.word] and line.columns[places.tag].strip())):
+        raise DataError(
+            f"{where}: expected a word and its tag, separated by a tab or spaces; got {_shortened(line.text)!r}"
+        )
+    if width != len(first.columns):
+        raise DataError(
+            f"{where}: has {width} columns where line {first.number} of its sentence has {len(first.columns)}; give every "
+            "word the same columns, and separate sentences by a blank line"
+        )
+    if not places.fit(width):
+        raise DataError(
+            f"{where}: has {width} columns, and data.text_column={places.word}, data.label_column={places.tag}; places are "
+            "counted from 0, or from the end if negative"
+        )
+    if not places.differ(width):
+        raise DataError(f"{where}: data.text_column and data.label_column are the same column of {width}; choose two")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:80]}…"

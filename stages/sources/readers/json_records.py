@@ -1,0 +1,172 @@
+"""Objects one after the other from JSON Lines, or from a JSON array."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from stages.pipeline.errors import DataError
+from stages.sources.readers.decoding import read_blocks, read_lines
+from stages.sources.readers.json_values import JsonObject, NotJsonError, parse, parse_at, skip_space
+
+LARGEST_ARRAY = 200_000_000
+"""Characters of a JSON file at most: unlike JSON Lines, it is held in memory whole."""
+
+_HOW_TO_CONVERT = "write JSON Lines (one object a line; `jq -c '.[]'` converts) and name it .jsonl"
+
+
+@dataclass(frozen=True)
+class JsonFile:
+    """Where records are read from, and how they are laid out."""
+
+    path: Path
+    name: str
+    encoding: str
+    layout: Literal["json", "jsonl"]
+
+    @property
+    def unit(self) -> Literal["line", "row"]:
+        """What the records' numbers count."""
+        return "line" if self.layout == "jsonl" else "row"
+
+    def records(self) -> Iterator[tuple[int, JsonObject]]:
+        """Yield each object with its number. Raises DataError naming the line or row, and for a file without any."""
+        numbered = _of_lines(self) if self.layout == "jsonl" else _of_array(self)
+        found = False
+        for number, value in numbered:
+            if not isinstance(value, dict):
+                raise DataError(
+                    f"{self.name}, {self.unit} {number}: is {_kind(value)}, not an object; {_hint(self, value)}"
+                )
+            found = True
+            yield number, value
+        if not found:
+            raise DataError(f"{self.name}: holds no object; give a file with rows, or leave it out")
+
+
+def layout_of(path: Path, name: str, encoding: str) -> Literal["json", "jsonl"]:
+    """Tell an array, or an object around one, from JSON Lines: many `.json` files are the latter."""
+    lines = (line for _, line in read_lines(path, name, encoding) if line.strip())
+    first = next(lines, "")
+    try:
+        value = parse(first)
+    except NotJsonError:
+        return "json"  # begins here and ends on a later line, or is broken: then the reader says how
+    if not isinstance(value, dict):
+        return "json"
+    return "jsonl" if next(lines, None) is not None or len(_lists_in(value)) != 1 else "json"
+
+
+def _of_lines(file: JsonFile) -> Iterator[tuple[int, object]]:
+    for number, line in read_lines(file.path, file.name, file.encoding):
+        if line.strip():
+            try:
+                yield number, parse(line)
+            except NotJsonError as error:
+                raise DataError(f"{file.name}, line {number}: is not JSON ({error}){_place(error.place)}") from error
+
+
+def _of_array(file: JsonFile) -> Iterator[tuple[int, object]]:
+    text = _whole(file)
+    start = skip_space(text, 0)
+    if text.startswith("[", start):
+        yield from _elements(file, text, start)
+        return
+    try:
+        value = parse(text)
+    except NotJsonError as error:
+        raise _fault(file, text, error) from error
+    yield from enumerate(_only_list(file, value), start=1)
+
+
+def _elements(file: JsonFile, text: str, start: int) -> Iterator[tuple[int, object]]:
+    """Yield an array's elements as they are parsed, so that a fault is found with its row."""
+    row = 0
+    place = skip_space(text, start + 1)
+    try:
+        if not text.startswith("]", place):
+            while True:
+                row += 1
+                value, place = parse_at(text, place)
+                yield row, value
+                place = skip_space(text, place)
+                if not text.startswith(",", place):
+                    break
+                place = skip_space(text, place + 1)
+        if not text.startswith("]", place):
+            raise NotJsonError("the array does not end with ]" if place >= len(text) else "expecting , or ]", place)
+        if (rest := skip_space(text, place + 1)) < len(text):
+            raise NotJsonError("something follows the end of the array", rest)
+    except NotJsonError as error:
+        raise _fault(file, text, error, place, row) from error
+
+
+def _whole(file: JsonFile) -> str:
+    blocks: list[str] = []
+    length = 0
+    for block in read_blocks(file.path, file.name, file.encoding):
+        blocks.append(block)
+        length += len(block)
+        if length > LARGEST_ARRAY:
+            raise DataError(
+                f"{file.name}: holds more than {LARGEST_ARRAY:,} characters, too many to hold in memory; {_HOW_TO_CONVERT}"
+            )
+    return "".join(blocks)
+
+
+def _only_list(file: JsonFile, value: object) -> list[object]:
+    lists = _lists_in(value)
+    if len(lists) != 1:
+        raise DataError(
+            f"{file.name}: expected an array of objects, or an object that holds exactly one; got {_kind(value)} with "
+            f"{len(lists)}; {_HOW_TO_CONVERT}"
+        )
+    return lists[0]
+
+
+def _lists_in(value: object) -> list[list[object]]:
+    """The lists of objects among an object's values."""
+    if not isinstance(value, dict):
+        return []
+    lists = [item for item in value.values() if isinstance(item, list)]
+    return (
+        [items for items in lists if items and all(isinstance(item, dict) for item in items)]
+        if len(lists) == 1
+        else lists
+    )
+
+
+def _fault(file: JsonFile, text: str, error: NotJsonError, start: int = 0, row: int = 0) -> DataError:
+    place = start if error.place is None else error.place
+    where = f", row {row}" if row else ""
+    line = "" if error.place is None and not row else f", line {text.count(chr(10), 0, place) + 1}"
+    hint = f"; {_hint_for_lines(text)}" if _hint_for_lines(text) else ""
+    return DataError(f"{file.name}{where}{line}: is not JSON ({error}){hint}")
+
+
+def _hint_for_lines(text: str) -> str:
+    first, _, rest = text.strip().partition("\n")
+    looks_like_lines = first.rstrip().endswith("}") and rest.lstrip().startswith("{")
+    return "this looks like JSON Lines: set data.format=jsonl" if looks_like_lines else ""
+
+
+def _hint(file: JsonFile, value: object) -> str:
+    if file.layout == "jsonl" and isinstance(value, list):
+        return "if the file is one array, set data.format=json"
+    return "every row must be one object of columns"
+
+
+def _place(place: int | None) -> str:
+    return "" if place is None else f" at character {place + 1}"
+
+
+def _kind(value: object) -> str:
+    kinds = {
+        dict: "an object",
+        list: "an array",
+        str: "a text",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+    }
+    return kinds.get(type(value), "null")

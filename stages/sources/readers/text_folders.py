@@ -1,0 +1,89 @@
+"""Folders of texts: one file a document, one folder a label."""
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages.pipeline.errors import DataError
+from stages.sources.readers.base import ReadOptions, Rows, TableFile
+from stages.sources.readers.batches import in_batches
+from stages.sources.readers.decoding import read_blocks
+from stages.sources.readers.natural_order import natural_key
+
+log = logging.getLogger("stages.download")
+
+_TEXT_SUFFIX = ".txt"
+
+
+@dataclass(frozen=True)
+class _Document:
+    path: Path
+    label: str
+    id: str
+    """Its path from the folder on, without the suffix."""
+
+
+def open_folder(folder: Path, name: str, options: ReadOptions) -> TableFile:
+    """Open `folder/LABEL/**/*.txt`: columns `text`, `label` and `id`, sorted by label and name as numbers count.
+
+    Only the labels of `label_names` are read, where these are given. Files beside the label folders and hidden ones
+    are ignored. Raises DataError for a folder without such texts.
+    """
+    documents = [
+        document for label in _labels(folder, name, options.label_names) for document in _documents(folder, label)
+    ]
+    if not documents:
+        raise DataError(
+            f"{name}: holds no texts in folders (LABEL/*{_TEXT_SUFFIX}); if it holds tables, name them, for example {name}/*.csv"
+        )
+
+    def rows() -> Iterator[tuple[int, dict[str, object]]]:
+        for number, document in enumerate(documents, start=1):
+            text = "".join(read_blocks(document.path, f"{name}/{document.id}{document.path.suffix}", options.encoding))
+            yield number, {"text": text, "label": document.label, "id": document.id}
+
+    def read(wanted: Sequence[str]) -> Iterator[Rows]:
+        return in_batches(rows(), wanted)
+
+    return TableFile(folder, name, "file", ("text", "label", "id"), read)
+
+
+def _labels(folder: Path, name: str, wanted: tuple[str, ...] | None) -> list[str]:
+    found = sorted(
+        (entry.name for entry in folder.iterdir() if entry.is_dir() and not _hidden(entry.name)), key=natural_key
+    )
+    if wanted is None:
+        return found
+    missing = [label for label in wanted if label not in found]
+    if missing:
+        raise DataError(
+            f"{name}: has no folder {missing[0]!r}, which data.label_names lists; it has {', '.join(found) or 'none'}"
+        )
+    left_out = [label for label in found if label not in wanted]
+    if left_out:
+        log.info("%s: left out %s, which data.label_names does not list", name, ", ".join(left_out))
+    return [label for label in found if label in wanted]
+
+
+def _documents(folder: Path, label: str) -> list[_Document]:
+    paths = [
+        Path(parent) / file
+        for parent, folders, files in _walk(folder / label)
+        for file in files
+        if file.lower().endswith(_TEXT_SUFFIX) and not _hidden(file)
+    ]
+    documents = [_Document(path, label, path.relative_to(folder).with_suffix("").as_posix()) for path in paths]
+    return sorted(documents, key=lambda document: natural_key(document.id))
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """`os.walk` without hidden folders."""
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not _hidden(name)]
+        yield parent, folders, files
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".")
