@@ -1,58 +1,84 @@
-"""Data sets on disk whose bytes depend on their content alone."""
+"""Data sets on disk: written and read a batch of rows at a time, their bytes a matter of their content alone."""
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import pyarrow as pa
-from datasets import Dataset, DatasetDict, disable_progress_bars, load_from_disk
+from datasets import Dataset, DatasetDict, Features, load_from_disk
 from datasets.exceptions import DatasetNotFoundError
 
 from stages.pipeline.errors import DataError
-from stages.pipeline.json_files import read_json
+from stages.pipeline.json_files import Json, read_json
 from stages.pipeline.outputs import whole_directory
 
+ROWS = 1000
+"""Rows in each record batch, whatever the batches they came in."""
+
+_ROWS_FILE = "data-00000-of-00001.arrow"
 _STATE = "state.json"
+_SPLITS = "dataset_dict.json"
 
 
-def save_splits(splits: DatasetDict, path: Path) -> None:
-    """Write `splits` for `datasets.load_from_disk`.
+def write_splits(splits: Mapping[str, Iterable[pa.Table | pa.RecordBatch]], features: Features, path: Path) -> None:
+    """Write splits as `datasets.load_from_disk` reads them, holding no more than a few batches in memory.
 
     What `Dataset.save_to_disk` writes follows from how the object was made: its record batches, notes on its source,
     and in `state.json` a fingerprint of the source's path and modification time. DVC would see a new output. Here
-    the rows are laid out anew, and the fingerprint is a digest of them.
+    rows are laid out anew in batches of `ROWS`, and the fingerprint is a digest of them.
     """
-    disable_progress_bars()
     with whole_directory(path) as folder:
-        DatasetDict({name: _laid_out_anew(split) for name, split in splits.items()}).save_to_disk(folder)
-        for name in splits:
-            _fingerprint_by_content(folder / name)
+        for name, batches in splits.items():
+            with _SplitWriter(folder / name, features) as writer:
+                for batch in batches:
+                    writer.write(batch)
+        (folder / _SPLITS).write_text(json.dumps({"splits": list(splits)}) + "\n", encoding="utf-8")
+
+
+def save_splits(splits: DatasetDict, path: Path) -> None:
+    """Write splits that are in memory; all have the same features."""
+    batches = {str(name): split.with_format("arrow").iter(ROWS) for name, split in splits.items()}
+    write_splits(batches, next(iter(splits.values())).features, path)
 
 
 def load_splits(path: Path) -> DatasetDict:
-    """Read what `save_splits` wrote, every split of it. Raises DataError if it is missing or not whole."""
+    """Open what `write_splits` wrote, every split of it. Raises DataError if it is missing or not whole."""
     try:
-        names = read_json(path / "dataset_dict.json")["splits"]
+        names = read_json(path / _SPLITS)["splits"]
     except KeyError as error:
         raise DataError(f"{path}: does not name its splits; run `dvc repro` to make it again") from error
     return DatasetDict({name: load_split(path, name) for name in names})
 
 
 def load_split(path: Path, name: str) -> Dataset:
-    """Read one split of what `save_splits` wrote. Raises DataError if it is missing or not whole.
+    """Open one split of what `write_splits` wrote, mapped into memory. Raises DataError if it is missing or not whole."""
+    folder = path / name
+    with _explained(folder):
+        _require_whole(folder)
+        split = load_from_disk(str(folder))
+        assert isinstance(split, Dataset)
+        return split
 
-    Arrow reads a file that is cut off between two batches of rows, or zeroed in part, without an error.
+
+def read_features(path: Path, name: str) -> Features:
+    """The columns of a split, without opening its rows. Raises DataError if it is missing or not whole."""
+    with _explained(path / name), _stream(path / name) as stream:
+        return Features.from_arrow_schema(stream.schema)
+
+
+def read_batches(path: Path, name: str) -> Iterator[pa.RecordBatch]:
+    """Read a split's rows, `ROWS` at a time, into memory of their own, which is given back: mapped files stay resident.
+
+    Raises DataError if the split is missing or not whole.
     """
     folder = path / name
-    try:
-        split = load_from_disk(str(folder))
-        is_whole = read_json(folder / _STATE)["_fingerprint"] == _digest(folder)
-    except (FileNotFoundError, DatasetNotFoundError, OSError, ValueError, KeyError) as error:
-        raise DataError(f"{folder}: can't be read ({_first_line(error)}); run `dvc repro` to make it again") from error
-    if not is_whole:
-        raise DataError(f"{folder}: is not what was written; run `dvc repro` to make it again")
-    assert isinstance(split, Dataset)
-    return split
+    with _explained(folder):
+        _require_whole(folder)
+        with _stream(folder) as stream:
+            yield from stream
 
 
 def rows(split: Dataset) -> int:
@@ -60,24 +86,89 @@ def rows(split: Dataset) -> int:
     return int(split.num_rows)
 
 
-def _laid_out_anew(split: Dataset) -> Dataset:
-    table = split.with_format("arrow")[:]
-    copy = table.take(pa.array(range(rows(split)))).combine_chunks()
-    return Dataset(copy.cast(split.features.arrow_schema))
+class _SplitWriter:
+    """Writes one split's folder."""
+
+    def __init__(self, folder: Path, features: Features) -> None:
+        folder.mkdir(parents=True)
+        self._folder, self._features = folder, features
+        self._schema: pa.Schema = features.arrow_schema
+        self._stream = pa.ipc.new_stream(str(folder / _ROWS_FILE), self._schema)
+        self._waiting: list[pa.Table] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._flush(everything=True)
+        self._stream.close()
+        if error is None:
+            self._describe()
+
+    def write(self, batch: pa.Table | pa.RecordBatch) -> None:
+        """Add rows, which must have the features' columns."""
+        table = pa.Table.from_batches([batch]) if isinstance(batch, pa.RecordBatch) else batch
+        self._waiting.append(table.select(self._schema.names).cast(self._schema))
+        if sum(table.num_rows for table in self._waiting) >= ROWS:
+            self._flush()
+
+    def _flush(self, *, everything: bool = False) -> None:
+        if not self._waiting:
+            return
+        table = pa.concat_tables(self._waiting)
+        end = table.num_rows if everything else table.num_rows // ROWS * ROWS
+        for start in range(0, end, ROWS):
+            indices = pa.array(range(start, min(start + ROWS, end)), pa.int64())
+            self._stream.write_table(table.take(indices).combine_chunks())  # a copy: slices keep their origin's layout
+        self._waiting = [table.slice(end)] if end < table.num_rows else []
+
+    def _describe(self) -> None:
+        """The two files beside the rows that `datasets` expects."""
+        info = {"citation": "", "description": "", "features": self._features.to_dict(), "homepage": "", "license": ""}
+        state: dict[str, Json] = {
+            "_data_files": [{"filename": _ROWS_FILE}],
+            "_fingerprint": _digest(self._folder / _ROWS_FILE),
+            "_format_columns": None,
+            "_format_kwargs": {},
+            "_format_type": None,
+            "_output_all_columns": False,
+            "_split": None,
+        }
+        for name, content in (("dataset_info.json", info), (_STATE, state)):
+            text = json.dumps(content, indent=2, ensure_ascii=False)
+            (self._folder / name).write_text(text + "\n", encoding="utf-8")
 
 
-def _fingerprint_by_content(folder: Path) -> None:
-    content = read_json(folder / _STATE) | {"_fingerprint": _digest(folder)}
-    (folder / _STATE).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+class _explained:  # noqa: N801 (reads as a statement: `with _explained(folder):`)
+    """Turn what goes wrong in reading a split into one line."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, (DatasetNotFoundError, OSError, ValueError, KeyError)):
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise DataError(f"{self._folder}: can't be read ({reason}); run `dvc repro` to make it again") from error
 
 
-def _digest(folder: Path) -> str:
-    """A digest of the rows of the split in `folder`."""
-    digest = hashlib.sha256()
-    for file in read_json(folder / _STATE)["_data_files"]:
-        digest.update((folder / file["filename"]).read_bytes())
-    return digest.hexdigest()[:16]
+def _require_whole(folder: Path) -> None:
+    """Arrow reads a file that is cut off between two batches of rows, or zeroed in part, without an error."""
+    if read_json(folder / _STATE)["_fingerprint"] != _digest(folder / _ROWS_FILE):
+        raise DataError(f"{folder}: is not what was written; run `dvc repro` to make it again")
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+def _stream(folder: Path) -> pa.ipc.RecordBatchStreamReader:
+    return pa.ipc.open_stream(pa.OSFile(str(folder / _ROWS_FILE)))
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as rows_file:
+        return hashlib.file_digest(rows_file, "sha256").hexdigest()[:16]
