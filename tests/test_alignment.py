@@ -24,7 +24,7 @@ NAMES = [str(code) for code in range(13)]
 FEATURES = Features(
     {"id": Value("string"), "tokens": List(Value("string")), "tags": List(ClassLabel(names=NAMES))},
 )
-WHOLE = TokenizeConfig(max_length=None, overflow="windows", stride=0)
+WHOLE = TokenizeConfig(max_length=None, overflow="windows", stride=0, label_on="first")
 
 NO_SUBWORD = ["\x00", "\x07", "\u200b", "\ufeff", "\u00ad", "\u200d\u2060", "\ufe0f", " ", ""]
 """Words that BERT's tokenizers give nothing for: control, zero-width, byte-order mark, soft hyphen, variation selector …"""
@@ -175,7 +175,7 @@ def test_words_in_are_words_out_whatever_the_words(
     tagged: list[list[tuple[str, int]]], shape: tuple[int, int], tiny_tokenizer: Path
 ) -> None:
     task, raw = TokensTask(), raw_split(tagged)
-    tokenized = tokenized_split(raw, tiny_tokenizer, TokenizeConfig(shape[0], "windows", shape[1]))
+    tokenized = tokenized_split(raw, tiny_tokenizer, TokenizeConfig(shape[0], "windows", shape[1], "first"))
     units = task.decode(tokenized, logits_that_tell_the_label(tokenized))
     every_word = [(row, place) for row, sentence in enumerate(tagged) for place in range(len(sentence))]
     assert list(zip(units.example, units.word, strict=True)) == every_word
@@ -192,7 +192,9 @@ def test_a_label_sits_on_the_first_subword_of_its_word_and_nowhere_else(
     tagged: list[list[tuple[str, int]]], shape: tuple[int, int], tiny_tokenizer: Path
 ) -> None:
     vocabulary = Tokenizer.from_file(str(tiny_tokenizer / "tokenizer.json"))
-    for row in tokenized_split(raw_split(tagged), tiny_tokenizer, TokenizeConfig(shape[0], "windows", shape[1])):
+    for row in tokenized_split(
+        raw_split(tagged), tiny_tokenizer, TokenizeConfig(shape[0], "windows", shape[1], "first")
+    ):
         assert len(row[INPUT_IDS]) == len(row[LABELS]) == len(row[WORDS]) <= shape[0]
         assert max(row[WORDS]) >= 0, "a row without a label"
         for index, label, place in zip(row[INPUT_IDS], row[LABELS], row[WORDS], strict=True):
@@ -207,7 +209,7 @@ def test_a_word_longer_than_a_row_is_labelled_once_in_each_row_and_leaves_no_row
     tiny_tokenizer: Path,
 ) -> None:
     raw = raw_split([[("the", 1), ("x" * 50, 2), ("order", 3)]])
-    tokenized = tokenized_split(raw, tiny_tokenizer, TokenizeConfig(8, "windows", 2))
+    tokenized = tokenized_split(raw, tiny_tokenizer, TokenizeConfig(8, "windows", 2, "first"))
     assert all(any(label != IGNORED for label in labels) for labels in tokenized[LABELS])
     assert TokensTask().tokenized_gold(tokenized).label.tolist() == [1, 2, 3]
 
@@ -231,10 +233,10 @@ def byte_level_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_byte_level_bpe_marks_the_beginning_of_every_word(byte_level_tokenizer: Path) -> None:
     encoder = SubwordEncoder(byte_level_tokenizer, None, pretokenized=True)
-    (pieces,) = encoder.encode_words([["hi", "hi", "a"]])
+    pieces = encoder.encode_words(pa.array(["hi", "hi", "a"]))
     vocabulary = Tokenizer.from_file(str(byte_level_tokenizer / "tokenizer.json"))
     assert [vocabulary.id_to_token(int(index)) for index in pieces.ids] == ["Ġhi", "Ġhi", "Ġ", "a"]
-    assert pieces.first_of_word.tolist() == [0, 1, 2, -1]
+    assert pieces.lengths.tolist() == [1, 1, 2]
 
 
 def test_byte_level_bpe_takes_texts_as_they_are(byte_level_tokenizer: Path) -> None:
@@ -247,7 +249,7 @@ def test_byte_level_bpe_takes_texts_as_they_are(byte_level_tokenizer: Path) -> N
 @settings(max_examples=50)
 @given(tagged=sentences)
 def test_byte_level_bpe_loses_no_word_either(tagged: list[list[tuple[str, int]]], byte_level_tokenizer: Path) -> None:
-    tokenized = tokenized_split(raw_split(tagged), byte_level_tokenizer, TokenizeConfig(16, "windows", 4))
+    tokenized = tokenized_split(raw_split(tagged), byte_level_tokenizer, TokenizeConfig(16, "windows", 4, "first"))
     tags = [tag for sentence in tagged for _, tag in sentence]
     assert TokensTask().tokenized_gold(tokenized).label.tolist() == tags
 
@@ -277,6 +279,6 @@ def test_a_tokenizer_without_unknown_or_mask_token_refuses_a_word_without_subwor
     write_tiny_tokenizer(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text('{"model_max_length": 128}', encoding="utf-8")
     encoder = SubwordEncoder(tmp_path, None, pretokenized=True)
-    assert len(encoder.encode_words([["the"]])) == 1
+    assert encoder.encode_words(pa.array(["the"])).lengths.tolist() == [1]
     with pytest.raises(DataError, match="no unknown token to stand for it"):
-        encoder.encode_words([["the", "\u200b"]])
+        encoder.encode_words(pa.array(["the", "\u200b"]))
