@@ -16,7 +16,7 @@ from stages.tasks.dispatch import task_for
 from stages.tasks.subwords import SubwordEncoder
 from stages.tasks.text import TextTask
 from stages.tasks.tokens import TokensTask
-from stages.tasks.windows import most_context, window_starts
+from stages.tasks.windows import cut, most_context, window_starts
 from tests.tiny import write_tiny_tokenizer
 
 TAGS = ["O", "B-x", "I-x"]
@@ -80,6 +80,20 @@ def test_there_are_no_more_windows_than_the_stride_asks_for(length: int, shape: 
     capacity, stride = shape
     beyond_the_first = max(0, length - capacity)
     assert len(window_starts(length, capacity, stride)) == 1 + -(-beyond_the_first // (capacity - stride))
+
+
+@given(lengths=st.lists(st.integers(0, 100), max_size=8), max_length=st.integers(8, 30), data=st.data())
+def test_many_examples_are_cut_as_each_by_itself(
+    lengths: list[int], max_length: int, data: st.DataObject, tokenizer: Path
+) -> None:
+    encoder = SubwordEncoder(tokenizer, max_length, pretokenized=True)
+    stride = data.draw(st.integers(0, min(max_length // 2, encoder.capacity - 1)))
+    found = cut(np.array(lengths, np.int64), encoder, stride)
+    assert list(zip(found.example, found.start, found.length, strict=True)) == [
+        (example, start, min(length, encoder.capacity))
+        for example, length in enumerate(lengths)
+        for start in window_starts(length, encoder.capacity, stride)
+    ]
 
 
 readings = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, 6)), min_size=1, max_size=40)
