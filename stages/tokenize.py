@@ -4,16 +4,16 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import Dataset, Features
 
 from stages.configuration.schema import SPLITS, Split, TokenizeStage
-from stages.pipeline.arrow import load_split, read_batches, read_features, rows, write_splits
+from stages.pipeline.arrow import read_batches, read_features, write_splits
 from stages.pipeline.errors import DataError
 from stages.pipeline.json_files import Json, write_json
 from stages.pipeline.paths import BASE_TOKENIZER, RAW_DATA, TOKENIZE_METRICS, TOKENIZED_DATA
 from stages.pipeline.stage import run_stage
 from stages.tasks.base import EXAMPLE, INPUT_IDS, Task
-from stages.tasks.columns import integers, lengths
 from stages.tasks.dispatch import task_for
 from stages.tasks.subwords import SubwordEncoder
 
@@ -29,7 +29,7 @@ def tokenize(config: TokenizeStage) -> None:
         name: _tokenize_split(name, task, encoder, config, features) for name in SPLITS
     }
     write_splits(splits, features, TOKENIZED_DATA)
-    write_json(TOKENIZE_METRICS, {name: _describe(load_split(TOKENIZED_DATA, name)) for name in SPLITS})
+    write_json(TOKENIZE_METRICS, {name: _describe(name) for name in SPLITS})
 
 
 def _tokenize_split(
@@ -55,12 +55,16 @@ def _require_kind(raw: Features, task: Task) -> None:
         )
 
 
-def _describe(split: Dataset) -> Json:
+def _describe(name: Split) -> Json:
     """Rows, the examples that became several of them, and sub-words."""
-    windows = np.unique(integers(split, EXAMPLE), return_counts=True)[1]
-    subwords = lengths(split, INPUT_IDS)
+    examples, lengths = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
+    for batch in read_batches(TOKENIZED_DATA, name):
+        examples.append(batch[EXAMPLE].to_numpy().copy())  # a view would keep the whole batch
+        lengths.append(pc.list_value_length(batch[INPUT_IDS]).to_numpy())
+    windows = np.unique(np.concatenate(examples), return_counts=True)[1]
+    subwords = np.concatenate(lengths)
     return {
-        "rows": rows(split),
+        "rows": len(subwords),
         "examples_in_windows": int((windows > 1).sum()),
         "subwords": int(subwords.sum()),
         "subwords_in_longest_row": int(subwords.max(initial=0)),
