@@ -1,59 +1,70 @@
 """Tokenize: the canonical data set to rows of sub-words, nothing padded, every word aligned to its label."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pyarrow as pa
-from datasets import Dataset, DatasetDict
+import pyarrow.compute as pc
+from datasets import Dataset, Features
 
-from stages.configuration.schema import TokenizeStage
-from stages.pipeline.arrow import load_splits, rows, save_splits
+from stages.configuration.schema import SPLITS, Split, TokenizeStage
+from stages.pipeline.arrow import read_batches, read_features, write_splits
 from stages.pipeline.errors import DataError
 from stages.pipeline.json_files import Json, write_json
 from stages.pipeline.paths import BASE_TOKENIZER, RAW_DATA, TOKENIZE_METRICS, TOKENIZED_DATA
 from stages.pipeline.stage import run_stage
 from stages.tasks.base import EXAMPLE, INPUT_IDS, Task
-from stages.tasks.columns import integers, lengths
 from stages.tasks.dispatch import task_for
 from stages.tasks.subwords import SubwordEncoder
-
-BATCH = 1000
-"""Examples encoded at once: bounds the memory that encodings take before they become Arrow."""
 
 
 def tokenize(config: TokenizeStage) -> None:
     """Write `data/tokenized/` and `metrics/tokenize.json`."""
-    raw = load_splits(RAW_DATA)
     task = task_for(config.task.kind)
-    _require_kind(raw["train"], task)
+    raw = read_features(RAW_DATA, "train")
+    _require_kind(raw, task)
     encoder = SubwordEncoder(BASE_TOKENIZER, config.tokenize.max_length, pretokenized=task.kind == "tokens")
-    tokenized = DatasetDict({name: _tokenize_split(split, task, encoder, config) for name, split in raw.items()})
-    save_splits(tokenized, TOKENIZED_DATA)
-    write_json(TOKENIZE_METRICS, {str(name): _describe(split) for name, split in tokenized.items()})
+    features = task.tokenized_features(task.label_names(Dataset(raw.arrow_schema.empty_table())))
+    splits: dict[str, Iterator[pa.Table]] = {
+        name: _tokenize_split(name, task, encoder, config, features) for name in SPLITS
+    }
+    write_splits(splits, features, TOKENIZED_DATA)
+    write_json(TOKENIZE_METRICS, {name: _describe(name) for name in SPLITS})
 
 
-def _tokenize_split(raw: Dataset, task: Task, encoder: SubwordEncoder, config: TokenizeStage) -> Dataset:
-    features = task.tokenized_features(task.label_names(raw))
-    parts = []
-    for start in range(0, rows(raw), BATCH):
-        batch = raw.select(range(start, min(start + BATCH, rows(raw))))
-        columns = task.encode(batch, encoder, config.tokenize, first_example=start)
-        parts.append(pa.table(columns, schema=features.arrow_schema))
-    return Dataset(pa.concat_tables(parts))
+def _tokenize_split(
+    name: Split, task: Task, encoder: SubwordEncoder, config: TokenizeStage, features: Features
+) -> Iterator[pa.Table]:
+    """The rows that a split becomes, batch by batch, so that memory does not grow with the data."""
+    first_example = 0
+    for batch in read_batches(RAW_DATA, name):
+        columns = task.encode(_as_split(batch), encoder, config.tokenize, first_example=first_example)
+        yield pa.table(columns, schema=features.arrow_schema)
+        first_example += batch.num_rows
 
 
-def _require_kind(split: Dataset, task: Task) -> None:
-    found = "tokens" if "tokens" in split.column_names else "text"
+def _as_split(batch: pa.RecordBatch) -> Dataset:
+    return Dataset(pa.Table.from_batches([batch]), fingerprint="batch")  # else datasets takes a digest of all rows
+
+
+def _require_kind(raw: Features, task: Task) -> None:
+    found = "tokens" if "tokens" in raw else "text"
     if found != task.kind:
         raise DataError(
             f"{RAW_DATA}: holds data for task={found}, but task.kind={task.kind}; run `dvc repro` from download on"
         )
 
 
-def _describe(split: Dataset) -> Json:
+def _describe(name: Split) -> Json:
     """Rows, the examples that became several of them, and sub-words."""
-    windows = np.unique(integers(split, EXAMPLE), return_counts=True)[1]
-    subwords = lengths(split, INPUT_IDS)
+    examples, lengths = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
+    for batch in read_batches(TOKENIZED_DATA, name):
+        examples.append(batch[EXAMPLE].to_numpy().copy())  # a view would keep the whole batch
+        lengths.append(pc.list_value_length(batch[INPUT_IDS]).to_numpy())
+    windows = np.unique(np.concatenate(examples), return_counts=True)[1]
+    subwords = np.concatenate(lengths)
     return {
-        "rows": rows(split),
+        "rows": len(subwords),
         "examples_in_windows": int((windows > 1).sum()),
         "subwords": int(subwords.sum()),
         "subwords_in_longest_row": int(subwords.max(initial=0)),

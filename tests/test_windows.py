@@ -16,7 +16,7 @@ from stages.tasks.dispatch import task_for
 from stages.tasks.subwords import SubwordEncoder
 from stages.tasks.text import TextTask
 from stages.tasks.tokens import TokensTask
-from stages.tasks.windows import most_context, window_starts
+from stages.tasks.windows import cut, most_context, window_starts
 from tests.tiny import write_tiny_tokenizer
 
 TAGS = ["O", "B-x", "I-x"]
@@ -82,6 +82,20 @@ def test_there_are_no_more_windows_than_the_stride_asks_for(length: int, shape: 
     assert len(window_starts(length, capacity, stride)) == 1 + -(-beyond_the_first // (capacity - stride))
 
 
+@given(lengths=st.lists(st.integers(0, 100), max_size=8), max_length=st.integers(8, 30), data=st.data())
+def test_many_examples_are_cut_as_each_by_itself(
+    lengths: list[int], max_length: int, data: st.DataObject, tokenizer: Path
+) -> None:
+    encoder = SubwordEncoder(tokenizer, max_length, pretokenized=True)
+    stride = data.draw(st.integers(0, min(max_length // 2, encoder.capacity - 1)))
+    found = cut(np.array(lengths, np.int64), encoder, stride)
+    assert list(zip(found.example, found.start, found.length, strict=True)) == [
+        (example, start, min(length, encoder.capacity))
+        for example, length in enumerate(lengths)
+        for start in window_starts(length, encoder.capacity, stride)
+    ]
+
+
 readings = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, 6)), min_size=1, max_size=40)
 
 
@@ -103,7 +117,7 @@ def test_every_word_of_a_sentence_longer_than_a_row_is_read_once(
 ) -> None:
     stride = data.draw(st.integers(0, min(max_length // 2, max_length - 3)))
     raw, task = tokens_split(*lengths), TokensTask()
-    tokenized = tokenized_split(raw, tokenizer, TokenizeConfig(max_length, "windows", stride))
+    tokenized = tokenized_split(raw, tokenizer, TokenizeConfig(max_length, "windows", stride, "first"))
     units = task.decode(tokenized, context_readings(tokenized))
     gold = task.raw_gold(raw)
     assert units.example.tolist() == gold.example.tolist()
@@ -126,7 +140,7 @@ def context_readings(tokenized: Dataset) -> np.ndarray:
 
 def test_a_word_in_two_windows_is_read_where_it_has_most_context(tokenizer: Path) -> None:
     tokenized = tokenized_split(
-        tokens_split(6), tokenizer, TokenizeConfig(14, "windows", 6)
+        tokens_split(6), tokenizer, TokenizeConfig(14, "windows", 6, "first")
     )  # 18 sub-words, rows of 12
     assert tokenized[WORDS][:] == [
         [-1, 0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, -1],
@@ -140,7 +154,7 @@ def test_a_word_in_two_windows_is_read_where_it_has_most_context(tokenizer: Path
 def test_no_word_of_an_example_longer_than_the_models_input_goes_unscored(tokenizer: Path) -> None:
     """Truncation would delete gold and prediction alike, and the score would go up."""
     raw, task = tokens_split(500), TokensTask()
-    tokenized = tokenized_split(raw, tokenizer, TokenizeConfig(None, "windows", 32))
+    tokenized = tokenized_split(raw, tokenizer, TokenizeConfig(None, "windows", 32, "first"))
     assert max(len(ids) for ids in tokenized[INPUT_IDS]) == 128  # of 1500
     readings = np.zeros((sum(word >= 0 for words in tokenized[WORDS] for word in words), len(TAGS)), np.float32)
     readings[:, 0] = 1  # a model that finds nothing
@@ -154,7 +168,7 @@ def test_no_word_of_an_example_longer_than_the_models_input_goes_unscored(tokeni
 
 def test_windows_of_a_text_are_averaged(tokenizer: Path) -> None:
     raw, task = text_split("xyz" * 3, "the", "xyz" * 5), TextTask()
-    tokenized = tokenized_split(raw, tokenizer, TokenizeConfig(8, "windows", 2))
+    tokenized = tokenized_split(raw, tokenizer, TokenizeConfig(8, "windows", 2, "first"))
     assert tokenized[EXAMPLE][:] == [0, 0, 1, 2, 2, 2, 2]
     assert tokenized[LABELS][:] == [0, 0, 1, 0, 0, 0, 0]
     logits = np.array([[1, 0], [3, 2], [5, 7], [0, 1], [0, 2], [0, 3], [4, 10]], np.float32)
@@ -168,7 +182,9 @@ def test_windows_of_a_text_are_averaged(tokenizer: Path) -> None:
 @pytest.mark.parametrize("raw", [tokens_split(3, 0, 7), text_split("the order", "", "a")], ids=["tokens", "text"])
 def test_where_all_fits_windows_change_nothing(raw: Dataset, tokenizer: Path) -> None:
     task = task_for("tokens" if "tokens" in raw.column_names else "text")
-    whole, windowed = (tokenized_split(raw, tokenizer, TokenizeConfig(size, "windows", 8)) for size in (None, 23))
+    whole, windowed = (
+        tokenized_split(raw, tokenizer, TokenizeConfig(size, "windows", 8, "first")) for size in (None, 23)
+    )
     assert whole.to_dict() == windowed.to_dict()
     assert len(whole) == sum(1 for row in raw if row.get("tokens", ["text"]))
     count = len(task.tokenized_gold(whole).label)
@@ -178,8 +194,8 @@ def test_where_all_fits_windows_change_nothing(raw: Dataset, tokenizer: Path) ->
 
 def test_the_windows_of_a_text_hold_all_of_its_subwords(tokenizer: Path) -> None:
     raw = text_split("".join(chr(ord("a") + place % 26) for place in range(60)))
-    whole = tokenized_split(raw, tokenizer, TokenizeConfig(None, "windows", 0))[INPUT_IDS][0][1:-1]
-    parts = [ids[1:-1] for ids in tokenized_split(raw, tokenizer, TokenizeConfig(17, "windows", 4))[INPUT_IDS]]
+    whole = tokenized_split(raw, tokenizer, TokenizeConfig(None, "windows", 0, "first"))[INPUT_IDS][0][1:-1]
+    parts = [ids[1:-1] for ids in tokenized_split(raw, tokenizer, TokenizeConfig(17, "windows", 4, "first"))[INPUT_IDS]]
     starts = window_starts(len(whole), 15, 4)
     assert parts == [whole[start : start + 15] for start in starts]
     assert len(parts) == 6
@@ -187,8 +203,10 @@ def test_the_windows_of_a_text_hold_all_of_its_subwords(tokenizer: Path) -> None
 
 def test_truncation_keeps_the_head_of_a_text_and_every_example(tokenizer: Path) -> None:
     raw = text_split("the order never was", "the")
-    rows = tokenized_split(raw, tokenizer, TokenizeConfig(8, "truncate", 999))
-    longer = tokenized_split(text_split("the order never was in the city"), tokenizer, TokenizeConfig(8, "truncate", 0))
+    rows = tokenized_split(raw, tokenizer, TokenizeConfig(8, "truncate", 999, "first"))
+    longer = tokenized_split(
+        text_split("the order never was in the city"), tokenizer, TokenizeConfig(8, "truncate", 0, "first")
+    )
     assert rows[EXAMPLE][:] == [0, 1]
     assert longer[INPUT_IDS][0][:5] == rows[INPUT_IDS][0][:5]
     assert len(longer[INPUT_IDS]) == 1
@@ -200,5 +218,5 @@ def test_a_stride_that_leaves_no_room_to_get_on_is_refused_in_one_line(raw: Data
     with pytest.raises(
         ModelError, match=r"^tokenize\.stride=65 must be at most 64, because a row holds 128 .*; lower it$"
     ):
-        tokenized_split(raw, tokenizer, TokenizeConfig(None, "windows", 65))
-    tokenized_split(raw, tokenizer, TokenizeConfig(None, "windows", 64))
+        tokenized_split(raw, tokenizer, TokenizeConfig(None, "windows", 65, "first"))
+    tokenized_split(raw, tokenizer, TokenizeConfig(None, "windows", 64, "first"))

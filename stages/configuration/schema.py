@@ -23,6 +23,7 @@ Places = Name | Annotated[list[Name], Field(min_length=1)]
 Format = Literal["auto", "csv", "tsv", "json", "jsonl", "parquet", "arrow", "conll", "conllu", "spans", "folder"]
 EntityScheme = Literal["iob1", "iob2", "ioe1", "ioe2", "iobes", "bilou"]
 Scheme = EntityScheme | Literal["plain"]
+LabelOn = Literal["first", "last", "all"]
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -206,7 +207,7 @@ class TokenizeConfig:
     nothing is lost. `truncate`: its tail is dropped, as tutorials do (text only: tokens must all be scored)."""
     stride: Annotated[int, Field(ge=0)]
     """Sub-words that neighbouring windows share."""
-    label_on: Literal["first", "last", "all"]
+    label_on: LabelOn
     """The sub-words of a word that are trained on its label. The word is read off its first (`all`: too) or last one.
     On `all`, the sub-words behind the first take the inside tag of their entity."""
 

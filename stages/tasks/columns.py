@@ -1,4 +1,4 @@
-"""Integer columns of a split as numpy arrays."""
+"""Columns of a split as flat arrays, and flat arrays as columns of lists."""
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,24 @@ def flat(split: Dataset, column: str) -> NDArray[np.int64]:
 def lengths(split: Dataset, column: str) -> NDArray[np.int64]:
     """The length of each list in a column of lists, [rows]."""
     return _as_array(pc.list_value_length(_arrow(split, column)))
+
+
+def flat_strings(split: Dataset, column: str) -> pa.Array:
+    """The strings of a column of lists, one list after the other, [strings]."""
+    return pc.list_flatten(_arrow(split, column)).combine_chunks()
+
+
+def as_lists(values: NDArray[np.generic], lengths: NDArray[np.integer]) -> pa.ListArray:
+    """The reverse of `flat`: `values`, one list after the other, as a column of lists of these `lengths`, [rows]."""
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
+
+
+def ranges(starts: NDArray[np.integer], lengths: NDArray[np.integer]) -> NDArray[np.int64]:
+    """The integers from each start on, as many as its length says, one run after the other, [sum of lengths]."""
+    ends = np.cumsum(lengths, dtype=np.int64)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.arange(total) + np.repeat(starts - (ends - lengths), lengths)
 
 
 def _arrow(split: Dataset, column: str) -> pa.ChunkedArray:

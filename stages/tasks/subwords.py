@@ -4,30 +4,50 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, count
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from stages.pipeline.errors import DataError, ModelError
 from stages.pipeline.json_files import read_json
+from stages.tasks.columns import ranges
 
 Ids: TypeAlias = NDArray[np.int32]
 
 _NOT_A_WORD = "a"
 _TOKENIZER = "tokenizer.json"
 _SETTINGS = "tokenizer_config.json"
+_WORDS_AT_ONCE = 64
+_MOST_REMEMBERED = 1 << 18
+"""Distinct words, after which all are forgotten, so that memory does not grow with the data."""
 
 
 @dataclass(frozen=True)
 class WordPieces:
-    """The sub-words of one sentence of words, without special sub-words; both arrays have shape [sub-words]."""
+    """The sub-words of words, one word after the other, without special sub-words."""
 
     ids: Ids
-    first_of_word: Ids
-    """The word's index where a word begins, -1 elsewhere."""
+    """[sub-words]."""
+    lengths: Ids
+    """[words]: how many sub-words each has, 1 at least."""
+
+    def take(self, words: NDArray[np.int64]) -> "WordPieces":
+        """The sub-words of the words of these indices, in their order."""
+        starts = np.cumsum(self.lengths, dtype=np.int64) - self.lengths
+        lengths = self.lengths[words]
+        return WordPieces(self.ids[ranges(starts[words], lengths)], lengths)
+
+    def followed_by(self, others: "WordPieces") -> "WordPieces":
+        """These words, and `others` behind them."""
+        return WordPieces(np.concatenate([self.ids, others.ids]), np.concatenate([self.lengths, others.lengths]))
+
+
+_NO_WORDS = WordPieces(np.zeros(0, np.int32), np.zeros(0, np.int32))
 
 
 class SubwordEncoder:
@@ -49,6 +69,8 @@ class SubwordEncoder:
                 f"tokenize.max_length={max_length}: the model takes {model_limit} at most; lower it or set null"
             )
         self.max_length = max_length or model_limit
+        self._known: dict[str, int] = {}
+        self._remembered = _NO_WORDS
 
     @cached_property
     def special(self) -> tuple[Ids, Ids]:
@@ -75,27 +97,40 @@ class SubwordEncoder:
         encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [np.array(encoding.ids, np.int32) for encoding in encodings]
 
-    def encode_words(self, sentences: Sequence[Sequence[str]]) -> list[WordPieces]:
-        """The sub-words of each sentence of words. Every word has at least one.
+    def encode_words(self, words: pa.Array) -> WordPieces:
+        """The sub-words of words (strings, shape [words]). Every word has at least one.
 
         A word that the tokenizer gives nothing for (control or zero-width characters) is shown to the model as the
         unknown sub-word, so that it is predicted and scored like any other, and shifts no label.
-        """
-        encodings = self._tokenizer.encode_batch(
-            [list(words) for words in sentences], is_pretokenized=True, add_special_tokens=False
-        )
-        return [
-            self._aligned(np.array(encoding.ids, np.int32), np.array(encoding.word_ids, np.int32), len(words))
-            for encoding, words in zip(encodings, sentences, strict=True)
-        ]
 
-    def _aligned(self, ids: Ids, word_ids: Ids, words: int) -> WordPieces:
-        lost = np.setdiff1d(np.arange(words, dtype=np.int32), word_ids)
+        Words given one by one are tokenized each by itself, whatever stands beside them; so each is tokenized once,
+        and remembered.
+        """
+        coded = words.dictionary_encode()
+        distinct = coded.dictionary.to_pylist()
+        if len(self._known) > _MOST_REMEMBERED:
+            self._known, self._remembered = {}, _NO_WORDS
+        new = [word for word in distinct if word not in self._known]
+        if new:
+            self._remembered = self._remembered.followed_by(self._encode_anew(new))
+            self._known.update(zip(new, count(len(self._known))))
+        indices = np.fromiter((self._known[word] for word in distinct), np.int64, len(distinct))
+        return self._remembered.take(indices[coded.indices.to_numpy()])
+
+    def _encode_anew(self, words: Sequence[str]) -> WordPieces:
+        """The sub-words of words, several to an encoding because an encoding costs more than a word."""
+        together = [words[start : start + _WORDS_AT_ONCE] for start in range(0, len(words), _WORDS_AT_ONCE)]
+        encodings = self._tokenizer.encode_batch(together, is_pretokenized=True, add_special_tokens=False)
+        ids = np.fromiter(chain.from_iterable(encoding.ids for encoding in encodings), np.int32)
+        word = np.concatenate(
+            [np.array(encoding.word_ids, np.int64) + place * _WORDS_AT_ONCE for place, encoding in enumerate(encodings)]
+        )
+        lengths = np.bincount(word, minlength=len(words)).astype(np.int32)
+        lost = np.flatnonzero(lengths == 0)
         if len(lost):
-            places = np.searchsorted(word_ids, lost)
-            ids, word_ids = np.insert(ids, places, self._stand_in), np.insert(word_ids, places, lost)
-        begins = np.diff(word_ids, prepend=-1) != 0
-        return WordPieces(ids, np.where(begins, word_ids, np.int32(-1)))
+            ids = np.insert(ids, np.searchsorted(word, lost), self._stand_in)
+            lengths[lost] = 1
+        return WordPieces(ids, lengths)
 
     @cached_property
     def _stand_in(self) -> int:

@@ -1,18 +1,20 @@
-"""Token classification: one tag for each word, read off the word's first sub-word."""
+"""Token classification: one tag for each word, read off one of the word's sub-words."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 from datasets import ClassLabel, Dataset, Features, List, Value
 from numpy.typing import NDArray
 
-from stages.configuration.schema import Kind, TokenizeConfig
+from stages.configuration.schema import Kind, LabelOn, TokenizeConfig
 from stages.scoring.scores import Scores
 from stages.tasks.base import EXAMPLE, IGNORED, INPUT_IDS, LABELS, WORDS, Gold, Units
-from stages.tasks.columns import flat, integers, lengths
-from stages.tasks.subwords import SubwordEncoder, WordPieces
-from stages.tasks.windows import most_context, windows
+from stages.tasks.columns import as_lists, flat, flat_strings, integers, lengths, ranges
+from stages.tasks.schemes import inside_tag
+from stages.tasks.subwords import Ids, SubwordEncoder
+from stages.tasks.windows import cut, most_context
 
 
 class TokensTask:
@@ -37,19 +39,22 @@ class TokensTask:
     def encode(
         self, raw: Dataset, encoder: SubwordEncoder, config: TokenizeConfig, *, first_example: int
     ) -> Mapping[str, Sequence[object]]:
-        """One row a sentence, or a row a window. The label is on the first sub-word, `IGNORED` elsewhere."""
-        rows: dict[str, list[object]] = {EXAMPLE: [], INPUT_IDS: [], LABELS: [], WORDS: []}
-        sentences = encoder.encode_words(raw["tokens"][:])
-        for example, (pieces, tags) in enumerate(zip(sentences, raw["tags"][:], strict=True), start=first_example):
-            for window in windows(len(pieces.ids), encoder, config.stride):
-                words = _between_special(encoder, pieces, window)
-                if max(words, default=-1) < 0:
-                    continue  # an empty sentence, or the inside of a word longer than a row: nothing to learn or to score
-                rows[EXAMPLE].append(example)
-                rows[INPUT_IDS].append(encoder.row(pieces.ids[window]))
-                rows[WORDS].append(words)
-                rows[LABELS].append([tags[word] if word >= 0 else IGNORED for word in words])
-        return rows
+        """One row a sentence, or a row a window. Labels are where `label_on` says, `IGNORED` elsewhere.
+
+        Sentences without words and windows inside a word longer than a row have nothing to read, and give no row.
+        """
+        sentences = _align(raw, encoder, config.label_on, self.label_names(raw))
+        found = cut(sentences.lengths, encoder, config.stride)
+        starts = found.start + (np.cumsum(sentences.lengths) - sentences.lengths)[found.example]
+        read_before = np.concatenate([[0], np.cumsum(sentences.words >= 0)])
+        is_read = read_before[starts + found.length] > read_before[starts]
+        rows = _Rows(starts[is_read], found.length[is_read], *encoder.special)
+        return {
+            EXAMPLE: pa.array((first_example + found.example[is_read]).astype(np.int32)),
+            INPUT_IDS: rows.between_special(sentences.ids),
+            LABELS: rows.between(sentences.labels, IGNORED),
+            WORDS: rows.between(sentences.words, -1),
+        }
 
     def decode(self, tokenized: Dataset, readings: NDArray[np.float32]) -> Units:
         """Each word's logits from the window in which it is furthest from an edge."""
@@ -58,7 +63,7 @@ class TokensTask:
         return Units(example[chosen], word[chosen], readings[chosen])
 
     def tokenized_gold(self, tokenized: Dataset) -> Gold:
-        """The labels on the sub-words that words begin with."""
+        """The labels on the sub-words that words are read off."""
         example, _, chosen = _readings(tokenized)
         labels = flat(tokenized, LABELS)[flat(tokenized, WORDS) >= 0]
         return Gold(example[chosen], labels[chosen])
@@ -98,9 +103,66 @@ class TokensTask:
         )
 
 
-def _between_special(encoder: SubwordEncoder, pieces: WordPieces, window: slice) -> list[int]:
-    before, behind = encoder.special
-    return [-1] * len(before) + [int(word) for word in pieces.first_of_word[window]] + [-1] * len(behind)
+@dataclass(frozen=True)
+class _Sentences:
+    """The sub-words of sentences, one sentence after the other, without special ones."""
+
+    lengths: NDArray[np.int64]
+    """[sentences]: how many sub-words each has."""
+    ids: Ids
+    """[sub-words]."""
+    labels: NDArray[np.int64]
+    """[sub-words]: the label, or `IGNORED`."""
+    words: Ids
+    """[sub-words]: the place in its sentence of the word that is read there, or -1."""
+
+
+def _align(raw: Dataset, encoder: SubwordEncoder, label_on: LabelOn, names: Sequence[str]) -> _Sentences:
+    length, tags = lengths(raw, "tokens"), flat(raw, "tags")
+    pieces = encoder.encode_words(flat_strings(raw, "tokens"))
+    ends = np.cumsum(pieces.lengths, dtype=np.int64)
+    read_at = ends - (1 if label_on == "last" else pieces.lengths)
+    words = np.full(len(pieces.ids), -1, np.int32)
+    words[read_at] = ranges(np.zeros_like(length), length)
+    labels = np.full(len(pieces.ids), IGNORED, np.int64)
+    if label_on == "all":
+        labels = np.repeat(_inside_codes(names)[tags], pieces.lengths)
+    labels[read_at] = tags
+    ends_of_sentences = np.concatenate([[0], ends])[np.cumsum(length)]
+    return _Sentences(np.diff(ends_of_sentences, prepend=0), pieces.ids, labels, words)
+
+
+def _inside_codes(names: Sequence[str]) -> NDArray[np.int64]:
+    """[labels + 1]: for each label's code that of the sub-words behind a word's first; last, -1 for -1 (not labelled)."""
+    codes = {name: code for code, name in enumerate(names)}
+    return np.array([*(codes[inside_tag(name, codes)] for name in names), -1], np.int64)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Windows on flat arrays of sub-words, and the special sub-words around each."""
+
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    before: Ids
+    behind: Ids
+
+    def between_special(self, values: Ids) -> pa.ListArray:
+        """The rows' parts of `values` (shape [sub-words]) between the special sub-words."""
+        return self._framed(values, self.before, self.behind)
+
+    def between(self, values: NDArray[np.integer], filler: int) -> pa.ListArray:
+        """The same with `filler` in place of the special sub-words."""
+        return self._framed(values, np.full_like(self.before, filler), np.full_like(self.behind, filler))
+
+    def _framed(self, values: NDArray[np.integer], before: Ids, behind: Ids) -> pa.ListArray:
+        lengths = self.lengths + len(before) + len(behind)
+        ends = np.cumsum(lengths)
+        framed = np.empty(lengths.sum(), values.dtype)
+        framed[ranges(ends - lengths, np.full_like(lengths, len(before)))] = np.tile(before, len(lengths))
+        framed[ranges(ends - len(behind), np.full_like(lengths, len(behind)))] = np.tile(behind, len(lengths))
+        framed[ranges(ends - lengths + len(before), self.lengths)] = values[ranges(self.starts, self.lengths)]
+        return as_lists(framed, lengths)
 
 
 def _readings(tokenized: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

@@ -1,10 +1,43 @@
 """Cutting an example that is longer than a row into overlapping windows, and choosing among them afterwards."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.pipeline.errors import ModelError
+from stages.tasks.columns import ranges
 from stages.tasks.subwords import SubwordEncoder
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The parts of examples that go into one row each, in the order of the examples. All arrays have shape [rows]."""
+
+    example: NDArray[np.int64]
+    """The index of the example."""
+    start: NDArray[np.int64]
+    """The sub-word of the example that the window begins with."""
+    length: NDArray[np.int64]
+    """How many sub-words it holds."""
+
+    def where(self, chosen: NDArray[np.bool_]) -> "Windows":
+        """Those that are chosen."""
+        return Windows(self.example[chosen], self.start[chosen], self.length[chosen])
+
+
+def cut(lengths: NDArray[np.int64], encoder: SubwordEncoder, stride: int) -> Windows:
+    """The windows of examples of so many sub-words, as `windows` gives them for one.
+
+    Raises ModelError as `windows` does.
+    """
+    _require_room(encoder, stride)
+    capacity, step = encoder.capacity, encoder.capacity - stride
+    last_start = np.maximum(lengths - capacity, 0)
+    counts = 1 - (-last_start // step)
+    example = np.repeat(np.arange(len(lengths)), counts)
+    nth = ranges(np.zeros_like(counts), counts)
+    return Windows(example, np.minimum(nth * step, last_start[example]), np.minimum(lengths, capacity)[example])
 
 
 def windows(length: int, encoder: SubwordEncoder, stride: int) -> list[slice]:
@@ -12,11 +45,7 @@ def windows(length: int, encoder: SubwordEncoder, stride: int) -> list[slice]:
 
     Raises ModelError if the model's rows are too short for that: at least half of each must be new.
     """
-    most = min(encoder.max_length // 2, encoder.capacity - 1)
-    if stride > most:
-        raise ModelError(
-            f"tokenize.stride={stride} must be at most {most}, because a row holds {encoder.max_length} sub-words; lower it"
-        )
+    _require_room(encoder, stride)
     return [slice(start, start + encoder.capacity) for start in window_starts(length, encoder.capacity, stride)]
 
 
@@ -42,3 +71,11 @@ def most_context(example: NDArray[np.int64], word: NDArray[np.int64], context: N
     first = np.ones(len(order), bool)
     first[1:] = (np.diff(example[order]) != 0) | (np.diff(word[order]) != 0)
     return order[first]
+
+
+def _require_room(encoder: SubwordEncoder, stride: int) -> None:
+    most = min(encoder.max_length // 2, encoder.capacity - 1)
+    if stride > most:
+        raise ModelError(
+            f"tokenize.stride={stride} must be at most {most}, because a row holds {encoder.max_length} sub-words; lower it"
+        )
