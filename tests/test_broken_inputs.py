@@ -91,8 +91,9 @@ def tokens(name: str, content: bytes, expected: str, **settings: Any) -> Broken:
     return Broken(name, content, expected, "tokens", good, settings)
 
 
-def spans(name: str, content: bytes, expected: str) -> Broken:
-    return Broken(name, content, expected, "tokens", ("train.jsonl", SPANS), {"format": "spans"})
+def spans(text: str, *found: tuple[int, int, str]) -> Broken:
+    row = {"text": text, "spans": [{"start": start, "end": end, "label": label} for start, end, label in found]}
+    return Broken("test.jsonl", lines(row), "line 1", "tokens", ("train.jsonl", SPANS), {"format": "spans"})
 
 
 GOOD = {"text": "x", "label": "a"}
@@ -176,14 +177,14 @@ BROKEN = {
     "a missing tag": tokens("test.jsonl", lines({"tokens": ["a", "b"], "tags": ["O", None]}), "line 1"),
     "a list in a list": tokens("test.jsonl", lines({"tokens": [["a"]], "tags": [["O"]]}), "line 1"),
     # spans
-    "a span beyond the text": spans("test.jsonl", lines({"text": "a", "spans": [{"start": 0, "end": 9, "label": "x"}]}), "line 1"),
-    "a span backwards": spans("test.jsonl", lines({"text": "ab", "spans": [{"start": 2, "end": 1, "label": "x"}]}), "line 1"),
-    "spans that overlap": spans(
-        "test.jsonl",
-        lines({"text": "a b c", "spans": [{"start": 0, "end": 3, "label": "x"}, {"start": 2, "end": 5, "label": "y"}]}),
-        "line 1",
+    "a span beyond the text": spans("a", (0, 9, "x")),
+    "a span backwards": spans("ab", (2, 1, "x")),
+    "spans that overlap": spans("a b c", (0, 3, "x"), (2, 5, "y")),
+    "a span over nothing": spans("a  b", (1, 2, "x")),
+    "a span without a label": Broken(
+        "test.jsonl", lines({"text": "ab", "spans": [{"start": 0, "end": 2}]}), "line 1", "tokens",
+        ("train.jsonl", SPANS), {"format": "spans"},
     ),
-    "a span without a label": spans("test.jsonl", lines({"text": "ab", "spans": [{"start": 0, "end": 2}]}), "line 1"),
     # archives and places
     "an archive that climbs out": text("test.zip", zipped(**{"../test.csv": CSV}), ".."),
     "an absolute name": text("test.tar.gz", tarred(("/tmp/test.csv", CSV)), "/tmp/test.csv"),

@@ -12,6 +12,7 @@ from stages.sources.readers.json_values import JsonObject, NotJsonError, parse, 
 LARGEST_ARRAY = 200_000_000
 """Characters of a JSON file at most: unlike JSON Lines, it is held in memory whole."""
 
+_LINES = {".jsonl", ".ndjson"}
 _HOW_TO_CONVERT = "write JSON Lines (one object a line; `jq -c '.[]'` converts) and name it .jsonl"
 
 
@@ -46,6 +47,8 @@ class JsonFile:
 
 def layout_of(path: Path, name: str, encoding: str) -> Literal["json", "jsonl"]:
     """Tell an array, or an object around one, from JSON Lines: many `.json` files are the latter."""
+    if _LINES & set(path.suffixes):
+        return "jsonl"
     lines = (line for _, line in read_lines(path, name, encoding) if line.strip())
     first = next(lines, "")
     try:
