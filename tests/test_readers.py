@@ -106,6 +106,21 @@ def test_a_csv_with_semicolons_is_read_as_one(tmp_path: Path) -> None:
     assert rows(path, TEXT) == {"text": ["a, b"], "label": ["0"], "#": [2]}
 
 
+@pytest.mark.parametrize(
+    ("lines", "texts"),
+    [
+        (['"Well," she said\t1', 'plain "x"\t0'], ['"Well," she said', 'plain "x"']),
+        (['"begun\t1', 'ended"\t0'], ['"begun', 'ended"']),
+        (['"quoted"\t1', '"say ""x"""\t0'], ["quoted", 'say "x"']),
+        (['"two\nlines"\t1', "x\t0"], ["two\nlines", "x"]),
+        (['"tab\there"\t1', "x\t0"], ["tab\there", "x"]),
+    ],
+)
+def test_quotes_of_a_tsv_are_text_where_they_quote_nothing(lines: list[str], texts: list[str], tmp_path: Path) -> None:
+    path = written(tmp_path, "a.tsv", "\n".join(["text\tlabel", *lines]) + "\n")
+    assert rows(path, TEXT, ["text"])["text"] == texts
+
+
 def test_columns_given_by_place_mean_that_there_is_no_header(tmp_path: Path) -> None:
     path = written(tmp_path, "a.tsv", "0\tgood\n\n1\tbad\n")
     read = rows(path, ReadOptions("text", text_column=1, label_column=0))
@@ -585,6 +600,7 @@ BROKEN: list[tuple[str, str | bytes, ReadOptions, list[str]]] = [
     ("short.csv", "text,label\na,1\nb\n", TEXT, ["short.csv, line 3: has 1 fields where the first line has 2"]),
     ("long.csv", "text,label\na,1,2\n", TEXT, ["long.csv, line 2: has 3 fields"]),
     ("open.csv", 'text,label\na,1\n"b,1\nc,2\n', TEXT, ["open.csv, line 3: a quote opens here and does not close"]),
+    ("open.tsv", 'text\tlabel\n"b\t1\nc\n', TEXT, ["open.tsv, line 2: a quote opens here and does not close"]),
     ("after.csv", 'text,label\n"a" b,1\n', TEXT, ["after.csv, line 2: a quoted field goes on"]),
     ("cr.csv", "text,label\ra,1\rb,2\r", TEXT, ["cr.csv, line 1: holds a carriage return"]),
     ("twice.csv", "text,text\na,1\n", TEXT, ["twice.csv, line 1: column 'text' occurs twice"]),
