@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from stages.pipeline.errors import DataError
 from stages.sources.readers.base import ReadOptions, Rows, TableFile
@@ -92,7 +93,7 @@ def _records(
     csv.field_size_limit(LONGEST_FIELD)
     first_number, _ = _first_line(path, name, encoding)
     lines = (line + "\n" for number, line in read_lines(path, name, encoding) if number >= first_number)
-    quoting = csv.QUOTE_NONE if quotes_are_text else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if quotes_are_text else csv.QUOTE_MINIMAL
     reader = csv.reader(lines, delimiter=separator, quoting=quoting, strict=True)
     while True:
         number = first_number + reader.line_num
