@@ -165,6 +165,8 @@ def _refuse_unfinished(opened: tarfile.TarFile) -> None:
     opened.fileobj.seek(opened.offset)
     if opened.fileobj.read(_TAR_BLOCK) != bytes(_TAR_BLOCK):
         raise tarfile.ReadError("it does not end as an archive does")
+    while opened.fileobj.read(_BLOCK):  # to the end, where compressed data have their checksum
+        pass
 
 
 @contextmanager

@@ -42,9 +42,7 @@ def _source(config: DataConfig, scratch: Path) -> Source:
 
 def _find_files(config: FilesData, scratch: Path) -> dict[Split, Sequence[Located]]:
     places = {split: getattr(config, split) for split in SPLITS}
-    return {
-        split: find(split, wanted, scratch / "files" / split) for split, wanted in places.items() if wanted is not None
-    }
+    return {split: find(split, wanted, scratch / "files") for split, wanted in places.items() if wanted is not None}
 
 
 def _demo(config: DemoData) -> Source:

@@ -116,6 +116,7 @@ def _told(key: str, address: str) -> Iterator[None]:
     except DataError:
         raise
     except HTTPError as error:
+        error.close()  # it is the answer as well
         advice = "check that you may read it" if error.code in (401, 403) else "check the address"
         raise DataError(f"{key}={shown(address)}: the server answered {error.code} {error.reason}; {advice}") from error
     except URLError as error:

@@ -19,14 +19,14 @@ from stages.sources.readers.signatures import ARROW_FILE_MAGIC
 
 def open_parquet(path: Path, name: str, options: ReadOptions) -> TableFile:
     """Open a Parquet file; only the wanted columns are read, a batch of rows at a time."""
-    with _told(name, "Parquet"), open_seekable(path, name) as file:
+    with open_seekable(path, name) as file, _told(name, "Parquet"):
         schema = pq.ParquetFile(file).schema_arrow
     return _table(path, name, schema, partial(_parquet_batches, path, name))
 
 
 def open_arrow(path: Path, name: str, options: ReadOptions) -> TableFile:
     """Open an Arrow file or stream."""
-    with _told(name, "Arrow"), open_seekable(path, name) as file:
+    with open_seekable(path, name) as file, _told(name, "Arrow"):
         schema = _arrow_reader(file).schema
     return _table(path, name, schema, partial(_arrow_batches, path, name))
 
@@ -79,12 +79,12 @@ def _table(path: Path, name: str, schema: pa.Schema, batches: Any) -> TableFile:
 
 
 def _parquet_batches(path: Path, name: str, wanted: list[str]) -> Iterator[pa.RecordBatch]:
-    with _told(name, "Parquet"), open_seekable(path, name) as file:
+    with open_seekable(path, name) as file, _told(name, "Parquet"):
         yield from pq.ParquetFile(file).iter_batches(batch_size=BATCH, columns=wanted)
 
 
 def _arrow_batches(path: Path, name: str, wanted: list[str]) -> Iterator[pa.RecordBatch]:
-    with _told(name, "Arrow"), open_seekable(path, name) as file:
+    with open_seekable(path, name) as file, _told(name, "Arrow"):
         reader = _arrow_reader(file)
         whole = (
             (reader.get_batch(place) for place in range(reader.num_record_batches))

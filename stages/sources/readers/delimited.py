@@ -1,10 +1,12 @@
 """CSV and TSV: every value is text, and nothing is interpreted (`NA` stays `NA`, `007` stays `007`)."""
 
 import csv
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from stages.pipeline.errors import DataError
 from stages.sources.readers.base import ReadOptions, Rows, TableFile
@@ -14,6 +16,8 @@ from stages.sources.readers.decoding import read_lines
 LONGEST_FIELD = 1 << 25
 """Characters of a field at most. A quote that is left open would otherwise draw the rest of the file into one field."""
 
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+
 
 def open_csv(path: Path, name: str, options: ReadOptions) -> TableFile:
     """Open a file of comma-separated values; semicolons or tabs separate where the first line has no comma."""
@@ -22,12 +26,17 @@ def open_csv(path: Path, name: str, options: ReadOptions) -> TableFile:
 
 
 def open_tsv(path: Path, name: str, options: ReadOptions) -> TableFile:
-    """Open a file of tab-separated values, quoted as in CSV."""
-    return _open(path, name, options, separator="\t")
+    """Open a file of tab-separated values.
+
+    Quotes mean what they do in CSV, unless they can't: where every line has the same number of fields, and some field
+    begins with a quote without being quoted (`"Well," she said`), quotes are text like any other, as GLUE's files have it.
+    """
+    quotes_are_text = _quotes_are_text(line for _, line in read_lines(path, name, options.encoding))
+    return _open(path, name, options, separator="\t", quotes_are_text=quotes_are_text)
 
 
-def _open(path: Path, name: str, options: ReadOptions, separator: str) -> TableFile:
-    records = partial(_records, path, name, options.encoding, separator)
+def _open(path: Path, name: str, options: ReadOptions, separator: str, quotes_are_text: bool = False) -> TableFile:
+    records = partial(_records, path, name, options.encoding, separator, quotes_are_text)
     number, first = next(records())
     headed = not _columns_are_places(options)
     columns = _named(first, name, number) if headed else tuple(str(place) for place in range(len(first)))
@@ -52,6 +61,20 @@ def _evident_separator(first_line: str) -> str:
     return next((separator for separator in ",;\t" if separator in first_line), ",")
 
 
+def _quotes_are_text(lines: Iterable[str]) -> bool:
+    widths: set[int] = set()
+    found = False
+    for line in lines:
+        if line.strip():
+            widths.add(line.count("\t"))
+            found = found or ('"' in line and any(_is_half_quoted(field) for field in line.rstrip("\r").split("\t")))
+    return found and len(widths) == 1
+
+
+def _is_half_quoted(field: str) -> bool:
+    return field.startswith('"') and not _QUOTED.fullmatch(field)
+
+
 def _columns_are_places(options: ReadOptions) -> bool:
     """Whether columns are given by place, which means that the file has no header."""
     places = {isinstance(column, int) for column in (options.text_column, options.label_column) if column is not None}
@@ -63,12 +86,15 @@ def _columns_are_places(options: ReadOptions) -> bool:
     return places == {True}
 
 
-def _records(path: Path, name: str, encoding: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+def _records(
+    path: Path, name: str, encoding: str, separator: str, quotes_are_text: bool
+) -> Iterator[tuple[int, list[str]]]:
     """Yield each record with the line that it begins on; blank lines are none."""
     csv.field_size_limit(LONGEST_FIELD)
     first_number, _ = _first_line(path, name, encoding)
     lines = (line + "\n" for number, line in read_lines(path, name, encoding) if number >= first_number)
-    reader = csv.reader(lines, delimiter=separator, strict=True)
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if quotes_are_text else csv.QUOTE_MINIMAL
+    reader = csv.reader(lines, delimiter=separator, quoting=quoting, strict=True)
     while True:
         number = first_number + reader.line_num
         try:

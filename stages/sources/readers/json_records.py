@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Literal
 
 from stages.pipeline.errors import DataError
+from stages.sources.readers.compression import suffix_inside
 from stages.sources.readers.decoding import read_blocks, read_lines
 from stages.sources.readers.json_values import JsonObject, NotJsonError, parse, parse_at, skip_space
 
 LARGEST_ARRAY = 200_000_000
 """Characters of a JSON file at most: unlike JSON Lines, it is held in memory whole."""
 
-_LINES = {".jsonl", ".ndjson"}
+_LINES_SUFFIXES = frozenset({".jsonl", ".ndjson"})
 _HOW_TO_CONVERT = "write JSON Lines (one object a line; `jq -c '.[]'` converts) and name it .jsonl"
 
 
@@ -46,8 +47,11 @@ class JsonFile:
 
 
 def layout_of(path: Path, name: str, encoding: str) -> Literal["json", "jsonl"]:
-    """Tell an array, or an object around one, from JSON Lines: many `.json` files are the latter."""
-    if _LINES & set(path.suffixes):
+    """Tell an array, or an object around one, from JSON Lines: many `.json` files are the latter.
+
+    A lone object with a text is a row, whatever list (of spans) it holds.
+    """
+    if suffix_inside(path.name) in _LINES_SUFFIXES:
         return "jsonl"
     lines = (line for _, line in read_lines(path, name, encoding) if line.strip())
     first = next(lines, "")
@@ -57,7 +61,9 @@ def layout_of(path: Path, name: str, encoding: str) -> Literal["json", "jsonl"]:
         return "json"  # begins here and ends on a later line, or is broken: then the reader says how
     if not isinstance(value, dict):
         return "json"
-    return "jsonl" if next(lines, None) is not None or len(_lists_in(value)) != 1 else "json"
+    is_alone = next(lines, None) is None
+    is_wrapper = len(_lists_in(value)) == 1 and not isinstance(value.get("text"), str)
+    return "json" if is_alone and is_wrapper else "jsonl"
 
 
 def _of_lines(file: JsonFile) -> Iterator[tuple[int, object]]:
