@@ -2,7 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, Features
 
 from stages.configuration.schema import TokenizeStage
 from stages.pipeline.arrow import load_splits, rows, save_splits
@@ -13,6 +13,7 @@ from stages.pipeline.stage import run_stage
 from stages.tasks.base import EXAMPLE, INPUT_IDS, Task
 from stages.tasks.columns import integers, lengths
 from stages.tasks.dispatch import task_for
+from stages.tasks.pairs import token_type_features
 from stages.tasks.subwords import SubwordEncoder
 
 BATCH = 1000
@@ -22,7 +23,7 @@ BATCH = 1000
 def tokenize(config: TokenizeStage) -> None:
     """Write `data/tokenized/` and `metrics/tokenize.json`."""
     raw = load_splits(RAW_DATA)
-    task = task_for(config.task.kind)
+    task = task_for(config.task.kind, config.task.target, config.task.pooling)
     _require_kind(raw["train"], task)
     encoder = SubwordEncoder(BASE_TOKENIZER, config.tokenize.max_length, pretokenized=task.kind == "tokens")
     tokenized = DatasetDict({name: _tokenize_split(split, task, encoder, config) for name, split in raw.items()})
@@ -31,7 +32,7 @@ def tokenize(config: TokenizeStage) -> None:
 
 
 def _tokenize_split(raw: Dataset, task: Task, encoder: SubwordEncoder, config: TokenizeStage) -> Dataset:
-    features = task.tokenized_features(task.label_names(raw))
+    features = Features({**task.tokenized_features(task.label_names(raw)), **token_type_features(raw, encoder)})
     parts = []
     for start in range(0, rows(raw), BATCH):
         batch = raw.select(range(start, min(start + BATCH, rows(raw))))

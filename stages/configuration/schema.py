@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 Kind = Literal["text", "tokens"]
 Target = Literal["label", "labels", "number"]
+Pooling = Literal["mean", "max", "first"]
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -41,7 +42,7 @@ class TaskConfig:
     """The headline score: it chooses the best checkpoint on the validation split (never on test).
     `f1` is the macro average for text and seqeval's overall F1 for entities; `accuracy` of several labels counts the
     texts whose labels are all right; `pearson` is for numbers, and `loss` then their mean squared error."""
-    pooling: Literal["mean", "max", "first"]
+    pooling: Pooling
     """How the logits of a long text's windows become one: their mean, their largest, or the first window's alone."""
 
 

@@ -1,6 +1,6 @@
 """Models with the task's head, from safetensors alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from transformers import (
@@ -11,16 +11,22 @@ from transformers import (
 )
 from transformers import logging as transformers_logging
 
-from stages.configuration.schema import Kind
+from stages.configuration.schema import Kind, Target
 from stages.pipeline.errors import ModelError
 
 _HEADS = {"text": AutoModelForSequenceClassification, "tokens": AutoModelForTokenClassification}
+_PROBLEMS: Mapping[Target, str] = {
+    "label": "single_label_classification",
+    "labels": "multi_label_classification",
+    "number": "regression",
+}
+"""What transformers calls the targets: by this its pipelines know whether to apply softmax, sigmoid or neither."""
 
 
-def new_model(kind: Kind, weights: Path, names: Sequence[str]) -> PreTrainedModel:
-    """The pretrained encoder in `weights` with a new head for `names`, drawn from PyTorch's global generator."""
+def new_model(kind: Kind, weights: Path, names: Sequence[str], target: Target = "label") -> PreTrainedModel:
+    """The pretrained encoder in `weights` with a new head, drawn from PyTorch's global generator: one logit a name."""
     id2label = dict(enumerate(names))
-    extra = {"problem_type": "single_label_classification"} if kind == "text" else {}
+    extra = {"problem_type": _PROBLEMS[target]} if kind == "text" else {}
     config = AutoConfig.from_pretrained(
         weights,
         num_labels=len(names),
