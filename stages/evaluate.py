@@ -1,10 +1,11 @@
-"""Evaluate: predict the test split and score every example or word of the raw data's gold."""
+"""Evaluate: predict the test split and, unless told not to, score every example or word of the raw data's gold."""
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from datasets import Dataset
+from numpy.typing import NDArray
 
 from stages.configuration.schema import EvaluateStage
 from stages.modeling.batches import PaddingCollator
@@ -26,18 +27,25 @@ from stages.pipeline.paths import (
 )
 from stages.pipeline.stage import run_stage
 from stages.tasks.base import Gold, Task, Units
-from stages.tasks.dispatch import task_for
+from stages.tasks.dispatch import target_for, task_for
 from stages.tasks.subwords import padding_id
 
 
 def evaluate(config: EvaluateStage) -> None:
     """Write `data/predictions/`, `metrics/evaluate.json` and the plots."""
-    task = task_for(config.task.kind)
+    task = task_for(config.task.kind, config.task.target, config.task.pooling)
     raw, tokenized = load_split(RAW_DATA, "test"), load_split(TOKENIZED_DATA, "test")
-    units = _predict(config, task, tokenized)
     gold = task.raw_gold(raw)
+    if config.evaluate.score:
+        _require_labels(target_for(config.task.target).labelled(gold.label), gold, raw)
+    units = _predict(config, task, tokenized)
     _require_coverage(units, gold, raw)
-    _write_results(task, raw, units, gold)
+    predictions = task.predictions(raw, units, task.label_names(raw))
+    _write_predictions(predictions)
+    if config.evaluate.score:
+        _write_scores(task, raw, units, gold, predictions)
+    else:
+        _write_no_scores(raw, units, gold)
 
 
 def _predict(config: EvaluateStage, task: Task, tokenized: Dataset) -> Units:
@@ -65,21 +73,37 @@ def _require_coverage(units: Units, gold: Gold, raw: Dataset) -> None:
     )
 
 
-def _write_results(task: Task, raw: Dataset, units: Units, gold: Gold) -> None:
-    from stages.scoring.plots import write_confusion, write_per_label  # importing `evaluate` takes seconds
+def _require_labels(labelled: NDArray[np.bool_], gold: Gold, raw: Dataset) -> None:
+    """A score over a part of the test split would pass for one over all of it."""
+    if labelled.all():
+        return
+    first = int(gold.example[np.flatnonzero(~labelled)[0]])
+    raise DataError(
+        f"{RAW_DATA}: {int((~labelled).sum())} of {len(labelled)} labels of the test split are not known, the first is "
+        f"that of example {raw[first]['id']}; label them, or set evaluate.score=false to predict without scores"
+    )
+
+
+def _write_scores(task: Task, raw: Dataset, units: Units, gold: Gold, predictions: pa.Table) -> None:
+    from stages.scoring.plots import confusion, write_confusion, write_per_label  # importing `evaluate` takes seconds
 
     names = task.label_names(raw)
-    predictions = task.predictions(raw, units, names)
     scores = task.score(units, gold, names)
-    _write_predictions(predictions)
-    write_confusion(gold.label, units.predicted, names, CONFUSION_PLOT)
-    write_per_label(scores, PER_LABEL_PLOT)
-    counts: dict[str, Json] = {
-        "examples": rows(raw),
-        "units": len(gold.label),
-        "coverage": len(units.predicted) / len(gold.label),
-    }
-    write_json(EVALUATE_METRICS, {**counts, **scores.to_json()})
+    write_confusion(confusion(predictions["gold"], predictions["predicted"], names), CONFUSION_PLOT)
+    write_per_label(scores.per_label, PER_LABEL_PLOT)
+    write_json(EVALUATE_METRICS, {**_counts(raw, units, gold), **scores.to_json()})
+
+
+def _write_no_scores(raw: Dataset, units: Units, gold: Gold) -> None:
+    from stages.scoring.plots import no_confusion, write_confusion, write_per_label
+
+    write_confusion(no_confusion(), CONFUSION_PLOT)
+    write_per_label({}, PER_LABEL_PLOT)
+    write_json(EVALUATE_METRICS, _counts(raw, units, gold))
+
+
+def _counts(raw: Dataset, units: Units, gold: Gold) -> dict[str, Json]:
+    return {"examples": rows(raw), "units": len(gold.label), "coverage": len(units.example) / len(gold.label)}
 
 
 def _write_predictions(predictions: pa.Table) -> None:

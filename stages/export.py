@@ -1,18 +1,19 @@
 """Export: a folder that `transformers.pipeline` loads as it is, an ONNX model that gives the same logits, and a model card."""
 
-import inspect
 import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 from datasets import Dataset
 from transformers import PreTrainedModel
 
 from stages.configuration.schema import ExportConfig, ExportStage, Kind
-from stages.exporting.model_card import CardFacts, model_card
+from stages.exporting.model_card import SCORES, CardFacts, model_card
 from stages.modeling.batches import PaddingCollator, Row
+from stages.modeling.inputs import input_columns, takes_token_types
 from stages.modeling.load import trained_model
-from stages.pipeline.arrow import load_split, rows
+from stages.pipeline.arrow import load_split
 from stages.pipeline.json_files import Json, read_json, write_json
 from stages.pipeline.outputs import whole_directory
 from stages.pipeline.paths import (
@@ -24,7 +25,8 @@ from stages.pipeline.paths import (
     TRAINED_MODEL,
 )
 from stages.pipeline.stage import run_stage
-from stages.tasks.base import INPUT_IDS
+from stages.tasks.base import INPUT_IDS, TOKEN_TYPES
+from stages.tasks.columns import lengths
 from stages.tasks.subwords import padding_id
 
 ONNX = "model.onnx"
@@ -53,9 +55,9 @@ def _card_facts() -> CardFacts:
         kind=kind,
         data=download["data"]["name"],
         base_model=download["model"]["name"],
-        labels=tuple(config["id2label"].values()),
-        scores=evaluate,
-        per_label=evaluate["per_label"],
+        labels=() if config.get("problem_type") == "regression" else tuple(config["id2label"].values()),
+        scores={name: evaluate[name] for name in SCORES if name in evaluate},
+        per_label=evaluate.get("per_label", {}),
     )
 
 
@@ -64,8 +66,8 @@ def _copy_model(model: PreTrainedModel, folder: Path) -> None:
     for file in sorted(TRAINED_MODEL.iterdir()):
         shutil.copyfile(file, folder / file.name)
     settings = folder / "tokenizer_config.json"
-    taken = inspect.signature(model.forward).parameters
-    names = [name for name in (INPUT_IDS, "token_type_ids", "attention_mask") if name in taken]
+    types = [TOKEN_TYPES] if takes_token_types(model) else []
+    names = [INPUT_IDS, *types, "attention_mask"]
     content = {**read_json(settings), "model_input_names": names}
     settings.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -74,16 +76,17 @@ def _export_onnx(model: PreTrainedModel, config: ExportConfig, path: Path) -> fl
     from stages.exporting.onnx_model import largest_difference, write_onnx  # importing the exporter takes seconds
 
     collate = PaddingCollator(padding_id(TRAINED_MODEL))
-    sample = _rows_of_all_lengths(load_split(TOKENIZED_DATA, "test"), config.onnx_check_rows)
+    sample = _rows_of_all_lengths(model, load_split(TOKENIZED_DATA, "test"), config.onnx_check_rows)
     write_onnx(model, collate(sample[:2]), path)
     return largest_difference(model, path, sample, collate, config.onnx_tolerance)
 
 
-def _rows_of_all_lengths(split: Dataset, count: int) -> list[Row]:
+def _rows_of_all_lengths(model: PreTrainedModel, split: Dataset, count: int) -> list[Row]:
     """Rows spread evenly from the longest to the shortest (at least 2: a batch of one would be exported as a constant)."""
-    order = sorted(range(rows(split)), key=lambda index: -len(split[index][INPUT_IDS]))
+    split = split.select_columns(input_columns(model, split))
+    order = np.argsort(-lengths(split, INPUT_IDS), kind="stable")
     places = [round(place * (len(order) - 1) / max(1, count - 1)) for place in range(max(2, count))]
-    return [{INPUT_IDS: split[order[min(place, len(order) - 1)]][INPUT_IDS]} for place in places]
+    return [split[int(order[min(place, len(order) - 1)])] for place in places]
 
 
 if __name__ == "__main__":

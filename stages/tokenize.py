@@ -12,24 +12,27 @@ from stages.pipeline.arrow import read_batches, read_features, write_splits
 from stages.pipeline.errors import DataError
 from stages.pipeline.json_files import Json, write_json
 from stages.pipeline.paths import BASE_TOKENIZER, RAW_DATA, TOKENIZE_METRICS, TOKENIZED_DATA
+from stages.pipeline.quantiles import quantiles
 from stages.pipeline.stage import run_stage
 from stages.tasks.base import EXAMPLE, INPUT_IDS, Task
 from stages.tasks.dispatch import task_for
+from stages.tasks.pairs import token_type_features
 from stages.tasks.subwords import SubwordEncoder
 
 
 def tokenize(config: TokenizeStage) -> None:
     """Write `data/tokenized/` and `metrics/tokenize.json`."""
-    task = task_for(config.task.kind)
+    task = task_for(config.task.kind, config.task.target, config.task.pooling)
     raw = read_features(RAW_DATA, "train")
     _require_kind(raw, task)
     encoder = SubwordEncoder(BASE_TOKENIZER, config.tokenize.max_length, pretokenized=task.kind == "tokens")
-    features = task.tokenized_features(task.label_names(Dataset(raw.arrow_schema.empty_table())))
+    empty = Dataset(raw.arrow_schema.empty_table())
+    features = Features({**task.tokenized_features(task.label_names(empty)), **token_type_features(empty, encoder)})
     splits: dict[str, Iterator[pa.Table]] = {
         name: _tokenize_split(name, task, encoder, config, features) for name in SPLITS
     }
     write_splits(splits, features, TOKENIZED_DATA)
-    write_json(TOKENIZE_METRICS, {name: _describe(name) for name in SPLITS})
+    write_json(TOKENIZE_METRICS, {name: _describe(name, encoder.max_length) for name in SPLITS})
 
 
 def _tokenize_split(
@@ -55,19 +58,20 @@ def _require_kind(raw: Features, task: Task) -> None:
         )
 
 
-def _describe(name: Split) -> Json:
-    """Rows, the examples that became several of them, and sub-words."""
+def _describe(name: Split, row: int) -> Json:
+    """Rows, those as long as a `row` may be, the examples that became several, and the rows' lengths in sub-words."""
     examples, lengths = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
     for batch in read_batches(TOKENIZED_DATA, name):
         examples.append(batch[EXAMPLE].to_numpy().copy())  # a view would keep the whole batch
         lengths.append(pc.list_value_length(batch[INPUT_IDS]).to_numpy())
     windows = np.unique(np.concatenate(examples), return_counts=True)[1]
-    subwords = np.concatenate(lengths)
+    subwords = np.concatenate(lengths).astype(np.int64)
     return {
         "rows": len(subwords),
+        "rows_of_full_length": int((subwords == row).sum()),
         "examples_in_windows": int((windows > 1).sum()),
         "subwords": int(subwords.sum()),
-        "subwords_in_longest_row": int(subwords.max(initial=0)),
+        "subwords_per_row": quantiles(subwords),
     }
 
 

@@ -9,6 +9,7 @@ from transformers import set_seed
 
 from stages.configuration.schema import TrainStage
 from stages.modeling.batches import PaddingCollator
+from stages.modeling.label_tensors import label_tensor
 from stages.modeling.load import new_model
 from stages.modeling.precision import resolved
 from stages.pipeline.arrow import load_splits, rows
@@ -28,7 +29,7 @@ from stages.pipeline.stage import run_stage
 from stages.tasks.dispatch import task_for
 from stages.tasks.subwords import padding_id
 from stages.training.curves import CurvesCallback, FiniteLossCallback
-from stages.training.loss import balanced_weights, loss_function
+from stages.training.loss import class_weights, loss_function
 from stages.training.processes import is_main_process, start_under_torchrun_if_needed
 from stages.training.recipe import training_arguments
 from stages.training.trainer import ValidatingTrainer, Validation, early_stopping
@@ -56,20 +57,23 @@ def train(config: TrainStage) -> None:
 def build_trainer(config: TrainStage) -> ValidatingTrainer:
     """The trainer for the tokenized data and the base model, seeded."""
     splits = load_splits(TOKENIZED_DATA)
-    task = task_for(config.task.kind)
+    target = config.task.target
+    task = task_for(config.task.kind, target, config.task.pooling)
     names = task.label_names(splits["train"])
+    padding = padding_id(BASE_TOKENIZER)
     set_seed(config.seed)
     return ValidatingTrainer(
-        model=new_model(task.kind, BASE_WEIGHTS, names),
+        model=new_model(task.kind, BASE_WEIGHTS, names, target, padding=padding),
         arguments=training_arguments(config.train, config.task, config.seed, CHECKPOINTS),
         train=splits["train"],
         validation=Validation(
             splits["validation"], task, names, config.train.evaluation_batch_size, resolved(config.train.precision)
         ),
-        collate=PaddingCollator(padding_id(BASE_TOKENIZER)),
+        collate=PaddingCollator(padding, label_tensor(target, len(names))),
         loss=loss_function(
             config.train.label_smoothing,
-            balanced_weights(splits["train"], names) if config.train.class_weights == "balanced" else None,
+            class_weights(splits["train"], names, target) if config.train.class_weights == "balanced" else None,
+            target,
         ),
         callbacks=[CurvesCallback(LIVE_CURVES), FiniteLossCallback(), *early_stopping(config.train.early_stopping)],
     )

@@ -385,7 +385,13 @@ def test_the_stage_numbers_examples_on_from_batch_to_batch(
     described = json.loads(TOKENIZE_METRICS.read_text(encoding="utf-8"))
     assert described["train"]["rows"] == at_once.num_rows
     assert described["train"]["subwords"] == sum(map(len, at_once[INPUT_IDS]))
-    assert described["test"] == {"rows": 1, "examples_in_windows": 0, "subwords": 13, "subwords_in_longest_row": 13}
+    assert described["test"] == {
+        "rows": 1,
+        "rows_of_full_length": 0,
+        "examples_in_windows": 0,
+        "subwords": 13,
+        "subwords_per_row": {"median": 13, "p95": 13, "max": 13},
+    }
 
 
 @settings(max_examples=50)

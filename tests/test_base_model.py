@@ -131,6 +131,38 @@ def test_a_tokenizer_that_states_no_limit_gets_the_models_positions(tmp_path: Pa
     assert settings["model_max_length"] == 112
 
 
+def test_a_tokenizer_without_padding_gets_some_and_the_model_an_embedding_for_it(model: Path, tmp_path: Path) -> None:
+    from stages.modeling.load import new_model
+    from stages.tasks.subwords import padding_id
+
+    without_padding(model)
+    write(model, tmp_path / "base")
+    padding = padding_id(tmp_path / "base/tokenizer")
+    embeddings = json.loads((model / "config.json").read_text(encoding="utf-8"))["vocab_size"]
+    assert padding == embeddings
+    made = new_model("text", tmp_path / "base/weights", ["a", "b"], padding=padding)
+    assert made.get_input_embeddings().num_embeddings == embeddings + 1
+    assert (made.config.pad_token_id, made.config.vocab_size) == (padding, embeddings + 1)
+
+
+def test_a_tokenizer_of_another_model_is_refused(model: Path, tmp_path: Path) -> None:
+    config = json.loads((model / "config.json").read_text(encoding="utf-8"))
+    (model / "config.json").write_text(json.dumps(config | {"vocab_size": 7}), encoding="utf-8")
+    with pytest.raises(ModelError) as error:
+        write(model, tmp_path / "base")
+    assert "but the model only 7 embeddings" in told(error)
+
+
+def without_padding(model: Path) -> None:
+    """As GPT-2's tokenizer is: no sub-word is for padding. The vocabulary keeps as many as the model has embeddings."""
+    path = model / "tokenizer.json"
+    content = json.loads(path.read_text(encoding="utf-8").replace('"[PAD]"', '"[OLD]"'))
+    path.write_text(json.dumps(content), encoding="utf-8")
+    settings = json.loads((model / "tokenizer_config.json").read_text(encoding="utf-8"))
+    del settings["pad_token"]
+    (model / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+
+
 def with_settings(model: Path, **changes: Any) -> None:
     path = model / "tokenizer_config.json"
     path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")

@@ -77,6 +77,15 @@ def test_a_reference_job_runs_from_local_files_by_configuration_alone() -> None:
         (["data=files"], ["data.train", "data.test", "is missing"]),
         (["data.source=ftp"], ["data.source=ftp", "'demo'", "'files'", "'hub'"]),
         (["data=imdb", "data.revision=main"], ["data.revision='main'"]),
+        (["task.metric=pearson"], ["task.metric=pearson", "task.target=label", "accuracy, f1, loss"]),
+        (["data=files", "task=regression", "task.metric=f1"], ["task.metric=f1", "target=number", "pearson, loss"]),
+        (["task=multilabel"], ["data=demo-text has data.target=label", "task.target=labels", "choose task=text"]),
+        (["task=tokens", "task.target=labels", "data.target=labels"], ["task.target=labels", "task.kind=tokens"]),
+        (["data.source=demo", "data.target=number", "task=text"], ["data.target=number", "choose task=regression"]),
+        (["task=multilabel", "data.target=labels"], ["data.target=labels", "the demo makes data with one label alone"]),
+        (["data=files", "task=regression", "train.class_weights=balanced"], ["train.class_weights=balanced"]),
+        (["data=files", "task=regression", "train.label_smoothing=0.1"], ["train.label_smoothing=0.1", "number"]),
+        (["data=files", "task=multilabel", "train.label_smoothing=0.1"], ["train.label_smoothing=0.1", "labels"]),
         (["data=imdb", "task=tokens"], ["data=imdb", "task.kind=tokens"]),
         (["task=tokens", "tokenize.overflow=truncate"], ["tokenize.overflow=truncate", "windows"]),
         (["tokenize.max_length=64", "tokenize.stride=60"], ["tokenize.stride=60", "tokenize.max_length=64"]),
@@ -92,6 +101,20 @@ def test_a_fault_is_told_with_key_value_and_choices(overrides: list[str], told: 
     message = str(caught.value)
     assert all(part in message for part in told), message
     assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["task=multilabel", "train.class_weights=balanced"],
+        ["task=multilabel", "task.metric=loss"],
+        ["task=regression"],
+        ["task=regression", "task.metric=loss"],
+    ],
+)
+def test_what_fits_a_target_is_no_fault(overrides: list[str]) -> None:
+    params = validate(compose_params(["data=files", "data.train=a.csv", "data.test=b.csv", *overrides]), "conf")
+    assert params.data.target == params.task.target
 
 
 def test_all_faults_are_told_at_once() -> None:

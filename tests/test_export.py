@@ -219,6 +219,31 @@ def test_labels_do_not_break_the_cards_tables(name: str) -> None:
     assert all(row.replace(r"\|", "").count("|") == 6 for row in rows)
 
 
+@pytest.mark.parametrize("name", ["a|b", "<script>alert(1)</script>", "two\nlines"])
+def test_names_of_data_and_model_are_escaped_as_labels_are(name: str) -> None:
+    text = ModelCard(model_card(facts(data=name, base_model=name))).text
+    assert "<script" not in text
+    heading = name.replace("|", r"\|").replace("<", "&lt;").replace("\n", " ")
+    assert f"# {heading} fine-tuned on {heading}\n" in text
+
+
+def test_the_card_of_numbers_has_the_hubs_names_in_its_metadata_and_no_labels() -> None:
+    scores = {"mse": 1.5, "mae": 1.0, "pearson": 0.25, "spearman": None, "loss": 1.5}
+    card = ModelCard(model_card(facts(labels=(), scores=scores, per_label={})))
+    assert {result.metric_type: result.metric_value for result in card.data.eval_results} == {
+        "mse": 1.5, "mae": 1.0, "pearsonr": 0.25,
+    }  # fmt: skip
+    assert card.data.metrics == ["mse", "mae", "pearsonr"]
+    assert "| spearman | not defined |" in card.text
+    assert "Labels:" not in card.text and "| support |" not in card.text
+
+
+def test_the_card_of_a_model_that_is_not_scored_has_no_scores() -> None:
+    card = ModelCard(model_card(facts(scores={}, per_label={})))
+    assert card.data.eval_results is None and card.data.metrics is None
+    assert "is not scored" in card.text and "|---" not in card.text
+
+
 @pytest.mark.parametrize("name", ["yes: no", "- a", "#1", "'quoted'", "é|<", "[x]"])
 def test_names_that_mean_something_to_yaml_do_not_break_the_metadata(name: str) -> None:
     card = ModelCard(model_card(facts(data=name, base_model=name)))

@@ -16,7 +16,7 @@ from sklearn import metrics
 from stages.pipeline.json_files import write_json
 from stages.scoring.classification import score_labels
 from stages.scoring.entities import are_entity_tags, score_entities
-from stages.scoring.plots import write_confusion, write_per_label
+from stages.scoring.plots import label_confusion, write_confusion, write_per_label
 from stages.scoring.scores import Scores
 from stages.tasks.base import Gold, Units
 from stages.tasks.text import TextTask
@@ -231,7 +231,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 def test_the_confusion_file_counts_every_pair_of_gold_and_predicted(tmp_path: Path) -> None:
     gold, predicted = np.array([0, 0, 1, 2, 2, 2]), np.array([0, 1, 1, 2, 2, 0])
-    write_confusion(gold, predicted, ['a "b", c', "yes", "O"], tmp_path / "plots" / "confusion.csv")
+    write_confusion(label_confusion(gold, predicted, ['a "b", c', "yes", "O"]), tmp_path / "plots" / "confusion.csv")
     counts = {(row["gold"], row["predicted"]): int(row["count"]) for row in rows_of(tmp_path / "plots/confusion.csv")}
     first = 'a "b", c'
     assert {pair: count for pair, count in counts.items() if count} == {
@@ -246,14 +246,14 @@ def test_the_confusion_file_counts_every_pair_of_gold_and_predicted(tmp_path: Pa
 def test_the_confusion_file_begins_with_all_labels_in_their_order(tmp_path: Path) -> None:
     """Charts put an axis in the order in which its values come."""
     names = ["10", "9", "8"]
-    write_confusion(np.array([2]), np.array([2]), names, tmp_path / "confusion.csv")
+    write_confusion(label_confusion(np.array([2]), np.array([2]), names), tmp_path / "confusion.csv")
     rows = rows_of(tmp_path / "confusion.csv")
     assert list(dict.fromkeys(row["predicted"] for row in rows)) == names
     assert list(dict.fromkeys(row["gold"] for row in rows)) == names
 
 
 def test_the_per_label_file_has_three_scores_a_label(tmp_path: Path) -> None:
-    write_per_label(ENTITY_SCORES, tmp_path / "per_label.csv")
+    write_per_label(ENTITY_SCORES.per_label, tmp_path / "per_label.csv")
     values = {(row["label"], row["score"]): float(row["value"]) for row in rows_of(tmp_path / "per_label.csv")}
     assert values == {
         ("loc", "precision"): 1.0,
@@ -266,5 +266,5 @@ def test_the_per_label_file_has_three_scores_a_label(tmp_path: Path) -> None:
 
 
 def test_the_per_label_file_of_no_labels_has_its_header(tmp_path: Path) -> None:
-    write_per_label(score_entities([["O"]], [["O"]], loss=0.0), tmp_path / "per_label.csv")
+    write_per_label(score_entities([["O"]], [["O"]], loss=0.0).per_label, tmp_path / "per_label.csv")
     assert (tmp_path / "per_label.csv").read_text(encoding="utf-8") == "label,score,value\n"

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 Kind = Literal["text", "tokens"]
 Target = Literal["label", "labels", "number"]
+Pooling = Literal["mean", "max", "first"]
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -40,8 +41,9 @@ class TaskConfig:
     """What a text is given: one `label`, any number of `labels`, or a `number`. Words are always given one label each."""
     metric: Literal["accuracy", "f1", "pearson", "loss"]
     """The headline score: it chooses the best checkpoint on the validation split (never on test).
-    `f1` is the macro average for text and seqeval's overall F1 for entities; `pearson` is for numbers."""
-    pooling: Literal["mean", "max", "first"]
+    `f1` is the macro average for text and seqeval's overall F1 for entities; `accuracy` of several labels counts the
+    texts whose labels are all right; `pearson` is for numbers, and `loss` then their mean squared error."""
+    pooling: Pooling
     """How the logits of a long text's windows become one: their mean, their largest, or the first window's alone."""
 
 
@@ -238,9 +240,10 @@ class TrainConfig:
     max_grad_norm: Annotated[float, Field(gt=0)]
     """Gradients are scaled down to this norm."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    """The probability mass that is spread evenly over all labels in the loss."""
+    """The probability mass that is spread evenly over all labels in the loss; for `task.target=label` alone."""
     class_weights: Literal["none", "balanced"]
-    """`balanced`: each label weighs in the loss by the inverse of its frequency in train."""
+    """`balanced`: each label weighs in the loss by the inverse of its frequency in train; where a text has several
+    labels, having one weighs as much as not having it. Not for numbers."""
     evaluate_every: Count | None
     """Optimizer steps between evaluations on validation. `null`: each epoch."""
     early_stopping: Count | None
@@ -263,6 +266,9 @@ class EvaluateConfig:
     """Rows a forward pass."""
     precision: Literal["auto", "fp32", "bf16"]
     """`auto`: bf16 where the device computes it fast, else fp32."""
+    score: bool
+    """Whether the test split is scored. With `true`, every row of it must be labelled; with `false`, it is predicted
+    alone, and the metrics hold no scores."""
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,20 @@ from typing import Any, TypeVar, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from stages.configuration.schema import DataBase, Params, TaskConfig, TokenizeConfig, TrainConfig
+from stages.configuration.schema import DataBase, DemoData, Params, Target, TaskConfig, TokenizeConfig, TrainConfig
 from stages.pipeline.errors import ConfigError
 
 StageConfig = TypeVar("StageConfig")
 
 _UNSET = "???"
 """What Hydra writes for a value that has yet to be given."""
+
+_METRICS: Mapping[Target, tuple[str, ...]] = {
+    "label": ("accuracy", "f1", "loss"),
+    "labels": ("accuracy", "f1", "loss"),
+    "number": ("pearson", "loss"),
+}
+"""The headline scores that can be computed for each target."""
 
 
 def validate(params: Mapping[str, object], origin: str) -> Params:
@@ -69,8 +76,19 @@ def _groups() -> dict[str, TypeAdapter[Any]]:
 
 
 def _contradictions(valid: Mapping[str, Any]) -> list[str]:
-    """Faults between groups, as far as the groups concerned are valid in themselves."""
-    rules: list[Callable[..., str | None]] = [_kind_fault, _overflow_fault, _metric_fault, _batch_fault]
+    """Faults in a group or between groups, as far as the groups concerned are valid in themselves."""
+    rules: list[Callable[..., str | None]] = [
+        _kind_fault,
+        _target_fault,
+        _demo_fault,
+        _tokens_target_fault,
+        _overflow_fault,
+        _metric_fault,
+        _stopping_fault,
+        _class_weights_fault,
+        _smoothing_fault,
+        _batch_fault,
+    ]
     found = []
     for rule in rules:
         needed = [name for name in rule.__annotations__ if name != "return"]
@@ -85,6 +103,30 @@ def _kind_fault(task: TaskConfig, data: DataBase) -> str | None:
     return f"data={data.name} is data for task={data.kind}, but task.kind={task.kind}; choose task={data.kind}, or other data"
 
 
+def _target_fault(task: TaskConfig, data: DataBase) -> str | None:
+    if task.kind != data.kind or task.target == data.target:
+        return None
+    choice = {"label": task.kind, "labels": "multilabel", "number": "regression"}[data.target]
+    return (
+        f"data={data.name} has data.target={data.target}, but task.target={task.target}; "
+        f"choose task={choice}, or data of that target"
+    )
+
+
+def _demo_fault(data: DataBase) -> str | None:
+    if not isinstance(data, DemoData) or data.target == "label":
+        return None
+    return f"data.target={data.target}: the demo makes data with one label alone; set data.target=label, or other data"
+
+
+def _tokens_target_fault(task: TaskConfig) -> str | None:
+    if task.kind == "text" or task.target == "label":
+        return None
+    return (
+        f"task.target={task.target} is for texts, but task.kind=tokens gives each word one label; set task.target=label"
+    )
+
+
 def _overflow_fault(task: TaskConfig, tokenize: TokenizeConfig) -> str | None:
     if task.kind == "tokens" and tokenize.overflow == "truncate":
         return "tokenize.overflow=truncate would leave words without a prediction in task=tokens; choose windows"
@@ -96,7 +138,31 @@ def _overflow_fault(task: TaskConfig, tokenize: TokenizeConfig) -> str | None:
     return None
 
 
-def _metric_fault(task: TaskConfig, train: TrainConfig) -> str | None:
+def _metric_fault(task: TaskConfig) -> str | None:
+    choices = _METRICS[task.target]
+    if task.metric in choices:
+        return None
+    return (
+        f"task.metric={task.metric} can't be computed for task.target={task.target}; choose from {', '.join(choices)}"
+    )
+
+
+def _class_weights_fault(task: TaskConfig, train: TrainConfig) -> str | None:
+    if train.class_weights == "none" or task.target != "number":
+        return None
+    return f"train.class_weights={train.class_weights} weighs labels, and task.target=number has none; set none"
+
+
+def _smoothing_fault(task: TaskConfig, train: TrainConfig) -> str | None:
+    if train.label_smoothing == 0 or task.target == "label":
+        return None
+    return (
+        f"train.label_smoothing={train.label_smoothing:g} is for one label of several, but task.target={task.target}; "
+        "set 0"
+    )
+
+
+def _stopping_fault(task: TaskConfig, train: TrainConfig) -> str | None:
     if (
         train.early_stopping is not None
         and train.evaluate_every is None

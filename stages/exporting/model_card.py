@@ -1,6 +1,6 @@
 """The model card: what the model is, and its measured scores, in the Hub's metadata and in words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,20 @@ from huggingface_hub import EvalResult, ModelCardData
 from stages.configuration.schema import Kind
 
 PIPELINES: Mapping[Kind, str] = {"text": "text-classification", "tokens": "token-classification"}
-_SCORES = ("accuracy", "precision", "recall", "f1")
+_HUB_METRICS: Mapping[str, str] = {
+    "accuracy": "accuracy",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "f1",
+    "mse": "mse",
+    "mae": "mae",
+    "pearson": "pearsonr",
+    "spearman": "spearmanr",
+}
+"""Our name of each metric that the Hub knows, and the Hub's."""
+
+SCORES = (*_HUB_METRICS, "loss")
+"""The scores that the card tells, where they exist."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +33,9 @@ class CardFacts:
     data: str
     base_model: str
     labels: tuple[str, ...]
-    scores: Mapping[str, float]
-    """`accuracy`, `precision`, `recall`, `f1` and `loss` on the test split."""
+    """The labels in the order of their codes; empty where the model gives a number."""
+    scores: Mapping[str, float | None]
+    """Those of `SCORES` that were measured on the test split, None where one is not defined. Empty: it was not scored."""
     per_label: Mapping[str, Mapping[str, Any]]
     """`precision`, `recall`, `f1` and `support` of each label on the test split."""
 
@@ -29,60 +43,81 @@ class CardFacts:
 def model_card(facts: CardFacts) -> str:
     """The text of the card's README.md."""
     pipeline = PIPELINES[facts.kind]
+    measured = {
+        _HUB_METRICS[name]: value for name, value in facts.scores.items() if name in _HUB_METRICS and value is not None
+    }
     metadata = ModelCardData(
         library_name="transformers",
         pipeline_tag=pipeline,
         tags=["stagewright"],
         datasets=[facts.data],
-        metrics=list(_SCORES),
-        model_name=f"{facts.base_model} fine-tuned on {facts.data}",
+        metrics=list(measured) or None,
+        model_name=f"{facts.base_model} fine-tuned on {facts.data}" if measured else None,
         eval_results=[
             EvalResult(
                 task_type=pipeline,
                 dataset_type=facts.data,
                 dataset_name=facts.data,
                 dataset_split="test",
-                metric_type=score,
-                metric_value=facts.scores[score],
+                metric_type=metric,
+                metric_value=value,
             )
-            for score in _SCORES
-        ],
+            for metric, value in measured.items()
+        ]
+        or None,
     )
     return f"---\n{metadata.to_yaml()}\n---\n\n{_body(facts, pipeline)}"
 
 
 def _body(facts: CardFacts, pipeline: str) -> str:
-    scores = "\n".join(f"| {name} | {facts.scores[name]:.4f} |" for name in (*_SCORES, "loss"))
-    per_label = "\n".join(
-        f"| {_escaped(name)} | {row['precision']:.4f} | {row['recall']:.4f} | {row['f1']:.4f} | {row['support']} |"
-        for name, row in facts.per_label.items()
+    labels = (
+        f"Labels: {', '.join(_escaped(label) for label in facts.labels)}." if facts.labels else "It gives a number."
     )
-    return f"""# {facts.base_model} fine-tuned on {facts.data}
-
-A model for {pipeline.replace("-", " ")}, trained by Stagewright.
-
-```python
+    parts = [
+        f"# {_escaped(facts.base_model)} fine-tuned on {_escaped(facts.data)}",
+        f"A model for {pipeline.replace('-', ' ')}, trained by Stagewright.",
+        f"""```python
 from transformers import pipeline
 
 classify = pipeline("{pipeline}", model="path/to/this/folder")
-```
+```""",
+        labels,
+        "## Scores on the test split",
+        *(_scores(facts) if facts.scores else ["The test split is not scored."]),
+    ]
+    return "\n\n".join(parts) + "\n"
 
-Labels: {", ".join(_escaped(label) for label in facts.labels)}.
 
-## Scores on the test split
+def _scores(facts: CardFacts) -> list[str]:
+    unit = "example" if facts.kind == "text" else "word"
+    parts = [f"Every {unit} of the test split is scored; the split selected nothing."]
+    parts.append(_table(["score", "value"], [[name, _four_digits(value)] for name, value in facts.scores.items()]))
+    if facts.per_label:
+        rows = [
+            [
+                _escaped(name),
+                *(_four_digits(row[score]) for score in ("precision", "recall", "f1")),
+                str(row["support"]),
+            ]
+            for name, row in facts.per_label.items()
+        ]
+        parts.append(_table(["label", "precision", "recall", "F1", "support"], rows))
+    return parts
 
-Every {"example" if facts.kind == "text" else "word"} of the test split is scored; the split selected nothing.
 
-| score | value |
-|---|---|
-{scores}
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [_line(header), "|" + "---|" * len(header), *(_line(row) for row in rows)]
+    return "\n".join(lines)
 
-| label | precision | recall | F1 | support |
-|---|---|---|---|---|
-{per_label}
-"""
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _four_digits(value: float | None) -> str:
+    return "not defined" if value is None else f"{value:.4f}"
 
 
 def _escaped(text: str) -> str:
-    """A label as it stands in a Markdown table."""
+    """A name as it stands in Markdown, in a table or not."""
     return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

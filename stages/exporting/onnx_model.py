@@ -16,7 +16,8 @@ from transformers import PreTrainedModel
 from stages.modeling.batches import Batch, PaddingCollator, Row
 from stages.pipeline.errors import ModelError
 
-_INPUTS = ("input_ids", "attention_mask")
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+"""What a model may take, in the order in which the ONNX model takes it."""
 
 
 class _Logits(torch.nn.Module):
@@ -26,27 +27,38 @@ class _Logits(torch.nn.Module):
         super().__init__()
         self._model = model
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self._model(input_ids=input_ids, attention_mask=attention_mask).logits
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+        logits: torch.Tensor = self._model(input_ids=input_ids, attention_mask=attention_mask, **types).logits
         return logits
 
 
+def _inputs(batch: Batch) -> dict[str, torch.Tensor]:
+    return {name: batch[name] for name in _INPUTS if name in batch}
+
+
 def write_onnx(model: PreTrainedModel, example: Batch, path: Path) -> None:
-    """Write `model` to `path` with inputs `input_ids` and `attention_mask` of any [rows, sub-words], output `logits`.
+    """Write `model` to `path` with inputs of any [rows, sub-words] and the output `logits`.
+
+    The inputs are those that `example` has: `input_ids`, `attention_mask`, and `token_type_ids` for pairs of texts
+    whose model tells them apart.
 
     It takes the exporter on `torch.export`: PyTorch's older tracing exporter gives, without an error, BERT logits
     that are wrong by half a unit once a row is padded.
     """
+    inputs = _inputs(example)
     dynamic = {0: torch.export.Dim("rows"), 1: torch.export.Dim("subwords")}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), redirect_stdout(StringIO()):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             _Logits(model).eval(),
-            tuple(example[name] for name in _INPUTS),
-            input_names=list(_INPUTS),
+            tuple(inputs.values()),
+            input_names=list(inputs),
             output_names=["logits"],
-            dynamic_shapes=dict.fromkeys(_INPUTS, dynamic),
+            dynamic_shapes=dict.fromkeys(inputs, dynamic),
             dynamo=True,
         )
     assert program is not None
@@ -63,10 +75,11 @@ def largest_difference(
     Raises ModelError if it exceeds `tolerance`.
     """
     batch = collate(rows)
+    inputs = _inputs(batch)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    (exported,) = session.run(["logits"], {name: batch[name].numpy() for name in _INPUTS})
+    (exported,) = session.run(["logits"], {name: tensor.numpy() for name, tensor in inputs.items()})
     with torch.inference_mode():
-        expected = _Logits(model.cpu().float().eval())(*(batch[name] for name in _INPUTS)).numpy()
+        expected = _Logits(model.cpu().float().eval())(*inputs.values()).numpy()
     real = batch["attention_mask"].bool().numpy() if expected.ndim == 3 else np.ones(len(expected), bool)
     difference = float(np.abs(exported - expected)[real].max())
     if not difference <= tolerance:

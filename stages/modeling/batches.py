@@ -5,18 +5,20 @@ from typing import TypeAlias
 
 import torch
 
-from stages.tasks.base import IGNORED, INPUT_IDS, LABELS
+from stages.modeling.label_tensors import LabelTensor, codes
+from stages.tasks.base import INPUT_IDS, LABELS, TOKEN_TYPES
 
 Row: TypeAlias = Mapping[str, object]
 Batch: TypeAlias = dict[str, torch.Tensor]
 
 
 class PaddingCollator:
-    """Makes `input_ids`, `attention_mask` and, where rows have them, `labels`: [rows, longest], or [rows] for text labels."""
+    """Makes `input_ids`, `attention_mask` and, where rows have them, `token_type_ids`: [rows, longest]; and `labels`."""
 
-    def __init__(self, pad_id: int) -> None:
-        """`pad_id`: the code of the padding sub-word."""
+    def __init__(self, pad_id: int, labels: LabelTensor = codes) -> None:
+        """`pad_id`: the code of the padding sub-word. `labels`: what turns the rows' labels into a tensor."""
         self._pad_id = pad_id
+        self._labels = labels
 
     def __call__(self, rows: Sequence[Row]) -> Batch:
         """Collate rows of a tokenized split."""
@@ -25,9 +27,10 @@ class PaddingCollator:
             INPUT_IDS: _padded(ids, self._pad_id),
             "attention_mask": _padded([torch.ones_like(row) for row in ids], 0),
         }
+        if TOKEN_TYPES in rows[0]:
+            batch[TOKEN_TYPES] = _padded([_integers(row[TOKEN_TYPES]) for row in rows], 0)
         if LABELS in rows[0]:
-            labels = [_integers(row[LABELS]) for row in rows]
-            batch[LABELS] = _padded(labels, IGNORED) if labels[0].dim() else torch.stack(labels)
+            batch[LABELS] = self._labels([row[LABELS] for row in rows])
         return batch
 
 

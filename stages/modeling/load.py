@@ -1,6 +1,6 @@
 """Models with the task's head, from safetensors alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from transformers import (
@@ -11,16 +11,28 @@ from transformers import (
 )
 from transformers import logging as transformers_logging
 
-from stages.configuration.schema import Kind
+from stages.configuration.schema import Kind, Target
 from stages.pipeline.errors import ModelError
 
 _HEADS = {"text": AutoModelForSequenceClassification, "tokens": AutoModelForTokenClassification}
+_PROBLEMS: Mapping[Target, str] = {
+    "label": "single_label_classification",
+    "labels": "multi_label_classification",
+    "number": "regression",
+}
+"""What transformers calls the targets: by this its pipelines know whether to apply softmax, sigmoid or neither."""
 
 
-def new_model(kind: Kind, weights: Path, names: Sequence[str]) -> PreTrainedModel:
-    """The pretrained encoder in `weights` with a new head for `names`, drawn from PyTorch's global generator."""
+def new_model(
+    kind: Kind, weights: Path, names: Sequence[str], target: Target = "label", *, padding: int | None = None
+) -> PreTrainedModel:
+    """The pretrained encoder in `weights` with a new head, drawn from PyTorch's global generator: one logit a name.
+
+    `padding` is the code of the padding sub-word. Where download had to give the tokenizer one, the model gets an
+    embedding for it, which attention never looks at.
+    """
     id2label = dict(enumerate(names))
-    extra = {"problem_type": "single_label_classification"} if kind == "text" else {}
+    extra = {"problem_type": _PROBLEMS[target]} if kind == "text" else {}
     config = AutoConfig.from_pretrained(
         weights,
         num_labels=len(names),
@@ -28,7 +40,12 @@ def new_model(kind: Kind, weights: Path, names: Sequence[str]) -> PreTrainedMode
         label2id={name: code for code, name in id2label.items()},
         **extra,
     )
-    return _load(kind, weights, config)
+    model = _load(kind, weights, config)
+    if padding is not None:
+        if padding >= model.get_input_embeddings().num_embeddings:
+            model.resize_token_embeddings(padding + 1, mean_resizing=False)
+        model.config.pad_token_id = padding
+    return model
 
 
 def trained_model(kind: Kind, folder: Path) -> PreTrainedModel:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from stages.modeling.batches import PaddingCollator, Row
+from stages.modeling.inputs import input_columns
 from stages.modeling.precision import Precision
-from stages.tasks.base import INPUT_IDS, WORDS
+from stages.tasks.base import WORDS
 
 
 def predict(
@@ -23,15 +24,18 @@ def predict(
     was_training = model.training
     model.eval()
     with torch.inference_mode(), torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        readings = [_read(model, rows, collate) for rows in _batches(split, batch_size)]
+        inputs = input_columns(model, split)
+        readings = [_read(model, rows, inputs, collate) for rows in _batches(split, inputs, batch_size)]
     model.train(was_training)
     if not readings:
         return np.zeros((0, len(model.config.id2label or {})), np.float32)
     return np.concatenate(readings)
 
 
-def _read(model: PreTrainedModel, rows: Sequence[Row], collate: PaddingCollator) -> NDArray[np.float32]:
-    batch = collate([{INPUT_IDS: row[INPUT_IDS]} for row in rows])
+def _read(
+    model: PreTrainedModel, rows: Sequence[Row], inputs: Sequence[str], collate: PaddingCollator
+) -> NDArray[np.float32]:
+    batch = collate([{name: row[name] for name in inputs} for row in rows])
     logits = model(**{name: tensor.to(model.device) for name, tensor in batch.items()}).logits
     if WORDS in rows[0]:
         words = [torch.as_tensor(row[WORDS], dtype=torch.long) for row in rows]
@@ -41,8 +45,8 @@ def _read(model: PreTrainedModel, rows: Sequence[Row], collate: PaddingCollator)
     return array
 
 
-def _batches(split: Dataset, size: int) -> Iterator[Sequence[Row]]:
-    columns = [name for name in (INPUT_IDS, WORDS) if name in split.column_names]
+def _batches(split: Dataset, inputs: Sequence[str], size: int) -> Iterator[Sequence[Row]]:
+    columns = [*inputs, *({WORDS} & set(split.column_names))]
     for batch in split.select_columns(columns).iter(batch_size=size):
         yield [
             dict(zip(columns, values, strict=True)) for values in zip(*(batch[name] for name in columns), strict=True)

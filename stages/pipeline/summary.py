@@ -12,7 +12,6 @@ from stages.pipeline.paths import (
 )
 from stages.pipeline.stage import one_line_errors
 
-_SCORES = ("accuracy", "precision", "recall", "f1", "loss")
 _PLACES = {
     "scores": METRICS,
     "predictions": PREDICTIONS,
@@ -28,13 +27,18 @@ def summary() -> str:
         f"{download['model']['name']} on {download['data']['name']} ({download['data']['kind']})",
         "",
         f"{'':12}{'validation':>12}{'test':>12}",
-        *(f"{name:12}{train['validation'][name]:12.4f}{evaluate[name]:12.4f}" for name in _SCORES),
+        *(f"{name:12}{_cell(value)}{_cell(evaluate.get(name))}" for name, value in train["validation"].items()),
         "",
         *(f"{what:16}{path}" for what, path in _PLACES.items()),
         "",
         "Plots: dvc plots show     Compare: dvc metrics diff     Sweep: dvc exp run -S",
     ]
     return "\n".join(lines)
+
+
+def _cell(score: float | None) -> str:
+    """A score in a column of the table; a dash where it is not defined or was not measured."""
+    return f"{'-':>12}" if score is None else f"{score:12.4f}"
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Scores, through local `evaluate` metrics: nothing is fetched or run from the Hub."""
+"""Scores, computed here: nothing is fetched or run from the Hub. Labels and entities are local `evaluate` metrics."""

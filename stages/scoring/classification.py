@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
-from stages.scoring.scores import Average, LabelScore, Scores
+from stages.scoring.scores import Average, LabelScore, LabelScores
 
 
 class LabelMetric(evaluate.Metric):
@@ -39,10 +39,12 @@ class LabelMetric(evaluate.Metric):
         }
 
 
-def score_labels(predicted: NDArray[np.int64], gold: NDArray[np.int64], names: Sequence[str], *, loss: float) -> Scores:
+def score_labels(
+    predicted: NDArray[np.int64], gold: NDArray[np.int64], names: Sequence[str], *, loss: float
+) -> LabelScores:
     """Score label codes, both of shape [units], into `names`."""
     result = LabelMetric(keep_in_memory=True).compute(predictions=predicted, references=gold)
-    return Scores(
+    return LabelScores(
         accuracy=result["accuracy"],
         loss=loss,
         headline=result["macro"],

@@ -8,7 +8,7 @@ import datasets
 import evaluate
 from seqeval.metrics import accuracy_score, classification_report
 
-from stages.scoring.scores import Average, LabelScore, Scores
+from stages.scoring.scores import Average, LabelScore, LabelScores
 
 _ENTITY_TAG = re.compile(r"[BIESLU]-.+")
 _AS_IOBES = {"L": "E", "U": "S"}
@@ -43,14 +43,16 @@ def are_entity_tags(names: Sequence[str]) -> bool:
     return all(name == "O" or _ENTITY_TAG.fullmatch(name) for name in names) and any(name != "O" for name in names)
 
 
-def score_entities(predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]], *, loss: float) -> Scores:
+def score_entities(
+    predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]], *, loss: float
+) -> LabelScores:
     """Score sentences of tags against sentences of the same lengths."""
     result = EntityMetric(keep_in_memory=True).compute(
         predictions=_without_bilou(predictions), references=_without_bilou(references)
     )
     report = result["report"]
     micro, macro, weighted = (_average(report.get(name)) for name in _AVERAGES)
-    return Scores(
+    return LabelScores(
         accuracy=result["accuracy"],
         loss=loss,
         headline=micro,

@@ -1,7 +1,8 @@
-"""What scoring returns, for either kind of task."""
+"""What scoring returns, for each kind of task and each target."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Protocol
 
 from stages.pipeline.json_files import Json
 
@@ -26,12 +27,26 @@ class LabelScore:
     """How many gold examples, words or entities have the label."""
 
 
-@dataclass(frozen=True)
-class Scores:
+class Scores(Protocol):
     """Scores of one set of predictions."""
 
+    @property
+    def per_label(self) -> Mapping[str, LabelScore]:
+        """The scores of each label or entity type; empty where there are none."""
+
+    def headline_json(self) -> dict[str, float | None]:
+        """The scores one compares runs by; None where one is not defined."""
+
+    def to_json(self) -> dict[str, Json]:
+        """All scores, as metrics files hold them."""
+
+
+@dataclass(frozen=True)
+class LabelScores:
+    """Scores of examples (text) or words (tokens) with one label each."""
+
     accuracy: float
-    """The share of examples (text) or words (tokens) with the right label."""
+    """The share of examples or words with the right label."""
     loss: float
     """The mean negative log-probability of the gold label, in nats."""
     headline: Average
@@ -40,15 +55,73 @@ class Scores:
     weighted: Average
     per_label: Mapping[str, LabelScore]
 
-    def headline_json(self) -> dict[str, Json]:
-        """The scores one compares runs by."""
+    def headline_json(self) -> dict[str, float | None]:
+        """`accuracy`, `precision`, `recall`, `f1` and `loss`."""
         return {"accuracy": self.accuracy, **asdict(self.headline), "loss": self.loss}
 
     def to_json(self) -> dict[str, Json]:
-        """All scores, as metrics files hold them."""
+        """The headline, then the averages and the labels."""
         return {
             **self.headline_json(),
             "macro": asdict(self.macro),
             "weighted": asdict(self.weighted),
             "per_label": {name: asdict(score) for name, score in self.per_label.items()},
         }
+
+
+@dataclass(frozen=True)
+class MultiLabelScores:
+    """Scores of texts with any number of labels each. The headline is the macro average, as it is for one label."""
+
+    accuracy: float
+    """The share of texts whose labels are all right and complete (subset accuracy)."""
+    loss: float
+    """The mean binary cross-entropy over texts and labels, in nats."""
+    micro: Average
+    macro: Average
+    weighted: Average
+    per_label: Mapping[str, LabelScore]
+
+    def headline_json(self) -> dict[str, float | None]:
+        """`accuracy`, `precision`, `recall`, `f1` and `loss`."""
+        return {"accuracy": self.accuracy, **asdict(self.macro), "loss": self.loss}
+
+    def to_json(self) -> dict[str, Json]:
+        """The headline, then the averages and the labels."""
+        return {
+            **self.headline_json(),
+            "micro": asdict(self.micro),
+            "macro": asdict(self.macro),
+            "weighted": asdict(self.weighted),
+            "per_label": {name: asdict(score) for name, score in self.per_label.items()},
+        }
+
+
+@dataclass(frozen=True)
+class NumberScores:
+    """Scores of texts with a number each."""
+
+    mse: float
+    """The mean squared error, which is the loss as well."""
+    mae: float
+    """The mean absolute error."""
+    pearson: float | None
+    """Pearson's correlation of predicted and gold; None where either is constant, so that it is not defined."""
+    spearman: float | None
+    """Pearson's correlation of their ranks, equal numbers sharing their mean rank; None likewise."""
+    per_label: Mapping[str, LabelScore] = field(default_factory=dict)
+    """Empty: there are no labels."""
+
+    def headline_json(self) -> dict[str, float | None]:
+        """`mse`, `mae`, `pearson`, `spearman` and `loss`."""
+        return {
+            "mse": self.mse,
+            "mae": self.mae,
+            "pearson": self.pearson,
+            "spearman": self.spearman,
+            "loss": self.mse,
+        }
+
+    def to_json(self) -> dict[str, Json]:
+        """The headline."""
+        return {**self.headline_json()}

@@ -9,11 +9,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.pipeline.json_files import Json
+from stages.pipeline.quantiles import quantiles
 from stages.sources.examples import LABEL, PAIR, TAGS, TEXT, TOKENS
 from stages.sources.labels import NO_CODE
 from stages.tasks.schemes import are_entity_tags
-
-QUANTILES = {"median": 0.5, "p95": 0.95, "max": 1.0}
 
 
 @dataclass
@@ -85,11 +84,6 @@ class SplitSummary:
         values = np.concatenate(self.values)
         statistics = {"mean": values.mean(), "deviation": values.std(), "min": values.min(), "max": values.max()}
         return {name: float(value) for name, value in statistics.items()}
-
-
-def quantiles(lengths: NDArray[np.int64]) -> dict[str, Json]:
-    """Median, 95th percentile and maximum, each the length of some example."""
-    return {name: int(np.quantile(lengths, share, method="inverted_cdf")) for name, share in QUANTILES.items()}
 
 
 def words(batch: pa.RecordBatch | pa.Table) -> NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ EXAMPLE = "example"
 INPUT_IDS = "input_ids"
 LABELS = "labels"
 WORDS = "words"
+TOKEN_TYPES = "token_type_ids"
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Units:
 
     @property
     def predicted(self) -> NDArray[np.int64]:
-        """[units]: the code of the most probable label."""
+        """[units]: the code of the most probable label, where there is one label a unit."""
         predicted: NDArray[np.int64] = self.logits.argmax(axis=1).astype(np.int64)
         return predicted
 
@@ -60,18 +61,20 @@ class Units:
 
 @dataclass(frozen=True)
 class Gold:
-    """The truth for each unit, sorted as `Units` are; both arrays have shape [units]."""
+    """The truth for each unit, sorted as `Units` are."""
 
     example: NDArray[np.int64]
-    label: NDArray[np.int64]
+    """[units]: the example's row in its raw split."""
+    label: NDArray[Any]
+    """[units]: the code of its label. For texts that have several, or a number: as `UnitTarget.gold` says."""
 
 
 class Task(Protocol):
     """One kind of task. Chosen once, by `stages.tasks.dispatch.task_for`.
 
-    A tokenized split has one row a window: `example` (the raw split's row), `input_ids`, `labels` (one label for
-    text; one a sub-word for tokens, `IGNORED` where no word begins) and, for tokens, `words` (the word that begins
-    at a sub-word, else -1).
+    A tokenized split has one row a window: `example` (the raw split's row), `input_ids`, `labels` (for text as
+    `UnitTarget.feature` says; for tokens one a sub-word, `IGNORED` where no word begins) and, for tokens, `words` (the
+    word that begins at a sub-word, else -1). Pairs of texts whose models tell them apart have `token_type_ids`.
     """
 
     @property
@@ -82,7 +85,7 @@ class Task(Protocol):
         """The labels in the order of their codes, of a raw or a tokenized split."""
 
     def tokenized_features(self, names: Sequence[str]) -> Features:
-        """The columns of a tokenized split."""
+        """The columns of a tokenized split, but for `token_type_ids`."""
 
     def encode(
         self, raw: Dataset, encoder: SubwordEncoder, config: TokenizeConfig, *, first_example: int
@@ -102,4 +105,4 @@ class Task(Protocol):
         """Score predictions of the same units as `gold`."""
 
     def predictions(self, raw: Dataset, units: Units, names: Sequence[str]) -> pa.Table:
-        """The predictions file: `id`, (`word`, `token`,) `gold`, `predicted`, `score`, one row a unit."""
+        """The predictions file: `id`, (`word`, `token`,) `gold`, `predicted`, and maybe `score`, one row a unit."""

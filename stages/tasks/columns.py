@@ -12,14 +12,26 @@ def integers(split: Dataset, column: str) -> NDArray[np.int64]:
     return _as_array(_arrow(split, column))
 
 
+def floats(split: Dataset, column: str) -> NDArray[np.float64]:
+    """A column of numbers, [rows]; NaN where it is null."""
+    array: NDArray[np.float64] = _arrow(split, column).to_numpy().astype(np.float64)
+    return array
+
+
 def flat(split: Dataset, column: str) -> NDArray[np.int64]:
     """The values of a column of lists, one list after the other, [values]."""
     return _as_array(pc.list_flatten(_arrow(split, column)))
 
 
 def lengths(split: Dataset, column: str) -> NDArray[np.int64]:
-    """The length of each list in a column of lists, [rows]."""
-    return _as_array(pc.list_value_length(_arrow(split, column)))
+    """The length of each list in a column of lists, [rows]; 0 where it is null."""
+    return _as_array(pc.fill_null(pc.list_value_length(_arrow(split, column)), 0))
+
+
+def is_null(split: Dataset, column: str) -> NDArray[np.bool_]:
+    """Where a column is null, [rows]."""
+    nulls: NDArray[np.bool_] = _arrow(split, column).is_null().to_numpy()
+    return nulls
 
 
 def flat_strings(split: Dataset, column: str) -> pa.Array:

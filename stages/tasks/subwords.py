@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 from stages.pipeline.errors import DataError, ModelError
 from stages.pipeline.json_files import read_json
 from stages.tasks.columns import ranges
+from stages.tasks.pair_template import PairTemplate, pair_template
 
 Ids: TypeAlias = NDArray[np.int32]
 
@@ -80,6 +81,11 @@ class SubwordEncoder:
         inside = np.flatnonzero(mask == 0)
         ids = np.array(encoding.ids, np.int32)
         return ids[: inside[0]], ids[inside[-1] + 1 :]
+
+    @cached_property
+    def pair_template(self) -> PairTemplate:
+        """Where special sub-words and token types stand in a row of a pair of texts."""
+        return pair_template(self._tokenizer, _NOT_A_WORD)
 
     @property
     def capacity(self) -> int:

@@ -1,82 +1,117 @@
-"""Text classification: one label for a text."""
+"""Text classification and regression: one label, several, or a number for a text or a pair of texts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-from datasets import ClassLabel, Dataset, Features, List, Value
+from datasets import Dataset, Features, List, Value
 from numpy.typing import NDArray
 
-from stages.configuration.schema import Kind, TokenizeConfig
+from stages.configuration.schema import Kind, Pooling, TokenizeConfig
 from stages.scoring.scores import Scores
-from stages.tasks.base import EXAMPLE, INPUT_IDS, LABELS, Gold, Units
+from stages.tasks.base import EXAMPLE, INPUT_IDS, LABELS, TOKEN_TYPES, Gold, Units
 from stages.tasks.columns import integers
-from stages.tasks.subwords import SubwordEncoder
+from stages.tasks.pairs import SECOND_TEXT, pair_rows
+from stages.tasks.subwords import Ids, SubwordEncoder
+from stages.tasks.targets.base import UnitTarget
+from stages.tasks.targets.label import LabelTarget
 from stages.tasks.windows import windows
 
+_LABEL = "label"
+"""The column of a raw split that holds what texts are labelled with."""
 
+
+@dataclass(frozen=True)
 class TextTask:
-    """One label for a text; the logits of a long text's windows are averaged."""
+    """What `target` says for a text; the logits of a long text's windows become one by `pooling`."""
 
+    target: UnitTarget = field(default_factory=LabelTarget)
+    pooling: Pooling = "mean"
     kind: Kind = "text"
 
     def label_names(self, split: Dataset) -> list[str]:
         """The labels in the order of their codes."""
-        column = LABELS if LABELS in split.features else "label"
-        return list(split.features[column].names)
+        column = LABELS if LABELS in split.features else _LABEL
+        return self.target.names(split.features[column])
 
     def tokenized_features(self, names: Sequence[str]) -> Features:
-        """`example`, `input_ids` and one `labels` a row."""
+        """`example`, `input_ids` and `labels`."""
         return Features({
-            EXAMPLE: Value("int32"), INPUT_IDS: List(Value("int32")), LABELS: ClassLabel(names=list(names))
+            EXAMPLE: Value("int32"), INPUT_IDS: List(Value("int32")), LABELS: self.target.feature(names)
         })  # fmt: skip
 
     def encode(
         self, raw: Dataset, encoder: SubwordEncoder, config: TokenizeConfig, *, first_example: int
     ) -> Mapping[str, Sequence[object]]:
-        """One row a text, or a row a window where `overflow` is `windows`."""
-        rows: dict[str, list[object]] = {EXAMPLE: [], INPUT_IDS: [], LABELS: []}
-        texts = encoder.encode_texts(raw["text"][:])
-        for example, (ids, label) in enumerate(zip(texts, raw["label"][:], strict=True), start=first_example):
-            head = slice(0, encoder.capacity)
-            for window in windows(len(ids), encoder, config.stride) if config.overflow == "windows" else [head]:
+        """One row a text or pair, or a row a window where `overflow` is `windows`; token types for pairs alone."""
+        encoded = _pairs(raw, encoder, config) if SECOND_TEXT in raw.column_names else _texts(raw, encoder, config)
+        rows: dict[str, list[object]] = {EXAMPLE: [], INPUT_IDS: [], TOKEN_TYPES: [], LABELS: []}
+        for example, (windows_of_one, label) in enumerate(zip(encoded, raw[_LABEL][:], strict=True), first_example):
+            for ids, types in windows_of_one:
                 rows[EXAMPLE].append(example)
-                rows[INPUT_IDS].append(encoder.row(ids[window]))
+                rows[INPUT_IDS].append(ids)
+                rows[TOKEN_TYPES].append(types)
                 rows[LABELS].append(label)
         return rows
 
     def decode(self, tokenized: Dataset, readings: NDArray[np.float32]) -> Units:
-        """The mean logits of each text's windows."""
+        """One row of logits a text: the mean or the largest of its windows', or those of the first."""
         example, row_of_first, rows = np.unique(integers(tokenized, EXAMPLE), return_index=True, return_counts=True)
         assert len(readings) == rows.sum() and bool(np.all(np.diff(row_of_first) > 0))
-        sums = np.add.reduceat(readings, row_of_first, axis=0)
-        logits = (sums / rows[:, None]).astype(np.float32)
+        logits = _pooled(readings, row_of_first, rows, self.pooling)
         return Units(example, np.zeros_like(example), logits)
 
     def tokenized_gold(self, tokenized: Dataset) -> Gold:
-        """The label of each text's first row."""
+        """The truth of each text's first row."""
         example, row_of_first = np.unique(integers(tokenized, EXAMPLE), return_index=True)
-        return Gold(example, integers(tokenized, LABELS)[row_of_first])
+        return Gold(example, self.target.gold(tokenized, LABELS)[row_of_first])
 
     def raw_gold(self, raw: Dataset) -> Gold:
-        """The label of each text."""
-        labels = integers(raw, "label")
-        return Gold(np.arange(len(labels)), labels)
+        """The truth of each text."""
+        gold = self.target.gold(raw, _LABEL)
+        return Gold(np.arange(len(gold)), gold)
 
     def score(self, units: Units, gold: Gold, names: Sequence[str]) -> Scores:
-        """Accuracy, and precision, recall and F1: macro averages in the headline."""
-        from stages.scoring.classification import score_labels
-
-        return score_labels(units.predicted, gold.label, names, loss=units.loss(gold.label))
+        """The target's scores."""
+        return self.target.score(units, gold.label, names)
 
     def predictions(self, raw: Dataset, units: Units, names: Sequence[str]) -> pa.Table:
-        """One row a text: `id`, `gold`, `predicted`, `score`."""
-        labels = np.array(names, dtype=object)
-        return pa.table(
-            {
-                "id": pa.array(raw["id"][:], pa.string()),
-                "gold": pa.array(labels[self.raw_gold(raw).label], pa.string()),
-                "predicted": pa.array(labels[units.predicted], pa.string()),
-                "score": pa.array(units.score.round(6), pa.float64()),
-            }
-        )
+        """One row a text: `id`, and what the target says of it."""
+        ids = pa.array(raw["id"][:], pa.string())
+        return pa.table({"id": ids, **self.target.columns(units, self.raw_gold(raw).label, names)})
+
+
+_Row = tuple[list[int], list[int] | None]
+"""Sub-words, and token types where there are any."""
+
+
+def _texts(raw: Dataset, encoder: SubwordEncoder, config: TokenizeConfig) -> Iterator[list[_Row]]:
+    for ids in encoder.encode_texts(raw["text"][:]):
+        yield [(encoder.row(ids[window]), None) for window in _windows(ids, encoder, config)]
+
+
+def _windows(ids: Ids, encoder: SubwordEncoder, config: TokenizeConfig) -> list[slice]:
+    if config.overflow == "truncate":
+        return [slice(0, encoder.capacity)]
+    return windows(len(ids), encoder, config.stride)
+
+
+def _pairs(raw: Dataset, encoder: SubwordEncoder, config: TokenizeConfig) -> Iterator[list[_Row]]:
+    first, second = (encoder.encode_texts(raw[column][:]) for column in ("text", SECOND_TEXT))
+    for a, b in zip(first, second, strict=True):
+        yield [*pair_rows(a, b, encoder, config)]
+
+
+def _pooled(
+    readings: NDArray[np.float32], row_of_first: NDArray[np.int64], rows: NDArray[np.int64], pooling: Pooling
+) -> NDArray[np.float32]:
+    """[texts, labels], from [rows, labels] and where each text's rows begin and how many there are, [texts]."""
+    if pooling == "first":
+        return readings[row_of_first]
+    if pooling == "max":
+        largest: NDArray[np.float32] = np.maximum.reduceat(readings, row_of_first, axis=0)
+        return largest
+    sums = np.add.reduceat(readings, row_of_first, axis=0)
+    mean: NDArray[np.float32] = (sums / rows[:, None]).astype(np.float32)
+    return mean

@@ -18,6 +18,10 @@ _CURVES = {
     "eval_precision": "validation/precision",
     "eval_recall": "validation/recall",
     "eval_f1": "validation/f1",
+    "eval_mse": "validation/mse",
+    "eval_mae": "validation/mae",
+    "eval_pearson": "validation/pearson",
+    "eval_spearman": "validation/spearman",
 }
 
 

@@ -11,12 +11,16 @@ from numpy.typing import NDArray
 from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
 from stages.modeling.batches import PaddingCollator
+from stages.modeling.inputs import input_columns
 from stages.modeling.precision import Precision
 from stages.modeling.prediction import predict
 from stages.pipeline.arrow import rows
 from stages.scoring.scores import Scores
-from stages.tasks.base import INPUT_IDS, LABELS, Task
+from stages.tasks.base import LABELS, Task
 from stages.training.loss import Loss
+
+_NOT_DEFINED = -1.0
+"""What a correlation that is not defined counts as where checkpoints are compared: as the worst there is."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class ValidatingTrainer(Trainer):
             model=model,
             args=arguments,
             data_collator=collate,
-            train_dataset=train.select_columns([INPUT_IDS, LABELS]),
+            train_dataset=train.select_columns([*input_columns(model, train), LABELS]),
             eval_dataset=validation.split,
             compute_loss_func=loss,
             callbacks=list(callbacks),
@@ -61,8 +65,9 @@ class ValidatingTrainer(Trainer):
         """Score the validation split; every process predicts a share of it and all know the result."""
         scores = self._score()
         self.scores_by_step[self.state.global_step] = scores
-        metrics = {f"eval_{name}": float(str(value)) for name, value in scores.headline_json().items()}
-        self.log(metrics)
+        headline = scores.headline_json().items()
+        self.log({f"eval_{name}": value for name, value in headline if value is not None})
+        metrics = {f"eval_{name}": _NOT_DEFINED if value is None else value for name, value in headline}
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
