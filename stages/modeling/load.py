@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -42,7 +43,9 @@ def new_model(
     )
     model = _load(kind, weights, config)
     if padding is not None:
-        if padding >= model.get_input_embeddings().num_embeddings:
+        embeddings = model.get_input_embeddings()
+        assert isinstance(embeddings, torch.nn.Embedding)
+        if padding >= embeddings.num_embeddings:
             model.resize_token_embeddings(padding + 1, mean_resizing=False)
         model.config.pad_token_id = padding
     return model

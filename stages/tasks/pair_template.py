@@ -27,15 +27,14 @@ class PairTemplate:
         """Whether types tell the texts apart."""
         return any(self.types)
 
-    def row(self, first: NDArray[np.int32], second: NDArray[np.int32]) -> list[int]:
+    def row(self, first: NDArray[np.int32], second: NDArray[np.int32]) -> NDArray[np.int32]:
         """The sub-words of both texts among the special ones."""
-        ids = np.concatenate([self.before, first, self.between, second, self.behind])
-        return [int(index) for index in ids]
+        return np.concatenate([self.before, first, self.between, second, self.behind])
 
-    def row_types(self, first: int, second: int) -> list[int]:
+    def row_types(self, first: int, second: int) -> NDArray[np.int8]:
         """The token types of such a row, from the numbers of sub-words of both texts."""
         parts = (len(self.before), first, len(self.between), second, len(self.behind))
-        return [kind for kind, length in zip(self.types, parts, strict=True) for _ in range(length)]
+        return np.repeat(np.array(self.types, np.int8), parts)
 
 
 def pair_template(tokenizer: Tokenizer, text: str) -> PairTemplate:

@@ -25,7 +25,7 @@ def token_type_features(raw: Dataset, encoder: SubwordEncoder) -> Features:
 
 def pair_rows(
     first: NDArray[np.int32], second: NDArray[np.int32], encoder: SubwordEncoder, config: TokenizeConfig
-) -> Iterator[tuple[list[int], list[int]]]:
+) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int8]]]:
     """The sub-words and token types of each row that a pair becomes."""
     template = encoder.pair_template
     capacity = encoder.max_length - template.specials

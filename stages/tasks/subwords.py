@@ -93,10 +93,10 @@ class SubwordEncoder:
         before, behind = self.special
         return self.max_length - len(before) - len(behind)
 
-    def row(self, ids: Ids) -> list[int]:
+    def row(self, ids: Ids) -> Ids:
         """`ids` between the special sub-words."""
         before, behind = self.special
-        return [int(index) for index in np.concatenate([before, ids, behind])]
+        return np.concatenate([before, ids, behind])
 
     def encode_texts(self, texts: Sequence[str]) -> list[Ids]:
         """The sub-words of each text, without special ones."""

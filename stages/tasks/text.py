@@ -82,7 +82,7 @@ class TextTask:
         return pa.table({"id": ids, **self.target.columns(units, self.raw_gold(raw).label, names)})
 
 
-_Row = tuple[list[int], list[int] | None]
+_Row = tuple[Ids, NDArray[np.int8] | None]
 """Sub-words, and token types where there are any."""
 
 
