@@ -344,6 +344,16 @@ def test_no_group_and_no_text_straddles_train_and_validation(
     assert len(found["train"]) + len(found["validation"]) == len(rows)
 
 
+@pytest.mark.parametrize(("documents", "stay_whole"), [(40, True), (2, False)])
+def test_documents_of_a_file_stay_whole_where_there_are_enough_of_them(documents: int, stay_whole: bool) -> None:
+    names = [str(row * documents // 80) for row in range(80)]
+    table = pa.table({"tokens": [[f"word{row}"] for row in range(80)], "tags": [["O"]] * 80, "document": names})
+    found = splits(table)
+    parts = [{names[int(name.removeprefix("train-"))] for name in found[split]["id"][:]} for split in found][:2]
+    assert not (parts[0] & parts[1]) == stay_whole
+    assert len(found["validation"]) == 20
+
+
 def test_a_given_validation_split_is_left_as_it_is() -> None:
     found = splits(texts(["a"] * 8), texts(["a"] * 3))
     assert [len(split) for split in found.values()] == [8, 3, 8]

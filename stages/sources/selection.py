@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.configuration.schema import DataBase, Split
+from stages.configuration.schema import DataBase, Split, TabularData
 from stages.pipeline.errors import DataError
 from stages.sources.spool import DIGEST, SpooledSplit
 
 Indices = NDArray[np.int64]
+
+_FEWEST_DOCUMENTS = 20
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,13 @@ def select(
     if "validation" in splits:
         chosen["validation"] = Selection("validation", kept["validation"])
     else:
-        rest, carved = _carved(splits["train"], kept["train"], validation_fraction, config.seed)
+        rest, carved = _carved(
+            splits["train"],
+            kept["train"],
+            validation_fraction,
+            config.seed,
+            is_grouped=isinstance(config, TabularData) and config.group_column is not None,
+        )
         chosen = {"train": Selection("train", rest), "validation": Selection("train", carved)}
     chosen["test"] = Selection("test", kept["test"])
     for name, selection in chosen.items():
@@ -76,13 +84,14 @@ def _without_later(splits: Mapping[Split, SpooledSplit], kept: Mapping[Split, In
     return left
 
 
-def _carved(split: SpooledSplit, rows: Indices, fraction: float, seed: int) -> tuple[Indices, Indices]:
+def _carved(
+    split: SpooledSplit, rows: Indices, fraction: float, seed: int, *, is_grouped: bool
+) -> tuple[Indices, Indices]:
     """Train without validation, and validation: whole groups, or else whole sets of equal inputs."""
     count = max(1, round(len(rows) * fraction))
-    groups = split.contents if split.groups is None else _as_digests(split.groups)
-    groups, group = np.unique(groups[rows], return_inverse=True)
+    groups, group = np.unique(_groups(split, configured=is_grouped)[rows], return_inverse=True)
     if count >= len(rows) or len(groups) < 2:
-        what = "groups" if split.groups is not None else "examples"
+        what = "groups" if is_grouped else "examples"
         raise DataError(f"train: too few {what} to carve validation out of; give data.validation")
     ranks = _ranks(groups, seed)
     sizes = np.bincount(group)
@@ -141,6 +150,13 @@ def _ranks(digests: NDArray[np.void], seed: int) -> NDArray[np.void]:
     salt, raw, size = f"{seed}\0".encode(), digests.tobytes(), digests.dtype.itemsize
     hashed = (hashlib.blake2b(salt + raw[place : place + size], digest_size=size) for place in range(0, len(raw), size))
     return np.frombuffer(b"".join(each.digest() for each in hashed), digests.dtype)
+
+
+def _groups(split: SpooledSplit, *, configured: bool) -> NDArray[np.void]:
+    """What must not be parted. A file's own documents count only where there are enough of them to choose among."""
+    if split.groups is None or not (configured or len(np.unique(split.groups)) >= _FEWEST_DOCUMENTS):
+        return split.contents
+    return _as_digests(split.groups)
 
 
 def _as_digests(numbers: Indices) -> NDArray[np.void]:
