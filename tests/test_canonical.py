@@ -349,8 +349,8 @@ def test_documents_of_a_file_stay_whole_where_there_are_enough_of_them(documents
     names = [str(row * documents // 80) for row in range(80)]
     table = pa.table({"tokens": [[f"word{row}"] for row in range(80)], "tags": [["O"]] * 80, "document": names})
     found = splits(table)
-    parts = [{names[int(name.removeprefix("train-"))] for name in found[split]["id"][:]} for split in found][:2]
-    assert not (parts[0] & parts[1]) == stay_whole
+    parts = [{names[int(name[6:])] for name in found[split]["id"][:]} for split in ("train", "validation")]
+    assert parts[0].isdisjoint(parts[1]) is stay_whole
     assert len(found["validation"]) == 20
 
 
