@@ -1,11 +1,13 @@
 """Tokenize: the canonical data set to rows of sub-words, nothing padded, every word aligned to its label."""
 
+import logging
 from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, Features
+from numpy.typing import NDArray
 
 from stages.configuration.schema import SPLITS, Split, TokenizeStage
 from stages.pipeline.arrow import read_batches, read_features, write_splits
@@ -14,10 +16,12 @@ from stages.pipeline.json_files import Json, write_json
 from stages.pipeline.paths import BASE_TOKENIZER, RAW_DATA, TOKENIZE_METRICS, TOKENIZED_DATA
 from stages.pipeline.quantiles import quantiles
 from stages.pipeline.stage import run_stage
-from stages.tasks.base import EXAMPLE, INPUT_IDS, Task
+from stages.tasks.base import EXAMPLE, INPUT_IDS, SUBWORDS, Task
 from stages.tasks.dispatch import task_for
 from stages.tasks.pairs import token_type_features
 from stages.tasks.subwords import SubwordEncoder
+
+log = logging.getLogger("stages.tokenize")
 
 
 def tokenize(config: TokenizeStage) -> None:
@@ -59,19 +63,24 @@ def _require_kind(raw: Features, task: Task) -> None:
 
 
 def _describe(name: Split, row: int) -> Json:
-    """Rows, those as long as a `row` may be, the examples that became several, and the rows' lengths in sub-words."""
-    examples, lengths = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
+    """Rows, the examples longer than a `row` and those in several, the sub-words in rows, and in whole examples."""
+    columns: dict[str, list[NDArray[np.int64]]] = {EXAMPLE: [], SUBWORDS: [], INPUT_IDS: []}
     for batch in read_batches(TOKENIZED_DATA, name):
-        examples.append(batch[EXAMPLE].to_numpy().copy())  # a view would keep the whole batch
-        lengths.append(pc.list_value_length(batch[INPUT_IDS]).to_numpy())
-    windows = np.unique(np.concatenate(examples), return_counts=True)[1]
-    subwords = np.concatenate(lengths).astype(np.int64)
+        for column in (EXAMPLE, SUBWORDS):
+            columns[column].append(batch[column].to_numpy().astype(np.int64))  # a view would keep the whole batch
+        columns[INPUT_IDS].append(pc.list_value_length(batch[INPUT_IDS]).to_numpy().astype(np.int64))
+    examples, whole, lengths = (np.concatenate([np.zeros(0, np.int64), *parts]) for parts in columns.values())
+    _, first, windows = np.unique(examples, return_index=True, return_counts=True)
+    longer = int((whole[first] > row).sum())
+    if longer:
+        log.info("%s: %.1f %% of examples are longer than %d sub-words", name, 100 * longer / len(first), row)
     return {
-        "rows": len(subwords),
-        "rows_of_full_length": int((subwords == row).sum()),
+        "rows": len(lengths),
+        "examples_longer_than_a_row": longer,
+        "share_longer_than_a_row": longer / max(1, len(first)),
         "examples_in_windows": int((windows > 1).sum()),
-        "subwords": int(subwords.sum()),
-        "subwords_per_row": quantiles(subwords),
+        "subwords": int(lengths.sum()),
+        "subwords_per_example": quantiles(whole[first]),
     }
 
 

@@ -385,12 +385,16 @@ def test_the_stage_numbers_examples_on_from_batch_to_batch(
     described = json.loads(TOKENIZE_METRICS.read_text(encoding="utf-8"))
     assert described["train"]["rows"] == at_once.num_rows
     assert described["train"]["subwords"] == sum(map(len, at_once[INPUT_IDS]))
+    longer = {example for example, ids in zip(at_once[EXAMPLE], at_once["subwords"], strict=True) if ids > 24}
+    assert described["train"]["examples_longer_than_a_row"] == len(longer) > 0
+    assert described["train"]["examples_in_windows"] <= len(longer)  # a window inside one long word is no row
     assert described["test"] == {
         "rows": 1,
-        "rows_of_full_length": 0,
+        "examples_longer_than_a_row": 0,
+        "share_longer_than_a_row": 0.0,
         "examples_in_windows": 0,
         "subwords": 13,
-        "subwords_per_row": {"median": 13, "p95": 13, "max": 13},
+        "subwords_per_example": {"median": 13, "p95": 13, "max": 13},
     }
 
 

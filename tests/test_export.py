@@ -261,6 +261,7 @@ def write_trained(root: Path, kind: Kind, folder: Path) -> None:
         shutil.copyfile(folder / name, root / "models/trained" / name)
     rows = sample(*LENGTHS)
     columns: dict[str, Any] = {"example": list(range(len(rows))), "input_ids": [row["input_ids"] for row in rows]}
+    columns["subwords"] = [len(ids) for ids in columns["input_ids"]]
     columns["labels"] = [0] * len(rows) if kind == "text" else [[0] * len(ids) for ids in columns["input_ids"]]
     if kind == "tokens":
         columns["words"] = [list(range(len(ids))) for ids in columns["input_ids"]]

@@ -59,6 +59,7 @@ def tokenized(kind: Kind, lengths: Sequence[int], seed: int = 0) -> Dataset:
     numbers = np.random.default_rng(seed)
     columns = {
         "example": list(range(len(lengths))),
+        "subwords": [length + 2 for length in lengths],
         "input_ids": [[2, *numbers.integers(5, 60, size=length).tolist(), 3] for length in lengths],
         "labels": [row % 3 for row in range(len(lengths))],
     }
@@ -283,7 +284,8 @@ def test_the_loss_is_computed_in_float32() -> None:
 @settings(max_examples=50)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=30))
 def test_balanced_weights_are_scikit_learns(labels: list[int]) -> None:
-    columns = {"example": range(len(labels)), "input_ids": [[2, 3]] * len(labels), "labels": labels}
+    rows = len(labels)
+    columns = {"example": range(rows), "subwords": [2] * rows, "input_ids": [[2, 3]] * rows, "labels": labels}
     names = ["a", "b", "c", "d"]
     train = Dataset(pa.table(columns, schema=task_for("text").tokenized_features(names).arrow_schema))
     found = balanced_weights(train, names)

@@ -120,7 +120,7 @@ def test_where_all_fits_windows_change_nothing(template: str, folders: dict[str,
 
 def test_single_texts_have_no_types(folders: dict[str, Path]) -> None:
     raw = pair_split(("the city", "a team")).remove_columns("text_pair")
-    assert encoded(raw, folders["bert"], 30, "windows").column_names == ["example", "input_ids", "labels"]
+    assert encoded(raw, folders["bert"], 30, "windows").column_names == ["example", "subwords", "input_ids", "labels"]
 
 
 def test_types_are_padded_with_0() -> None:

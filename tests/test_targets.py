@@ -180,7 +180,8 @@ def test_windows_are_pooled_text_by_text(windows: list[int], pooling: Pooling, r
     example = np.repeat(np.arange(len(windows)) * 3, windows)  # examples need not be consecutive
     readings = np.array([[random.uniform(-9, 9) for _ in NAMES] for _ in example], np.float32)
     schema = task_for("text").tokenized_features(NAMES).arrow_schema
-    columns = {EXAMPLE: example, "input_ids": [[1]] * len(example), LABELS: [0] * len(example)}
+    rows = len(example)
+    columns = {EXAMPLE: example, "subwords": [1] * rows, "input_ids": [[1]] * rows, LABELS: [0] * rows}
     found = task_for("text", "label", pooling).decode(Dataset(pa.table(columns, schema=schema)), readings)
     pool = {"mean": lambda rows: rows.mean(axis=0), "max": lambda rows: rows.max(axis=0), "first": lambda rows: rows[0]}
     expected = [pool[pooling](readings[example == each]) for each in np.unique(example)]
@@ -241,7 +242,7 @@ def test_a_number_that_looks_like_no_label_counts_all_the_same() -> None:
 def test_balanced_labels_weigh_as_much_when_they_are_there_as_when_they_are_not() -> None:
     features = task_for("text", "labels").tokenized_features(NAMES)
     labels = [[0], [0, 1], [0], [0]]
-    columns = {EXAMPLE: range(4), "input_ids": [[1]] * 4, LABELS: labels}
+    columns = {EXAMPLE: range(4), "subwords": [1] * 4, "input_ids": [[1]] * 4, LABELS: labels}
     train_split = Dataset(pa.table(columns, schema=features.arrow_schema))
     weights = class_weights(train_split, NAMES, "labels")
     assert weights.tolist() == [1.0, 3.0, 1.0]  # in all texts; in one of four; in none

@@ -21,6 +21,8 @@ INPUT_IDS = "input_ids"
 LABELS = "labels"
 WORDS = "words"
 TOKEN_TYPES = "token_type_ids"
+SUBWORDS = "subwords"
+"""The column of how many sub-words a row's whole example has, special ones included: more than a row, if it was cut."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,10 @@ class Gold:
 class Task(Protocol):
     """One kind of task. Chosen once, by `stages.tasks.dispatch.task_for`.
 
-    A tokenized split has one row a window: `example` (the raw split's row), `input_ids`, `labels` (for text as
-    `UnitTarget.feature` says; for tokens one a sub-word, `IGNORED` where no word begins) and, for tokens, `words` (the
-    word that begins at a sub-word, else -1). Pairs of texts whose models tell them apart have `token_type_ids`.
+    A tokenized split has one row a window: `example` (the raw split's row), `subwords` (of the whole example),
+    `input_ids`, `labels` (for text as `UnitTarget.feature` says; for tokens one a sub-word, `IGNORED` where no word
+    begins) and, for tokens, `words` (the word that begins at a sub-word, else -1). Pairs of texts whose models tell
+    them apart have `token_type_ids`.
     """
 
     @property

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stages.configuration.schema import Kind, Pooling, TokenizeConfig
 from stages.scoring.scores import Scores
-from stages.tasks.base import EXAMPLE, INPUT_IDS, LABELS, TOKEN_TYPES, Gold, Units
+from stages.tasks.base import EXAMPLE, INPUT_IDS, LABELS, SUBWORDS, TOKEN_TYPES, Gold, Units
 from stages.tasks.columns import integers
 from stages.tasks.pairs import SECOND_TEXT, pair_rows
 from stages.tasks.subwords import Ids, SubwordEncoder
@@ -36,9 +36,12 @@ class TextTask:
         return self.target.names(split.features[column])
 
     def tokenized_features(self, names: Sequence[str]) -> Features:
-        """`example`, `input_ids` and `labels`."""
+        """`example`, `subwords`, `input_ids` and `labels`."""
         return Features({
-            EXAMPLE: Value("int32"), INPUT_IDS: List(Value("int32")), LABELS: self.target.feature(names)
+            EXAMPLE: Value("int32"),
+            SUBWORDS: Value("int32"),
+            INPUT_IDS: List(Value("int32")),
+            LABELS: self.target.feature(names),
         })  # fmt: skip
 
     def encode(
@@ -46,10 +49,13 @@ class TextTask:
     ) -> Mapping[str, Sequence[object]]:
         """One row a text or pair, or a row a window where `overflow` is `windows`; token types for pairs alone."""
         encoded = _pairs(raw, encoder, config) if SECOND_TEXT in raw.column_names else _texts(raw, encoder, config)
-        rows: dict[str, list[object]] = {EXAMPLE: [], INPUT_IDS: [], TOKEN_TYPES: [], LABELS: []}
-        for example, (windows_of_one, label) in enumerate(zip(encoded, raw[_LABEL][:], strict=True), first_example):
+        rows: dict[str, list[object]] = {EXAMPLE: [], SUBWORDS: [], INPUT_IDS: [], TOKEN_TYPES: [], LABELS: []}
+        for example, ((subwords, windows_of_one), label) in enumerate(
+            zip(encoded, raw[_LABEL][:], strict=True), first_example
+        ):
             for ids, types in windows_of_one:
                 rows[EXAMPLE].append(example)
+                rows[SUBWORDS].append(subwords)
                 rows[INPUT_IDS].append(ids)
                 rows[TOKEN_TYPES].append(types)
                 rows[LABELS].append(label)
@@ -82,13 +88,14 @@ class TextTask:
         return pa.table({"id": ids, **self.target.columns(units, self.raw_gold(raw).label, names)})
 
 
-_Row = tuple[Ids, NDArray[np.int8] | None]
-"""Sub-words, and token types where there are any."""
+_Encoded = tuple[int, list[tuple[Ids, NDArray[np.int8] | None]]]
+"""How many sub-words an example has, and for each of its rows the sub-words, and token types where there are any."""
 
 
-def _texts(raw: Dataset, encoder: SubwordEncoder, config: TokenizeConfig) -> Iterator[list[_Row]]:
+def _texts(raw: Dataset, encoder: SubwordEncoder, config: TokenizeConfig) -> Iterator[_Encoded]:
+    specials = encoder.max_length - encoder.capacity
     for ids in encoder.encode_texts(raw["text"][:]):
-        yield [(encoder.row(ids[window]), None) for window in _windows(ids, encoder, config)]
+        yield len(ids) + specials, [(encoder.row(ids[window]), None) for window in _windows(ids, encoder, config)]
 
 
 def _windows(ids: Ids, encoder: SubwordEncoder, config: TokenizeConfig) -> list[slice]:
@@ -97,10 +104,11 @@ def _windows(ids: Ids, encoder: SubwordEncoder, config: TokenizeConfig) -> list[
     return windows(len(ids), encoder, config.stride)
 
 
-def _pairs(raw: Dataset, encoder: SubwordEncoder, config: TokenizeConfig) -> Iterator[list[_Row]]:
+def _pairs(raw: Dataset, encoder: SubwordEncoder, config: TokenizeConfig) -> Iterator[_Encoded]:
+    specials = encoder.pair_template.specials
     first, second = (encoder.encode_texts(raw[column][:]) for column in ("text", SECOND_TEXT))
     for a, b in zip(first, second, strict=True):
-        yield [*pair_rows(a, b, encoder, config)]
+        yield len(a) + len(b) + specials, [*pair_rows(a, b, encoder, config)]
 
 
 def _pooled(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stages.configuration.schema import Kind, LabelOn, TokenizeConfig
 from stages.scoring.scores import Scores
-from stages.tasks.base import EXAMPLE, IGNORED, INPUT_IDS, LABELS, WORDS, Gold, Units
+from stages.tasks.base import EXAMPLE, IGNORED, INPUT_IDS, LABELS, SUBWORDS, WORDS, Gold, Units
 from stages.tasks.columns import as_lists, flat, flat_strings, integers, lengths, ranges
 from stages.tasks.schemes import inside_tag
 from stages.tasks.subwords import Ids, SubwordEncoder
@@ -28,9 +28,10 @@ class TokensTask:
         return list(split.features[column].feature.names)
 
     def tokenized_features(self, names: Sequence[str]) -> Features:
-        """`example`, and a list a row of `input_ids`, of `labels` and of `words`."""
+        """`example`, `subwords`, and a list a row of `input_ids`, of `labels` and of `words`."""
         return Features({
             EXAMPLE: Value("int32"),
+            SUBWORDS: Value("int32"),
             INPUT_IDS: List(Value("int32")),
             LABELS: List(ClassLabel(names=list(names))),
             WORDS: List(Value("int32")),
@@ -49,8 +50,10 @@ class TokensTask:
         read_before = np.concatenate([[0], np.cumsum(sentences.words >= 0)])
         is_read = read_before[starts + found.length] > read_before[starts]
         rows = _Rows(starts[is_read], found.length[is_read], *encoder.special)
+        whole = sentences.lengths[found.example[is_read]] + encoder.max_length - encoder.capacity
         return {
             EXAMPLE: pa.array((first_example + found.example[is_read]).astype(np.int32)),
+            SUBWORDS: pa.array(whole.astype(np.int32)),
             INPUT_IDS: rows.between_special(sentences.ids),
             LABELS: rows.between(sentences.labels, IGNORED),
             WORDS: rows.between(sentences.words, -1),
