@@ -203,12 +203,12 @@ class TokenizeConfig:
     __pydantic_config__ = STRICT
 
     max_length: Annotated[int, Field(ge=8)] | None
-    """Sub-words in a row at most, special ones included. `null`: as many as the model takes."""
+    """Sub-words in a row at most, special ones included. `null`: as many as the model takes, but no more than 512."""
     overflow: Literal["windows", "truncate"]
     """What happens to an example longer than `max_length`. `windows`: it becomes several overlapping rows, and
     nothing is lost. `truncate`: its tail is dropped, as tutorials do (text only: tokens must all be scored)."""
-    stride: Annotated[int, Field(ge=0)]
-    """Sub-words that neighbouring windows share."""
+    stride: Annotated[int, Field(ge=0)] | None
+    """Sub-words that neighbouring windows share. `null`: a quarter of a row."""
     label_on: LabelOn
     """The sub-words of a word that are trained on its label. The word is read off its first (`all`: too) or last one.
     On `all`, the sub-words behind the first take the inside tag of their entity."""

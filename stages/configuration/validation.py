@@ -130,11 +130,9 @@ def _tokens_target_fault(task: TaskConfig) -> str | None:
 def _overflow_fault(task: TaskConfig, tokenize: TokenizeConfig) -> str | None:
     if task.kind == "tokens" and tokenize.overflow == "truncate":
         return "tokenize.overflow=truncate would leave words without a prediction in task=tokens; choose windows"
-    if tokenize.max_length is not None and tokenize.stride > tokenize.max_length // 2:
-        return (
-            f"tokenize.stride={tokenize.stride} must be at most half of tokenize.max_length={tokenize.max_length}; "
-            "lower the stride"
-        )
+    longest, stride = tokenize.max_length, tokenize.stride
+    if longest is not None and stride is not None and stride > longest // 2:
+        return f"tokenize.stride={stride} must be at most half of tokenize.max_length={longest}; lower the stride"
     return None
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from stages.configuration.schema import TokenizeConfig
 from stages.tasks.base import TOKEN_TYPES
 from stages.tasks.subwords import SubwordEncoder
-from stages.tasks.windows import window_starts
+from stages.tasks.windows import shared, window_starts
 
 SECOND_TEXT = "text_pair"
 
@@ -32,7 +32,7 @@ def pair_rows(
     if config.overflow == "truncate":
         parts = [truncated(len(first), len(second), capacity)]
     else:
-        parts = windowed(len(first), len(second), capacity, config.stride)
+        parts = windowed(len(first), len(second), capacity, shared(config.stride, encoder))
     for of_first, of_second in parts:
         a, b = first[of_first], second[of_second]
         yield template.row(a, b), template.row_types(len(a), len(b))

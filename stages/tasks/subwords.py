@@ -20,6 +20,9 @@ from stages.tasks.pair_template import PairTemplate, pair_template
 
 Ids: TypeAlias = NDArray[np.int32]
 
+LONGEST_ROW = 512
+"""Sub-words in a row where nothing else is asked for: attention to longer ones costs more than windows do."""
+
 _NOT_A_WORD = "a"
 _TOKENIZER = "tokenizer.json"
 _SETTINGS = "tokenizer_config.json"
@@ -55,8 +58,9 @@ class SubwordEncoder:
     """A tokenizer as the `download` stage wrote it, without truncation or padding."""
 
     def __init__(self, folder: Path, max_length: int | None, *, pretokenized: bool) -> None:
-        """`max_length`: sub-words in a row at most; None takes what the model takes. `pretokenized`: words, not texts.
+        """`max_length`: sub-words in a row at most; None takes what the model takes, up to `LONGEST_ROW`.
 
+        `pretokenized`: words, not texts.
         Raises ModelError if the folder holds no usable tokenizer or the model takes fewer than `max_length`.
         """
         self._settings = read_json(folder / _SETTINGS)
@@ -69,7 +73,7 @@ class SubwordEncoder:
             raise ModelError(
                 f"tokenize.max_length={max_length}: the model takes {model_limit} at most; lower it or set null"
             )
-        self.max_length = max_length or model_limit
+        self.max_length = max_length or min(model_limit, LONGEST_ROW)
         self._known: dict[str, int] = {}
         self._remembered = _NO_WORDS
 

@@ -16,7 +16,7 @@ from stages.tasks.pairs import SECOND_TEXT, pair_rows
 from stages.tasks.subwords import Ids, SubwordEncoder
 from stages.tasks.targets.base import UnitTarget
 from stages.tasks.targets.label import LabelTarget
-from stages.tasks.windows import windows
+from stages.tasks.windows import shared, windows
 
 _LABEL = "label"
 """The column of a raw split that holds what texts are labelled with."""
@@ -101,7 +101,7 @@ def _texts(raw: Dataset, encoder: SubwordEncoder, config: TokenizeConfig) -> Ite
 def _windows(ids: Ids, encoder: SubwordEncoder, config: TokenizeConfig) -> list[slice]:
     if config.overflow == "truncate":
         return [slice(0, encoder.capacity)]
-    return windows(len(ids), encoder, config.stride)
+    return windows(len(ids), encoder, shared(config.stride, encoder))
 
 
 def _pairs(raw: Dataset, encoder: SubwordEncoder, config: TokenizeConfig) -> Iterator[_Encoded]:

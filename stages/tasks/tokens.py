@@ -14,7 +14,7 @@ from stages.tasks.base import EXAMPLE, IGNORED, INPUT_IDS, LABELS, SUBWORDS, WOR
 from stages.tasks.columns import as_lists, flat, flat_strings, integers, lengths, ranges
 from stages.tasks.schemes import inside_tag
 from stages.tasks.subwords import Ids, SubwordEncoder
-from stages.tasks.windows import cut, most_context
+from stages.tasks.windows import cut, most_context, shared
 
 
 class TokensTask:
@@ -45,7 +45,7 @@ class TokensTask:
         Sentences without words and windows inside a word longer than a row have nothing to read, and give no row.
         """
         sentences = _align(raw, encoder, config.label_on, self.label_names(raw))
-        found = cut(sentences.lengths, encoder, config.stride)
+        found = cut(sentences.lengths, encoder, shared(config.stride, encoder))
         starts = found.start + (np.cumsum(sentences.lengths) - sentences.lengths)[found.example]
         read_before = np.concatenate([[0], np.cumsum(sentences.words >= 0)])
         is_read = read_before[starts + found.length] > read_before[starts]

@@ -26,6 +26,11 @@ class Windows:
         return Windows(self.example[chosen], self.start[chosen], self.length[chosen])
 
 
+def shared(stride: int | None, encoder: SubwordEncoder) -> int:
+    """Sub-words that neighbouring windows share: as configured, else a quarter of a row."""
+    return encoder.max_length // 4 if stride is None else stride
+
+
 def cut(lengths: NDArray[np.int64], encoder: SubwordEncoder, stride: int) -> Windows:
     """The windows of examples of so many sub-words, as `windows` gives them for one.
 
