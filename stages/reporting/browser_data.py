@@ -32,28 +32,32 @@ class BrowserData:
 
 def browser_data(report: Report, budget: int) -> BrowserData:
     """As many examples as fit into `budget` bytes, those of highest rank first, the kinds of change taking turns."""
-    encoded, shown, used = [], Counter[Change](), 0
-    for example in _in_turns(report.examples):
-        text = _script_json(_example(example))
+    encoded, shown, used = dict[int, str](), Counter[Change](), 0
+    by_rank = sorted(report.examples, key=lambda example: -example.rank)
+    for place in _in_turns(by_rank):
+        text = _script_json(_example(by_rank[place]))
         used += len(text.encode()) + 1
         if used > budget:
             break
-        encoded.append(text)
-        shown[example.change] += 1
+        encoded[place] = text
+        shown[by_rank[place].change] += 1
     head: Json = {"runs": [visible(run.name) for run in report.runs], "rank": report.rank}
     in_all = Counter(example.change for example in report.examples)
-    return BrowserData(f'{{"head":{_script_json(head)},"examples":[{",".join(encoded)}]}}', shown, in_all)
+    return BrowserData(
+        f'{{"head":{_script_json(head)},"examples":[{",".join(encoded[place] for place in sorted(encoded))}]}}',
+        shown,
+        in_all,
+    )
 
 
-def _in_turns(examples: Sequence[Example]) -> Iterable[Example]:
-    """By rank, but with the first of each kind of change before the second of any: a budget cuts them all alike."""
-    ordered = sorted(examples, key=lambda example: -example.rank)
+def _in_turns(examples: Sequence[Example]) -> list[int]:
+    """Places in `examples`, the first of each kind of change before the second of any, so that a budget cuts all alike."""
     seen = Counter[Change]()
     turns = []
-    for place, example in enumerate(ordered):
+    for place, example in enumerate(examples):
         turns.append((seen[example.change], place))
         seen[example.change] += 1
-    return (ordered[place] for _, place in sorted(turns))
+    return [place for _, place in sorted(turns)]
 
 
 def _script_json(content: Json) -> str:

@@ -13,6 +13,9 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 12, 34
 _STYLES = 6
 """Styles of lines that the style sheet has (`line-0` …)."""
 
+_LEAST_SPAN = 0.02
+"""An axis spans at least this share of its largest value: less would draw noise as if it were much."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -92,10 +95,11 @@ def interval_mark(value: float, interval: Interval, low: float, high: float, ref
 
 
 def ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Round numbers that hold `low` and `high` between them; around them where they are equal."""
-    if high - low <= 1e-9 * max(abs(low), abs(high)):
-        pad = abs(low) * 0.05 or 0.5
-        low, high = low - pad, high + pad
+    """Round numbers that hold `low` and `high` between them; of short labels, even where these are close together."""
+    if low == high == 0:
+        high = 1.0
+    if high - low < (least := max(_LEAST_SPAN * max(abs(low), abs(high)), 1e-9)):
+        low, high = (low + high - least) / 2, (low + high + least) / 2
     rough = (high - low) / about
     power = 10.0 ** math.floor(math.log10(rough))
     step = next((power * each for each in (1, 2, 2.5, 5) if power * each >= rough), power * 10)

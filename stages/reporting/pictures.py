@@ -109,5 +109,9 @@ def _cells(confusion: Confusion, place: int, row: Sequence[int]) -> Iterable[Htm
 
 
 def _link(gold: str, predicted: str, count: int) -> Html:
-    """A count that leads to the examples it counts, by the address that the page's script understands."""
-    return tag("a", f"{count:,}", href="#errors&" + urlencode({"gold": visible(gold), "predicted": visible(predicted)}))
+    """A count that leads to the examples it counts, by the address that the page's script understands.
+
+    The keyboard passes it by: there may be hundreds, and the filters do the same.
+    """
+    address = "#errors&" + urlencode({"gold": visible(gold), "predicted": visible(predicted)})
+    return tag("a", f"{count:,}", href=address, tabindex="-1")

@@ -1,6 +1,7 @@
 "use strict";
 (() => {
   const PAGE = 20;
+  const SHOWN_AS = { wrong: "wrong as before" };
   const ALL_OF = { change: "any change", kind: "any kind", gold: "any label", predicted: "any label" };
 
   const element = (name, attributes = {}, ...children) => {
@@ -72,7 +73,7 @@
     const options = [...counts].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
     form.elements[name].append(
       element("option", { value: "" }, ALL_OF[name]),
-      ...options.map(([choice, count]) => element("option", { value: choice }, `${choice} (${count})`)),
+      ...options.map(([choice, count]) => element("option", { value: choice }, `${SHOWN_AS[choice] ?? choice} (${count})`)),
     );
     form.querySelector(`[data-filter="${name}"]`).hidden = options.length < 2;
   };
@@ -184,7 +185,7 @@
     element(
       "p",
       { class: "meta" },
-      ...(several ? [element("span", { class: "change" }, example.change)] : []),
+      ...(several ? [element("span", { class: "change" }, SHOWN_AS[example.change] ?? example.change)] : []),
       element("span", {}, `id ${example.id}`),
       element("span", {}, `${head.rank} ${example.rank.toFixed(3)}`),
     ),
@@ -250,6 +251,10 @@
   };
 
   ["change", "kind", "gold", "predicted"].forEach(fill);
+  form.elements.order.append(
+    element("option", { value: "" }, `highest ${head.rank} first`),
+    element("option", { value: "lowest" }, `lowest ${head.rank} first`),
+  );
   form.hidden = false;
   form.addEventListener("input", refilter);
   form.addEventListener("submit", (event) => event.preventDefault());

@@ -43,9 +43,12 @@ def scores(report: Report) -> Html:
     if not names:
         return section("scores", "Scores", tag("p", "The test split is not scored."))
     by_run = [{score.name: score for score in run.scores} for run in report.runs]
-    columns = [Column("score"), *(column for run in report.runs for column in _score_columns(report, run))]
-    rows = [[Cell(name), *(cell for of_run in by_run for cell in _score_cells(of_run.get(name)))] for name in names]
     has_intervals = any(score.interval for run in report.runs for score in run.scores)
+    width = 3 if has_intervals else 1
+    columns = [Column("score"), *(column for run in report.runs for column in _score_columns(report, run)[:width])]
+    rows = [
+        [Cell(name), *(cell for of_run in by_run for cell in _score_cells(of_run.get(name))[:width])] for name in names
+    ]
     said = "Brackets hold 95 % intervals: how much a score would vary on another test split of this size."
     return section(
         "scores", "Scores", table("Scores on the test split", columns, rows), tag("p", said) if has_intervals else ""
@@ -181,6 +184,7 @@ def _labels_table(report: Report, run: RunContent) -> Html:
 def _parts_table(caption: str, what: str, base: str, rows: Sequence[PartDifference]) -> Html:
     if not rows:
         return Html()
+    is_tested = any(row.score.verdict for row in rows)
     columns = [
         Column(what),
         Column("support", numeric=True),
@@ -190,7 +194,7 @@ def _parts_table(caption: str, what: str, base: str, rows: Sequence[PartDifferen
         Column("other", numeric=True),
         Column("difference", numeric=True),
         Column("95 % interval"),
-        Column("verdict"),
+        *([Column("verdict")] if is_tested else []),
     ]
     cells = [
         [
@@ -202,7 +206,7 @@ def _parts_table(caption: str, what: str, base: str, rows: Sequence[PartDifferen
             Cell(score_text(row.score.other), row.score.other),
             Cell(signed_text(row.score.difference), row.score.difference),
             Cell(interval_text(row.score.interval, signed=True)),
-            Cell(_verdict(row.score.verdict)),
+            *([Cell(_verdict(row.score.verdict))] if is_tested else []),
         ]
         for place, row in enumerate(rows)
     ]
