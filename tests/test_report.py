@@ -597,6 +597,19 @@ def test_sentences_of_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert [each.mistakes[0].kind for each in report.examples] == ["wrong span"]
 
 
+def test_files_of_another_kind_are_told(workspace: Path) -> None:
+    file = workspace / "data/predictions/test.parquet"
+    pq.write_table(pq.read_table(file).drop_columns(["gold"]), file)
+    with pytest.raises(DataError) as error:
+        report_of_workspace()
+    assert "has no column gold" in told(error)
+
+
+def test_labels_that_the_split_does_not_know_are_counted() -> None:
+    made = confusion_of(pa.table({"gold": ["a", "a"], "predicted": ["a", "new"]}), ["a"])
+    assert made == Confusion("examples", ("a", "new"), ((1, 1), (0, 0)))
+
+
 @pytest.mark.parametrize("missing", ["data/predictions/test.parquet", "metrics/evaluate.json", "params.yaml"])
 def test_what_is_missing_is_told_in_one_line(workspace: Path, missing: str) -> None:
     (workspace / missing).unlink()

@@ -19,12 +19,13 @@ OTHERS = "(all others)"
 def confusion_of(predictions: pa.Table, names: Sequence[str]) -> Confusion | None:
     """What was predicted how often for what; None where units have no single label, or their gold is not known.
 
-    `names` are the labels in their order. Entity tags are counted by type, since where an entity begins is told by
-    its span.
+    `names` are the labels in their order; others that occur come behind. Entity tags are counted by type, since where
+    an entity begins is told by its span.
     """
     gold, predicted = predictions["gold"], predictions["predicted"]
     if not pa.types.is_string(gold.type) or gold.null_count or predictions.num_rows == 0:
         return None
+    names = list(dict.fromkeys([*names, *pc.unique(gold).to_pylist(), *pc.unique(predicted).to_pylist()]))
     is_tokens = "token" in predictions.column_names
     labels, place = _by_type(names) if is_tokens and schemes.are_entity_tags(names) else (list(names), None)
     codes = [pc.index_in(column, pa.array(names, pa.string())).to_numpy() for column in (gold, predicted)]

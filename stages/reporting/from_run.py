@@ -36,7 +36,7 @@ _TOLD_PARAMETERS = ("train.epochs", "train.learning_rate", "train.batch_size", "
 def report_of_workspace() -> Report:
     """Read what the pipeline has written. Raises DataError where something is missing or damaged."""
     predictions, raw = read_predictions(PREDICTIONS), load_split(RAW_DATA, "test")
-    metrics, download = read_json(EVALUATE_METRICS), read_json(DOWNLOAD_METRICS)
+    metrics, download = _metrics(EVALUATE_METRICS, "examples", "units"), _metrics(DOWNLOAD_METRICS, "data", "model")
     data, model = (str(download[part]["name"]) for part in ("data", "model"))
     return Report(
         title=f"{model} on {data}",
@@ -75,11 +75,15 @@ def wrong_examples(runs: Sequence[pa.Table], raw: Dataset) -> tuple[Example, ...
 
 
 def read_predictions(path: Path) -> pa.Table:
-    """Read a predictions file. Raises DataError if it is missing or damaged."""
+    """Read a predictions file. Raises DataError if it is missing, damaged or something else."""
     try:
-        return pq.read_table(path)
+        table = pq.read_table(path)
     except (OSError, pa.ArrowInvalid) as error:
         raise DataError(f"{path}: is missing or not whole; run `make repro`, or `dvc pull`, first") from error
+    needed = {"id", "gold", "predicted"} | ({"word"} if "token" in table.column_names else set())
+    if missing := sorted(needed - set(table.column_names)):
+        raise DataError(f"{path}: has no column {missing[0]}; run `dvc repro` to make it again")
+    return table
 
 
 def label_names(raw: Dataset) -> list[str]:
@@ -89,6 +93,13 @@ def label_names(raw: Dataset) -> list[str]:
     feature = raw.features["label"]
     target: Target = "labels" if hasattr(feature, "feature") else "label" if hasattr(feature, "names") else "number"
     return target_for(target).names(feature)
+
+
+def _metrics(path: Path, *needed: str) -> dict[str, Any]:
+    metrics = read_json(path)
+    if missing := [name for name in needed if name not in metrics]:
+        raise DataError(f"{path}: has no {missing[0]}; run `make repro` first")
+    return metrics
 
 
 def _scores(metrics: Mapping[str, Any]) -> tuple[Score, ...]:

@@ -1,6 +1,7 @@
 """The sentences that runs got wrong, from their predictions files."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -18,6 +19,33 @@ from stages.tasks.schemes import Entity
 _Wrong: TypeAlias = NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class _Sentence:
+    """What all runs share."""
+
+    id: str
+    tokens: tuple[str, ...]
+    gold: list[str]
+
+
+@dataclass(frozen=True)
+class _Tagged:
+    """A run's tags of all words, of the split or of a sentence."""
+
+    tags: list[str]
+    wrong: _Wrong
+    """[words]"""
+    score: NDArray[np.float64]
+    """[words]: the probability of the tag; 0 where the run does not tell."""
+
+    def part(self, start: int, end: int) -> "_Tagged":
+        return _Tagged(self.tags[start:end], self.wrong[start:end], self.score[start:end])
+
+    def surest_mistake(self) -> float:
+        """The probability of the wrong tag that the run is surest of; 0 if none is wrong."""
+        return float(self.score[self.wrong].max(initial=0.0))
+
+
 def wrong_sentences(runs: Sequence[pa.Table]) -> tuple[TokensExample, ...]:
     """One example a sentence in which at least one run has an entity, or a plain tag, wrong, in the order of the split.
 
@@ -26,48 +54,50 @@ def wrong_sentences(runs: Sequence[pa.Table]) -> tuple[TokensExample, ...]:
     """
     base = runs[0]
     _require_same_words(runs)
-    wrong = [pc.fill_null(pc.not_equal(run["gold"], run["predicted"]), False).to_numpy().astype(bool) for run in runs]
+    ids, tokens, gold = (base[name].to_pylist() for name in ("id", "token", "gold"))
+    tagged = [_tagged(run) for run in runs]
     starts = np.flatnonzero(base["word"].to_numpy() == 0)
     ends = np.append(starts[1:], base.num_rows)
-    in_sentence = np.add.reduceat(np.logical_or.reduce(wrong), starts) if len(starts) else starts
+    wrong = np.logical_or.reduce([run.wrong for run in tagged])
+    in_sentence = np.add.reduceat(wrong, starts, dtype=np.int64) if len(starts) else starts
     are_entities = schemes.are_entity_tags(_tags(runs))
     examples = (
-        _example([run.slice(start, end - start) for run in runs], [each[start:end] for each in wrong], are_entities)
+        _example(
+            _Sentence(ids[start], tuple(tokens[start:end]), gold[start:end]),
+            [run.part(start, end) for run in tagged],
+            are_entities,
+        )
         for start, end in zip(starts[in_sentence > 0].tolist(), ends[in_sentence > 0].tolist(), strict=True)
     )
     return tuple(example for example in examples if example is not None)
 
 
-def _example(runs: Sequence[pa.Table], wrong: Sequence[_Wrong], are_entities: bool) -> TokensExample | None:
+def _tagged(run: pa.Table) -> _Tagged:
+    wrong = pc.fill_null(pc.not_equal(run["gold"], run["predicted"]), False)
+    score = run["score"].to_numpy() if "score" in run.column_names else np.zeros(run.num_rows)
+    return _Tagged(run["predicted"].to_pylist(), np.asarray(wrong, bool), score)
+
+
+def _example(sentence: _Sentence, runs: Sequence[_Tagged], are_entities: bool) -> TokensExample | None:
     """The example of one sentence; None where tags differ and their entities do not (`I-` for a `B-` at the start)."""
-    gold_tags = runs[0]["gold"].to_pylist()
-    tags = [run["predicted"].to_pylist() for run in runs]
     if are_entities:
-        gold, predicted = schemes.decode(gold_tags), [schemes.decode(each) for each in tags]
+        gold, predicted = schemes.decode(sentence.gold), [schemes.decode(run.tags) for run in runs]
         mistakes = [entity_mistakes(gold, each, run) for run, each in enumerate(predicted)]
     else:
-        any_wrong = np.logical_or.reduce(wrong)
-        gold, predicted = _words(gold_tags, any_wrong), [_words(each, any_wrong) for each in tags]
-        mistakes = [_tag_mistakes(gold_tags, each, run) for run, each in enumerate(tags)]
+        any_wrong = np.logical_or.reduce([run.wrong for run in runs])
+        gold, predicted = _words(sentence.gold, any_wrong), [_words(run.tags, any_wrong) for run in runs]
+        mistakes = [_tag_mistakes(sentence.gold, run.tags, place) for place, run in enumerate(runs)]
     if not any(mistakes):
         return None
-    scores = [_highest_score(run, where) for run, where in zip(runs, wrong, strict=True)]
     return TokensExample(
-        id=runs[0]["id"][0].as_py(),
-        change=change([len(set(gold) ^ set(of_run)) for of_run in predicted]),
-        rank=max(score for score, of_run in zip(scores, mistakes, strict=True) if of_run),
-        tokens=tuple(runs[0]["token"].to_pylist()),
+        id=sentence.id,
+        change=change([len(set(gold) ^ set(each)) for each in predicted]),
+        rank=max(run.surest_mistake() for run, of_run in zip(runs, mistakes, strict=True) if of_run),
+        tokens=sentence.tokens,
         gold=tuple(gold),
         predicted=tuple(tuple(each) for each in predicted),
         mistakes=tuple(mistake for of_run in mistakes for mistake in of_run),
     )
-
-
-def _highest_score(run: pa.Table, wrong: _Wrong) -> float:
-    """The probability of the wrong tag that the run is surest of."""
-    if "score" not in run.column_names or not wrong.any():
-        return 0.0
-    return float(run["score"].to_numpy()[wrong].max())
 
 
 def _words(tags: Sequence[str], wrong: _Wrong) -> list[Entity]:

@@ -38,10 +38,14 @@ def wrong_texts(runs: Sequence[pa.Table], raw: Dataset) -> tuple[TextExample, ..
     judged = _judge(runs[0]["gold"].type)
     wrong = np.logical_or.reduce([_wrong_rows(run) for run in runs])
     rows = np.flatnonzero(wrong).tolist()
-    parts = [judged(run.take(pa.array(rows, pa.int64())), place) for place, run in enumerate(runs)]
+    parts = [judged(_columns(run).take(pa.array(rows, pa.int64())), place) for place, run in enumerate(runs)]
     columns = [name for name in ("id", "text", SECOND_TEXT) if name in raw.column_names]
     texts = raw.select(rows).select_columns(columns).to_list() if rows else []
     return tuple(_example(text, of_runs) for text, of_runs in zip(texts, zip(*parts, strict=True), strict=True))
+
+
+def _columns(run: pa.Table) -> pa.Table:
+    return run.select([name for name in ("gold", "predicted", "score") if name in run.column_names])
 
 
 def _example(text: Mapping[str, Any], runs: Sequence[_Judged]) -> TextExample:
