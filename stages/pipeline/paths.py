@@ -36,6 +36,7 @@ TOKENIZE_METRICS = METRICS / "tokenize.json"
 TRAIN_METRICS = METRICS / "train.json"
 EVALUATE_METRICS = METRICS / "evaluate.json"
 EXPORT_METRICS = METRICS / "export.json"
+REPORT = METRICS / "report.html"
 
 PLOTS = METRICS / "plots"
 CURVES = PLOTS / "curves"

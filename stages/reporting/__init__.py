@@ -1,0 +1,1 @@
+"""The report: one self-contained HTML page on a run, or on two and what differs between them."""

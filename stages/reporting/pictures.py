@@ -1,0 +1,117 @@
+"""The sections of the page that are pictures: curves, the confusion matrix, calibration."""
+
+from collections.abc import Iterable, Sequence
+from urllib.parse import urlencode
+
+from stages.reporting.charts import Line, line_chart, reliability_diagram
+from stages.reporting.content import Confusion, Curve, Report, RunContent
+from stages.reporting.markup import Html, tag, visible
+from stages.reporting.sections import section
+from stages.reporting.tables import scrolling
+
+_LEVELS = 10
+"""Shades of the confusion matrix that the style sheet has beside none (`heat-1` …)."""
+
+
+def curves(report: Report) -> Html:
+    """Of one run the losses in one chart and the scores in another; of several a chart a metric."""
+    charts = _of_one_run(report.runs[0]) if len(report.runs) == 1 else _of_runs(report.runs)
+    figures = [line_chart(title, "epoch", lines) for title, lines in charts if lines]
+    return section("curves", "Training", tag("div", *figures, class_="figures") if figures else "")
+
+
+def confusion(report: Report) -> Html:
+    """A matrix a run."""
+    matrices = [_matrix(_named("Confusion", report, run), run.confusion) for run in report.runs if run.confusion]
+    said = (
+        "Rows are gold, columns predicted; a cell is the darker, the larger its share of its row. "
+        "Framed cells on the diagonal are right."
+    )
+    return section("confusion", "Confusion", *matrices, tag("p", said) if matrices else "")
+
+
+def calibration(report: Report) -> Html:
+    """A reliability diagram a run."""
+    figures = [
+        reliability_diagram(
+            f"{_named('Reliability', report, run)} (expected calibration error {run.calibration.expected_error:.4f})",
+            run.calibration,
+        )
+        for run in report.runs
+        if run.calibration
+    ]
+    said = (
+        "How often labels predicted with some confidence are right. Points below the dashed diagonal are "
+        "overconfident; larger points stand for more examples."
+    )
+    content = [tag("div", *figures, class_="figures"), tag("p", said)] if figures else []
+    return section("calibration", "Calibration", *content)
+
+
+def _of_one_run(run: RunContent) -> list[tuple[str, list[Line]]]:
+    losses = [curve for curve in run.curves if curve.metric == "loss"]
+    scores = [curve for curve in run.curves if curve.metric != "loss"]
+    errors = [curve for curve in scores if curve.metric in {"mse", "mae"}]
+    return [
+        ("Loss", [_line(curve.split, curve) for curve in losses]),
+        ("Validation scores", [_line(curve.metric, curve) for curve in scores if curve not in errors]),
+        ("Validation errors", [_line(curve.metric, curve) for curve in errors]),
+    ]
+
+
+def _of_runs(runs: Sequence[RunContent]) -> list[tuple[str, list[Line]]]:
+    names = dict.fromkeys((curve.split, curve.metric) for run in runs for curve in run.curves)
+    return [
+        (f"{split} {metric}", [_line(run.name, curve) for run in runs for curve in _of(run, split, metric)])
+        for split, metric in names
+    ]
+
+
+def _of(run: RunContent, split: str, metric: str) -> Iterable[Curve]:
+    return (curve for curve in run.curves if (curve.split, curve.metric) == (split, metric))
+
+
+def _line(name: str, curve: Curve) -> Line:
+    return Line(name, curve.epochs, curve.values)
+
+
+def _named(what: str, report: Report, run: RunContent) -> str:
+    return what if len(report.runs) == 1 else f"{what}: {run.name}"
+
+
+def _matrix(title: str, confusion: Confusion) -> Html:
+    head = tag(
+        "tr", tag("td", "gold ↓ predicted →"), *(tag("th", tag("span", name), scope="col") for name in confusion.labels)
+    )
+    rows = (
+        tag("tr", tag("th", name, scope="row"), *_cells(confusion, place, row))
+        for place, (name, row) in enumerate(zip(confusion.labels, confusion.counts, strict=True))
+    )
+    caption = tag("caption", f"{title}: {sum(map(sum, confusion.counts)):,} {confusion.unit}")
+    kind = "confusion upright" if len(confusion.labels) > 8 else "confusion"
+    matrix = tag("table", caption, tag("thead", head), tag("tbody", *rows), class_=kind)
+    return scrolling(title, matrix)
+
+
+def _cells(confusion: Confusion, place: int, row: Sequence[int]) -> Iterable[Html]:
+    gold, total = confusion.labels[place], sum(row)
+    for column, count in enumerate(row):
+        predicted = confusion.labels[column]
+        level = -(-count * _LEVELS // total) if total else 0
+        share = f"{count / total:.1%} of gold {gold}" if total else f"no gold {gold}"
+        leads_to_examples = confusion.unit == "examples" and count and column != place
+        yield tag(
+            "td",
+            _link(gold, predicted, count) if leads_to_examples else f"{count:,}",
+            class_=f"heat-{level}" + (" right" if column == place else ""),
+            title=f"{gold} predicted as {predicted}: {count:,}, {share}",
+        )
+
+
+def _link(gold: str, predicted: str, count: int) -> Html:
+    """A count that leads to the examples it counts, by the address that the page's script understands.
+
+    The keyboard passes it by: there may be hundreds, and the filters do the same.
+    """
+    address = "#errors&" + urlencode({"gold": visible(gold), "predicted": visible(predicted)})
+    return tag("a", f"{count:,}", href=address, tabindex="-1")

@@ -1,0 +1,213 @@
+"""The sections of the page on scores and their differences; each is empty where there is nothing to tell."""
+
+from collections.abc import Sequence
+
+from stages.reporting.charts import interval_mark
+from stages.reporting.content import Difference, PartDifference, Report, RunContent, Score, Verdict
+from stages.reporting.markup import Html, joined, tag
+from stages.reporting.numbers import MISSING, interval_text, p_text, score_text, signed_text
+from stages.reporting.tables import Cell, Column, table
+from stages.scoring.resampling import Interval
+
+_SIGNS: dict[Verdict | None, str] = {"better": "▲", "worse": "▼", "no evidence": "●", None: MISSING}
+_UNBOUNDED = {"loss", "log_loss", "mse", "mae"}
+"""Scores that may be above 1, so that they do not share an axis with the others."""
+
+
+def section(name: str, title: str, *content: str) -> Html:
+    """A section that the page's navigation leads to; nothing if there is no content."""
+    if not any(content):
+        return Html()
+    return tag("section", tag("h2", title, id=f"{name}-title"), *content, id=name, aria_labelledby=f"{name}-title")
+
+
+def notes(report: Report) -> Html:
+    """What a reader must know first."""
+    return joined(tag("p", note, class_="note") for note in report.notes)
+
+
+def differences(report: Report) -> Html:
+    """Each metric of each other run against the base, with its verdict."""
+    if not report.differences:
+        return Html()
+    tables = (
+        _differences_table(report.runs[0].name, name, [each for each in report.differences if each.run == name])
+        for name in dict.fromkeys(each.run for each in report.differences)
+    )
+    return section("differences", "Differences", *tables, _explanation(report.differences))
+
+
+def scores(report: Report) -> Html:
+    """All scores of all runs."""
+    names = list(dict.fromkeys(score.name for run in report.runs for score in run.scores))
+    if not names:
+        return section("scores", "Scores", tag("p", "The test split is not scored."))
+    by_run = [{score.name: score for score in run.scores} for run in report.runs]
+    has_intervals = any(score.interval for run in report.runs for score in run.scores)
+    width = 3 if has_intervals else 1
+    columns = [Column("score"), *(column for run in report.runs for column in _score_columns(report, run)[:width])]
+    rows = [
+        [Cell(name), *(cell for of_run in by_run for cell in _score_cells(of_run.get(name))[:width])] for name in names
+    ]
+    said = "Brackets hold 95 % intervals: how much a score would vary on another test split of this size."
+    return section(
+        "scores", "Scores", table("Scores on the test split", columns, rows), tag("p", said) if has_intervals else ""
+    )
+
+
+def facts(report: Report) -> Html:
+    """What the runs are, and the parameters in which they differ."""
+    names = list(dict.fromkeys(fact.name for run in report.runs for fact in run.facts))
+    by_run = [{fact.name: fact.value for fact in run.facts} for run in report.runs]
+    columns = [Column("setting"), *(Column(run.name) for run in report.runs)]
+    told = [[Cell(name), *(Cell(of_run.get(name, MISSING)) for of_run in by_run)] for name in names]
+    changed = [
+        [Cell(each.name), *(Cell(value or MISSING) for value in each.values)] for each in report.parameters
+    ]  # fmt: skip
+    return section(
+        "settings",
+        "Settings",
+        table("Parameters that differ", columns, changed) if changed else "",
+        table("The runs", columns, told) if told else "",
+    )
+
+
+def labels(report: Report) -> Html:
+    """Precision, recall and F1 of each label or type, and how they differ."""
+    tables = [_labels_table(report, run) for run in report.runs if run.labels]
+    base = report.runs[0].name
+    return section(
+        "labels",
+        "Labels",
+        _parts_table("F1 by label: differences", "label", base, report.label_differences),
+        *tables,
+        _parts_table("Parts of the test split: differences", "part", base, report.slice_differences),
+    )
+
+
+def _differences_table(base: str, other: str, rows: Sequence[Difference]) -> Html:
+    reach = _reach([each for each in rows if each.metric not in _UNBOUNDED])
+    columns = [
+        Column("metric"),
+        Column("verdict"),
+        Column(base, numeric=True),
+        Column(other, numeric=True),
+        Column("difference", numeric=True),
+        Column("95 % interval"),
+        Column("", numeric=False),
+        Column("p", numeric=True),
+    ]
+    cells = [
+        [
+            Cell(each.metric),
+            Cell(_verdict(each.verdict)),
+            Cell(score_text(each.base)),
+            Cell(score_text(each.other)),
+            Cell(signed_text(each.difference)),
+            Cell(interval_text(each.interval, signed=True)),
+            Cell(_difference_mark(each.difference, each.interval, _own_reach(each, reach))),
+            Cell(p_text(_tested_p(each))),
+        ]
+        for each in rows
+    ]
+    return table(f"{other} against {base}", columns, cells)
+
+
+def _explanation(rows: Sequence[Difference]) -> Html:
+    corrected = (
+        " p is corrected for the number of runs compared." if any(each.p_adjusted is not None for each in rows) else ""
+    )
+    return tag(
+        "p",
+        "A difference is the other run less the base. Both runs are tested on the same examples; “no evidence” means "
+        f"that chance explains the difference well enough, not that there is none.{corrected}",
+    )
+
+
+def _verdict(verdict: Verdict | None) -> Html:
+    name = (verdict or "not tested").replace(" ", "-")
+    return tag("span", f"{_SIGNS[verdict]} {verdict or 'not tested'}", class_=f"verdict {name}")
+
+
+def _tested_p(difference: Difference) -> float | None:
+    return difference.p if difference.p_adjusted is None else difference.p_adjusted
+
+
+def _reach(rows: Sequence[Difference]) -> float:
+    """How far from 0 the intervals of several differences reach, for an axis that they share."""
+    return max((_furthest(each) for each in rows), default=0.0)
+
+
+def _own_reach(row: Difference, shared: float) -> float:
+    return _furthest(row) if row.metric in _UNBOUNDED else shared
+
+
+def _furthest(row: Difference) -> float:
+    values: list[float] = [row.difference or 0.0, *((row.interval.low, row.interval.high) if row.interval else ())]
+    return max(abs(value) for value in values)
+
+
+def _difference_mark(difference: float | None, interval: Interval | None, reach: float) -> Html:
+    if difference is None or interval is None or reach == 0:
+        return Html()
+    return interval_mark(difference, interval, -reach, reach, reference=0.0)
+
+
+def _score_columns(report: Report, run: RunContent) -> list[Column]:
+    title = run.name if len(report.runs) > 1 else "test"
+    return [Column(title, numeric=True), Column("95 % interval"), Column("")]
+
+
+def _score_cells(score: Score | None) -> list[Cell]:
+    if score is None:
+        return [Cell(MISSING)] * 3
+    mark = Html()
+    if score.value is not None and score.interval is not None and score.name not in _UNBOUNDED:
+        mark = interval_mark(score.value, score.interval, 0.0, 1.0)
+    return [Cell(score_text(score.value)), Cell(interval_text(score.interval)), Cell(mark)]
+
+
+def _labels_table(report: Report, run: RunContent) -> Html:
+    columns = [Column("label"), *(Column(name, numeric=True) for name in ("precision", "recall", "F1", "support"))]
+    rows = [
+        [
+            Cell(name, place),
+            *(Cell(score_text(value), value) for value in (score.precision, score.recall, score.f1)),
+            Cell(f"{score.support:,}", score.support),
+        ]
+        for place, (name, score) in enumerate(run.labels.items())
+    ]
+    caption = "Scores by label" if len(report.runs) == 1 else f"Scores by label: {run.name}"
+    return table(caption, columns, rows, sortable=True)
+
+
+def _parts_table(caption: str, what: str, base: str, rows: Sequence[PartDifference]) -> Html:
+    if not rows:
+        return Html()
+    is_tested = any(row.score.verdict for row in rows)
+    columns = [
+        Column(what),
+        Column("support", numeric=True),
+        Column("run"),
+        Column("metric"),
+        Column(base, numeric=True),
+        Column("other", numeric=True),
+        Column("difference", numeric=True),
+        Column("95 % interval"),
+        *([Column("verdict")] if is_tested else []),
+    ]
+    cells = [
+        [
+            Cell(row.part, place),
+            Cell(f"{row.support:,}", row.support),
+            Cell(row.score.run),
+            Cell(row.score.metric),
+            Cell(score_text(row.score.base), row.score.base),
+            Cell(score_text(row.score.other), row.score.other),
+            Cell(signed_text(row.score.difference), row.score.difference),
+            Cell(interval_text(row.score.interval, signed=True)),
+            *([Cell(_verdict(row.score.verdict))] if is_tested else []),
+        ]
+        for place, row in enumerate(rows)
+    ]
+    return table(caption, columns, cells, sortable=True)
