@@ -22,8 +22,9 @@ install: .venv/installed  ## make the environment from pinned dependencies
 compose: install  ## compose conf/ into params.yaml
 	@python -m stages.configuration.compose $(OVERRIDES)
 
-repro: compose  ## run the pipeline and print the scores
+repro: compose  ## run the pipeline, write the report and print the scores
 	@dvc repro
+	@python -m stages.reporting.write
 	@python -m stages.pipeline.summary
 
 test: install  ## all tests
