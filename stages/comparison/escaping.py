@@ -1,6 +1,7 @@
 """Text out of data, labels and parameters, made harmless where it is shown."""
 
 import re
+import textwrap
 import unicodedata
 
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -46,6 +47,21 @@ def shortened(text: str, columns: int) -> str:
             break
         kept.append(character)
     return "".join(kept) + "…"
+
+
+def lines(text: str, columns: int, most: int) -> list[str]:
+    """`text` in at most `most` lines of at most `columns`; an ellipsis ends it where it is cut.
+
+    Broken between words, or anywhere where characters are wider than one column (these scripts have no spaces).
+    """
+    if width(text) == len(text):
+        return textwrap.wrap(text, columns, max_lines=most, placeholder=" …") or [""]
+    rest, broken = text, []
+    while rest and len(broken) < most - 1:
+        end = next((end for end in range(1, len(rest) + 1) if width(rest[: end + 1]) > columns), len(rest))
+        broken.append(rest[:end])
+        rest = rest[end:]
+    return [*broken, *([shortened(rest, columns)] if rest else [])]
 
 
 def _columns(character: str) -> int:

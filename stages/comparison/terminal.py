@@ -4,20 +4,22 @@ import textwrap
 from collections.abc import Iterator
 
 from stages.comparison import wording
-from stages.comparison.escaping import fitted, shortened, visible
+from stages.comparison.escaping import fitted, lines, shortened, visible
 from stages.comparison.results import ChangedExample, Comparison, Pair
 
 _WIDTH = 80
-_NAME, _SCORE, _SPAN, _P = 11, 9, 21, 9
+_METRIC, _LABEL, _SCORE, _CHANGE, _SPAN, _LAST = 10, 23, 8, 9, 21, 9
+_LINES = 3
+"""Of a text or sentence."""
 _EXAMPLES = 5
 
 
 def as_text(comparison: Comparison, *, examples: int = _EXAMPLES) -> str:
     """All but the curves; at most `examples` fixed and as many broken ones a pair."""
-    lines = [line for pair in comparison.pairs for line in (*_pair(comparison, pair, examples), "")]
+    pairs = [line for pair in comparison.pairs for line in (*_pair(comparison, pair, examples), "")]
     notes = [line for note in comparison.notes for line in _wrapped(f"note: {note}")]
     method = _wrapped(wording.method(comparison)) if comparison.examples else []
-    return "\n".join(line.rstrip() for line in [*lines, *notes, *method]) + "\n"
+    return "\n".join(line.rstrip() for line in [*pairs, *notes, *method]) + "\n"
 
 
 def _pair(comparison: Comparison, pair: Pair, examples: int) -> Iterator[str]:
@@ -85,18 +87,19 @@ def _examples(pair: Pair, limit: int) -> Iterator[str]:
 def _example(example: ChangedExample) -> Iterator[str]:
     yield shortened(f"  {example.change} {visible(example.id)}", _WIDTH)
     if example.text is not None:
-        yield _said("text", example.text)
+        yield from _said("text", example.text)
     for name, annotation in (("gold", example.gold), ("base", example.base), ("other", example.other)):
-        yield _said(name, wording.annotated(example, annotation))
+        yield from _said(name, wording.annotated(example, annotation))
 
 
-def _said(name: str, text: str) -> str:
-    return shortened(f"    {name:6}{visible(text)}", _WIDTH)
+def _said(name: str, text: str) -> Iterator[str]:
+    for place, line in enumerate(lines(visible(text), _WIDTH - 10, _LINES)):
+        yield f"    {'' if place else name:6}{line}"
 
 
 def _row(name: str, base: str, other: str, change: str, interval: str, last: str, verdict: str = "") -> str:
-    numbers = f"{base:>{_SCORE}}{other:>{_SCORE}}{change:>{_SCORE}}{interval:>{_SPAN}}{last:>{_P}}"
-    return fitted(name, _NAME) + numbers + (f"  {verdict}" if verdict else "")
+    numbers = f"{base:>{_SCORE}}{other:>{_SCORE}}{change:>{_CHANGE}}{interval:>{_SPAN}}{last:>{_LAST}}"
+    return fitted(name, _METRIC if verdict else _LABEL) + numbers + (f"  {verdict}" if verdict else "")
 
 
 def _wrapped(text: str) -> list[str]:
