@@ -86,14 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--level", type=_share, default=LEVEL, help=f"of significance; intervals hold 1 - LEVEL (default: {LEVEL})")
     add("--resamples", type=_count, default=RESAMPLES, help=f"resamples and random exchanges (default: {RESAMPLES})")
     add("--each-seed", dest="by_seed", action="store_false", help="don't take runs that differ only in seed together")
-    add(
-        "--fail-on-worse",
-        type=Gate.parse,
-        action="append",
-        default=[],
-        metavar="METRIC[:TOLERANCE]",
-        help="exit with 1 if METRIC of any run is told worse, and by more than TOLERANCE (default: 0)",
-    )
+    Gate.add_to(parser)
     return parser
 
 

@@ -108,7 +108,8 @@ def _read(groups: Sequence[_Group], *, lenient: bool) -> None:
 def _predictions(base: Run, runs: Sequence[Run]) -> Sequence[Predictions]:
     for run in (base, *runs):
         if run.predictions is None:
-            raise DataError(run.missing or f"{run.name}: its predictions are not at hand; run `dvc pull`")
+            reason = run.missing or "run `dvc pull`"
+            raise DataError(f"predictions of {run.name} are not at hand: {reason}")
     return aligned([(run.name, run.predictions) for run in (base, *runs)])[1:]
 
 

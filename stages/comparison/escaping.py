@@ -56,7 +56,7 @@ def lines(text: str, columns: int, most: int) -> list[str]:
     """
     if width(text) == len(text):
         return textwrap.wrap(text, columns, max_lines=most, placeholder=" …") or [""]
-    rest, broken = text, []
+    rest, broken = text, list[str]()
     while rest and len(broken) < most - 1:
         end = next((end for end in range(1, len(rest) + 1) if width(rest[: end + 1]) > columns), len(rest))
         broken.append(rest[:end])

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Self
 
 from stages.comparison import wording
-from stages.comparison.results import Comparison, Difference
+from stages.comparison.results import Comparison, Difference, Pair
 from stages.pipeline.errors import UserError
+
+HEADLINE = "headline"
 
 
 class WorseError(UserError):
@@ -19,6 +21,7 @@ class Gate:
     """What `--fail-on-worse METRIC[:TOLERANCE]` asks for."""
 
     metric: str
+    """`headline` for the one that comes first."""
     tolerance: float = 0.0
     """In the metric's own unit: 0.01 of F1 is one point."""
 
@@ -36,6 +39,24 @@ class Gate:
             )
         return cls(metric, value)
 
+    @classmethod
+    def add_to(cls, parser: argparse.ArgumentParser) -> None:
+        """Add the option, whose values come as a list of gates."""
+        parser.add_argument(
+            "--fail-on-worse",
+            type=cls.parse,
+            action="append",
+            default=[],
+            metavar="METRIC[:TOLERANCE]",
+            help="exit with 1 if METRIC (or headline) of a run is told worse, and by more than TOLERANCE (default: 0)",
+        )
+
+    def of(self, pair: Pair) -> Difference | None:
+        """The difference that it is about."""
+        if self.metric == HEADLINE:
+            return next(iter(pair.differences), None)
+        return next((each for each in pair.differences if each.metric == self.metric), None)
+
     def forbids(self, difference: Difference) -> bool:
         """Whether the verdict is worse, and the observed loss is more than the tolerance.
 
@@ -51,7 +72,7 @@ class Gate:
 def require(comparison: Comparison, gate: Gate) -> None:
     """Raise WorseError if the gate forbids a pair, UserError if a pair does not have the metric."""
     for pair in comparison.pairs:
-        found = next((each for each in pair.differences if each.metric == gate.metric), None)
+        found = gate.of(pair)
         if found is None or found.difference is None:
             known = ", ".join(each.metric for each in pair.differences if each.difference is not None) or "none"
             raise UserError(

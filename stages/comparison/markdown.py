@@ -40,7 +40,7 @@ def tables(comparison: Comparison) -> Iterator[str]:
             for each in pair.differences
         ]
         header = ["metric", code(pair.base), code(pair.other), "change", "interval", "p", "verdict"]
-        yield _table(header, rows)
+        yield table(header, rows)
 
 
 def details(comparison: Comparison, *, examples: int = _EXAMPLES) -> Iterator[str]:
@@ -52,16 +52,14 @@ def details(comparison: Comparison, *, examples: int = _EXAMPLES) -> Iterator[st
                 [code(each.key), code(wording.setting(each.base)), code(wording.setting(each.other))]
                 for each in pair.params
             ]
-            yield _folded(f"{len(rows)} parameters differ", _table(["parameter", "base", "other"], rows))
+            yield folded(f"Parameters that differ: {len(rows)}", table(["parameter", "base", "other"], rows))
         if pair.labels:
-            yield _folded(
-                "F1 of labels", _table(["label", "gold", "base", "other", "change", "interval"], _labels(pair))
-            )
+            yield folded("F1 of labels", table(["label", "gold", "base", "other", "change", "interval"], _labels(pair)))
         if pair.slices:
             header = ["length", "examples", "base", "other", "change", "interval"]
-            yield _folded(f"{pair.slices[0].metric} by length", _table(header, _slices(pair)))
-        if pair.changed:
-            yield _folded(f"Examples: {wording.counts(pair)}", "\n".join(map(_example, wording.shown(pair, examples))))
+            yield folded(f"{pair.slices[0].metric} by length", table(header, _slices(pair)))
+        if pair.changed and examples:
+            yield folded(f"Examples: {wording.counts(pair)}", "\n".join(map(_example, wording.shown(pair, examples))))
 
 
 def footer(comparison: Comparison) -> Iterator[str]:
@@ -123,10 +121,12 @@ def _example(example: ChangedExample) -> str:
     return "\n".join([f"- {example.change} {code(example.id)}", *(f"  - {line}" for line in [*text, *shown])])
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of cells that are Markdown already; all columns but the first are of numbers."""
     rule = ["---", *["---:"] * (len(header) - 1)]
     return "\n".join(f"| {' | '.join(row)} |" for row in (header, rule, *rows))
 
 
-def _folded(title: str, content: str) -> str:
+def folded(title: str, content: str) -> str:
+    """`content` behind a title that one opens."""
     return f"<details><summary>{title}</summary>\n\n{content}\n\n</details>"

@@ -40,7 +40,7 @@ class Revision:
         self._name = name
         try:
             self._files = DVCFileSystem(rev=name)
-            self._files.exists("dvc.yaml")  # opened when first used
+            assert self._files.repo  # opened when first used, and not by `exists`, which takes any error for a no
         except DvcException as error:
             raise DataError(
                 f"{name}: is no git revision, DVC experiment or predictions file; choose from `git log` or `dvc exp list`"
