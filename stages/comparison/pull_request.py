@@ -1,54 +1,100 @@
 """`python -m stages.comparison.pull_request BASE`: the comment on a pull request, as Markdown.
 
-It reads what is committed: the metrics and curves of the revision BASE against those of the workspace.
+It compares the revision BASE with the workspace. Predictions come from DVC's cache or remote; where there are none, it
+shows what the committed metrics say, which is no evidence.
 """
 
 import argparse
-import csv
-import io
-import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from stages.pipeline.errors import UserError
-from stages.pipeline.paths import CURVES
+from stages.comparison.comparing import LEVEL, compare
+from stages.comparison.escaping import code
+from stages.comparison.gate import Gate, require
+from stages.comparison.markdown import details, folded, footer, table, tables, verdicts
+from stages.comparison.results import Comparison, Curve
+from stages.comparison.runs import WORKSPACE, Run, load_run
+from stages.pipeline.errors import DataError
 from stages.pipeline.stage import one_line_errors
 
 MARK = "<!-- stagewright -->"
 """By this the workflow finds its comment again, to update it in place."""
 
-_CURVES = ("train/loss", "validation/loss", "validation/accuracy", "validation/f1")
+_HEAD = "this change"
+_CURVES = ("train/loss", "validation/loss", "validation/accuracy", "validation/f1", "validation/pearson")
 _BASE_COLOUR, _HEAD_COLOUR = "#8c8c8c", "#7b61ff"
+_LONGEST = 60_000
+"""Characters; GitHub refuses comments of more than 65,536."""
 
 
-@dataclass(frozen=True)
-class Curve:
-    """Values of one score at the ends of epochs."""
-
-    epochs: Sequence[float]
-    values: Sequence[float]
+def compared(base: str, *, level: float = LEVEL) -> Comparison:
+    """The workspace against a revision. Raises DataError if `base` is none."""
+    return compare([load_run(base), _head()], level=level, by_seed=False, lenient=True)
 
 
-def comment(base: str) -> str:
-    """The whole comment. Raises UserError if `base` is no revision or the metrics can't be compared."""
-    charts = [chart for name in _CURVES if (chart := _chart(name, base))]
-    legend = f"Grey: `{base}`. Violet: this change." if charts else "No curves to draw."
-    return "\n\n".join([MARK, "### Scores", _metrics_diff(base), "### Curves", legend, *charts]) + "\n"
+def comment(comparison: Comparison) -> str:
+    """The whole comment: verdicts, scores, what changed, curves. Examples are left out where it would be too long."""
+    written = (_comment(comparison, [*details(comparison, examples=examples)]) for examples in (10, 3, 0))
+    return next((text for text in written if len(text) <= _LONGEST), _comment(comparison, []))
 
 
-def _metrics_diff(base: str) -> str:
-    table = _run("dvc", "metrics", "diff", "--md", base).strip()
-    return table or f"The metrics are those of `{base}`."
+def _comment(comparison: Comparison, detailed: Sequence[str]) -> str:
+    base, head = comparison.runs
+    parts = [
+        MARK,
+        "### Verdict",
+        verdicts(comparison),
+        *tables(comparison),
+        *detailed,
+        *_metrics(base.metrics, head.metrics, base.name),
+        *footer(comparison),
+        "### Curves",
+        *_charts(base.curves, head.curves, base.name),
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
-def _chart(name: str, base: str) -> str | None:
+def _head() -> Run:
+    """The workspace, with the predictions of the commit that is checked out where it holds none of its own."""
+    run = load_run(WORKSPACE)
+    if run.predictions is None:
+        try:
+            committed = load_run("HEAD")
+        except DataError:
+            committed = run
+        run = replace(run, predictions=committed.predictions, missing=committed.missing)
+    return replace(run, name=_HEAD)
+
+
+def _metrics(base: Mapping[str, float], head: Mapping[str, float], name: str) -> Iterator[str]:
+    """All committed metrics that differ."""
+    keys = [key for key in {**base, **head} if base.get(key) != head.get(key)]
+    rows = [[code(key), _number(base.get(key)), _number(head.get(key)), _change(base, head, key)] for key in keys]
+    if rows:
+        yield folded(
+            f"Committed metrics that differ: {len(rows)}", table(["metric", code(name), _HEAD, "change"], rows)
+        )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.6g}"
+
+
+def _change(base: Mapping[str, float], head: Mapping[str, float], key: str) -> str:
+    return f"{head[key] - base[key]:+.6g}" if key in base and key in head else "-"
+
+
+def _charts(base: Mapping[str, Curve], head: Mapping[str, Curve], name: str) -> Iterator[str]:
+    charts = [chart for curve in _CURVES if (chart := _chart(curve, base.get(curve), head.get(curve)))]
+    yield f"Grey: {code(name)}. Violet: {_HEAD}." if charts else "No curves to draw."
+    yield from charts
+
+
+def _chart(name: str, base: Curve | None, head: Curve | None) -> str | None:
     """A Mermaid chart, which GitHub draws without a hosted image; None where there is nothing to draw."""
-    path = CURVES / "plots" / "metrics" / f"{name}.tsv"
-    head = _parse(path.read_text(encoding="utf-8")) if path.is_file() else None
-    before = _curve_at(base, path)
-    lines = [(curve, colour) for curve, colour in ((before, _BASE_COLOUR), (head, _HEAD_COLOUR)) if curve]
+    both = ((base, _BASE_COLOUR), (head, _HEAD_COLOUR))
+    lines = [(curve, colour) for curve, colour in both if curve and len(curve.epochs) > 1]  # one point makes no line
     if not lines:
         return None
     palette = ", ".join(colour for _, colour in lines)
@@ -64,35 +110,18 @@ def _chart(name: str, base: str) -> str | None:
     ])  # fmt: skip
 
 
-def _curve_at(revision: str, path: Path) -> Curve | None:
-    shown = subprocess.run(
-        ["git", "show", f"{revision}:{path.as_posix()}"], capture_output=True, text=True, check=False
-    )  # fmt: skip
-    return _parse(shown.stdout) if shown.returncode == 0 else None
-
-
-def _parse(text: str) -> Curve | None:
-    _, *rows = csv.reader(io.StringIO(text), delimiter="\t")
-    if len(rows) < 2:
-        return None  # a single point makes no line
-    return Curve([float(epoch) for epoch, _ in rows], [float(value) for _, value in rows])
-
-
-def _run(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or ["it said nothing"]
-        raise UserError(f"{' '.join(command)} failed: {lines[-1]}; give a revision whose metrics are committed")
-    return done.stdout
-
-
 def main() -> None:
-    """The command line."""
+    """The command line. The comment is written before a gate fails."""
     parser = argparse.ArgumentParser(prog="python -m stages.comparison.pull_request", description=__doc__)
     parser.add_argument("base", help="the revision to compare with, such as origin/main")
+    Gate.add_to(parser)
     arguments = parser.parse_args()
     with one_line_errors():
-        sys.stdout.write(comment(arguments.base))
+        comparison = compared(arguments.base)
+        sys.stdout.write(comment(comparison))
+        sys.stdout.flush()
+        for gate in arguments.fail_on_worse:
+            require(comparison, gate)
 
 
 if __name__ == "__main__":

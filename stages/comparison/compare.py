@@ -1,0 +1,108 @@
+"""`python -m stages.comparison.compare BASE OTHER…`: what one run has better than another, and whether that is chance.
+
+A run is `workspace`, a git revision, a DVC experiment (name or hash) or a predictions file (`….parquet`).
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from stages.comparison.comparing import LEVEL, compare
+from stages.comparison.gate import Gate, require
+from stages.comparison.markdown import as_markdown
+from stages.comparison.results import Comparison
+from stages.comparison.runs import experiments, load_run
+from stages.comparison.terminal import as_text
+from stages.pipeline.errors import ConfigError
+from stages.pipeline.outputs import write_text
+from stages.pipeline.stage import one_line_errors
+from stages.scoring.resampling import RESAMPLES
+
+_STDOUT = "-"
+
+
+def as_json(comparison: Comparison) -> str:
+    """Strict JSON with the fields of `Comparison`; what is not defined is null."""
+    return json.dumps(asdict(comparison), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def main() -> None:
+    """The command line. Exits with 1 if runs can't be compared, or one is worse than `--fail-on-worse` lets it be."""
+    arguments = _parser().parse_args()
+    with one_line_errors():
+        comparison = _compared(arguments)
+        _write(comparison, arguments)
+        for gate in arguments.fail_on_worse:
+            require(comparison, gate)
+
+
+def _compared(arguments: argparse.Namespace) -> Comparison:
+    if arguments.markdown == arguments.json == _STDOUT:
+        raise ConfigError("--markdown - and --json - both write to standard output; give one of them a file")
+    names = [arguments.base, *arguments.others]
+    names += [name for name in experiments() if arguments.experiments and name not in names]
+    if len(names) < 2:
+        raise ConfigError(
+            f"nothing to compare {arguments.base} with; name another run, or make experiments with `dvc exp run`"
+        )
+    repeated = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    if repeated:
+        raise ConfigError(f"{repeated}: named twice; name each run once")
+    return compare(
+        [load_run(name) for name in names],
+        level=arguments.level,
+        resamples=arguments.resamples,
+        metric=arguments.metric,
+        by_seed=arguments.by_seed,
+    )
+
+
+def _write(comparison: Comparison, arguments: argparse.Namespace) -> None:
+    wanted = [(arguments.markdown, as_markdown), (arguments.json, as_json)]
+    for place, written in wanted:
+        if place == _STDOUT:
+            sys.stdout.write(written(comparison))
+        elif place is not None:
+            write_text(Path(place), written(comparison))
+    if _STDOUT not in (arguments.markdown, arguments.json):
+        sys.stdout.write(as_text(comparison))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.comparison.compare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("base", help="the run that the others are compared with")
+    add("others", nargs="*", metavar="other", help="another run")
+    add("--experiments", action="store_true", help="all that `dvc exp run` left behind on the current commit, too")
+    add("--markdown", metavar="FILE", help="write Markdown; - for standard output")
+    add("--json", metavar="FILE", help="write JSON; - for standard output")
+    add("--metric", help="the metric that comes first; default: the base's task.metric")
+    add("--level", type=_share, default=LEVEL, help=f"of significance; intervals hold 1 - LEVEL (default: {LEVEL})")
+    add("--resamples", type=_count, default=RESAMPLES, help=f"resamples and random exchanges (default: {RESAMPLES})")
+    add("--each-seed", dest="by_seed", action="store_false", help="don't take runs that differ only in seed together")
+    Gate.add_to(parser)
+    return parser
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 100:
+        raise argparse.ArgumentTypeError(f"{text} is too few: give at least 100")
+    return value
+
+
+if __name__ == "__main__":
+    main()

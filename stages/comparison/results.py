@@ -1,0 +1,178 @@
+"""What a comparison of runs found: plain values, from which the terminal, Markdown, JSON and HTML are written."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from stages.configuration.schema import Kind, Target
+from stages.pipeline.json_files import Json
+from stages.scoring.resampling import Interval
+from stages.tasks.schemes import Entity
+
+Verdict = Literal["better", "worse", "no evidence"]
+Test = Literal["randomization", "McNemar"]
+Change = Literal["fixed", "broken"]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Values of one score at the ends of epochs."""
+
+    epochs: Sequence[float]
+    values: Sequence[float]
+
+
+@dataclass(frozen=True)
+class RunScore:
+    """One score of a run, computed from its predictions."""
+
+    metric: str
+    """As `metrics/evaluate.json` names it."""
+    value: float | None
+    """Over several seeds their mean; None where it is not defined."""
+    deviation: float | None
+    """The standard deviation over seeds (divisor: seeds less one); None for a single run."""
+    interval: Interval | None
+    """What the score might be on another test split; None where the run's predictions are not at hand."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One run, or several that differ in their seed alone."""
+
+    name: str
+    runs: Sequence[str]
+    """The runs' names: several where they are one run under several seeds."""
+    seeds: Sequence[int]
+    """In the order of `runs`; empty where they are not known."""
+    scores: Sequence[RunScore]
+    metrics: Mapping[str, float]
+    """Every number of `evaluate.json` and `train.json`, as `evaluate.macro.f1`; of the first run where there are several."""
+    curves: Mapping[str, Curve]
+    """By name, as `validation/f1`; of the first run where there are several."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One metric of two runs. Differences are other less base."""
+
+    metric: str
+    higher_is_better: bool
+    base: float | None
+    other: float | None
+    difference: float | None
+    interval: Interval | None
+    """Of the difference, from the paired bootstrap."""
+    test: Test | None
+    """None where the metric could not be tested: it is then known from the metrics files alone."""
+    p: float | None
+    """Two-sided."""
+    p_holm: float | None
+    """Corrected for the number of runs that are compared with the base; `verdict` goes by this one."""
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class ParamDifference:
+    """A parameter that differs; None where a run does not have it."""
+
+    key: str
+    base: Json
+    other: Json
+
+
+@dataclass(frozen=True)
+class LabelDifference:
+    """F1 of one label or entity type."""
+
+    label: str
+    support: int
+    """How many gold examples, words or entities have it."""
+    base: float | None
+    other: float | None
+    difference: float | None
+    interval: Interval | None
+
+
+@dataclass(frozen=True)
+class SliceDifference:
+    """The headline metric on a part of the examples."""
+
+    slice: str
+    """As `1 to 8 words`."""
+    examples: int
+    metric: str
+    base: float | None
+    other: float | None
+    difference: float | None
+    interval: Interval | None
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What gold or a run says of an example; what does not apply is empty."""
+
+    label: str | None = None
+    """Text: its label, its labels with commas between, or its number."""
+    entities: Sequence[Entity] = ()
+    """Tokens: places in `ChangedExample.tokens`."""
+    tags: Sequence[str] = ()
+    """Tokens with plain tags (parts of speech): one a token."""
+
+
+@dataclass(frozen=True)
+class ChangedExample:
+    """An example that one run has more right than the other."""
+
+    id: str
+    change: Change
+    """`fixed`: the other run makes fewer errors than the base; `broken`: more."""
+    base_errors: float
+    """Text: 0 or 1, the number of wrong labels, or the absolute error of the number. Tokens: entities missed and
+    spurious, or wrong tags. Over several seeds the mean."""
+    other_errors: float
+    gold: Annotation
+    base: Annotation
+    """Of the first run where there are several seeds."""
+    other: Annotation
+    text: str | None = None
+    """Text, if the raw data are at hand."""
+    text_pair: str | None = None
+    tokens: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The base and one other run. `base` and `other` are the names of `RunResult`s."""
+
+    base: str
+    other: str
+    differences: Sequence[Difference]
+    """The headline metric first."""
+    params: Sequence[ParamDifference] = ()
+    labels: Sequence[LabelDifference] = ()
+    slices: Sequence[SliceDifference] = ()
+    changed: Sequence[ChangedExample] = ()
+    """All of them, those with the largest change first."""
+    note: str | None = None
+    """Why there is no evidence, where predictions are missing or not of the same examples."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A base run and others."""
+
+    runs: Sequence[RunResult]
+    """The base first."""
+    pairs: Sequence[Pair]
+    """One an other run, in the order of `runs`."""
+    level: float
+    """A difference is told better or worse if `p_holm` is below it."""
+    resamples: int
+    kind: Kind | None = None
+    """None where no predictions are at hand."""
+    target: Target | None = None
+    examples: int = 0
+    """How many examples (sentences, texts) the test split has; 0 where no predictions are at hand."""
+    notes: Sequence[str] = field(default=())
+    """What a reader must know of the whole, one sentence each."""

@@ -1,0 +1,108 @@
+"""Numbers and annotations of a comparison in words, alike in the terminal and in Markdown."""
+
+from collections.abc import Sequence
+
+from stages.comparison.results import (
+    Annotation,
+    ChangedExample,
+    Comparison,
+    Difference,
+    Pair,
+    ParamDifference,
+    RunResult,
+)
+from stages.pipeline.json_files import Json
+from stages.scoring.resampling import Interval
+
+
+def score(value: float | None) -> str:
+    """A score; a dash where it is not defined."""
+    return "-" if value is None else f"{value:.4f}"
+
+
+def signed(value: float | None) -> str:
+    """A difference; a dash where it is not defined."""
+    return "-" if value is None else f"{value:+.4f}"
+
+
+def span(interval: Interval | None) -> str:
+    """The interval of a difference."""
+    return "-" if interval is None else f"[{interval.low:+.4f}, {interval.high:+.4f}]"
+
+
+def probability(p: float | None) -> str:
+    """A p-value."""
+    if p is None:
+        return "-"
+    return "<0.0001" if p < 0.0001 else f"{p:.4f}"
+
+
+def verdict(difference: Difference) -> str:
+    """What a reader is to remember of a metric: `f1 is better by 0.0277 [+0.0012, +0.0540], p = 0.0312`."""
+    if difference.difference is None:
+        return f"{difference.metric}: not defined for both runs"
+    if difference.test is None:
+        return f"no evidence on {difference.metric} ({signed(difference.difference)}, not tested)"
+    evidence = f"{span(difference.interval)}, p = {probability(difference.p_holm)}".replace("= <", "< ")
+    if difference.verdict == "no evidence":
+        return f"no evidence that {difference.metric} differs ({signed(difference.difference)} {evidence})"
+    return f"{difference.metric} is {difference.verdict} by {abs(difference.difference):.4f} {evidence}"
+
+
+def deviation(run: RunResult, metric: str) -> str:
+    """A run's score over its seeds: `0.4221 ± 0.0030 over seeds 1, 2, 3`."""
+    found = next((each for each in run.scores if each.metric == metric), None)
+    if found is None or found.deviation is None:
+        return score(found.value if found else None)
+    seeds = f" over seeds {', '.join(map(str, run.seeds))}" if run.seeds else f" over {len(run.runs)} runs"
+    return f"{score(found.value)} ± {score(found.deviation)}{seeds}"
+
+
+def setting(value: Json) -> str:
+    """A parameter's value."""
+    if value is None:
+        return "-"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def param(difference: ParamDifference) -> str:
+    """A parameter that differs: `train.learning_rate: 0.0001 → 5e-05`."""
+    return f"{difference.key}: {setting(difference.base)} → {setting(difference.other)}"
+
+
+def counts(pair: Pair) -> str:
+    """How many examples are fixed and broken."""
+    fixed = sum(example.change == "fixed" for example in pair.changed)
+    return f"{fixed} fixed, {len(pair.changed) - fixed} broken"
+
+
+def annotated(example: ChangedExample, annotation: Annotation) -> str:
+    """A label, or a sentence with its entities marked: `in [New York: location] today`."""
+    if annotation.label is not None:
+        return annotation.label or "(no label)"
+    if annotation.tags:
+        words = example.tokens or [""] * len(annotation.tags)
+        return " ".join(f"{word}/{tag}" for word, tag in zip(words, annotation.tags, strict=True))
+    words = list(example.tokens)
+    if not words:
+        return ", ".join(f"{each.type} {each.start} to {each.end - 1}" for each in annotation.entities) or "no entity"
+    for each in annotation.entities:
+        words[each.start] = f"[{words[each.start]}"
+        words[each.end - 1] += f": {each.type}]"
+    return " ".join(words)
+
+
+def shown(pair: Pair, limit: int) -> Sequence[ChangedExample]:
+    """Some fixed and some broken examples, at most `limit` of each."""
+    of_kind = [[each for each in pair.changed if each.change == change][:limit] for change in ("fixed", "broken")]
+    return [example for examples in of_kind for example in examples]
+
+
+def method(comparison: Comparison) -> str:
+    """How the numbers were made."""
+    share = f"{100 * (1 - comparison.level):g} %"
+    several = ", Holm's correction for the number of runs" if len(comparison.pairs) > 1 else ""
+    return (
+        f"{comparison.examples} test examples; {share} intervals from {comparison.resamples} paired resamples; "
+        f"p by randomization (accuracy of texts: McNemar){several}; level {comparison.level:g}"
+    )

@@ -1,0 +1,283 @@
+"""Comparing runs, from a repository's revisions and experiments to exit statuses."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from stages.comparison import compare as command
+from stages.comparison import pull_request
+from stages.comparison.significance import holm
+from tests.compared_runs import Runs
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """One committed run; experiments `better`, `worse`, and two more seeds of each the committed one and `better`."""
+    runs = Runs(tmp_path_factory.mktemp("runs") / "repository")
+    runs.experiment("better", right=0.9)
+    runs.experiment("worse", right=0.5)
+    runs.experiment("better-2", right=0.9, seed=2)
+    runs.experiment("base-2", seed=2)
+    return runs
+
+
+@pytest.fixture
+def runs(repository: Runs, monkeypatch: pytest.MonkeyPatch) -> Runs:
+    monkeypatch.chdir(repository.root)
+    return repository
+
+
+class Command:
+    """A module's command line, run in this process."""
+
+    def __init__(self, module: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.module, self.monkeypatch, self.capsys = module, monkeypatch, capsys
+
+    def __call__(self, *arguments: str) -> tuple[int, str, str]:
+        """The exit status, and what is on standard output and standard error."""
+        self.monkeypatch.setattr(sys, "argv", ["compare", *arguments])
+        status = 0
+        try:
+            self.module.main()
+        except SystemExit as stopped:
+            status = int(stopped.code or 0)
+        return status, *self.capsys.readouterr()
+
+
+@pytest.fixture
+def compare(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(command, monkeypatch, capsys)
+
+
+@pytest.fixture
+def comment(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(pull_request, monkeypatch, capsys)
+
+
+def as_json(compare: Command, *arguments: str) -> Any:
+    status, out, err = compare(*arguments, "--json", "-", "--resamples", "500")
+    assert status == 0, err
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    return json.loads(out, parse_constant=refuse)
+
+
+def test_workspace_revision_and_experiments_are_compared_without_a_checkout(runs: Runs, compare: Command) -> None:
+    before = runs.state()
+    found = as_json(compare, "workspace", "better", "worse")
+    verdicts = {pair["other"]: pair["differences"][0]["verdict"] for pair in found["pairs"]}
+    assert verdicts == {"better": "better", "worse": "worse"}
+    assert found["pairs"][0]["params"] == [{"key": "train.right", "base": 0.7, "other": 0.9}]
+    assert found["runs"][0]["metrics"]["evaluate.accuracy"] == runs.metrics()["accuracy"]
+    assert found["runs"][1]["curves"]["validation/f1"]["epochs"] == [1.0, 2.0]
+    assert runs.state() == before
+
+
+def test_a_run_is_found_under_its_hash_and_as_a_file(runs: Runs, compare: Command) -> None:
+    sha = runs.ok("git", "rev-parse", "HEAD").strip()
+    better = next(line for line in runs.ok("dvc", "exp", "ls", "--sha-only").split() if line != sha and len(line) == 40)
+    found = as_json(compare, sha, better, "data/predictions/test.parquet", "--each-seed")
+    assert found["pairs"][1]["differences"][0]["difference"] == 0
+    assert found["pairs"][1]["changed"] == []
+
+
+def test_changed_examples_are_those_that_one_run_alone_has_right(runs: Runs, compare: Command) -> None:
+    pair = as_json(compare, "workspace", "better")["pairs"][0]
+    changed = {(each["id"], each["change"]) for each in pair["changed"]}
+    tables = [pq.read_table(pa.BufferReader(predictions_of(runs, name))) for name in ("workspace", "better")]
+    right = [[a == b for a, b in zip(t["gold"].to_pylist(), t["predicted"].to_pylist(), strict=True)] for t in tables]
+    fixed = {(f"test-{row}", "fixed") for row in range(300) if right[1][row] and not right[0][row]}
+    broken = {(f"test-{row}", "broken") for row in range(300) if right[0][row] and not right[1][row]}
+    assert changed == fixed | broken and fixed and broken
+
+
+def predictions_of(runs: Runs, name: str) -> bytes:
+    if name == "workspace":
+        return (runs.root / "data/predictions/test.parquet").read_bytes()
+    out = runs.root / ".dvc/tmp/got.parquet"
+    out.unlink(missing_ok=True)
+    sha = {line.split("\t")[0]: line for line in runs.ok("git", "for-each-ref", "--format=%(refname)").split()}
+    ref = next(each for each in sha if each.endswith(f"/{name}"))
+    runs.ok("dvc", "get", ".", "data/predictions/test.parquet", "--rev", ref, "--out", str(out))
+    return out.read_bytes()
+
+
+def test_experiments_takes_all_and_groups_seeds(runs: Runs, compare: Command) -> None:
+    found = as_json(compare, "workspace", "--experiments")
+    assert [(run["name"], sorted(run["seeds"])) for run in found["runs"]] == [
+        ("workspace + 1 seed", [1, 2]),
+        ("better + 1 seed", [1, 2]),
+        ("worse", [1]),
+    ]
+    score = found["runs"][1]["scores"][0]
+    alone = as_json(compare, "better", "better-2", "--each-seed")["pairs"][0]["differences"][0]
+    assert score["value"] == pytest.approx((alone["base"] + alone["other"]) / 2)
+    assert score["deviation"] == pytest.approx(abs(alone["base"] - alone["other"]) / 2**0.5)
+
+
+def test_verdicts_are_corrected_for_the_number_of_runs(runs: Runs, compare: Command) -> None:
+    pairs = as_json(compare, "workspace", "better", "worse")["pairs"]
+    p, corrected = ([pair["differences"][0][key] for pair in pairs] for key in ("p", "p_holm"))
+    assert corrected == pytest.approx(holm(p)) and sum(corrected) > sum(p)
+
+
+def test_runs_that_differ_in_seed_alone_can_still_be_compared(runs: Runs, compare: Command) -> None:
+    found = as_json(compare, "better", "better-2")
+    assert [pair["other"] for pair in found["pairs"]] == ["better-2"]
+
+
+def test_repeats_give_the_same_bytes(runs: Runs, compare: Command) -> None:
+    assert compare("workspace", "better", "--resamples", "500") == compare("workspace", "better", "--resamples", "500")
+
+
+@pytest.mark.parametrize(
+    ("gates", "status", "words"),
+    [
+        (["accuracy"], 1, "worse: accuracy is worse by"),
+        (["accuracy:0.05"], 1, "more than 0.05 fails"),
+        (["accuracy:0.9"], 0, ""),
+        (["headline:0.05"], 1, "worse by"),
+        (["bleu"], 1, "--fail-on-worse bleu"),
+        (["f1:0.9", "accuracy"], 1, "accuracy is worse"),
+    ],
+)
+def test_gates_fail_on_what_is_worse_beyond_the_tolerance(
+    runs: Runs, compare: Command, gates: list[str], status: int, words: str
+) -> None:
+    options = [part for gate in gates for part in ("--fail-on-worse", gate)]
+    found, out, err = compare("workspace", "worse", "--resamples", "500", *options)
+    assert found == status
+    assert words in err
+    assert "no evidence" in out or "is worse" in out  # told before it fails
+
+
+def test_a_gate_lets_pass_what_may_be_chance(runs: Runs, compare: Command) -> None:
+    assert compare("better", "better-2", "--resamples", "500", "--fail-on-worse", "accuracy")[0] == 0
+    assert compare("better-2", "better", "--resamples", "500", "--fail-on-worse", "accuracy")[0] == 0
+
+
+def test_outputs_go_where_they_are_asked_to(runs: Runs, compare: Command, tmp_path: Path) -> None:
+    places = ["--markdown", str(tmp_path / "shown.md"), "--json", str(tmp_path / "shown.json")]
+    _, out, _ = compare("workspace", "better", "--resamples", "500", *places)
+    assert out.startswith("workspace → better")
+    assert "| accuracy |" in (tmp_path / "shown.md").read_text()
+    assert json.loads((tmp_path / "shown.json").read_text())["examples"] == 300
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["workspace"], "nothing to compare workspace with"),
+        (["workspace", "nowhere"], "nowhere: is no git revision, DVC experiment or predictions file"),
+        (["workspace", "missing.parquet"], "missing.parquet: is not there"),
+        (["workspace", "write.parquet"], "is no whole Parquet file"),
+        (["workspace", "better", "better"], "better: named twice"),
+        (["workspace", "better", "--metric", "bleu"], "choose from accuracy, f1"),
+        (["workspace", "better", "--json", "-", "--markdown", "-"], "both write to standard output"),
+        (["workspace", "columns.parquet"], "have no column 'gold'"),
+        (["workspace", "fewer.parquet"], "has other examples than that of workspace (299 and 300)"),
+        (["workspace", "gold.parquet"], "example test-7 has another gold label"),
+        (["workspace", "unlabelled.parquet"], "gold of its test split is not known"),
+        (["workspace", "numbers.parquet"], "another kind of task"),
+    ],
+)
+def test_what_can_not_be_compared_is_told_in_one_line(
+    runs: Runs, compare: Command, arguments: list[str], words: str
+) -> None:
+    write_odd_files(runs.root)
+    status, out, err = compare(*arguments)
+    assert (status, out) == (1, "")
+    assert err.startswith("error: ") and err.count("\n") == 1 and words in err
+
+
+def write_odd_files(root: Path) -> None:
+    table = pq.read_table(root / "data/predictions/test.parquet")
+    gold = table["gold"].to_pylist()
+    (root / "write.parquet").write_bytes(b"PAR1 and no more")
+    odd = {
+        "columns": table.drop_columns(["gold"]),
+        "fewer": table.slice(1),
+        "gold": with_gold(table, pa.array([*gold[:7], "x", *gold[8:]])),
+        "unlabelled": with_gold(table, pa.array([None, *gold[1:]])),
+        "numbers": with_gold(table, pa.array([1.0] * 300)),
+    }
+    for name, content in odd.items():
+        pq.write_table(content, root / f"{name}.parquet")
+
+
+def with_gold(table: pa.Table, gold: pa.Array) -> pa.Table:
+    return table.set_column(table.column_names.index("gold"), "gold", gold)
+
+
+def test_rows_in_another_order_are_the_same_run(runs: Runs, compare: Command) -> None:
+    table = pq.read_table("data/predictions/test.parquet")
+    pq.write_table(table.take(pa.array(range(299, -1, -1))), "reversed.parquet")
+    found = as_json(compare, "workspace", "reversed.parquet")["pairs"][0]
+    assert [each["difference"] for each in found["differences"]] == [0.0] * 4
+    assert found["changed"] == []
+
+
+def test_metrics_that_are_not_the_predictions_are_told(runs: Runs, compare: Command) -> None:
+    metrics = runs.root / "metrics/evaluate.json"
+    metrics.write_text('{"accuracy": 0.123}')
+    try:
+        assert (
+            "metrics/evaluate.json says accuracy 0.1230, its predictions give"
+            in as_json(compare, "workspace", "better")["notes"][0]
+        )
+    finally:
+        runs.restore()
+
+
+class TestWithoutTheCache:
+    """The committed run's predictions are neither in the workspace nor in the cache."""
+
+    @pytest.fixture(autouse=True)
+    def _without(self, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        clone = tmp_path / "clone"
+        shutil.copytree(runs.root, clone)
+        shutil.rmtree(clone / ".dvc/cache")
+        shutil.rmtree(clone / ".dvc/tmp")
+        monkeypatch.chdir(clone)
+
+    def test_compare_says_which_run_and_what_to_do(self, compare: Command) -> None:
+        status, _, err = compare("workspace", "better")
+        assert status == 1
+        assert "predictions of better are not at hand" in err and "`dvc pull`" in err and err.count("\n") == 1
+
+    def test_the_comment_falls_back_to_metrics(self, comment: Command) -> None:
+        Path("metrics/evaluate.json").write_text('{"accuracy": 0.9}')
+        status, out, _ = comment("HEAD", "--fail-on-worse", "accuracy")
+        assert status == 0
+        assert "no evidence: " in out and "predictions of HEAD are not at hand" in out
+        row = next(line for line in out.splitlines() if line.startswith("| accuracy |"))
+        assert "| 0.9000 |" in row and row.endswith("| no evidence |")
+
+
+def test_the_comment_begins_with_the_verdict_then_table_then_curves(runs: Runs, comment: Command) -> None:
+    status, out, _ = comment("worse")
+    assert status == 0
+    places = [out.index(part) for part in (pull_request.MARK, "**accuracy is better by", "| accuracy |", "```mermaid")]
+    assert places == sorted(places) and places[0] == 0
+    assert "line [0.4000, " in out
+
+
+def test_the_comments_gate_fails_after_the_comment_is_written(runs: Runs, comment: Command) -> None:
+    status, out, err = comment("better", "--fail-on-worse", "headline:0.05")
+    assert status == 1
+    assert out.startswith(pull_request.MARK)
+    assert err.startswith("error: this change: accuracy is worse by")
+
+
+def test_a_base_that_is_no_revision_is_told_in_one_line(runs: Runs, comment: Command) -> None:
+    status, out, err = comment("nowhere")
+    assert (status, out) == (1, "")
+    assert err.startswith("error: nowhere: is no git revision") and err.count("\n") == 1
