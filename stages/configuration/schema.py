@@ -25,6 +25,8 @@ Format = Literal["auto", "csv", "tsv", "json", "jsonl", "parquet", "arrow", "con
 EntityScheme = Literal["iob1", "iob2", "ioe1", "ioe2", "iobes", "bilou"]
 Scheme = EntityScheme | Literal["plain"]
 LabelOn = Literal["first", "last", "all"]
+ScoringMode = Literal["conll", "strict"]
+SliceBy = Literal["length", "label"]
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -269,6 +271,16 @@ class EvaluateConfig:
     score: bool
     """Whether the test split is scored. With `true`, every row of it must be labelled; with `false`, it is predicted
     alone, and the metrics hold no scores."""
+    mode: ScoringMode
+    """How entities are read off tags for the headline. `conll`: as CoNLL's script and seqeval do by default, whatever the
+    scheme, so that a stray `I-` begins an entity. `strict`: only what is well-formed in the scheme is an entity."""
+    scheme: Scheme | Literal["auto"]
+    """The scheme of strict scores. `auto` tells by the gold tags; `plain` scores tags as labels, without entities."""
+    resamples: Annotated[int, Field(ge=0)]
+    """Bootstrap resamples of the test split that the 95 % intervals are taken from; 0: no intervals."""
+    slices: list[SliceBy]
+    """Parts of the test split that are scored by themselves. `length`: four parts by length (words for tokens, sub-words
+    for texts). `label`: for each label or entity type the examples whose gold has it."""
 
 
 @dataclass(frozen=True)
