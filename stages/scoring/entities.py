@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from stages.configuration.schema import EntityScheme, Scheme, ScoringMode
+from stages.configuration.schema import EntityScheme, SchemeChoice, ScoringMode
 from stages.scoring.averages import label_score, label_scores, macro_average, micro_average, weighted_average
 from stages.scoring.entity_errors import entity_errors
 from stages.scoring.rates import GOLD, PREDICTED, RIGHT, Array, tally
@@ -81,12 +81,12 @@ class EntityPairs:
         return (spans.start * behind + spans.end) * len(self.types) + spans.type
 
 
-def reading_of(mode: ScoringMode, words: TaggedWords, scheme: Scheme | Literal["auto"]) -> Reading:
+def reading_of(mode: ScoringMode, words: TaggedWords, scheme: SchemeChoice) -> Reading:
     """How the headline reads tags: as CoNLL does, or in strict mode by the scheme, which `auto` tells by the gold tags."""
     return "conll" if mode == "conll" else scheme_of(words, scheme)
 
 
-def scheme_of(words: TaggedWords, scheme: Scheme | Literal["auto"]) -> EntityScheme | Literal["conll"]:
+def scheme_of(words: TaggedWords, scheme: SchemeChoice) -> EntityScheme | Literal["conll"]:
     """The scheme that strict scores are measured in; `conll` where the tags are of none.
 
     `auto`: the scheme of the gold tags, if it has the prefixes of the predicted ones too; else the scheme of both.

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from stages.configuration.schema import Scheme, ScoringMode, SliceBy
+from stages.configuration.schema import SchemeChoice, ScoringMode, SliceBy
 from stages.scoring import predictions as columns
 from stages.scoring.classification import label_sums, score_labels
 from stages.scoring.entities import EntityPairs, TaggedWords, entity_details, entity_scores, reading_of, scheme_of
@@ -32,7 +31,7 @@ class ScoringOptions:
     """What is to be computed; the fields are `evaluate`'s own keys."""
 
     mode: ScoringMode = "conll"
-    scheme: Scheme | Literal["auto"] = "auto"
+    scheme: SchemeChoice = "auto"
     resamples: int = RESAMPLES
     slices: Sequence[SliceBy] = ()
 

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence, Set
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from stages.configuration.schema import Scheme
+from stages.configuration.schema import SchemeChoice
 from stages.pipeline.arrow import read_batches, read_features
 from stages.scoring.spans import Spans, TagSequences, spans_of, types_in
 from stages.tasks.schemes import are_entity_tags
@@ -26,7 +25,7 @@ def are_seen(spans: Spans, words: Sequence[str], seen: Set[str]) -> NDArray[np.b
     return np.array([surface in seen for surface in surfaces(spans, words)], bool)
 
 
-def training_surfaces(raw: Path, scheme: Scheme | Literal["auto"] = "auto") -> frozenset[str]:
+def training_surfaces(raw: Path, scheme: SchemeChoice = "auto") -> frozenset[str]:
     """The wordings of all entities of a raw data set's train split; empty where its tags mark none."""
     names = list(read_features(raw, "train")["tags"].feature.names)
     if scheme == "plain" or not are_entity_tags(names):
