@@ -1,5 +1,7 @@
 """Evaluate: predict the test split and, unless told not to, score every example or word of the raw data's gold."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -7,7 +9,7 @@ import torch
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from stages.configuration.schema import EvaluateStage
+from stages.configuration.schema import EvaluateConfig, EvaluateStage
 from stages.modeling.batches import PaddingCollator
 from stages.modeling.load import trained_model
 from stages.modeling.precision import device, resolved
@@ -26,14 +28,21 @@ from stages.pipeline.paths import (
     TRAINED_MODEL,
 )
 from stages.pipeline.stage import run_stage
-from stages.tasks.base import Gold, Task, Units
+from stages.scoring.final import Background, ScoringOptions, score_predictions
+from stages.scoring.plots import confusion, no_confusion, write_confusion, write_per_label
+from stages.scoring.scores import FinalScores
+from stages.scoring.surfaces import training_surfaces
+from stages.scoring.threshold import read_threshold
+from stages.tasks.base import EXAMPLE, INPUT_IDS, Gold, Task, Units
+from stages.tasks.columns import integers, lengths
 from stages.tasks.dispatch import target_for, task_for
 from stages.tasks.subwords import padding_id
 
 
 def evaluate(config: EvaluateStage) -> None:
     """Write `data/predictions/`, `metrics/evaluate.json` and the plots."""
-    task = task_for(config.task.kind, config.task.target, config.task.pooling)
+    threshold = read_threshold(TRAINED_MODEL) if config.task.target == "labels" else None
+    task = task_for(config.task.kind, config.task.target, config.task.pooling, threshold)
     raw, tokenized = load_split(RAW_DATA, "test"), load_split(TOKENIZED_DATA, "test")
     gold = task.raw_gold(raw)
     if config.evaluate.score:
@@ -43,9 +52,23 @@ def evaluate(config: EvaluateStage) -> None:
     predictions = task.predictions(raw, units, task.label_names(raw))
     _write_predictions(predictions)
     if config.evaluate.score:
-        _write_scores(task, raw, units, gold, predictions)
+        background = _background(config, task, tokenized, threshold)
+        scores = score_predictions(predictions, _options(config.evaluate), background)
+        _write_scores(scores, predictions, task.label_names(raw), _counts(raw, units, gold))
     else:
         _write_no_scores(raw, units, gold)
+
+
+def _options(config: EvaluateConfig) -> ScoringOptions:
+    return ScoringOptions(config.mode, config.scheme, config.resamples, config.slices)
+
+
+def _background(config: EvaluateStage, task: Task, tokenized: Dataset, threshold: float | None) -> Background:
+    """What scores need besides the predictions: the wordings of train's entities, or how long each text is."""
+    if task.kind == "tokens":
+        return Background(seen=training_surfaces(RAW_DATA, config.evaluate.scheme))
+    lengths_of_texts = np.bincount(integers(tokenized, EXAMPLE), weights=lengths(tokenized, INPUT_IDS))
+    return Background(lengths=lengths_of_texts.astype(np.int64), threshold=threshold)
 
 
 def _predict(config: EvaluateStage, task: Task, tokenized: Dataset) -> Units:
@@ -84,19 +107,13 @@ def _require_labels(labelled: NDArray[np.bool_], gold: Gold, raw: Dataset) -> No
     )
 
 
-def _write_scores(task: Task, raw: Dataset, units: Units, gold: Gold, predictions: pa.Table) -> None:
-    from stages.scoring.plots import confusion, write_confusion, write_per_label  # importing `evaluate` takes seconds
-
-    names = task.label_names(raw)
-    scores = task.score(units, gold, names)
+def _write_scores(scores: FinalScores, predictions: pa.Table, names: Sequence[str], counts: Mapping[str, Json]) -> None:
     write_confusion(confusion(predictions["gold"], predictions["predicted"], names), CONFUSION_PLOT)
     write_per_label(scores.per_label, PER_LABEL_PLOT)
-    write_json(EVALUATE_METRICS, {**_counts(raw, units, gold), **scores.to_json()})
+    write_json(EVALUATE_METRICS, {**counts, **scores.to_json()})
 
 
 def _write_no_scores(raw: Dataset, units: Units, gold: Gold) -> None:
-    from stages.scoring.plots import no_confusion, write_confusion, write_per_label
-
     write_confusion(no_confusion(), CONFUSION_PLOT)
     write_per_label({}, PER_LABEL_PLOT)
     write_json(EVALUATE_METRICS, _counts(raw, units, gold))

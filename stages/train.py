@@ -26,6 +26,8 @@ from stages.pipeline.paths import (
     TRAINED_MODEL,
 )
 from stages.pipeline.stage import run_stage
+from stages.scoring.scores import MultiLabelScores, Scores
+from stages.scoring.threshold import write_threshold
 from stages.tasks.dispatch import task_for
 from stages.tasks.subwords import padding_id
 from stages.training.curves import CurvesCallback, FiniteLossCallback
@@ -84,15 +86,26 @@ def _write_model(trainer: ValidatingTrainer, path: Path) -> None:
         trainer.accelerator.unwrap_model(trainer.model).save_pretrained(folder)
         for file in sorted(BASE_TOKENIZER.iterdir()):
             shutil.copyfile(file, folder / file.name)
+        scores = _best_scores(trainer)
+        if isinstance(scores, MultiLabelScores) and scores.threshold is not None:
+            write_threshold(folder, scores.threshold)
+
+
+def _best_step(trainer: ValidatingTrainer) -> int:
+    return int(trainer.state.best_global_step or trainer.state.global_step)
+
+
+def _best_scores(trainer: ValidatingTrainer) -> Scores:
+    """The chosen checkpoint's validation scores."""
+    return trainer.scores_by_step[_best_step(trainer)]
 
 
 def _summary(trainer: ValidatingTrainer) -> Json:
     """The chosen checkpoint's validation scores. Nothing that a clock measured."""
     state = trainer.state
-    best = state.best_global_step or state.global_step
     return {
-        "validation": trainer.scores_by_step[best].headline_json(),
-        "best_step": best,
+        "validation": _best_scores(trainer).headline_json(),
+        "best_step": _best_step(trainer),
         "steps": state.global_step,
         "epochs": state.epoch,
         "rows": rows(trainer.train_dataset),

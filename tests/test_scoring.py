@@ -15,10 +15,11 @@ from sklearn import metrics
 
 from stages.pipeline.json_files import write_json
 from stages.scoring.classification import score_labels
-from stages.scoring.entities import are_entity_tags, score_entities
+from stages.scoring.entities import score_entities
 from stages.scoring.plots import label_confusion, write_confusion, write_per_label
 from stages.scoring.scores import Scores
 from stages.tasks.base import Gold, Units
+from stages.tasks.schemes import are_entity_tags
 from stages.tasks.text import TextTask
 from stages.tasks.tokens import TokensTask
 

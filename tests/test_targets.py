@@ -327,9 +327,12 @@ HEADLINES = {
     "number": ["mse", "mae", "pearson", "spearman", "loss"],
 }
 AVERAGES = {
-    "label": ["macro", "weighted", "per_label"],
-    "labels": ["micro", "macro", "weighted", "per_label"],
-    "number": [],
+    "label": [
+        *("macro", "weighted", "per_label", "balanced_accuracy", "mcc", "roc_auc", "average_precision"),
+        *("calibration_error", "intervals"),
+    ],
+    "labels": ["micro", "macro", "weighted", "per_label", "threshold", "intervals"],
+    "number": ["intervals"],
 }
 
 
@@ -342,8 +345,12 @@ def test_every_target_goes_through_all_stages(target: Target, here: Path) -> Non
     measured = read("metrics/evaluate.json")
     assert list(measured) == ["examples", "units", "coverage", *HEADLINES[target], *AVERAGES[target]]
     assert measured["units"] == len(TEXTS)
+    if target == "labels":
+        assert measured["threshold"] == pytest.approx(read("models/trained/threshold.json")["threshold"], abs=1e-6)
     for name in HEADLINES[target]:
         assert name in summary()
+        low, high = measured["intervals"][name]
+        assert low <= measured[name] <= high
         assert f"| {name} |" in Path("models/export/README.md").read_text(encoding="utf-8")
         assert Path(f"metrics/plots/curves/plots/metrics/validation/{name}.tsv").is_file()
     predictions = pq.read_table("data/predictions/test.parquet").to_pydict()

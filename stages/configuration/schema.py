@@ -23,8 +23,11 @@ Name = Annotated[str, StringConstraints(min_length=1)]
 Places = Name | Annotated[list[Name], Field(min_length=1)]
 Format = Literal["auto", "csv", "tsv", "json", "jsonl", "parquet", "arrow", "conll", "conllu", "spans", "folder"]
 EntityScheme = Literal["iob1", "iob2", "ioe1", "ioe2", "iobes", "bilou"]
-Scheme = EntityScheme | Literal["plain"]
+Scheme = Literal[EntityScheme, "plain"]
+SchemeChoice = Literal[Scheme, "auto"]
 LabelOn = Literal["first", "last", "all"]
+ScoringMode = Literal["conll", "strict"]
+SliceBy = Literal["length", "label"]
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -123,7 +126,7 @@ class TabularData(DataBase):
     """The column of labels or tag lists; for CoNLL its place. `null`: the usual names are tried, in CoNLL the last column."""
     label_names: list[Name] | None = None
     """The labels in order, where the files do not name them. `null`: as the files say, else all that occur, sorted."""
-    scheme: Scheme | Literal["auto"] = "auto"
+    scheme: SchemeChoice = "auto"
     """How tags mark entities. `auto` tells by the tags; `plain` is for tags such as parts of speech."""
     convert_to: EntityScheme | None = None
     """The scheme that entity tags are converted to; `null` keeps them as they are."""
@@ -269,6 +272,16 @@ class EvaluateConfig:
     score: bool
     """Whether the test split is scored. With `true`, every row of it must be labelled; with `false`, it is predicted
     alone, and the metrics hold no scores."""
+    mode: ScoringMode
+    """How entities are read off tags for the headline. `conll`: as CoNLL's script and seqeval do by default, whatever the
+    scheme, so that a stray `I-` begins an entity. `strict`: only what is well-formed in the scheme is an entity."""
+    scheme: SchemeChoice
+    """The scheme of strict scores. `auto` tells by the gold tags; `plain` scores tags as labels, without entities."""
+    resamples: Annotated[int, Field(ge=0)]
+    """Bootstrap resamples of the test split that the 95 % intervals are taken from; 0: no intervals."""
+    slices: list[SliceBy]
+    """Parts of the test split that are scored by themselves. `length`: four parts by length (words for tokens, sub-words
+    for texts). `label`: for each label or entity type the examples whose gold has it."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,16 @@ from typing import Any, TypeVar, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from stages.configuration.schema import DataBase, DemoData, Params, Target, TaskConfig, TokenizeConfig, TrainConfig
+from stages.configuration.schema import (
+    DataBase,
+    DemoData,
+    EvaluateConfig,
+    Params,
+    Target,
+    TaskConfig,
+    TokenizeConfig,
+    TrainConfig,
+)
 from stages.pipeline.errors import ConfigError
 
 StageConfig = TypeVar("StageConfig")
@@ -88,6 +97,8 @@ def _contradictions(valid: Mapping[str, Any]) -> list[str]:
         _class_weights_fault,
         _smoothing_fault,
         _batch_fault,
+        _scoring_fault,
+        _slices_fault,
     ]
     found = []
     for rule in rules:
@@ -182,6 +193,18 @@ def _batch_fault(train: TrainConfig) -> str | None:
         f"train.batch_size={train.batch_size} is not divisible by train.processes x train.gradient_accumulation = {parts}; "
         "change one of them"
     )
+
+
+def _scoring_fault(evaluate: EvaluateConfig) -> str | None:
+    if evaluate.mode == "conll" or evaluate.scheme != "plain":
+        return None
+    return "evaluate.mode=strict reads entities, and evaluate.scheme=plain says that there are none; change one of them"
+
+
+def _slices_fault(task: TaskConfig, evaluate: EvaluateConfig) -> str | None:
+    if "label" not in evaluate.slices or task.target != "number":
+        return None
+    return "evaluate.slices has label, and task.target=number has none; leave it out"
 
 
 def _describe(group: str, detail: ErrorDetails) -> str:

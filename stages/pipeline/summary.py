@@ -1,5 +1,7 @@
 """`python -m stages.pipeline.summary`: the scores of the last run, and where its outputs lie."""
 
+from collections.abc import Sequence
+
 from stages.pipeline.json_files import read_json
 from stages.pipeline.paths import (
     DOWNLOAD_METRICS,
@@ -23,11 +25,15 @@ _PLACES = {
 def summary() -> str:
     """A table of validation and test scores, then the paths of the outputs; at most 80 columns wide."""
     download, train, evaluate = (read_json(path) for path in (DOWNLOAD_METRICS, TRAIN_METRICS, EVALUATE_METRICS))
+    intervals = evaluate.get("intervals", {})
     lines = [
         f"{download['model']['name']} on {download['data']['name']} ({download['data']['kind']})",
         "",
-        f"{'':12}{'validation':>12}{'test':>12}",
-        *(f"{name:12}{_cell(value)}{_cell(evaluate.get(name))}" for name, value in train["validation"].items()),
+        f"{'':12}{'validation':>12}{'test':>12}{'  95 % interval' if intervals else ''}",
+        *(
+            f"{name:12}{_cell(value)}{_cell(evaluate.get(name))}{_bounds(intervals.get(name))}"
+            for name, value in train["validation"].items()
+        ),
         "",
         *(f"{what:16}{path}" for what, path in _PLACES.items()),
         "",
@@ -39,6 +45,11 @@ def summary() -> str:
 def _cell(score: float | None) -> str:
     """A score in a column of the table; a dash where it is not defined or was not measured."""
     return f"{'-':>12}" if score is None else f"{score:12.4f}"
+
+
+def _bounds(interval: Sequence[float] | None) -> str:
+    """An interval behind its score; nothing where there is none."""
+    return "" if interval is None else f"  [{interval[0]:.3f}, {interval[1]:.3f}]"
 
 
 if __name__ == "__main__":

@@ -1,54 +1,39 @@
-"""Accuracy, precision, recall and F1 of labels, by scikit-learn, as a local `evaluate` metric."""
+"""Accuracy, precision, recall and F1 where each text or word has one label."""
 
 from collections.abc import Sequence
-from typing import Any
 
-import datasets
-import evaluate
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
-from stages.scoring.scores import Average, LabelScore, LabelScores
+from stages.scoring.averages import label_scores, macro_average, weighted_average
+from stages.scoring.rates import Array, tally
+from stages.scoring.scores import LabelScores
 
-
-class LabelMetric(evaluate.Metric):
-    """Scores of integer labels. Defined here and instantiated directly: `evaluate.load` would run code from the Hub."""
-
-    def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description="Accuracy; precision, recall and F1 per label and averaged, as scikit-learn computes them.",
-            citation="",
-            features=datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}),
-        )
-
-    def _compute(self, predictions: Sequence[int], references: Sequence[int]) -> dict[str, Any]:
-        """Averages are over the labels that occur in either; a score without a denominator counts as 0."""
-        predicted, gold = np.asarray(predictions), np.asarray(references)
-        present = sorted(set(predicted.tolist()) | set(gold.tolist()))
-
-        def scores(average: str | None) -> Any:
-            return precision_recall_fscore_support(gold, predicted, labels=present, average=average, zero_division=0.0)
-
-        per_label = zip(present, *(values.tolist() for values in scores(None)), strict=True)
-        return {
-            "accuracy": float(accuracy_score(gold, predicted)),
-            "macro": Average(*map(float, scores("macro")[:3])),
-            "weighted": Average(*map(float, scores("weighted")[:3])),
-            "per_label": {label: LabelScore(p, r, f1, int(support)) for label, p, r, f1, support in per_label},
-        }
+Codes = NDArray[np.int64]
 
 
-def score_labels(
-    predicted: NDArray[np.int64], gold: NDArray[np.int64], names: Sequence[str], *, loss: float
-) -> LabelScores:
-    """Score label codes, both of shape [units], into `names`."""
-    result = LabelMetric(keep_in_memory=True).compute(predictions=predicted, references=gold)
+def score_labels(predicted: Codes, gold: Codes, names: Sequence[str], *, loss: float | None) -> LabelScores:
+    """Score label codes, both of shape [units], into `names`.
+
+    Averages are over the labels that occur in either; a score without a denominator counts as 0.
+    """
+    sums = label_sums(predicted, gold, np.zeros_like(gold), 1, len(names))[0]
+    macro = macro_average(sums)
     return LabelScores(
-        accuracy=result["accuracy"],
+        accuracy=float((predicted == gold).mean()),
         loss=loss,
-        headline=result["macro"],
-        macro=result["macro"],
-        weighted=result["weighted"],
-        per_label={names[code]: score for code, score in result["per_label"].items()},
+        headline=macro,
+        macro=macro,
+        weighted=weighted_average(sums),
+        per_label=label_scores(sums, names),
     )
+
+
+def label_sums(predicted: Codes, gold: Codes, example: Codes, examples: int, labels: int) -> Array:
+    """[examples, labels, 3]: how often each label is predicted rightly, predicted, and gold in each example.
+
+    `predicted`, `gold` and `example` have shape [units].
+    """
+    right = predicted == gold
+    occurrences = (example[right], gold[right]), (example, predicted), (example, gold)
+    return np.stack([tally(places, codes, examples, labels) for places, codes in occurrences], axis=-1)

@@ -1,52 +1,60 @@
 """Subset accuracy, and precision, recall and F1 of texts with any number of labels, as scikit-learn defines them."""
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.scoring.scores import Average, LabelScore, MultiLabelScores
+from stages.scoring.averages import label_scores, macro_average, micro_average, weighted_average
+from stages.scoring.rates import Array
+from stages.scoring.scores import MultiLabelScores
 
-Counts: TypeAlias = NDArray[np.int64]
+DEFAULT_THRESHOLD = 0.5
+"""The threshold where validation has no label to choose one by."""
 
 
 def score_label_sets(
-    predicted: NDArray[np.bool_], gold: NDArray[np.bool_], names: Sequence[str], *, loss: float
+    predicted: NDArray[np.bool_],
+    gold: NDArray[np.bool_],
+    names: Sequence[str],
+    *,
+    loss: float | None,
+    threshold: float | None = None,
 ) -> MultiLabelScores:
     """Score which labels each text has; both arrays have shape [texts, labels].
 
     Averages are over the labels that occur in either; a score without a denominator counts as 0. Counted here,
     because scikit-learn takes a matrix of one column for another kind of problem.
     """
-    true, found, support = (matrix.sum(axis=0) for matrix in (predicted & gold, predicted, gold))
-    present = np.flatnonzero(found + support)
-    per_label = _precision_recall_f1(true[present], found[present], support[present])
+    sums = label_set_sums(predicted, gold).sum(axis=0)
     return MultiLabelScores(
         accuracy=float((predicted == gold).all(axis=1).mean()),
         loss=loss,
-        micro=_average(_precision_recall_f1(*(counts.sum(keepdims=True) for counts in (true, found, support)))),
-        macro=_average(per_label),
-        weighted=_average(per_label, support[present]),
-        per_label={
-            names[code]: LabelScore(precision, recall, f1, int(support[code]))
-            for code, (precision, recall, f1) in zip(present.tolist(), per_label.tolist(), strict=True)
-        },
+        micro=micro_average(sums),
+        macro=macro_average(sums),
+        weighted=weighted_average(sums),
+        per_label=label_scores(sums, names),
+        threshold=threshold,
     )
 
 
-def _precision_recall_f1(true: Counts, found: Counts, support: Counts) -> NDArray[np.float64]:
-    """[labels, 3], from how often each label is predicted rightly, predicted, and gold."""
-    scores = [_share(true, found), _share(true, support), _share(2 * true, found + support)]
-    return np.stack(scores, axis=1)
+def label_set_sums(predicted: NDArray[np.bool_], gold: NDArray[np.bool_]) -> Array:
+    """[texts, labels, 3]: whether each label is predicted rightly, predicted, and gold."""
+    return np.stack([predicted & gold, predicted, gold], axis=-1).astype(np.float64)
 
 
-def _share(part: Counts, whole: Counts) -> NDArray[np.float64]:
-    return np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0)
+def best_threshold(probabilities: Array, gold: NDArray[np.bool_]) -> float:
+    """The probability from which on saying a label gives the best micro F1; arrays are [texts, labels].
 
-
-def _average(scores: NDArray[np.float64], weights: Counts | None = None) -> Average:
-    """The average over labels, by `weights` where they are given; 0 where there is nothing to average."""
-    if len(scores) == 0 or (weights is not None and weights.sum() == 0):
-        return Average(0.0, 0.0, 0.0)
-    return Average(*map(float, np.average(scores, axis=0, weights=weights)))
+    It lies midway between two probabilities that occur. Of equally good ones it is the one nearest to 0.5.
+    """
+    order = np.argsort(-probabilities, axis=None, kind="stable")
+    ranked, right = probabilities.ravel()[order], np.cumsum(gold.ravel()[order])
+    if len(right) == 0 or right[-1] == 0:
+        return DEFAULT_THRESHOLD
+    is_cut = np.append(np.diff(ranked) < 0, True)  # equal probabilities are on one side
+    f1 = 2 * right / (np.arange(1, len(right) + 1) + right[-1])
+    thresholds = (ranked + np.append(ranked[1:], 0.0)) / 2
+    best = is_cut & (f1 == f1[is_cut].max())
+    candidates = thresholds[best]
+    return float(candidates[np.argmin(np.abs(candidates - DEFAULT_THRESHOLD))])

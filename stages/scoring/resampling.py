@@ -36,6 +36,15 @@ class Statistic:
 
 
 @dataclass(frozen=True)
+class WeightedStatistic:
+    """A score that is no function of sums, for example one of ranks."""
+
+    name: str
+    value: Callable[[Array], Array]
+    """How often each example is drawn, [some resamples, examples], to the scores, [some resamples]."""
+
+
+@dataclass(frozen=True)
 class Interval:
     """The range that holds `LEVEL` of the resamples' scores (the percentile interval)."""
 
@@ -43,7 +52,13 @@ class Interval:
     high: float
 
 
-def resampled(statistics: Sequence[Statistic], *, resamples: int = RESAMPLES, seed: int = 0) -> Mapping[str, Array]:
+def resampled(
+    statistics: Sequence[Statistic],
+    weighted: Sequence[WeightedStatistic] = (),
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Mapping[str, Array]:
     """The scores of each resample, [resamples], by name. All statistics are of the same examples and see the same draws.
 
     So the difference of two systems' scores is paired: give both, and subtract.
@@ -51,11 +66,18 @@ def resampled(statistics: Sequence[Statistic], *, resamples: int = RESAMPLES, se
     examples = len(statistics[0].counts)
     assert all(len(statistic.counts) == examples for statistic in statistics)
     assert len({statistic.name for statistic in statistics}) == len(statistics)
-    ends = np.cumsum([statistic.counts.shape[1] for statistic in statistics])
-    counts = np.concatenate([statistic.counts for statistic in statistics], axis=1)
-    sums = np.concatenate([weights @ counts for weights in _drawn(examples, resamples, seed)])
-    parts = np.split(sums, ends[:-1], axis=1)
-    return {statistic.name: statistic.value(part) for statistic, part in zip(statistics, parts, strict=True)}
+    blocks = {id(statistic.counts): statistic.counts for statistic in statistics}  # scores may share their sums
+    ends = np.cumsum([counts.shape[1] for counts in blocks.values()])
+    counts = np.concatenate(list(blocks.values()), axis=1)
+    sums: list[Array] = []
+    others: list[list[Array]] = [[] for _ in weighted]
+    for weights in _drawn(examples, resamples, seed):
+        sums.append(weights @ counts)
+        for values, other in zip(others, weighted, strict=True):
+            values.append(other.value(weights))
+    parts = dict(zip(blocks, np.split(np.concatenate(sums), ends[:-1], axis=1), strict=True))
+    scores = {statistic.name: statistic.value(parts[id(statistic.counts)]) for statistic in statistics}
+    return scores | {other.name: np.concatenate(values) for values, other in zip(others, weighted, strict=True)}
 
 
 def interval(scores: Array, level: float = LEVEL) -> Interval | None:

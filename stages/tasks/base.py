@@ -56,9 +56,14 @@ class Units:
         score: NDArray[np.float64] = np.exp(self.log_probabilities.max(axis=1))
         return score
 
+    def losses(self, gold: NDArray[np.int64]) -> NDArray[np.float64]:
+        """[units]: the negative log-probability of each gold label (shape [units]), in nats."""
+        losses: NDArray[np.float64] = -self.log_probabilities[np.arange(len(gold)), gold]
+        return losses
+
     def loss(self, gold: NDArray[np.int64]) -> float:
-        """The mean negative log-probability of the gold labels (shape [units]), in nats."""
-        return float(-self.log_probabilities[np.arange(len(gold)), gold].mean())
+        """The mean negative log-probability of the gold labels."""
+        return float(self.losses(gold).mean())
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,13 @@ class Task(Protocol):
         """The truth as the raw split holds it: what final scores are measured against."""
 
     def score(self, units: Units, gold: Gold, names: Sequence[str]) -> Scores:
-        """Score predictions of the same units as `gold`."""
+        """The headline scores of predictions of the same units as `gold`, for validation while training.
+
+        They equal those of `stages.scoring.final.score_predictions`, which tells more.
+        """
 
     def predictions(self, raw: Dataset, units: Units, names: Sequence[str]) -> pa.Table:
-        """The predictions file: `id`, (`word`, `token`,) `gold`, `predicted`, and maybe `score`, one row a unit."""
+        """The predictions file: `id`, (`word`, `token`,) `gold`, `predicted`, and what else is known, one row a unit.
+
+        Its schema says what it holds, so that `stages.scoring.final.score_predictions` needs nothing else.
+        """

@@ -14,11 +14,11 @@ from stages.tasks.tokens import TokensTask
 _TARGETS: Mapping[Target, UnitTarget] = {"label": LabelTarget(), "labels": LabelsTarget(), "number": NumberTarget()}
 
 
-def target_for(target: Target) -> UnitTarget:
-    """What each unit is given."""
-    return _TARGETS[target]
+def target_for(target: Target, threshold: float | None = None) -> UnitTarget:
+    """What each unit is given. `threshold`: from which probability on a text has one of several labels, once chosen."""
+    return LabelsTarget(threshold) if target == "labels" else _TARGETS[target]
 
 
-def task_for(kind: Kind, target: Target = "label", pooling: Pooling = "mean") -> Task:
-    """The task of this kind. Words have one label each; `target` and `pooling` are for texts."""
-    return TextTask(target_for(target), pooling) if kind == "text" else TokensTask()
+def task_for(kind: Kind, target: Target = "label", pooling: Pooling = "mean", threshold: float | None = None) -> Task:
+    """The task of this kind. Words have one label each; `target`, `pooling` and `threshold` are for texts."""
+    return TextTask(target_for(target, threshold), pooling) if kind == "text" else TokensTask()

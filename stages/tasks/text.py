@@ -9,6 +9,7 @@ from datasets import Dataset, Features, List, Value
 from numpy.typing import NDArray
 
 from stages.configuration.schema import Kind, Pooling, TokenizeConfig
+from stages.scoring.predictions import Description, described
 from stages.scoring.scores import Scores
 from stages.tasks.base import EXAMPLE, INPUT_IDS, LABELS, SUBWORDS, TOKEN_TYPES, Gold, Units
 from stages.tasks.columns import integers
@@ -85,7 +86,8 @@ class TextTask:
     def predictions(self, raw: Dataset, units: Units, names: Sequence[str]) -> pa.Table:
         """One row a text: `id`, and what the target says of it."""
         ids = pa.array(raw["id"][:], pa.string())
-        return pa.table({"id": ids, **self.target.columns(units, self.raw_gold(raw).label, names)})
+        table = pa.table({"id": ids, **self.target.columns(units, self.raw_gold(raw).label, names)})
+        return described(table, Description(self.kind, self.target.name, names))
 
 
 _Encoded = tuple[int, list[tuple[Ids, NDArray[np.int8] | None]]]

@@ -9,10 +9,20 @@ from datasets import ClassLabel, Dataset, Features, List, Value
 from numpy.typing import NDArray
 
 from stages.configuration.schema import Kind, LabelOn, TokenizeConfig
+from stages.scoring.predictions import (
+    GOLD,
+    LOSS,
+    LOSS_DECIMALS,
+    PREDICTED,
+    SCORE,
+    TOKEN,
+    Description,
+    described,
+)
 from stages.scoring.scores import Scores
 from stages.tasks.base import EXAMPLE, IGNORED, INPUT_IDS, LABELS, SUBWORDS, WORDS, Gold, Units
 from stages.tasks.columns import as_lists, flat, flat_strings, integers, lengths, ranges
-from stages.tasks.schemes import inside_tag
+from stages.tasks.schemes import are_entity_tags, inside_tag
 from stages.tasks.subwords import Ids, SubwordEncoder
 from stages.tasks.windows import cut, most_context, shared
 
@@ -77,33 +87,39 @@ class TokensTask:
         return Gold(np.repeat(np.arange(len(length)), length), flat(raw, "tags"))
 
     def score(self, units: Units, gold: Gold, names: Sequence[str]) -> Scores:
-        """Seqeval's scores for entity tags (B-, I-, …); for plain tags such as parts of speech, those of classification."""
-        from stages.scoring.classification import score_labels
-        from stages.scoring.entities import are_entity_tags, score_entities
+        """CoNLL's scores for entity tags (B-, I-, …); for plain tags such as parts of speech, those of classification."""
+        from stages.scoring.metric_modules import EntityMetric, LabelMetric  # importing `evaluate` takes seconds
 
         loss = units.loss(gold.label)
-        if not are_entity_tags(names):
-            return score_labels(units.predicted, gold.label, names, loss=loss)
-        return score_entities(
-            _by_sentence(units.predicted, units.example, names),
-            _by_sentence(gold.label, gold.example, names),
-            loss=loss,
-        )
+        if are_entity_tags(names):
+            result = EntityMetric(keep_in_memory=True).compute(
+                predictions=_by_sentence(units.predicted, units.example, names),
+                references=_by_sentence(gold.label, gold.example, names),
+                loss=loss,
+            )
+        else:
+            result = LabelMetric(keep_in_memory=True).compute(
+                predictions=units.predicted, references=gold.label, names=names, loss=loss
+            )
+        scores: Scores = result["scores"]
+        return scores
 
     def predictions(self, raw: Dataset, units: Units, names: Sequence[str]) -> pa.Table:
-        """One row a word: `id`, `word`, `token`, `gold`, `predicted`, `score`."""
+        """One row a word: `id`, `word`, `token`, `gold`, `predicted`, the probability of the predicted tag, and the loss."""
         labels, gold = np.array(names, dtype=object), self.raw_gold(raw)
-        ids = np.array(raw["id"][:], dtype=object)
-        return pa.table(
+        ids, unknown = np.array(raw["id"][:], dtype=object), gold.label < 0
+        table = pa.table(
             {
                 "id": pa.array(ids[gold.example], pa.string()),
                 "word": pa.array(units.word, pa.int32()),
-                "token": pa.array([token for tokens in raw["tokens"][:] for token in tokens], pa.string()),
-                "gold": pa.array(labels[gold.label], pa.string()),
-                "predicted": pa.array(labels[units.predicted], pa.string()),
-                "score": pa.array(units.score.round(6), pa.float64()),
+                TOKEN: pa.array([token for tokens in raw["tokens"][:] for token in tokens], pa.string()),
+                GOLD: pa.array(labels[gold.label], pa.string(), mask=unknown),
+                PREDICTED: pa.array(labels[units.predicted], pa.string()),
+                SCORE: pa.array(units.score.round(6), pa.float64()),
+                LOSS: pa.array(units.losses(gold.label).round(LOSS_DECIMALS), pa.float64(), mask=unknown),
             }
         )
+        return described(table, Description(self.kind, "label", names))
 
 
 @dataclass(frozen=True)

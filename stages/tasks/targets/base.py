@@ -8,6 +8,7 @@ import pyarrow as pa
 from datasets import Dataset
 from numpy.typing import NDArray
 
+from stages.configuration.schema import Target
 from stages.scoring.scores import Scores
 from stages.tasks.base import Units
 
@@ -17,6 +18,10 @@ class UnitTarget(Protocol):
 
     `gold` arrays have a shape of the target's own: [units] codes, [units, labels] of 0 and 1, or [units] numbers.
     """
+
+    @property
+    def name(self) -> Target:
+        """The configuration's name of this target."""
 
     def feature(self, names: Sequence[str]) -> Any:
         """The type of a tokenized text split's label column."""
@@ -34,4 +39,4 @@ class UnitTarget(Protocol):
         """Score predictions of units that are all labelled."""
 
     def columns(self, units: Units, gold: NDArray[Any], names: Sequence[str]) -> Mapping[str, pa.Array]:
-        """What the predictions file says of each unit: `gold` (null where not known), `predicted`, and maybe `score`."""
+        """What the predictions file says of each unit: `gold` (null where not known), `predicted`, maybe more."""

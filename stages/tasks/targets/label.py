@@ -8,6 +8,8 @@ import pyarrow as pa
 from datasets import ClassLabel, Dataset
 from numpy.typing import NDArray
 
+from stages.configuration.schema import Target
+from stages.scoring.predictions import GOLD, LOSS, LOSS_DECIMALS, PREDICTED, PROBABILITIES, SCORE, probability_structs
 from stages.scoring.scores import Scores
 from stages.tasks.base import Units
 from stages.tasks.columns import integers
@@ -17,6 +19,8 @@ Codes = NDArray[np.int64]
 
 class LabelTarget:
     """One label a unit: the one with the largest logit. Gold: its code, -1 where it is not known."""
+
+    name: Target = "label"
 
     def feature(self, names: Sequence[str]) -> ClassLabel:
         """A ClassLabel."""
@@ -36,15 +40,21 @@ class LabelTarget:
 
     def score(self, units: Units, gold: Codes, names: Sequence[str]) -> Scores:
         """Accuracy, and precision, recall and F1: macro averages in the headline."""
-        from stages.scoring.classification import score_labels
+        from stages.scoring.metric_modules import LabelMetric  # importing `evaluate` takes seconds
 
-        return score_labels(units.predicted, gold, names, loss=units.loss(gold))
+        result = LabelMetric(keep_in_memory=True).compute(
+            predictions=units.predicted, references=gold, names=names, loss=units.loss(gold)
+        )
+        scores: Scores = result["scores"]
+        return scores
 
     def columns(self, units: Units, gold: Codes, names: Sequence[str]) -> Mapping[str, pa.Array]:
-        """The names of the labels; `score` is the probability of the predicted one."""
-        labels = np.array(names, dtype=object)
+        """The names of the labels; `score` is the probability of the predicted one, `probabilities` has all of them."""
+        labels, unknown = np.array(names, dtype=object), ~self.labelled(gold)
         return {
-            "gold": pa.array(labels[gold], pa.string(), mask=~self.labelled(gold)),
-            "predicted": pa.array(labels[units.predicted], pa.string()),
-            "score": pa.array(units.score.round(6), pa.float64()),
+            GOLD: pa.array(labels[gold], pa.string(), mask=unknown),
+            PREDICTED: pa.array(labels[units.predicted], pa.string()),
+            SCORE: pa.array(units.score.round(6), pa.float64()),
+            PROBABILITIES: probability_structs(np.exp(units.log_probabilities), names),
+            LOSS: pa.array(units.losses(gold).round(LOSS_DECIMALS), pa.float64(), mask=unknown),
         }

@@ -1,6 +1,7 @@
 """Any number of labels."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,23 +9,28 @@ import pyarrow as pa
 from datasets import ClassLabel, Dataset, List
 from numpy.typing import NDArray
 
+from stages.configuration.schema import Target
+from stages.scoring.multilabel import DEFAULT_THRESHOLD, best_threshold
+from stages.scoring.predictions import GOLD, LOSS, LOSS_DECIMALS, PREDICTED, SCORE, probability_structs
 from stages.scoring.scores import Scores
 from stages.tasks.base import Units
 from stages.tasks.columns import flat, is_null, lengths
 
 Matrix = NDArray[np.int64]
 
-THRESHOLD = 0.5
-"""The probability from which on a text is said to have a label."""
 
-
+@dataclass(frozen=True)
 class LabelsTarget:
-    """Any number of labels a text: each whose probability (the sigmoid of its logit) is at least `THRESHOLD`.
+    """Any number of labels a text: each whose probability (the sigmoid of its logit) is at least `threshold`.
 
     Gold: [texts, labels] of 1 where a text has a label and 0 elsewhere; a row of -1 where its labels are not known
     (null, whereas an empty list says that it has none). Columns hold lists of codes: their type carries the names,
     and their size does not grow with the number of labels.
     """
+
+    threshold: float | None = None
+    """None: what gives the best micro F1 is chosen whenever predictions are scored, as on validation."""
+    name: Target = "labels"
 
     def feature(self, names: Sequence[str]) -> List:
         """A list of ClassLabels."""
@@ -51,15 +57,20 @@ class LabelsTarget:
         """Subset accuracy, and precision, recall and F1: macro averages in the headline."""
         from stages.scoring.multilabel import score_label_sets
 
-        return score_label_sets(_predicted(units), gold == 1, names, loss=_loss(units, gold))
+        probabilities, has_label = _probabilities(units), gold == 1
+        threshold = best_threshold(probabilities, has_label) if self.threshold is None else self.threshold
+        loss = float(_losses(units, gold).mean())
+        return score_label_sets(probabilities >= threshold, has_label, names, loss=loss, threshold=threshold)
 
     def columns(self, units: Units, gold: Matrix, names: Sequence[str]) -> Mapping[str, pa.Array]:
         """Lists of names in the order of the labels; `score` is a struct of every label's probability."""
-        probabilities = _probabilities(units).round(6)
+        probabilities, known = _probabilities(units), self.labelled(gold)
+        threshold = DEFAULT_THRESHOLD if self.threshold is None else self.threshold
         return {
-            "gold": _named(gold == 1, names, known=self.labelled(gold)),
-            "predicted": _named(_predicted(units), names, known=np.ones(len(gold), bool)),
-            "score": pa.StructArray.from_arrays([pa.array(column) for column in probabilities.T], list(names)),
+            GOLD: _named(gold == 1, names, known=known),
+            PREDICTED: _named(probabilities >= threshold, names, known=np.ones(len(gold), bool)),
+            SCORE: probability_structs(probabilities, names),
+            LOSS: pa.array(_losses(units, gold).round(LOSS_DECIMALS), pa.float64(), mask=~known),
         }
 
 
@@ -69,14 +80,11 @@ def _probabilities(units: Units) -> NDArray[np.float64]:
     return probabilities
 
 
-def _predicted(units: Units) -> NDArray[np.bool_]:
-    return _probabilities(units) >= THRESHOLD
-
-
-def _loss(units: Units, gold: Matrix) -> float:
-    """The mean over texts and labels of -log p where a text has the label, of -log(1 - p) elsewhere, in nats."""
+def _losses(units: Units, gold: Matrix) -> NDArray[np.float64]:
+    """[texts]: the mean over labels of -log p where a text has the label, of -log(1 - p) elsewhere, in nats."""
     logits = units.logits.astype(np.float64)
-    return float((np.logaddexp(0, logits) - logits * gold).mean())
+    losses: NDArray[np.float64] = (np.logaddexp(0, logits) - logits * gold).mean(axis=1)
+    return losses
 
 
 def _named(has: NDArray[np.bool_], names: Sequence[str], *, known: NDArray[np.bool_]) -> pa.Array:

@@ -8,6 +8,8 @@ import pyarrow as pa
 from datasets import Dataset, Value
 from numpy.typing import NDArray
 
+from stages.configuration.schema import Target
+from stages.scoring.predictions import GOLD, PREDICTED
 from stages.scoring.scores import Scores
 from stages.tasks.base import Units
 from stages.tasks.columns import floats
@@ -19,6 +21,8 @@ _NAME = "number"
 
 class NumberTarget:
     """A number a text: its only logit. Gold: the number, NaN (null in columns) where it is not known."""
+
+    name: Target = "number"
 
     def feature(self, names: Sequence[str]) -> Value:
         """A float32, as the model computes."""
@@ -43,10 +47,10 @@ class NumberTarget:
         return score_numbers(_predicted(units), gold)
 
     def columns(self, units: Units, gold: Numbers, names: Sequence[str]) -> Mapping[str, pa.Array]:
-        """The numbers; a model gives no probability of them."""
+        """The numbers as they are, for their unit is not ours to know; a model gives no probability of them."""
         return {
-            "gold": pa.array(gold, pa.float64(), mask=~self.labelled(gold)),
-            "predicted": pa.array(_predicted(units).round(6), pa.float64()),
+            GOLD: pa.array(gold, pa.float64(), mask=~self.labelled(gold)),
+            PREDICTED: pa.array(_predicted(units), pa.float64()),
         }
 
 

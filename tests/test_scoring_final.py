@@ -1,0 +1,254 @@
+"""Final scores come from the predictions file alone, and its headline is what validation would have shown."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from datasets import ClassLabel, Dataset, Features, List, Value
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn import metrics
+
+from stages.configuration.schema import Target
+from stages.pipeline.arrow import save_splits
+from stages.pipeline.errors import DataError
+from stages.scoring.classification import score_labels
+from stages.scoring.entities import score_entities
+from stages.scoring.final import Background, ScoringOptions, score_predictions
+from stages.scoring.metric_modules import EntityMetric, LabelMetric
+from stages.scoring.multilabel import best_threshold
+from stages.scoring.predictions import description_of
+from stages.scoring.probabilities import calibration_error
+from stages.scoring.surfaces import training_surfaces
+from stages.scoring.threshold import read_threshold, write_threshold
+from stages.tasks.base import Task, Units
+from stages.tasks.dispatch import task_for
+from tests.told import told
+
+NAMES = ["b", "a", "c"]
+IOB2 = ["O", "B-loc", "I-loc", "B-per", "I-per"]
+QUICK = ScoringOptions(resamples=0)
+
+
+def text_case(target: Target, texts: int = 40) -> tuple[Task, Dataset, Units]:
+    """Texts with gold, and logits that are often right."""
+    generator = np.random.default_rng(0)
+    logits = generator.normal(size=(texts, 1 if target == "number" else 3))
+    codes = np.where(generator.random(texts) < 0.7, logits.argmax(axis=1), generator.integers(3, size=texts))
+    noisy = logits + generator.normal(size=logits.shape)
+    label: dict[Target, tuple[Any, Any]] = {
+        "label": (ClassLabel(names=NAMES), codes),
+        "labels": (List(ClassLabel(names=NAMES)), [np.flatnonzero(row > 0.3).tolist() for row in noisy]),
+        "number": (Value("float64"), logits[:, 0] + generator.normal(size=texts)),
+    }
+    feature, gold = label[target]
+    features = Features({"id": Value("string"), "text": Value("string"), "label": feature})
+    columns = {"id": [f"t{row}" for row in range(texts)], "text": ["x"] * texts, "label": gold}
+    raw = Dataset(pa.table(columns, schema=features.arrow_schema))
+    return task_for("text", target), raw, Units(np.arange(texts), np.zeros(texts, int), logits.astype(np.float32))
+
+
+def tokens_case(names: list[str], sentences: int = 30) -> tuple[Task, Dataset, Units]:
+    generator = np.random.default_rng(1)
+    lengths = generator.integers(1, 9, size=sentences)
+    lengths[3] = 0  # a sentence without words
+    tags = [generator.integers(len(names), size=length).tolist() for length in lengths]
+    features = Features({"id": Value("string"), "tokens": List(Value("string")), "tags": List(ClassLabel(names=names))})
+    columns = {
+        "id": ["same"] * sentences,
+        "tokens": [[f"w{place}" for place in range(length)] for length in lengths],
+        "tags": tags,
+    }
+    raw = Dataset(pa.table(columns, schema=features.arrow_schema))
+    flat = np.concatenate([np.array(each, int) for each in tags])
+    logits = generator.normal(size=(len(flat), len(names))) + 2 * np.eye(len(names))[flat]
+    word = np.concatenate([np.arange(length) for length in lengths])
+    return task_for("tokens"), raw, Units(np.repeat(np.arange(sentences), lengths), word, logits.astype(np.float32))
+
+
+CASES = {
+    "label": lambda: text_case("label"),
+    "labels": lambda: text_case("labels"),
+    "number": lambda: text_case("number"),
+    "entities": lambda: tokens_case(IOB2),
+    "plain tags": lambda: tokens_case(["NOUN", "O", "VERB"]),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_headline_of_the_file_is_that_of_validation(case: str, tmp_path: Path) -> None:
+    task, raw, units = CASES[case]()
+    names = task.label_names(raw)
+    quick = task.score(units, task.raw_gold(raw), names)
+    threshold = getattr(quick, "threshold", None)
+    task = task_for(task.kind, getattr(getattr(task, "target", None), "name", "label"), threshold=threshold)
+    pq.write_table(task.predictions(raw, units, names), tmp_path / "test.parquet")
+    table = pq.read_table(tmp_path / "test.parquet")
+    final = score_predictions(table, ScoringOptions(resamples=200), Background(threshold=threshold))
+    assert final.headline_json() == pytest.approx(quick.headline_json(), abs=1e-9)
+    assert final.per_label == quick.per_label
+    assert (description_of(table).kind, list(description_of(table).names)) == (task.kind, names)
+    content: Any = final.to_json()
+    assert set(final.headline_json()) <= set(content["intervals"])
+    for name, (low, high) in content["intervals"].items():
+        assert low < high, name
+    again = score_predictions(table, ScoringOptions(resamples=200), Background(threshold=threshold))
+    assert again.to_json() == content
+
+
+def test_the_local_metrics_of_evaluate_give_the_same_scores() -> None:
+    predicted, gold = [["B-x", "O"], ["I-y"]], [["B-x", "I-x"], ["B-y"]]
+    result = EntityMetric(keep_in_memory=True).compute(predictions=predicted, references=gold, loss=0.5)
+    assert result["scores"] == score_entities(predicted, gold, loss=0.5)
+    codes = np.array([0, 1, 1]), np.array([0, 1, 0])
+    result = LabelMetric(keep_in_memory=True).compute(predictions=codes[0], references=codes[1], names=["n", "y"])
+    assert result["scores"] == score_labels(*codes, ["n", "y"], loss=None)
+
+
+# One label
+
+
+def label_table(labels: int, texts: int = 200) -> tuple[pa.Table, Any, Any, Any]:
+    generator = np.random.default_rng(labels)
+    names = np.array([f"n{code}" for code in range(labels)])
+    gold = generator.integers(labels, size=texts)
+    probabilities = generator.dirichlet(np.ones(labels), size=texts)
+    probabilities = (probabilities + 0.3 * np.eye(labels)[gold]) / 1.3
+    structs = pa.StructArray.from_arrays([pa.array(column) for column in probabilities.T], names.tolist())
+    predicted = probabilities.argmax(axis=1)
+    columns = {"id": [str(row) for row in range(texts)], "gold": names[gold], "predicted": names[predicted]}
+    return (
+        pa.table({**columns, "score": probabilities.max(axis=1), "probabilities": structs}),
+        gold,
+        predicted,
+        probabilities,
+    )
+
+
+@pytest.mark.parametrize("labels", [2, 3, 6])
+def test_all_scores_of_labels_are_scikit_learns(labels: int) -> None:
+    table, gold, predicted, probabilities = label_table(labels)
+    found: Any = score_predictions(table, QUICK).to_json()
+    assert found["accuracy"] == pytest.approx(metrics.accuracy_score(gold, predicted), abs=1e-9)
+    assert found["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(gold, predicted), abs=1e-9)
+    assert found["mcc"] == pytest.approx(metrics.matthews_corrcoef(gold, predicted), abs=1e-9)
+    report = metrics.classification_report(gold, predicted, output_dict=True, zero_division=0)
+    for ours, theirs in (("macro", "macro avg"), ("weighted", "weighted avg")):
+        expected = [report[theirs][score] for score in ("precision", "recall", "f1-score")]
+        assert list(found[ours].values()) == pytest.approx(expected, abs=1e-9)
+    scores = probabilities[:, 1] if labels == 2 else probabilities
+    one_hot = gold if labels == 2 else np.eye(labels)[gold]
+    assert found["roc_auc"] == pytest.approx(metrics.roc_auc_score(gold, scores, multi_class="ovr"), abs=1e-9)
+    assert found["average_precision"] == pytest.approx(metrics.average_precision_score(one_hot, scores), abs=1e-9)
+    assert "intervals" not in found and found["loss"] is None
+
+
+def test_ranking_is_not_defined_where_a_label_has_no_example() -> None:
+    table = label_table(3)[0]
+    few = table.filter(pa.compute.not_equal(table["gold"], "n1"))
+    found = score_predictions(few, QUICK).to_json()
+    assert found["roc_auc"] is None and found["average_precision"] is None
+    assert isinstance(found["calibration_error"], float)
+
+
+@given(arrays(float, 25, elements=st.floats(0, 1)), arrays(bool, 25))
+def test_the_calibration_error_is_that_of_the_paper(confidence: Any, right: Any) -> None:
+    expected = 0.0
+    for place in range(15):
+        low, high = place / 15, (place + 1) / 15
+        inside = (confidence > low) & (confidence <= high) if place else confidence <= high
+        if inside.any():
+            expected += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
+    edges = np.abs(confidence * 15 - np.round(confidence * 15)).min() < 1e-9  # float division may differ there
+    assert edges or calibration_error(confidence, right) == pytest.approx(expected, abs=1e-9)
+
+
+# Several labels
+
+
+@given(arrays(float, (6, 2), elements=st.sampled_from([0.1, 0.2, 0.45, 0.5, 0.9])), arrays(bool, (6, 2)))
+def test_no_threshold_has_a_better_micro_f1(probabilities: Any, gold: Any) -> None:
+    best = best_threshold(probabilities, gold)
+
+    def f1(threshold: float) -> float:
+        return metrics.f1_score(gold.ravel(), (probabilities >= threshold).ravel(), zero_division=0)
+
+    assert f1(best) == pytest.approx(max(f1(threshold) for threshold in np.linspace(0, 1, 101)))
+
+
+def test_a_threshold_is_read_as_it_was_written_and_a_missing_one_is_told(tmp_path: Path) -> None:
+    write_threshold(tmp_path, 0.123456789)
+    assert read_threshold(tmp_path) == 0.123456789
+    (tmp_path / "threshold.json").write_text("{}")
+    with pytest.raises(DataError) as error:
+        read_threshold(tmp_path)
+    assert "names no threshold" in told(error)
+
+
+# Slices
+
+
+def test_a_slice_has_the_scores_of_its_examples_alone() -> None:
+    task, raw, units = tokens_case(IOB2)
+    table = task.predictions(raw, units, IOB2)
+    found = score_predictions(table, ScoringOptions(resamples=100, slices=["length", "label"])).slices
+    lengths = np.bincount(units.example)
+    assert sum(score.support for score in found["length"].values()) == (lengths > 0).sum()
+    assert set(found["label"]) == {"loc", "per"}
+    for name, score in found["length"].items():
+        low, _, high = name.partition("-")
+        inside = (lengths >= int(low)) & (lengths <= int(high or low)) & (lengths > 0)
+        assert score.support == inside.sum()
+        alone = score_predictions(table.filter(pa.array(inside[units.example])), QUICK).headline_json()
+        assert dict(score.scores) == pytest.approx({key: alone[key] for key in ("precision", "recall", "f1")})
+        assert score.interval is not None
+        assert score.interval.low <= alone["f1"] <= score.interval.high  # type: ignore[operator]
+
+
+def test_lengths_that_are_mostly_equal_make_fewer_slices() -> None:
+    table = label_table(2, texts=8)[0]
+    options = ScoringOptions(resamples=0, slices=["length"])
+    slices = score_predictions(table, options, Background(lengths=np.array([3] * 7 + [9]))).slices["length"]
+    assert {name: score.support for name, score in slices.items()} == {"3": 7, "9": 1}
+    assert all(score.interval is None for score in slices.values())
+
+
+# What is odd
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"gold": ["a"]}, "no column 'predicted'"),
+        ({"gold": ["a", None], "predicted": ["a", "a"]}, "row 2: gold is not known"),
+        ({"gold": pa.array([], pa.string()), "predicted": pa.array([], pa.string())}, "hold no row"),
+    ],
+)
+def test_a_file_that_can_not_be_scored_is_told(columns: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError) as error:
+        score_predictions(pa.table(columns))
+    assert message in told(error)
+
+
+def test_plain_scores_tags_as_labels() -> None:
+    task, raw, units = tokens_case(IOB2)
+    found = score_predictions(task.predictions(raw, units, IOB2), ScoringOptions(scheme="plain", resamples=0))
+    assert set(found.per_label) == set(IOB2)
+    assert "errors" not in found.to_json()
+
+
+def test_wordings_in_train_are_case_folded_and_of_entities_alone(tmp_path: Path) -> None:
+    features = Features({"id": Value("string"), "tokens": List(Value("string")), "tags": List(ClassLabel(names=IOB2))})
+    columns = {
+        "id": ["1", "2"],
+        "tokens": [["New", "York", "is", "STRASSE"], ["Straße", "x"]],
+        "tags": [[1, 2, 0, 0], [3, -1]],
+    }
+    split = Dataset(pa.table(columns, schema=features.arrow_schema))
+    save_splits({"train": split, "test": split}, tmp_path / "raw")  # type: ignore[arg-type]
+    assert training_surfaces(tmp_path / "raw") == {"new york", "strasse"}
+    assert training_surfaces(tmp_path / "raw", "plain") == frozenset()
