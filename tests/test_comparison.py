@@ -182,6 +182,7 @@ def test_outputs_go_where_they_are_asked_to(runs: Runs, compare: Command, tmp_pa
     [
         (["workspace"], "nothing to compare workspace with"),
         (["workspace", "nowhere"], "nowhere: is no git revision, DVC experiment or predictions file"),
+        (["workspace", ""], "a run has no name"),
         (["workspace", "missing.parquet"], "missing.parquet: is not there"),
         (["workspace", "write.parquet"], "is no whole Parquet file"),
         (["workspace", "better", "better"], "better: named twice"),
@@ -220,6 +221,19 @@ def write_odd_files(root: Path) -> None:
 
 def with_gold(table: pa.Table, gold: pa.Array) -> pa.Table:
     return table.set_column(table.column_names.index("gold"), "gold", gold)
+
+
+def test_without_a_repository_files_are_compared_and_revisions_refused(
+    runs: Runs, compare: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        shutil.copy(runs.root / "data/predictions/test.parquet", tmp_path / f"{name}.parquet")
+    monkeypatch.chdir(tmp_path)
+    assert as_json(compare, "a.parquet", "b.parquet")["examples"] == 300
+    for arguments in (["HEAD", "a.parquet"], ["workspace", "a.parquet"], ["a.parquet", "--experiments"]):
+        status, out, err = compare(*arguments)
+        assert (status, out) == (1, "")
+        assert err.startswith("error: ") and err.count("\n") == 1
 
 
 def test_types_of_other_tools_are_the_same_labels(runs: Runs, compare: Command) -> None:

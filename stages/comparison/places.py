@@ -39,6 +39,8 @@ class Revision:
     def __init__(self, name: str) -> None:
         """`name`: what git or DVC resolve. Raises DataError if neither knows it."""
         self._name = name
+        if not name:
+            raise DataError("a run has no name: name a git revision, DVC experiment or predictions file")
         try:
             self._files = DVCFileSystem(rev=name, config=_remotes())
             assert self._files.repo  # opened when first used, and not by `exists`, which takes any error for a no
