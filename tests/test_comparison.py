@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from datasets import Dataset, DatasetDict
 
 from stages.comparison import compare as command
-from stages.comparison import pull_request
+from stages.comparison import comparing, pull_request
+from stages.comparison.runs import load_run
 from stages.comparison.significance import holm
+from stages.pipeline.arrow import save_splits
+from stages.pipeline.paths import PREDICTIONS, RAW_DATA
 from tests.compared_runs import Runs
 
 
@@ -177,6 +182,7 @@ def test_outputs_go_where_they_are_asked_to(runs: Runs, compare: Command, tmp_pa
     [
         (["workspace"], "nothing to compare workspace with"),
         (["workspace", "nowhere"], "nowhere: is no git revision, DVC experiment or predictions file"),
+        (["workspace", ""], "a run has no name"),
         (["workspace", "missing.parquet"], "missing.parquet: is not there"),
         (["workspace", "write.parquet"], "is no whole Parquet file"),
         (["workspace", "better", "better"], "better: named twice"),
@@ -217,6 +223,49 @@ def with_gold(table: pa.Table, gold: pa.Array) -> pa.Table:
     return table.set_column(table.column_names.index("gold"), "gold", gold)
 
 
+def test_without_a_repository_files_are_compared_and_revisions_refused(
+    runs: Runs, compare: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        shutil.copy(runs.root / "data/predictions/test.parquet", tmp_path / f"{name}.parquet")
+    monkeypatch.chdir(tmp_path)
+    assert as_json(compare, "a.parquet", "b.parquet")["examples"] == 300
+    for arguments in (["HEAD", "a.parquet"], ["workspace", "a.parquet"], ["a.parquet", "--experiments"]):
+        status, out, err = compare(*arguments)
+        assert (status, out) == (1, "")
+        assert err.startswith("error: ") and err.count("\n") == 1
+
+
+def test_types_of_other_tools_are_the_same_labels(runs: Runs, compare: Command) -> None:
+    table = pq.read_table("data/predictions/test.parquet")
+    large, coded = pa.large_string(), pa.dictionary(pa.int32(), pa.string())
+    columns = {
+        "id": table["id"].cast(large),
+        "gold": table["gold"].cast(large),
+        "predicted": table["predicted"].cast(coded),
+    }
+    pq.write_table(pa.table(columns), "types.parquet")
+    assert as_json(compare, "workspace", "types.parquet")["pairs"][0]["changed"] == []
+
+
+def test_predictions_come_from_a_remote_where_the_cache_lacks_them(
+    runs: Runs, compare: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone = tmp_path / "clone"
+    shutil.copytree(runs.root, clone)
+    monkeypatch.chdir(clone)
+    subprocess.run(["dvc", "remote", "add", "--quiet", "--default", "there", str(tmp_path / "remote")], check=True)
+    subprocess.run(["dvc", "push", "--quiet"], check=True)
+    shutil.rmtree(clone / ".dvc/cache")
+    assert as_json(compare, "HEAD", "data/predictions/test.parquet")["pairs"][0]["changed"] == []
+
+
+def test_one_run_under_two_names_is_left_out_and_told(runs: Runs, compare: Command) -> None:
+    found = as_json(compare, "workspace", "HEAD", "better")
+    assert [pair["other"] for pair in found["pairs"]] == ["better"]
+    assert found["notes"] == ["HEAD is left out: it is a run already named, with the same predictions."]
+
+
 def test_rows_in_another_order_are_the_same_run(runs: Runs, compare: Command) -> None:
     table = pq.read_table("data/predictions/test.parquet")
     pq.write_table(table.take(pa.array(range(299, -1, -1))), "reversed.parquet")
@@ -237,6 +286,21 @@ def test_metrics_that_are_not_the_predictions_are_told(runs: Runs, compare: Comm
         runs.restore()
 
 
+def test_texts_come_from_the_raw_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = {"id": ["test-0", "test-1"], "text": ["a b c", "d"], "text_pair": ["e f", None]}
+    save_splits(DatasetDict({"test": Dataset.from_dict(rows)}), RAW_DATA)
+    for name, predicted in (("base", ["x", "y"]), ("workspace", ["y", "y"])):
+        path = PREDICTIONS if name == "workspace" else Path(f"{name}.parquet")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({"id": rows["id"], "gold": ["y", "y"], "predicted": predicted}), path)
+    (pair,) = comparing.compare([load_run("base.parquet"), load_run("workspace")], resamples=200).pairs
+    assert [(each.id, each.change, each.text, each.text_pair) for each in pair.changed] == [
+        ("test-0", "fixed", "a b c", "e f")
+    ]
+    assert [(each.slice, each.base, each.other) for each in pair.slices] == [("1 word", 1, 1), ("5 words", 0, 1)]
+
+
 class TestWithoutTheCache:
     """The committed run's predictions are neither in the workspace nor in the cache."""
 
@@ -252,6 +316,10 @@ class TestWithoutTheCache:
         status, _, err = compare("workspace", "better")
         assert status == 1
         assert "predictions of better are not at hand" in err and "`dvc pull`" in err and err.count("\n") == 1
+
+    def test_the_headline_gate_passes_and_an_unknown_metric_does_not(self, comment: Command) -> None:
+        assert comment("HEAD", "--fail-on-worse", "headline")[0] == 0
+        assert comment("HEAD", "--fail-on-worse", "bleu")[0] == 1
 
     def test_the_comment_falls_back_to_metrics(self, comment: Command) -> None:
         Path("metrics/evaluate.json").write_text('{"accuracy": 0.9}')

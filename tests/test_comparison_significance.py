@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from stages.comparison.significance import bootstrap_p, holm, mcnemar, randomization
+from stages.comparison.significance import holm, mcnemar, randomization
 from stages.scoring.resampling import Statistic, interval, resampled
 
 SENTENCES, ENTITIES = 1287, 1079
@@ -48,6 +48,12 @@ class Systems:
         hits = np.bincount(self.sentence, weights=found, minlength=SENTENCES)
         false_alarms = np.bincount(self.traps, weights=trapped, minlength=SENTENCES)
         return Statistic("f1", np.stack([hits, hits + false_alarms, self.gold], axis=1), f1)
+
+
+def bootstrap_p(differences: NDArray[np.float64]) -> float:
+    """Twice the smaller share of resamples beyond 0: the level at which the percentile interval begins to hold 0."""
+    beyond = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
+    return min(1.0, 2 * (beyond + 1) / (len(differences) + 1))
 
 
 def p_values(

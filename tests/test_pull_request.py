@@ -33,8 +33,9 @@ def test_the_comment_shows_changed_scores_and_both_curves(tmp_path: Path) -> Non
     write_results(workspace.root, 0.85, [0.8, 0.5])
     shown = workspace.python("stages.comparison.pull_request", "HEAD")
     assert shown.startswith(MARK)
-    row = next(line for line in shown.splitlines() if "evaluate.json" in line and "accuracy" in line)
-    assert [cell.strip() for cell in row.split("|")[3:6]] == ["0.8", "0.85", "0.05"]
+    assert "no evidence" in shown and "predictions of HEAD are not at hand" in shown
+    row = next(line for line in shown.splitlines() if line.startswith("| accuracy |"))
+    assert [cell.strip() for cell in row.split("|")[2:5]] == ["0.8000", "0.8500", "+0.0500"]
     assert "line [0.9000, 0.6000]" in shown and "line [0.8000, 0.5000]" in shown
     assert shown.count("```mermaid") == 1
 

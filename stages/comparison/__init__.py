@@ -1,1 +1,1 @@
-"""What a pull request is told about its runs."""
+"""Runs against each other: what differs, whether that is more than chance, and how it is shown."""

@@ -42,7 +42,8 @@ def _compared(arguments: argparse.Namespace) -> Comparison:
     if arguments.markdown == arguments.json == _STDOUT:
         raise ConfigError("--markdown - and --json - both write to standard output; give one of them a file")
     names = [arguments.base, *arguments.others]
-    names += [name for name in experiments() if arguments.experiments and name not in names]
+    if arguments.experiments:
+        names += [name for name in experiments() if name not in names]
     if len(names) < 2:
         raise ConfigError(
             f"nothing to compare {arguments.base} with; name another run, or make experiments with `dvc exp run`"

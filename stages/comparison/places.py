@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from dvc.api import DVCFileSystem
+from dvc.config import Config
 from dvc.exceptions import DvcException
 
 from stages.pipeline.errors import DataError
@@ -38,8 +39,10 @@ class Revision:
     def __init__(self, name: str) -> None:
         """`name`: what git or DVC resolve. Raises DataError if neither knows it."""
         self._name = name
+        if not name:
+            raise DataError("a run has no name: name a git revision, DVC experiment or predictions file")
         try:
-            self._files = DVCFileSystem(rev=name)
+            self._files = DVCFileSystem(rev=name, config=_remotes())
             assert self._files.repo  # opened when first used, and not by `exists`, which takes any error for a no
         except DvcException as error:
             raise DataError(
@@ -65,3 +68,9 @@ class Revision:
             return sorted(Path(file) for file in self._files.find(folder.as_posix()))
         except (OSError, DvcException):
             return []
+
+
+def _remotes() -> dict[str, Any]:
+    """The remotes as configured here and now: a revision may be older than its remote, or its `config.local` is ours."""
+    config = Config.from_cwd()
+    return {section: dict(config[section]) for section in ("core", "remote", "cache") if section in config}

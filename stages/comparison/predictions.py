@@ -91,13 +91,23 @@ def _parsed(name: str, table: pa.Table) -> Predictions:
 def _unsliced(column: pa.ChunkedArray) -> pa.Array:
     combined = column.combine_chunks()
     plain = pc.dictionary_decode(combined) if pa.types.is_dictionary(combined.type) else combined
-    return plain if isinstance(plain, pa.Array) else pa.concat_arrays(plain.chunks)
+    whole = plain if isinstance(plain, pa.Array) else pa.concat_arrays(plain.chunks)
+    return whole.cast(_plain_type(whole.type))
+
+
+def _plain_type(type_: pa.DataType) -> pa.DataType:
+    """The type that `evaluate` writes for what other tools write as a large or a narrow one."""
+    if pa.types.is_large_string(type_):
+        return pa.string()
+    if pa.types.is_list(type_) or pa.types.is_large_list(type_):
+        return pa.list_(pa.string())
+    return pa.float64() if pa.types.is_floating(type_) else type_
 
 
 def _target(name: str, type_: pa.DataType) -> Target:
-    if pa.types.is_string(type_) or pa.types.is_large_string(type_):
+    if pa.types.is_string(type_):
         return "label"
-    if pa.types.is_list(type_) or pa.types.is_large_list(type_):
+    if pa.types.is_list(type_):
         return "labels"
     if pa.types.is_floating(type_):
         return "number"

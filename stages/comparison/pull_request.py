@@ -35,7 +35,8 @@ def compared(base: str, *, level: float = LEVEL) -> Comparison:
 
 def comment(comparison: Comparison) -> str:
     """The whole comment: verdicts, scores, what changed, curves. Examples are left out where it would be too long."""
-    written = (_comment(comparison, [*details(comparison, examples=examples)]) for examples in (10, 3, 0))
+    metrics = [*_metrics(comparison)]
+    written = (_comment(comparison, [*details(comparison, examples=examples), *metrics]) for examples in (10, 3, 0))
     return next((text for text in written if len(text) <= _LONGEST), _comment(comparison, []))
 
 
@@ -47,7 +48,6 @@ def _comment(comparison: Comparison, detailed: Sequence[str]) -> str:
         verdicts(comparison),
         *tables(comparison),
         *detailed,
-        *_metrics(base.metrics, head.metrics, base.name),
         *footer(comparison),
         "### Curves",
         *_charts(base.curves, head.curves, base.name),
@@ -67,8 +67,9 @@ def _head() -> Run:
     return replace(run, name=_HEAD)
 
 
-def _metrics(base: Mapping[str, float], head: Mapping[str, float], name: str) -> Iterator[str]:
+def _metrics(comparison: Comparison) -> Iterator[str]:
     """All committed metrics that differ."""
+    (base, head), name = (run.metrics for run in comparison.runs), comparison.runs[0].name
     keys = [key for key in {**base, **head} if base.get(key) != head.get(key)]
     rows = [[code(key), _number(base.get(key)), _number(head.get(key)), _change(base, head, key)] for key in keys]
     if rows:

@@ -52,18 +52,6 @@ def mcnemar(only_base: int, only_other: int) -> float:
     return min(1.0, float(2 * tail / 2**discordant))
 
 
-def bootstrap_p(differences: Array) -> float:
-    """The two-sided p-value that resamples' differences, [resamples], imply: twice the smaller share beyond 0.
-
-    Not what verdicts go by; it is the level at which the percentile interval begins to hold 0.
-    """
-    defined = differences[~np.isnan(differences)]
-    if not len(defined):
-        return 1.0
-    beyond = min(int((defined <= 0).sum()), int((defined >= 0).sum()))
-    return min(1.0, 2 * (beyond + 1) / (len(defined) + 1))
-
-
 def holm(p_values: Sequence[float]) -> list[float]:
     """The p-values, each corrected for their number (Holm 1979)."""
     p = np.array(p_values, dtype=float)
