@@ -14,6 +14,7 @@ from datasets import Dataset, DatasetDict
 
 from stages.comparison import compare as command
 from stages.comparison import comparing, pull_request
+from stages.comparison.html import as_html
 from stages.comparison.runs import load_run
 from stages.comparison.significance import holm
 from stages.pipeline.arrow import save_splits
@@ -170,10 +171,12 @@ def test_a_gate_lets_pass_what_may_be_chance(runs: Runs, compare: Command) -> No
 
 
 def test_outputs_go_where_they_are_asked_to(runs: Runs, compare: Command, tmp_path: Path) -> None:
-    places = ["--markdown", str(tmp_path / "shown.md"), "--json", str(tmp_path / "shown.json")]
+    places = [word for kind in ("markdown", "json", "html") for word in (f"--{kind}", str(tmp_path / f"shown.{kind}"))]
     _, out, _ = compare("workspace", "better", "--resamples", "500", *places)
     assert out.startswith("workspace → better")
-    assert "| accuracy |" in (tmp_path / "shown.md").read_text()
+    assert "| accuracy |" in (tmp_path / "shown.markdown").read_text()
+    page = (tmp_path / "shown.html").read_text()
+    assert "better against workspace" in page and "no evidence" in page
     assert json.loads((tmp_path / "shown.json").read_text())["examples"] == 300
 
 
@@ -299,6 +302,14 @@ def test_texts_come_from_the_raw_data(tmp_path: Path, monkeypatch: pytest.Monkey
         ("test-0", "fixed", "a b c", "e f")
     ]
     assert [(each.slice, each.base, each.other) for each in pair.slices] == [("1 word", 1, 1), ("5 words", 0, 1)]
+    runs = [load_run("base.parquet"), load_run("workspace")]
+    examples = examples_in(as_html(comparing.compare(runs, resamples=200), runs))
+    assert "a b c" in examples and "e f" not in examples  # a pair is shown as one only if all texts are pairs
+
+
+def examples_in(page: str) -> str:
+    """The data that the page's script makes its list of examples of."""
+    return page.partition('<script type="application/json"')[2].partition("</script>")[0]
 
 
 class TestWithoutTheCache:

@@ -6,6 +6,7 @@ A run is `workspace`, a git revision, a DVC experiment (name or hash) or a predi
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from stages.comparison.comparing import LEVEL, compare
 from stages.comparison.gate import Gate, require
 from stages.comparison.markdown import as_markdown
 from stages.comparison.results import Comparison
-from stages.comparison.runs import experiments, load_run
+from stages.comparison.runs import Run, experiments, load_run
 from stages.comparison.terminal import as_text
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.outputs import write_text
@@ -32,13 +33,23 @@ def main() -> None:
     """The command line. Exits with 1 if runs can't be compared, or one is worse than `--fail-on-worse` lets it be."""
     arguments = _parser().parse_args()
     with one_line_errors():
-        comparison = _compared(arguments)
+        runs = [load_run(name) for name in _names(arguments)]
+        comparison = compare(
+            runs,
+            level=arguments.level,
+            resamples=arguments.resamples,
+            metric=arguments.metric,
+            by_seed=arguments.by_seed,
+        )
         _write(comparison, arguments)
+        if arguments.html is not None:
+            _write_html(comparison, runs, Path(arguments.html))
         for gate in arguments.fail_on_worse:
             require(comparison, gate)
 
 
-def _compared(arguments: argparse.Namespace) -> Comparison:
+def _names(arguments: argparse.Namespace) -> list[str]:
+    """The runs to compare, the base first."""
     if arguments.markdown == arguments.json == _STDOUT:
         raise ConfigError("--markdown - and --json - both write to standard output; give one of them a file")
     names = [arguments.base, *arguments.others]
@@ -51,13 +62,7 @@ def _compared(arguments: argparse.Namespace) -> Comparison:
     repeated = next((name for place, name in enumerate(names) if name in names[:place]), None)
     if repeated:
         raise ConfigError(f"{repeated}: named twice; name each run once")
-    return compare(
-        [load_run(name) for name in names],
-        level=arguments.level,
-        resamples=arguments.resamples,
-        metric=arguments.metric,
-        by_seed=arguments.by_seed,
-    )
+    return names
 
 
 def _write(comparison: Comparison, arguments: argparse.Namespace) -> None:
@@ -69,6 +74,12 @@ def _write(comparison: Comparison, arguments: argparse.Namespace) -> None:
             write_text(Path(place), written(comparison))
     if _STDOUT not in (arguments.markdown, arguments.json):
         sys.stdout.write(as_text(comparison))
+
+
+def _write_html(comparison: Comparison, runs: Sequence[Run], path: Path) -> None:
+    from stages.comparison.html import as_html  # needs what a terminal table does not
+
+    write_text(path, as_html(comparison, runs))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--experiments", action="store_true", help="all that `dvc exp run` left behind on the current commit, too")
     add("--markdown", metavar="FILE", help="write Markdown; - for standard output")
     add("--json", metavar="FILE", help="write JSON; - for standard output")
+    add("--html", metavar="FILE", help="write one page that opens from disk, with the examples fixed and broken")
     add("--metric", help="the metric that comes first; default: the base's task.metric")
     add("--level", type=_share, default=LEVEL, help=f"of significance; intervals hold 1 - LEVEL (default: {LEVEL})")
     add("--resamples", type=_count, default=RESAMPLES, help=f"resamples and random exchanges (default: {RESAMPLES})")

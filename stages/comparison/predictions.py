@@ -46,12 +46,12 @@ def aligned(tables: Sequence[tuple[str, pa.Table]]) -> list[Predictions]:
     name, first = tables[0]
     parsed = [_parsed(name, first)]
     for other_name, table in tables[1:]:
-        parsed.append(_parsed(other_name, _in_order_of(first, table)))
+        parsed.append(_parsed(other_name, in_order_of(first, table)))
         _require_same(name, parsed[0], other_name, parsed[-1])
     return parsed
 
 
-def _in_order_of(first: pa.Table, table: pa.Table) -> pa.Table:
+def in_order_of(first: pa.Table, table: pa.Table) -> pa.Table:
     """`table` with its rows where `first` has the same id and word; as it is where that can't be done."""
     keys = [key for key in ("id", "word") if key in first.column_names]
     if not set(keys) <= set(table.column_names) or all(table[key].equals(first[key]) for key in keys):

@@ -9,6 +9,7 @@ from stages.pipeline.paths import (
     EXPORTED_MODEL,
     METRICS,
     PREDICTIONS,
+    REPORT,
     TRAIN_METRICS,
     TRAINED_MODEL,
 )
@@ -19,6 +20,7 @@ _PLACES = {
     "predictions": PREDICTIONS,
     "trained model": TRAINED_MODEL,
     "exported model": EXPORTED_MODEL,
+    "report": REPORT,
 }
 
 
@@ -37,7 +39,7 @@ def summary() -> str:
         "",
         *(f"{what:16}{path}" for what, path in _PLACES.items()),
         "",
-        "Plots: dvc plots show     Compare: dvc metrics diff     Sweep: dvc exp run -S",
+        "Sweep: dvc exp run -S ...     Compare: python -m stages.comparison.compare",
     ]
     return "\n".join(lines)
 

@@ -1,0 +1,147 @@
+"""A comparison as the report's page: verdicts first, then what differs, then the examples that were fixed or broken."""
+
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+from datasets import Dataset
+
+from stages.comparison.predictions import in_order_of
+from stages.comparison.results import Comparison, LabelDifference, Pair, RunResult, SliceDifference
+from stages.comparison.results import Curve as FoundCurve
+from stages.comparison.runs import Run, Text
+from stages.pipeline.json_files import Json
+from stages.reporting.calibration import calibration_of
+from stages.reporting.confusion import confusion_of
+from stages.reporting.content import (
+    Curve,
+    Difference,
+    Example,
+    ParameterDifference,
+    PartDifference,
+    Report,
+    RunContent,
+    Score,
+)
+from stages.reporting.page import render_report
+from stages.reporting.wrong_sentences import wrong_sentences
+from stages.reporting.wrong_texts import wrong_texts
+from stages.scoring.predictions import description_of
+
+
+def as_html(comparison: Comparison, runs: Sequence[Run]) -> str:
+    """One page for the comparison of `runs`, which it was made of. Of runs that differ in seed alone, the first is shown."""
+    firsts = [_first(result, runs) for result in comparison.runs]
+    tables = _tables(firsts)
+    return render_report(
+        Report(
+            title=" against ".join(result.name for result in reversed(comparison.runs)),
+            runs=tuple(_run(result, tables.get(run.name)) for result, run in zip(comparison.runs, firsts, strict=True)),
+            examples=_examples(firsts, tables),
+            examples_in_all=comparison.examples or None,
+            rank="absolute error" if comparison.target == "number" else "confidence",
+            differences=tuple(difference for pair in comparison.pairs for difference in _differences(pair)),
+            parameters=_parameters(comparison),
+            label_differences=tuple(
+                _part(pair, label.label, label.support, "f1", label)
+                for pair in comparison.pairs
+                for label in pair.labels
+            ),
+            slice_differences=tuple(
+                _part(pair, slice_.slice, slice_.examples, slice_.metric, slice_)
+                for pair in comparison.pairs
+                for slice_ in pair.slices
+            ),
+            notes=(*comparison.notes, *(pair.note for pair in comparison.pairs if pair.note)),
+        )
+    )
+
+
+def _first(result: RunResult, runs: Sequence[Run]) -> Run:
+    return next(run for run in runs if run.name == result.runs[0])
+
+
+def _tables(runs: Sequence[Run]) -> dict[str, pa.Table]:
+    """The predictions of the runs that have them, in the order of the first one's rows."""
+    found = [(run.name, run.predictions) for run in runs if run.predictions is not None]
+    return {name: in_order_of(found[0][1], table) for name, table in found}
+
+
+def _run(result: RunResult, predictions: pa.Table | None) -> RunContent:
+    return RunContent(
+        name=result.name,
+        scores=tuple(Score(score.metric, score.value, score.interval) for score in result.scores),
+        curves=tuple(_curve(name, curve) for name, curve in result.curves.items() if _is_shown(name)),
+        confusion=None if predictions is None else confusion_of(predictions, _names(predictions)),
+        calibration=None if predictions is None or "token" in predictions.column_names else calibration_of(predictions),
+    )
+
+
+def _names(predictions: pa.Table) -> Sequence[str]:
+    return () if predictions["gold"].null_count else description_of(predictions).names
+
+
+def _is_shown(name: str) -> bool:
+    return "/" in name and name.rpartition("/")[2] not in ("grad_norm", "learning_rate")
+
+
+def _curve(name: str, curve: FoundCurve) -> Curve:
+    split, _, metric = name.rpartition("/")
+    return Curve(split, metric, tuple(curve.epochs), tuple(curve.values))
+
+
+def _examples(runs: Sequence[Run], tables: Mapping[str, pa.Table]) -> tuple[Example, ...]:
+    """The examples that some run has wrong; none where a run has no predictions, or the texts are not at hand."""
+    if len(tables) < len(runs):
+        return ()
+    predictions = [tables[run.name] for run in runs]
+    if "token" in predictions[0].column_names:
+        return wrong_sentences(predictions)
+    texts = next((found for run in runs if (found := run.texts())), {})
+    ids = predictions[0]["id"].to_pylist()
+    return wrong_texts(predictions, _split(ids, texts)) if set(ids) <= texts.keys() else ()
+
+
+def _split(ids: Sequence[str], texts: Mapping[str, Text]) -> Dataset:
+    columns: dict[str, list[str]] = {"id": list(ids), "text": [texts[id_].first for id_ in ids]}
+    seconds = [texts[id_].second for id_ in ids]
+    if all(second is not None for second in seconds):
+        columns["text_pair"] = [str(second) for second in seconds]
+    return Dataset(pa.table(columns))
+
+
+def _differences(pair: Pair) -> list[Difference]:
+    return [
+        Difference(
+            run=pair.other,
+            metric=each.metric,
+            base=each.base,
+            other=each.other,
+            difference=each.difference,
+            interval=each.interval,
+            p=each.p,
+            p_adjusted=each.p_holm,
+            verdict=each.verdict if each.test is not None else None,
+        )
+        for each in pair.differences
+    ]
+
+
+def _part(pair: Pair, part: str, support: int, metric: str, found: LabelDifference | SliceDifference) -> PartDifference:
+    score = Difference(pair.other, metric, found.base, found.other, found.difference, found.interval)
+    return PartDifference(part, support, score)
+
+
+def _parameters(comparison: Comparison) -> tuple[ParameterDifference, ...]:
+    """Every parameter that some run has otherwise than the base."""
+    keys = dict.fromkeys(param.key for pair in comparison.pairs for param in pair.params)
+    return tuple(ParameterDifference(key, tuple(_values(key, comparison))) for key in keys)
+
+
+def _values(key: str, comparison: Comparison) -> list[str]:
+    found = [{param.key: param for param in pair.params}.get(key) for pair in comparison.pairs]
+    base = next(param.base for param in found if param is not None)
+    return [_told(base), *(_told(base if param is None else param.other) for param in found)]
+
+
+def _told(value: Json) -> str:
+    return "" if value is None else str(value)
