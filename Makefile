@@ -25,7 +25,7 @@ compose: install  ## compose conf/ into params.yaml
 repro: compose  ## run the pipeline, write the report and print the scores
 	@dvc repro
 	@python -m stages.reporting.write
-	@python -m stages.pipeline.summary
+	@python -m stages.reporting.summary
 
 test: install  ## all tests
 	@python -m pytest

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from stages.configuration.schema import SPLITS, Split, TokenizeStage
 from stages.pipeline.arrow import read_batches, read_features, write_splits
 from stages.pipeline.errors import DataError
-from stages.pipeline.json_files import Json, write_json
+from stages.pipeline.json_files import Json, quantiles, write_json
 from stages.pipeline.paths import BASE_TOKENIZER, RAW_DATA, TOKENIZE_METRICS, TOKENIZED_DATA
-from stages.pipeline.quantiles import quantiles
 from stages.pipeline.stage import run_stage
 from stages.tasks.base import EXAMPLE, INPUT_IDS, SUBWORDS, Task
 from stages.tasks.dispatch import task_for

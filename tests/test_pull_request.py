@@ -7,7 +7,7 @@ import pytest
 
 from stages.comparison.pull_request import MARK
 from stages.pipeline.errors import UserError
-from stages.pipeline.summary import summary
+from stages.reporting.summary import summary
 from tests.workspace import Workspace
 
 SCORES = {"accuracy": 0.5, "precision": 0.5, "recall": 0.5, "f1": 0.5, "loss": 0.7}

@@ -30,7 +30,7 @@ from stages.modeling.label_tensors import label_tensor
 from stages.modeling.load import new_model
 from stages.pipeline.arrow import load_splits, save_splits
 from stages.pipeline.errors import DataError
-from stages.pipeline.summary import summary
+from stages.reporting.summary import summary
 from stages.scoring.multilabel import score_label_sets
 from stages.scoring.numbers import score_numbers
 from stages.scoring.plots import number_confusion

@@ -8,8 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from stages.pipeline.json_files import Json
-from stages.pipeline.quantiles import quantiles
+from stages.pipeline.json_files import Json, quantiles
 from stages.sources.examples import LABEL, PAIR, TAGS, TEXT, TOKENS
 from stages.sources.labels import NO_CODE
 from stages.tasks.schemes import are_entity_tags

@@ -1,4 +1,4 @@
-"""`python -m stages.pipeline.summary`: the scores of the last run, and where its outputs lie."""
+"""`python -m stages.reporting.summary`: the scores of the last run, and where its outputs lie."""
 
 from collections.abc import Sequence
 
