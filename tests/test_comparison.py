@@ -334,7 +334,8 @@ class TestWithoutTheCache:
 
     def test_the_comment_falls_back_to_metrics(self, comment: Command) -> None:
         Path("metrics/evaluate.json").write_text('{"accuracy": 0.9}')
-        status, out, _ = comment("HEAD", "--fail-on-worse", "accuracy")
+        status, out, _ = comment("HEAD", "--fail-on-worse", "accuracy", "--html", "page.html")
+        assert "this change against HEAD" in Path("page.html").read_text(encoding="utf-8")
         assert status == 0
         assert "no evidence: " in out and "predictions of HEAD are not at hand" in out
         row = next(line for line in out.splitlines() if line.startswith("| accuracy |"))

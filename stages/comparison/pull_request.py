@@ -8,14 +8,17 @@ import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from stages.comparison.comparing import LEVEL, compare
+from stages.comparison.comparing import compare
 from stages.comparison.escaping import code
 from stages.comparison.gate import Gate, require
+from stages.comparison.html import as_html
 from stages.comparison.markdown import details, folded, footer, table, tables, verdicts
 from stages.comparison.results import Comparison, Curve
 from stages.comparison.runs import WORKSPACE, Run, load_run
 from stages.pipeline.errors import DataError
+from stages.pipeline.outputs import write_text
 from stages.pipeline.stage import one_line_errors
 
 MARK = "<!-- stagewright -->"
@@ -26,11 +29,6 @@ _CURVES = ("train/loss", "validation/loss", "validation/accuracy", "validation/f
 _BASE_COLOUR, _HEAD_COLOUR = "#8c8c8c", "#7b61ff"
 _LONGEST = 60_000
 """Characters; GitHub refuses comments of more than 65,536."""
-
-
-def compared(base: str, *, level: float = LEVEL) -> Comparison:
-    """The workspace against a revision. Raises DataError if `base` is none."""
-    return compare([load_run(base), _head()], level=level, by_seed=False, lenient=True)
 
 
 def comment(comparison: Comparison) -> str:
@@ -115,12 +113,16 @@ def main() -> None:
     """The command line. The comment is written before a gate fails."""
     parser = argparse.ArgumentParser(prog="python -m stages.comparison.pull_request", description=__doc__)
     parser.add_argument("base", help="the revision to compare with, such as origin/main")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write the comparison's page as well")
     Gate.add_to(parser)
     arguments = parser.parse_args()
     with one_line_errors():
-        comparison = compared(arguments.base)
+        runs = [load_run(arguments.base), _head()]
+        comparison = compare(runs, by_seed=False, lenient=True)
         sys.stdout.write(comment(comparison))
         sys.stdout.flush()
+        if arguments.html is not None:
+            write_text(arguments.html, as_html(comparison, runs))
         for gate in arguments.fail_on_worse:
             require(comparison, gate)
 
