@@ -30,10 +30,7 @@ def tables(comparison: Comparison) -> Iterator[str]:
         rows = [
             [
                 each.metric,
-                wording.score(each.base),
-                wording.score(each.other),
-                wording.signed(each.difference),
-                wording.span(each.interval),
+                *wording.change(each),
                 wording.probability(each.p_holm),
                 f"**{each.verdict}**" if each.verdict != "no evidence" else each.verdict,
             ]
@@ -91,10 +88,7 @@ def _labels(pair: Pair) -> list[list[str]]:
         [
             code(each.label),
             str(each.support),
-            wording.score(each.base),
-            wording.score(each.other),
-            wording.signed(each.difference),
-            wording.span(each.interval),
+            *wording.change(each),
         ]
         for each in pair.labels
     ]
@@ -105,10 +99,7 @@ def _slices(pair: Pair) -> list[list[str]]:
         [
             each.slice,
             str(each.examples),
-            wording.score(each.base),
-            wording.score(each.other),
-            wording.signed(each.difference),
-            wording.span(each.interval),
+            *wording.change(each),
         ]
         for each in pair.slices
     ]

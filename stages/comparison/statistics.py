@@ -4,10 +4,8 @@ An example is a text or a whole sentence, since words of a sentence are not inde
 counts as 0, as it does in `stages.scoring`.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +13,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.comparison.predictions import Integers, Predictions
+from stages.scoring.entities import EntityPairs, TaggedWords
 from stages.scoring.resampling import Array, Statistic
-from stages.tasks.schemes import are_entity_tags, decode
+from stages.tasks.schemes import are_entity_tags
 
 _LOWER_IS_BETTER = {"mse", "mae"}
 
@@ -41,10 +40,9 @@ def counted(runs: Sequence[Predictions]) -> list[Counts]:
     """The counts of runs on the same examples. All have the same labels: those that gold or any run has."""
     if runs[0].target == "number":
         return [_of_numbers(run) for run in runs]
-    if has_entities(runs):
-        types = sorted({tag.partition("-")[2] for tag in names_of(runs) if tag != "O"})
-        return [_of_entities(run, types) for run in runs]
     names = names_of(runs)
+    if has_entities(runs):
+        return [_of_entities(run, names) for run in runs]
     if runs[0].target == "labels":
         return [_of_label_sets(run, names) for run in runs]
     return [_of_labels(run, names) for run in runs]
@@ -121,16 +119,12 @@ def _indicators(column: pa.Array, names: Sequence[str]) -> NDArray[np.bool_]:
     return matrix
 
 
-def _of_entities(run: Predictions, types: Sequence[str]) -> Counts:
-    """Entities: right if type and both ends are."""
-    code = {type_: place for place, type_ in enumerate(types)}
-    counts = np.zeros((run.examples, len(types), 3))
-    gold_tags, predicted_tags = run.gold.to_pylist(), run.predicted.to_pylist()
-    for example, (start, end) in enumerate(_bounds(run.start)):
-        gold, predicted = set(decode(gold_tags[start:end])), set(decode(predicted_tags[start:end]))
-        for column, entities in enumerate((gold & predicted, predicted, gold)):
-            for type_, count in Counter(entity.type for entity in entities).items():
-                counts[example, code[type_], column] = count
+def _of_entities(run: Predictions, names: Sequence[str]) -> Counts:
+    """Entities, read as CoNLL does: right if type and both ends are."""
+    codes = (pc.index_in(column, pa.array(names, pa.string())).to_numpy() for column in (run.gold, run.predicted))
+    gold, predicted = (each.astype(np.int64) for each in codes)
+    pairs = EntityPairs.read(TaggedWords(gold, predicted, np.diff(run.start), names), "conll")
+    counts = pairs.sums()
     right = pc.equal(run.gold, run.predicted).to_numpy(zero_copy_only=False)
     words = np.diff(run.start).astype(float)
     hits = np.add.reduceat(right.astype(float), run.start[:-1])
@@ -141,7 +135,7 @@ def _of_entities(run: Predictions, types: Sequence[str]) -> Counts:
         Statistic("recall", overall, lambda sums: _share(sums[..., 0], sums[..., 2])),
         _accuracy(hits, words),
     ]
-    return Counts(metrics, [*_per_label(counts, types)], overall @ np.array([-2.0, 1.0, 1.0]))
+    return Counts(metrics, [*_per_label(counts, pairs.types)], overall @ np.array([-2.0, 1.0, 1.0]))
 
 
 def _of_numbers(run: Predictions) -> Counts:
@@ -216,7 +210,3 @@ def _pearson(sums: Array) -> Array:
 def _names(column: pa.Array) -> pa.Array:
     flat = pc.list_flatten(column) if pa.types.is_nested(column.type) else column
     return flat.cast(pa.string())
-
-
-def _bounds(start: Integers) -> Iterator[tuple[int, int]]:
-    return pairwise(start.tolist())

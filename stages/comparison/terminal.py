@@ -53,10 +53,7 @@ def _differences(pair: Pair) -> Iterator[str]:
     for each in pair.differences:
         yield _row(
             each.metric,
-            wording.score(each.base),
-            wording.score(each.other),
-            wording.signed(each.difference),
-            wording.span(each.interval),
+            *wording.change(each),
             wording.probability(each.p_holm),
             each.verdict,
         )
@@ -67,13 +64,11 @@ def _parts(pair: Pair) -> Iterator[str]:
     if pair.labels:
         yield from ("", _row("f1 of label", "base", "other", "change", "interval", "gold"))
         for label in pair.labels:
-            scores = wording.score(label.base), wording.score(label.other), wording.signed(label.difference)
-            yield _row(label.label, *scores, wording.span(label.interval), str(label.support))
+            yield _row(label.label, *wording.change(label), str(label.support))
     if pair.slices:
         yield from ("", _row(f"{pair.slices[0].metric} by length", "base", "other", "change", "interval", "examples"))
         for part in pair.slices:
-            scores = wording.score(part.base), wording.score(part.other), wording.signed(part.difference)
-            yield _row(part.slice, *scores, wording.span(part.interval), str(part.examples))
+            yield _row(part.slice, *wording.change(part), str(part.examples))
 
 
 def _examples(pair: Pair, limit: int) -> Iterator[str]:

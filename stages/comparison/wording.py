@@ -7,9 +7,11 @@ from stages.comparison.results import (
     ChangedExample,
     Comparison,
     Difference,
+    LabelDifference,
     Pair,
     ParamDifference,
     RunResult,
+    SliceDifference,
 )
 from stages.pipeline.json_files import Json
 from stages.scoring.resampling import Interval
@@ -28,6 +30,11 @@ def signed(value: float | None) -> str:
 def span(interval: Interval | None) -> str:
     """The interval of a difference."""
     return "-" if interval is None else f"[{interval.low:+.4f}, {interval.high:+.4f}]"
+
+
+def change(found: Difference | LabelDifference | SliceDifference) -> tuple[str, str, str, str]:
+    """Base, other, their difference and its interval."""
+    return score(found.base), score(found.other), signed(found.difference), span(found.interval)
 
 
 def probability(p: float | None) -> str:
