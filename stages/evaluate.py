@@ -9,7 +9,7 @@ import torch
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from stages.configuration.schema import EvaluateConfig, EvaluateStage
+from stages.configuration.schema import CANONICAL_COLUMNS, EvaluateConfig, EvaluateStage
 from stages.modeling.batches import PaddingCollator
 from stages.modeling.load import trained_model
 from stages.modeling.precision import device, resolved
@@ -49,7 +49,7 @@ def evaluate(config: EvaluateStage) -> None:
         _require_labels(target_for(config.task.target).labelled(gold.label), gold, raw)
     units = _predict(config, task, tokenized)
     _require_coverage(units, gold, raw)
-    predictions = task.predictions(raw, units, task.label_names(raw))
+    predictions = _with_kept_columns(task.predictions(raw, units, task.label_names(raw)), raw, units)
     _write_predictions(predictions)
     if config.evaluate.score:
         background = _background(config, task, tokenized, threshold)
@@ -105,6 +105,15 @@ def _require_labels(labelled: NDArray[np.bool_], gold: Gold, raw: Dataset) -> No
         f"{RAW_DATA}: {int((~labelled).sum())} of {len(labelled)} labels of the test split are not known, the first is "
         f"that of example {raw[first]['id']}; label them, or set evaluate.score=false to predict without scores"
     )
+
+
+def _with_kept_columns(predictions: pa.Table, raw: Dataset, units: Units) -> pa.Table:
+    """The predictions and, of each one's example, the columns that came along with the data."""
+    for name in raw.column_names:
+        if name not in CANONICAL_COLUMNS:
+            values = pa.array(raw[name][:], pa.string()).dictionary_encode()
+            predictions = predictions.append_column(name, values.take(pa.array(units.example)))
+    return predictions
 
 
 def _write_scores(scores: FinalScores, predictions: pa.Table, names: Sequence[str], counts: Mapping[str, Json]) -> None:

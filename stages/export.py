@@ -57,6 +57,8 @@ def _card_facts() -> CardFacts:
         base_model=download["model"]["name"],
         labels=() if config.get("problem_type") == "regression" else tuple(config["id2label"].values()),
         scores={name: evaluate[name] for name in SCORES if name in evaluate},
+        intervals=evaluate.get("intervals", {}),
+        threshold=evaluate.get("threshold"),
         per_label=evaluate.get("per_label", {}),
     )
 

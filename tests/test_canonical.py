@@ -67,6 +67,33 @@ def test_pairs_keep_their_second_text() -> None:
     assert found["train"]["text_pair"][:] == ["c", "d"]
 
 
+def test_other_columns_come_along_as_text() -> None:
+    table = texts([0, 1], domain=["mail", None], stars=[5, 4])
+    found = splits(table, table, table, keep_columns=["stars", "domain"])["test"]
+    assert found.column_names == ["id", "text", "label", "stars", "domain"]
+    assert found["stars"][:] == ["5", "4"] and found["domain"][:] == ["mail", None]
+
+
+def test_a_group_can_come_along_under_its_own_name() -> None:
+    table = texts([0, 1] * 30, group=[f"g{row // 6}" for row in range(60)])
+    found = splits(table, None, table, keep_columns=["group"], group_column="group")
+    assert not set(found["train"]["group"]) & set(found["validation"]["group"])
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ([["a"], ["b"]], "row 1: domain is ['a'], not one value; leave it out of data.keep_columns"),
+        (None, "has no column domain; set data.keep_columns to one of its columns: text, label"),
+    ],
+)
+def test_a_column_that_can_not_come_along_is_told(column: list[list[str]] | None, message: str) -> None:
+    table = texts([0, 1]) if column is None else texts([0, 1], domain=column)
+    with pytest.raises(DataError) as error:
+        splits(table, table, table, keep_columns=["domain"])
+    assert message in told(error)
+
+
 def test_a_split_without_the_second_text_is_refused() -> None:
     pairs = pa.table({"premise": ["a", "b"], "hypothesis": ["c", "d"], "label": [0, 1]})
     with pytest.raises(DataError) as error:

@@ -17,6 +17,8 @@ SENTENCES, ENTITIES = 1287, 1079
 RECALL, PRECISION = 0.34, 0.55
 """What a system with F1 0.42 has there."""
 LEVEL = 0.05
+TWO_SEEDS = (0.89, 0.58)
+"""How MiniLM's seeds 42 and 43 agree there: 329 right entities in common of 378 and 362, 179 wrong ones of 342 and 276."""
 
 
 def f1(sums: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -26,19 +28,21 @@ def f1(sums: NDArray[np.float64]) -> NDArray[np.float64]:
 class Systems:
     """Made-up systems on one made-up test split: entities crowd in few sentences, and some are hard for every system.
 
-    `agreement`: the share of what one system finds that an equally good one finds too, true entities and false alarms.
+    `agreement`: the shares of the true entities and of the false alarms of one system that an equally good one has too.
     """
 
-    def __init__(self, generator: np.random.Generator, agreement: float = 0.8) -> None:
+    def __init__(self, generator: np.random.Generator, agreement: tuple[float, float] = (0.8, 0.8)) -> None:
         self.generator = generator
         share = generator.gamma(0.5, size=SENTENCES)
         self.gold = generator.multinomial(ENTITIES, share / share.sum())
         self.sentence = np.repeat(np.arange(SENTENCES), self.gold)
         self.traps = generator.integers(SENTENCES, size=round(ENTITIES * (1 / PRECISION - 1)))
-        # of a beta distribution with mean m and a + b = s, the mean square over the mean is (m s + 1) / (s + 1)
-        size = (1 - agreement) / (agreement - RECALL)
-        shape = RECALL * size, (1 - RECALL) * size
-        self.ease, self.lure = generator.beta(*shape, size=ENTITIES), generator.beta(*shape, size=len(self.traps))
+        self.ease, self.lure = self._found(agreement[0], ENTITIES), self._found(agreement[1], len(self.traps))
+
+    def _found(self, agreement: float, size: int) -> NDArray[np.float64]:
+        """How probably each is found. Of a beta distribution with mean m and a + b = s, E[x²] / E[x] = (m s + 1) / (s + 1)."""
+        total = (1 - agreement) / (agreement - RECALL)
+        return self.generator.beta(RECALL * total, (1 - RECALL) * total, size=size)
 
     def system(self, better_by: float = 0.0) -> Statistic:
         """`better_by`: in F1; what is added finds entities that others miss, with as many false alarms."""
@@ -59,7 +63,7 @@ def bootstrap_p(differences: NDArray[np.float64]) -> float:
 
 
 def p_values(
-    simulations: int, better_by: float = 0.0, rounds: int = 400, agreement: float = 0.8
+    simulations: int, better_by: float = 0.0, rounds: int = 400, agreement: tuple[float, float] = (0.8, 0.8)
 ) -> NDArray[np.float64]:
     generator = np.random.default_rng(17)
     p = []
@@ -76,16 +80,18 @@ def test_equal_systems_are_rarely_told_apart() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("agreement", [0.6, 0.75, 0.9])
-def test_equal_systems_are_told_apart_in_3_to_7_of_100_comparisons(agreement: float) -> None:
-    """Over 1,000 comparisons (measured: 5.7, 4.8 and 4.9 %; 4.6 % of 6,000 at an agreement of 0.8)."""
+@pytest.mark.parametrize("agreement", [(0.6, 0.6), (0.75, 0.75), (0.9, 0.9), TWO_SEEDS])
+def test_equal_systems_are_told_apart_in_3_to_7_of_100_comparisons(agreement: tuple[float, float]) -> None:
+    """Over 1,000 comparisons (measured: 5.7, 4.8, 4.9 and 4.9 %; 4.6 % of 6,000 at an agreement of 0.8)."""
     assert 0.03 <= (p_values(1000, agreement=agreement) < LEVEL).mean() <= 0.07
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("agreement", "power"), [(0.6, 0.4), (0.8, 0.6), (0.9, 0.8)])
-def test_how_often_three_points_of_f1_are_told(agreement: float, power: float) -> None:
-    """Pairing helps the more, the more the two systems agree (measured: 47, 69 and 90 %)."""
+@pytest.mark.parametrize(
+    ("agreement", "power"), [((0.6, 0.6), 0.4), ((0.8, 0.8), 0.6), ((0.9, 0.9), 0.8), (TWO_SEEDS, 0.75)]
+)
+def test_how_often_three_points_of_f1_are_told(agreement: tuple[float, float], power: float) -> None:
+    """Pairing helps the more, the more the two systems agree (measured: 47, 69, 90 and 83 %)."""
     assert (p_values(500, better_by=0.03, agreement=agreement) < LEVEL).mean() >= power
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.comparison.predictions import Predictions, aligned
-from stages.comparison.slices import by_length
+from stages.comparison.slices import by_length, slices
 from stages.comparison.statistics import Counts, averaged, counted, within
 from stages.scoring.classification import score_labels
 from stages.scoring.entities import score_entities
@@ -103,6 +103,25 @@ def test_the_correlation_with_a_constant_is_not_defined() -> None:
     assert np.isnan(observed(counted([run])[0])["pearson"])
 
 
+def test_the_loss_is_the_mean_over_words_and_known_only_if_every_run_has_it() -> None:
+    columns = {"id": ["a", "a", "b"], "word": [0, 1, 0], "gold": ["O"] * 3, "predicted": ["O"] * 3}
+    tables = [pa.table({**columns, "loss": [0.1, 0.2, 0.6]}), pa.table(columns)]
+    with_loss, without = (aligned([("run", table)])[0] for table in tables)
+    assert observed(counted([with_loss])[0])["loss"] == pytest.approx(0.3)
+    assert "loss" not in observed(counted([with_loss, without])[0])
+
+
+def test_slices_part_the_examples_by_columns_that_came_along() -> None:
+    columns = {"id": ["a", "a", "b", "c"], "word": [0, 1, 0, 0], "gold": ["O"] * 4, "predicted": ["O"] * 4}
+    domain = pa.array(["mail", "mail", "news", None]).dictionary_encode()
+    run = aligned([("run", pa.table({**columns, "domain": domain, "same": ["x"] * 4}))])[0]
+    assert [(each.by, each.name, each.examples.tolist()) for each in slices(run, {}) if each.by != "length"] == [
+        ("domain", "mail", [True, False, False]),
+        ("domain", "news", [False, True, False]),
+        ("domain", "(none)", [False, False, True]),
+    ]
+
+
 def test_the_mean_of_a_run_with_itself_is_that_run() -> None:
     counts = counted([of_text(pa.array(["x", "y"]), pa.array(["x", "x"]))])[0]
     assert observed(averaged([counts, counts])) == observed(counts)
@@ -120,8 +139,8 @@ def test_slices_part_the_examples_by_length() -> None:
     gold = [["O"] * length for length in (1, 1, 1, 2, 3, 3, 4, 9)]
     gold[7][0] = "B-a"
     run = of_words(gold, gold)
-    slices = by_length(run, {})
-    assert [slice_.name for slice_ in slices] == ["1 word", "2 words", "3 words", "4 to 9 words"]
-    assert np.sum([slice_.examples for slice_ in slices], axis=0).tolist() == [1] * 8
+    parts = by_length(run, {})
+    assert [part.name for part in parts] == ["1 word", "2 words", "3 words", "4 to 9 words"]
+    assert np.sum([part.examples for part in parts], axis=0).tolist() == [1] * 8
     words = counted([run])[0].metrics[-1]
-    assert [within(words, slice_.examples).counts[:, 1].sum() for slice_ in slices] == [3, 2, 6, 13]
+    assert [within(words, slice_.examples).counts[:, 1].sum() for slice_ in parts] == [3, 2, 6, 13]

@@ -180,6 +180,7 @@ SCORES = {"accuracy": 0.912345, "precision": 0.5, "recall": 0.25, "f1": 0.333333
 def facts(**changes: Any) -> CardFacts:
     usual = CardFacts(
         kind="text", data="demo-text", base_model="minilm", labels=("no", "yes"), scores=SCORES,
+        intervals={"accuracy": (0.81, 0.93), "loss": None}, threshold=None,
         per_label={"no": ROW, "yes": ROW},
     )  # fmt: skip
     return CardFacts(**{**vars(usual), **changes})
@@ -204,10 +205,15 @@ def test_the_cards_metadata_hold_task_data_and_scores(kind: Kind, task: str) -> 
 def test_the_card_tells_scores_and_labels_in_words() -> None:
     text = ModelCard(model_card(facts())).text
     assert "Labels: no, yes." in text
-    assert "| accuracy | 0.9123 |" in text
-    assert "| loss | 0.7000 |" in text
+    assert "| accuracy | 0.9123 | [0.8100, 0.9300] |" in text
+    assert "| loss | 0.7000 |  |" in text
+    assert "probability" not in text
     assert "| yes | 0.5000 | 0.2500 | 0.3333 | 4 |" in text
     assert 'pipeline("text-classification", model="path/to/this/folder")' in text
+
+
+def test_the_card_of_several_labels_tells_their_threshold() -> None:
+    assert "the labels whose probability is at least 0.25, chosen on validation" in model_card(facts(threshold=0.25))
 
 
 @pytest.mark.parametrize("name", ["a|b", "<script>alert(1)</script>", "two\nlines"])

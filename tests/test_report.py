@@ -55,7 +55,7 @@ from stages.reporting.page import render_report
 from stages.reporting.wrong_sentences import wrong_sentences
 from stages.reporting.wrong_texts import wrong_texts
 from stages.scoring.resampling import Interval
-from stages.scoring.scores import LabelScore
+from stages.scoring.scores import LabelScore, SliceScore
 from stages.tasks.schemes import Entity
 from tests.imports import ROOT
 from tests.told import told
@@ -113,6 +113,7 @@ def run(name: str = "this run", labels: Sequence[str] = ("a", "b")) -> RunConten
         facts=(Fact("seed", "42"),),
         scores=(Score("accuracy", 0.8125, Interval(0.75, 0.875)), Score("pearson", None), Score("loss", 1.5)),
         labels={label: LabelScore(0.5, 0.25, 1 / 3, 12) for label in labels},
+        slices={label: {label: SliceScore({"accuracy": 0.625}, Interval(0.5, 0.75), 7)} for label in labels},
         curves=(Curve("train", "loss", (1.0, 2.0), (0.9, 0.5)), Curve("validation", "f1", (1.0, 2.0), (0.1, 0.4))),
         confusion=Confusion("examples", tuple(labels), counts),
         calibration=calibration(np.array([0.2, 0.9, 0.95]), np.array([False, True, True])),
@@ -550,6 +551,7 @@ def write_workspace(root: Path, raw: Dataset, predictions: pa.Table) -> None:
     curve.write_text("step\tf1\n1.0\t0.25\n2.0\tnan\n")
     scores = {"examples": 3, "units": 3, "coverage": 1.0, "accuracy": 0.75, "f1": None, "macro": {"f1": 0.5}}
     metrics = {**scores, "per_label": PER_LABEL, "intervals": {"accuracy": [0.5, 0.9], "f1": None}}
+    metrics["slices"] = {"domain": {"mail": {"accuracy": 0.5, "interval": [0.0, 1.0], "support": 2}}}
     (root / "metrics/evaluate.json").write_text(json.dumps(metrics))
     (root / "metrics/download.json").write_text(json.dumps({"data": {"name": "letters"}, "model": {"name": "tiny"}}))
     (root / "params.yaml").write_text("seed: 7\ntrain:\n  epochs: 2\nmodel:\n  secret: hunter2\n")
@@ -571,6 +573,7 @@ def test_the_workspaces_run_is_read(workspace: Path) -> None:
     assert report.title == "tiny on letters"
     assert only.scores == (Score("accuracy", 0.75, Interval(0.5, 0.9)), Score("f1", None))
     assert only.labels == {"a": LabelScore(0.5, 0.5, 0.5, 2)}
+    assert only.slices == {"domain": {"mail": SliceScore({"accuracy": 0.5}, Interval(0.0, 1.0), 2)}}
     assert only.confusion == Confusion("examples", ("a", "b"), ((1, 1), (0, 1)))
     assert only.curves == (Curve("validation", "f1", (1.0,), (0.25,)),)
     assert [(each.id, each.text) for each in report.examples if isinstance(each, TextExample)] == [("test-2", "three")]

@@ -217,6 +217,33 @@ def test_lengths_that_are_mostly_equal_make_fewer_slices() -> None:
     assert all(score.interval is None for score in slices.values())
 
 
+def test_words_are_sliced_by_a_column_of_their_sentences() -> None:
+    task, raw, units = tokens_case(IOB2)
+    domain = np.array([("mail", "news", None)[example % 3] for example in range(raw.num_rows)], dtype=object)
+    table = task.predictions(raw, units, IOB2).append_column("domain", pa.array(domain[units.example], pa.string()))
+    found = score_predictions(table, ScoringOptions(resamples=100, slices=["domain"])).slices["domain"]
+    assert list(found) == ["mail", "news", "(none)"]
+    occurring = np.unique(units.example)
+    for name, score in found.items():
+        inside = domain == (None if name == "(none)" else name)
+        assert score.support == inside[occurring].sum()
+        alone = score_predictions(table.filter(pa.array(inside[units.example])), QUICK).headline_json()
+        assert dict(score.scores) == pytest.approx({key: alone[key] for key in ("precision", "recall", "f1")})
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("source", "no column 'source' to slice by; name it in data.keep_columns"),
+        ("id", "id has 60 values in the test split, too many to slice by (at most 50)"),
+    ],
+)
+def test_what_nothing_can_be_sliced_by_is_told(column: str, message: str) -> None:
+    with pytest.raises(DataError) as error:
+        score_predictions(label_table(2, texts=60)[0], ScoringOptions(resamples=0, slices=[column]))
+    assert message in told(error)
+
+
 # What is odd
 
 

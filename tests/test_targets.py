@@ -280,16 +280,25 @@ def params_for(target: Target, *overrides: str) -> Params:
     return validate(compose_params([f"task={TASKS[target]}", *SMALL, *overrides]), "test")
 
 
-def write_inputs(root: Path, target: Target, *, pairs: bool = False, unknown: int = 0, family: str = "bert") -> None:
+def write_inputs(
+    root: Path,
+    target: Target,
+    *,
+    pairs: bool = False,
+    unknown: int = 0,
+    family: str = "bert",
+    kept: dict[str, list[str | None]] | None = None,
+) -> None:
     """What download leaves behind: raw data, a base model, its metrics."""
     feature, labels = LABEL_COLUMN[target]
     pair = {"text_pair": Value("string")} if pairs else {}
-    features = Features({"id": Value("string"), "text": Value("string"), **pair, "label": feature})
+    text = {"id": Value("string"), "text": Value("string"), **pair, "label": feature}
+    features = Features({**text, **dict.fromkeys(kept or {}, Value("string"))})
 
     def split(known: list[object]) -> Dataset:
         columns: dict[str, Any] = {"id": [f"t{row}" for row in range(len(TEXTS))], "text": TEXTS, "label": known}
         columns |= {"text_pair": TEXTS[::-1]} if pairs else {}
-        return Dataset(pa.table(columns, schema=features.arrow_schema))
+        return Dataset(pa.table({**columns, **(kept or {})}, schema=features.arrow_schema))
 
     test = split([*labels[: len(TEXTS) - unknown], *[UNKNOWN[target]] * unknown])
     splits = {"train": split([*labels]), "validation": split([*labels]), "test": test}
@@ -367,6 +376,21 @@ def test_every_target_goes_through_all_stages(target: Target, here: Path) -> Non
     assert rows[0] == "gold,predicted,count"
     assert (len(rows) == 1) == (target == "labels")
     assert (len(Path("metrics/plots/per_label.csv").read_text().splitlines()) == 1) == (target == "number")
+
+
+@pytest.mark.slow
+def test_columns_that_came_along_are_in_the_predictions_and_slice_the_scores(here: Path) -> None:
+    write_inputs(here, "label", kept={"domain": ["mail", "news", None] * 2})
+    run_stages(params_for("label", "data.keep_columns=[domain]", "evaluate.slices=[domain]", "export.onnx=false"))
+    table = pq.read_table("data/predictions/test.parquet")
+    assert table["domain"].to_pylist() == ["mail", "news", None] * 2
+    parts = read("metrics/evaluate.json")["slices"]["domain"]
+    assert {name: part["support"] for name, part in parts.items()} == {"mail": 2, "news": 2, "(none)": 2}
+    right = [
+        gold == predicted
+        for gold, predicted in zip(*(table[name].to_pylist() for name in ("gold", "predicted")), strict=True)
+    ]
+    assert [part["accuracy"] for part in parts.values()] == [sum(right[place::3]) / 2 for place in range(3)]
 
 
 @pytest.mark.slow

@@ -22,13 +22,13 @@ from stages.comparison.results import (
 from stages.comparison.runs import Run, Text
 from stages.comparison.seeds import grouped, mean_and_deviation, name_of, seeds_of
 from stages.comparison.significance import holm, mcnemar, randomization
-from stages.comparison.slices import Slice, by_length
+from stages.comparison.slices import Slice, slices
 from stages.comparison.statistics import Counts, averaged, counted, has_entities, higher_is_better, within
 from stages.pipeline.errors import DataError
 from stages.scoring.resampling import RESAMPLES, Array, Interval, Statistic, interval, resampled
 
 LEVEL = 0.05
-_METRICS = ("accuracy", "f1", "precision", "recall", "mse", "mae", "pearson")
+_METRICS = ("accuracy", "f1", "precision", "recall", "mse", "mae", "pearson", "loss")
 """What is compared without a test where predictions are missing."""
 _STALE = 1e-5
 """How far a metrics file, whose numbers are rounded, may be from what the predictions give."""
@@ -74,7 +74,7 @@ def compare(
     if not known or known[0] is not groups[0]:
         return _untested(groups, level, resamples, metric)
     texts = next((found for group in groups for run in group.runs if (found := run.texts())), {})
-    sampled = _Resamples(known, by_length(known[0].predictions[0], texts), _headline(groups[0], metric), resamples)
+    sampled = _Resamples(known, slices(known[0].predictions[0], texts), _headline(groups[0], metric), resamples)
     pairs = _with_holm([_pair(groups[0], other, sampled, texts, level) for other in groups[1:]], level)
     predictions = known[0].predictions[0]
     return Comparison(
@@ -226,7 +226,7 @@ def _slice_differences(base: _Group, other: _Group, sampled: _Resamples, level: 
         values = _value(first), _value(second)
         between = sampled.interval_of_difference(first, second, level)
         examples = int(slice_.examples.sum())
-        yield SliceDifference(slice_.name, examples, sampled.headline, *values, _less(*values), between)
+        yield SliceDifference(slice_.by, slice_.name, examples, sampled.headline, *values, _less(*values), between)
 
 
 def _with_holm(pairs: Sequence[Pair], level: float) -> list[Pair]:

@@ -9,6 +9,7 @@ from stages.comparison.predictions import in_order_of
 from stages.comparison.results import Comparison, LabelDifference, Pair, RunResult, SliceDifference
 from stages.comparison.results import Curve as FoundCurve
 from stages.comparison.runs import Run, Text
+from stages.comparison.slices import LENGTH
 from stages.pipeline.json_files import Json
 from stages.reporting.calibration import calibration_of
 from stages.reporting.confusion import confusion_of
@@ -47,13 +48,17 @@ def as_html(comparison: Comparison, runs: Sequence[Run]) -> str:
                 for label in pair.labels
             ),
             slice_differences=tuple(
-                _part(pair, slice_.slice, slice_.examples, slice_.metric, slice_)
+                _part(pair, _named(slice_), slice_.examples, slice_.metric, slice_)
                 for pair in comparison.pairs
                 for slice_ in pair.slices
             ),
             notes=(*comparison.notes, *(pair.note for pair in comparison.pairs if pair.note)),
         )
     )
+
+
+def _named(part: SliceDifference) -> str:
+    return part.slice if part.by == LENGTH else f"{part.by}: {part.slice}"
 
 
 def _first(result: RunResult, runs: Sequence[Run]) -> Run:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from stages.comparison import wording
 from stages.comparison.escaping import code, shortened
-from stages.comparison.results import ChangedExample, Comparison, Pair
+from stages.comparison.results import ChangedExample, Comparison, Pair, SliceDifference
 
 _EXAMPLES = 10
 _LONGEST = 300
@@ -52,9 +52,9 @@ def details(comparison: Comparison, *, examples: int = _EXAMPLES) -> Iterator[st
             yield folded(f"Parameters that differ: {len(rows)}", table(["parameter", "base", "other"], rows))
         if pair.labels:
             yield folded("F1 of labels", table(["label", "gold", "base", "other", "change", "interval"], _labels(pair)))
-        if pair.slices:
-            header = ["length", "examples", "base", "other", "change", "interval"]
-            yield folded(f"{pair.slices[0].metric} by length", table(header, _slices(pair)))
+        for title, parts in wording.sliced(pair):
+            header = ["part", "examples", "base", "other", "change", "interval"]
+            yield folded(code(title), table(header, _slices(parts)))
         if pair.changed and examples:
             yield folded(f"Examples: {wording.counts(pair)}", "\n".join(map(_example, wording.shown(pair, examples))))
 
@@ -84,25 +84,11 @@ def _seeds(comparison: Comparison, pair: Pair) -> Iterator[str]:
 
 
 def _labels(pair: Pair) -> list[list[str]]:
-    return [
-        [
-            code(each.label),
-            str(each.support),
-            *wording.change(each),
-        ]
-        for each in pair.labels
-    ]
+    return [[code(each.label), str(each.support), *wording.change(each)] for each in pair.labels]
 
 
-def _slices(pair: Pair) -> list[list[str]]:
-    return [
-        [
-            each.slice,
-            str(each.examples),
-            *wording.change(each),
-        ]
-        for each in pair.slices
-    ]
+def _slices(parts: Sequence[SliceDifference]) -> list[list[str]]:
+    return [[code(each.slice), str(each.examples), *wording.change(each)] for each in parts]
 
 
 def _example(example: ChangedExample) -> str:

@@ -1,7 +1,7 @@
 """Predictions files of several runs as typed arrays over the same examples in the same order."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from stages.configuration.schema import Kind, Target
+from stages.configuration.schema import PREDICTION_COLUMNS, Kind, Target
 from stages.pipeline.errors import DataError
+from stages.scoring.predictions import losses, of_examples
 
 Integers: TypeAlias = NDArray[np.int64]
 
@@ -31,6 +32,10 @@ class Predictions:
     """[rows]: likewise."""
     tokens: Sequence[str] = ()
     """[rows] of words; empty for text."""
+    loss: NDArray[np.float64] | None = None
+    """[rows]: the negative log-probability of each row's gold; None where the file does not have it."""
+    columns: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
+    """Columns that came along with the data, each [examples]."""
 
     @property
     def examples(self) -> int:
@@ -85,7 +90,18 @@ def _parsed(name: str, table: pa.Table) -> Predictions:
         gold,
         predicted,
         table["token"].to_pylist() if kind == "tokens" and "token" in table.column_names else (),
+        losses(table),
+        {name: of_examples(table, name, kind) for name in _kept(table)},
     )
+
+
+def _kept(table: pa.Table) -> list[str]:
+    text = [field.name for field in table.schema if _is_text(field.type)]
+    return [name for name in text if name not in PREDICTION_COLUMNS]
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_string(type_.value_type if pa.types.is_dictionary(type_) else type_))
 
 
 def _unsliced(column: pa.ChunkedArray) -> pa.Array:

@@ -98,8 +98,10 @@ class LabelDifference:
 class SliceDifference:
     """The headline metric on a part of the examples."""
 
+    by: str
+    """`length`, or a column that came along with the data."""
     slice: str
-    """As `1 to 8 words`."""
+    """As `1 to 8 words`, or the column's value."""
     examples: int
     metric: str
     base: float | None

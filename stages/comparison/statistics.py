@@ -17,7 +17,7 @@ from stages.scoring.entities import EntityPairs, TaggedWords
 from stages.scoring.resampling import Array, Statistic
 from stages.tasks.schemes import are_entity_tags
 
-_LOWER_IS_BETTER = {"mse", "mae"}
+_LOWER_IS_BETTER = {"loss", "mse", "mae"}
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,18 @@ def higher_is_better(metric: str) -> bool:
 
 
 def counted(runs: Sequence[Predictions]) -> list[Counts]:
-    """The counts of runs on the same examples. All have the same labels: those that gold or any run has."""
+    """The counts of runs on the same examples. All have the same labels: those that gold or any run has.
+
+    `loss` is among the metrics if every run's predictions tell it.
+    """
+    counts = _scored(runs)
+    losses = [statistic for run in runs if (statistic := _loss(run)) is not None]
+    if len(losses) < len(runs):
+        return counts
+    return [replace(each, metrics=[*each.metrics, loss]) for each, loss in zip(counts, losses, strict=True)]
+
+
+def _scored(runs: Sequence[Predictions]) -> list[Counts]:
     if runs[0].target == "number":
         return [_of_numbers(run) for run in runs]
     names = names_of(runs)
@@ -149,6 +160,12 @@ def _of_numbers(run: Predictions) -> Counts:
         Statistic("pearson", np.stack([x, y, x * x, y * y, x * y, one], axis=1), _pearson),
     ]
     return Counts(metrics, [], np.abs(error))
+
+
+def _loss(run: Predictions) -> Statistic | None:
+    if run.loss is None:
+        return None
+    return Statistic("loss", np.stack([np.add.reduceat(run.loss, run.start[:-1]), np.diff(run.start)], axis=1), _ratio)
 
 
 def _accuracy(hits: Array, units: Array) -> Statistic:

@@ -65,9 +65,9 @@ def _parts(pair: Pair) -> Iterator[str]:
         yield from ("", _row("f1 of label", "base", "other", "change", "interval", "gold"))
         for label in pair.labels:
             yield _row(label.label, *wording.change(label), str(label.support))
-    if pair.slices:
-        yield from ("", _row(f"{pair.slices[0].metric} by length", "base", "other", "change", "interval", "examples"))
-        for part in pair.slices:
+    for title, parts in wording.sliced(pair):
+        yield from ("", _row(title, "base", "other", "change", "interval", "examples"))
+        for part in parts:
             yield _row(part.slice, *wording.change(part), str(part.examples))
 
 

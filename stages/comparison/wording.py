@@ -1,6 +1,7 @@
 """Numbers and annotations of a comparison in words, alike in the terminal and in Markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from stages.comparison.results import (
     Annotation,
@@ -35,6 +36,13 @@ def span(interval: Interval | None) -> str:
 def change(found: Difference | LabelDifference | SliceDifference) -> tuple[str, str, str, str]:
     """Base, other, their difference and its interval."""
     return score(found.base), score(found.other), signed(found.difference), span(found.interval)
+
+
+def sliced(pair: Pair) -> Iterator[tuple[str, list[SliceDifference]]]:
+    """The slices by one thing at a time, and what they are called together: `f1 by length`."""
+    for by, slices in groupby(pair.slices, lambda each: each.by):
+        found = list(slices)
+        yield f"{found[0].metric} by {by}", found
 
 
 def probability(p: float | None) -> str:

@@ -27,7 +27,14 @@ Scheme = Literal[EntityScheme, "plain"]
 SchemeChoice = Literal[Scheme, "auto"]
 LabelOn = Literal["first", "last", "all"]
 ScoringMode = Literal["conll", "strict"]
-SliceBy = Literal["length", "label"]
+CANONICAL_COLUMNS = ("id", "text", "text_pair", "label", "tokens", "tags")
+"""The columns of `data/raw` that have a meaning of their own."""
+
+PREDICTION_COLUMNS = ("id", "word", "token", "gold", "predicted", "score", "probabilities", "loss")
+"""The columns of the predictions file that have a meaning of their own."""
+
+SLICES = ("length", "label")
+"""What any test split can be sliced by; besides, columns that `data.keep_columns` names."""
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -126,6 +133,9 @@ class TabularData(DataBase):
     """The column of labels or tag lists; for CoNLL its place. `null`: the usual names are tried, in CoNLL the last column."""
     label_names: list[Name] | None = None
     """The labels in order, where the files do not name them. `null`: as the files say, else all that occur, sorted."""
+    keep_columns: list[Name] = field(default_factory=list)
+    """Other columns that come along as text, such as where an example is from: `evaluate.slices` can name them, and the
+    predictions file has them."""
     scheme: SchemeChoice = "auto"
     """How tags mark entities. `auto` tells by the tags; `plain` is for tags such as parts of speech."""
     convert_to: EntityScheme | None = None
@@ -279,9 +289,10 @@ class EvaluateConfig:
     """The scheme of strict scores. `auto` tells by the gold tags; `plain` scores tags as labels, without entities."""
     resamples: Annotated[int, Field(ge=0)]
     """Bootstrap resamples of the test split that the 95 % intervals are taken from; 0: no intervals."""
-    slices: list[SliceBy]
+    slices: list[Name]
     """Parts of the test split that are scored by themselves. `length`: four parts by length (words for tokens, sub-words
-    for texts). `label`: for each label or entity type the examples whose gold has it."""
+    for texts). `label`: for each label or entity type the examples whose gold has it. A column of `data.keep_columns`: for
+    each of its values the examples that have it."""
 
 
 @dataclass(frozen=True)

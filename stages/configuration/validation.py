@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar, get_type_hints
 
@@ -12,10 +12,14 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from stages.configuration.schema import (
+    CANONICAL_COLUMNS,
+    PREDICTION_COLUMNS,
+    SLICES,
     DataBase,
     DemoData,
     EvaluateConfig,
     Params,
+    TabularData,
     Target,
     TaskConfig,
     TokenizeConfig,
@@ -99,6 +103,8 @@ def _contradictions(valid: Mapping[str, Any]) -> list[str]:
         _batch_fault,
         _scoring_fault,
         _slices_fault,
+        _kept_fault,
+        _sliced_fault,
     ]
     found = []
     for rule in rules:
@@ -205,6 +211,30 @@ def _slices_fault(task: TaskConfig, evaluate: EvaluateConfig) -> str | None:
     if "label" not in evaluate.slices or task.target != "number":
         return None
     return "evaluate.slices has label, and task.target=number has none; leave it out"
+
+
+_TAKEN = {*CANONICAL_COLUMNS, *PREDICTION_COLUMNS, *SLICES}
+"""What columns that come along can't be called: names of the raw data, of predictions or of slices."""
+
+
+def _kept_fault(data: DataBase) -> str | None:
+    taken = [name for name in _kept(data) if name in _TAKEN]
+    if not taken:
+        return None
+    return f"data.keep_columns has {taken[0]}, which the project's own files use; leave it out, or rename the column"
+
+
+def _sliced_fault(data: DataBase, evaluate: EvaluateConfig) -> str | None:
+    known = (*SLICES, *_kept(data))
+    unknown = [by for by in evaluate.slices if by not in known]
+    if not unknown:
+        return None
+    choices = " or ".join(map(repr, known))
+    return f"evaluate.slices has {unknown[0]}; choose from {choices}, or name a column of the data in data.keep_columns"
+
+
+def _kept(data: DataBase) -> Sequence[str]:
+    return data.keep_columns if isinstance(data, TabularData) else ()
 
 
 def _describe(group: str, detail: ErrorDetails) -> str:

@@ -36,6 +36,10 @@ class CardFacts:
     """The labels in the order of their codes; empty where the model gives a number."""
     scores: Mapping[str, float | None]
     """Those of `SCORES` that were measured on the test split, None where one is not defined. Empty: it was not scored."""
+    intervals: Mapping[str, Sequence[float] | None]
+    """Low and high end of the 95 % intervals of those scores that have one."""
+    threshold: float | None
+    """The probability from which on a text has a label, where it may have several."""
     per_label: Mapping[str, Mapping[str, Any]]
     """`precision`, `recall`, `f1` and `support` of each label on the test split."""
 
@@ -82,6 +86,7 @@ from transformers import pipeline
 classify = pipeline("{pipeline}", model="path/to/this/folder")
 ```""",
         labels,
+        *([] if facts.threshold is None else [_threshold(facts.threshold)]),
         "## Scores on the test split",
         *(_scores(facts) if facts.scores else ["The test split is not scored."]),
     ]
@@ -91,7 +96,8 @@ classify = pipeline("{pipeline}", model="path/to/this/folder")
 def _scores(facts: CardFacts) -> list[str]:
     unit = "example" if facts.kind == "text" else "word"
     parts = [f"Every {unit} of the test split is scored; the split selected nothing."]
-    parts.append(_table(["score", "value"], [[name, _four_digits(value)] for name, value in facts.scores.items()]))
+    scores = [[name, _four_digits(value), _span(facts.intervals.get(name))] for name, value in facts.scores.items()]
+    parts.append(_table(["score", "value", "95 % interval"], scores))
     if facts.per_label:
         rows = [
             [
@@ -103,6 +109,17 @@ def _scores(facts: CardFacts) -> list[str]:
         ]
         parts.append(_table(["label", "precision", "recall", "F1", "support"], rows))
     return parts
+
+
+def _threshold(threshold: float) -> str:
+    return (
+        f"A text has the labels whose probability is at least {threshold:.6g}, chosen on validation: "
+        "`classify(text, top_k=None)` gives the probabilities of all."
+    )
+
+
+def _span(interval: Sequence[float] | None) -> str:
+    return "" if interval is None else f"[{interval[0]:.4f}, {interval[1]:.4f}]"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from stages.scoring.resampling import Interval
-from stages.scoring.scores import LabelScore
+from stages.scoring.scores import LabelScore, SliceScore
 from stages.tasks.schemes import Entity
 
 Verdict: TypeAlias = Literal["better", "worse", "no evidence"]
@@ -97,6 +97,8 @@ class RunContent:
     facts: tuple[Fact, ...] = ()
     scores: tuple[Score, ...] = ()
     labels: Mapping[str, LabelScore] = field(default_factory=dict)
+    slices: Mapping[str, Mapping[str, SliceScore]] = field(default_factory=dict)
+    """By what the test split is sliced, and for each part of it its scores."""
     curves: tuple[Curve, ...] = ()
     confusion: Confusion | None = None
     calibration: Calibration | None = None

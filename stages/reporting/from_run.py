@@ -23,7 +23,7 @@ from stages.reporting.curves import read_curves
 from stages.reporting.wrong_sentences import wrong_sentences
 from stages.reporting.wrong_texts import wrong_texts
 from stages.scoring.resampling import Interval
-from stages.scoring.scores import LabelScore
+from stages.scoring.scores import LabelScore, SliceScore
 from stages.tasks.dispatch import target_for, task_for
 
 _COUNTS = ("examples", "units", "coverage")
@@ -61,6 +61,10 @@ def run_content(
         facts=facts,
         scores=_scores(metrics),
         labels={label: _label_score(values) for label, values in metrics.get("per_label", {}).items()},
+        slices={
+            by: {part: _slice_score(values) for part, values in parts.items()}
+            for by, parts in metrics.get("slices", {}).items()
+        },
         curves=curves,
         confusion=confusion_of(predictions, labels),
         calibration=None if "token" in predictions.column_names else calibration_of(predictions),
@@ -114,6 +118,11 @@ def _scores(metrics: Mapping[str, Any]) -> tuple[Score, ...]:
 
 def _label_score(values: Mapping[str, Any]) -> LabelScore:
     return LabelScore(values["precision"], values["recall"], values["f1"], values["support"])
+
+
+def _slice_score(values: Mapping[str, Any]) -> SliceScore:
+    scores = {name: value for name, value in values.items() if name not in ("interval", "support")}
+    return SliceScore(scores, Interval(*values["interval"]) if values["interval"] else None, values["support"])
 
 
 def _facts(metrics: Mapping[str, Any]) -> tuple[Fact, ...]:

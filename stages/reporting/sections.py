@@ -1,6 +1,6 @@
 """The sections of the page on scores and their differences; each is empty where there is nothing to tell."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from stages.reporting.charts import interval_mark
 from stages.reporting.content import Difference, PartDifference, Report, RunContent, Score, Verdict
@@ -8,6 +8,7 @@ from stages.reporting.markup import Html, joined, tag
 from stages.reporting.numbers import MISSING, interval_text, p_text, score_text, signed_text
 from stages.reporting.tables import Cell, Column, table
 from stages.scoring.resampling import Interval
+from stages.scoring.scores import SliceScore
 
 _SIGNS: dict[Verdict | None, str] = {"better": "▲", "worse": "▼", "no evidence": "●", None: MISSING}
 _UNBOUNDED = {"loss", "log_loss", "mse", "mae"}
@@ -81,6 +82,7 @@ def labels(report: Report) -> Html:
         "Labels",
         _parts_table("F1 by label: differences", "label", base, report.label_differences),
         *tables,
+        *(_slices_table(by, parts) for run in report.runs for by, parts in run.slices.items()),
         _parts_table("Parts of the test split: differences", "part", base, report.slice_differences),
     )
 
@@ -179,6 +181,22 @@ def _labels_table(report: Report, run: RunContent) -> Html:
     ]
     caption = "Scores by label" if len(report.runs) == 1 else f"Scores by label: {run.name}"
     return table(caption, columns, rows, sortable=True)
+
+
+def _slices_table(by: str, parts: Mapping[str, SliceScore]) -> Html:
+    """The parts of the test split by one thing; the interval is that of the last score."""
+    names = list(next(iter(parts.values())).scores)
+    columns = [Column("part"), Column("examples", numeric=True), *(Column(name, numeric=True) for name in names)]
+    rows = [
+        [
+            Cell(part, place),
+            Cell(f"{found.support:,}", found.support),
+            *(Cell(score_text(value), value) for value in found.scores.values()),
+            Cell(interval_text(found.interval)),
+        ]
+        for place, (part, found) in enumerate(parts.items())
+    ]
+    return table(f"Scores by {by}", [*columns, Column(f"95 % interval of {names[-1]}")], rows, sortable=True)
 
 
 def _parts_table(caption: str, what: str, base: str, rows: Sequence[PartDifference]) -> Html:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from stages.configuration.schema import SchemeChoice, ScoringMode, SliceBy
+from stages.configuration.schema import SLICES, Kind, SchemeChoice, ScoringMode
 from stages.scoring import predictions as columns
 from stages.scoring.classification import label_sums, score_labels
 from stages.scoring.entities import EntityPairs, TaggedWords, entity_details, entity_scores, reading_of, scheme_of
@@ -18,7 +18,7 @@ from stages.scoring.probabilities import probability_scores
 from stages.scoring.rates import GOLD, Array, balanced_accuracy, macro, matthews_correlation, micro
 from stages.scoring.resampling import RESAMPLES, Interval, Statistic, WeightedStatistic, interval, resampled
 from stages.scoring.scores import AgreementScores, FinalScores, ProbabilityScores, Scores, SliceScore
-from stages.scoring.slices import Mask, by_label, by_length, slice_name, sliced
+from stages.scoring.slices import Mask, by_label, by_length, by_value, slice_name, sliced
 from stages.scoring.spans import Reading
 from stages.scoring.statistics import agreement_statistics, average_statistics, mean_statistic
 from stages.tasks.schemes import are_entity_tags
@@ -33,7 +33,7 @@ class ScoringOptions:
     mode: ScoringMode = "conll"
     scheme: SchemeChoice = "auto"
     resamples: int = RESAMPLES
-    slices: Sequence[SliceBy] = ()
+    slices: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,9 @@ def score_predictions(
     Raises DataError if it lacks a column, has gold that is not known, or tags that the scheme does not have.
     """
     options, background = options or ScoringOptions(), background or Background()
-    judged = _judged(table, description_of(table), options, background)
-    slices = _masks(judged, options.slices)
+    description = description_of(table)
+    judged = _judged(table, description, options, background)
+    slices = {**_masks(judged, options.slices), **_masks_of_columns(table, description.kind, options.slices)}
     of_slices = [
         statistic
         for by, masks in slices.items()
@@ -220,9 +221,9 @@ def _intervals(judged: _Judged, of_slices: Sequence[Statistic], resamples: int) 
     return {name: interval(values) for name, values in scores.items()}
 
 
-def _masks(judged: _Judged, by: Sequence[SliceBy]) -> dict[SliceBy, dict[str, Mask]]:
+def _masks(judged: _Judged, by: Sequence[str]) -> dict[str, dict[str, Mask]]:
     """By what examples are sliced, as far as it is known, and for each slice which examples it has."""
-    masks: dict[SliceBy, dict[str, Mask]] = {}
+    masks: dict[str, dict[str, Mask]] = {}
     if "length" in by and judged.lengths is not None:
         masks["length"] = by_length(judged.lengths)
     if "label" in by and judged.has_label is not None:
@@ -230,9 +231,14 @@ def _masks(judged: _Judged, by: Sequence[SliceBy]) -> dict[SliceBy, dict[str, Ma
     return masks
 
 
+def _masks_of_columns(table: pa.Table, kind: Kind, by: Sequence[str]) -> dict[str, dict[str, Mask]]:
+    """The same for columns that came along with the data."""
+    return {name: by_value(columns.of_examples(table, name, kind), name) for name in by if name not in SLICES}
+
+
 def _slice_scores(
     judged: _Judged,
-    slices: Mapping[SliceBy, Mapping[str, Mask]],
+    slices: Mapping[str, Mapping[str, Mask]],
     of_slices: Sequence[Statistic],
     intervals: Mapping[str, Interval | None],
 ) -> dict[str, dict[str, SliceScore]]:

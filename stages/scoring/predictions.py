@@ -135,6 +135,21 @@ def tagged_words(table: pa.Table, names: Sequence[str]) -> TaggedWords:
     return TaggedWords(codes(table, GOLD, names), codes(table, PREDICTED, names), lengths, names)
 
 
+def of_examples(table: pa.Table, column: str, kind: Kind) -> list[str | None]:
+    """The text of a column that is the same in all rows of an example, [examples].
+
+    Raises DataError if there is no such column.
+    """
+    if column not in table.column_names:
+        raise DataError(
+            f"predictions have no column {column!r} to slice by; name it in data.keep_columns and run `dvc repro`, or "
+            f"choose from {', '.join(table.column_names)}"
+        )
+    values = strings(table[column])
+    found: list[str | None] = (values.filter(pa.array(_begins(table))) if kind == "tokens" else values).to_pylist()
+    return found
+
+
 def _begins(table: pa.Table) -> NDArray[np.bool_]:
     if "word" in table.column_names:
         begins: NDArray[np.bool_] = numbers(table, "word") == 0

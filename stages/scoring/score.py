@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
+from stages.comparison.escaping import fitted
 from stages.configuration.schema import EntityScheme, ScoringMode
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.json_files import rounded
@@ -26,7 +27,7 @@ _NAME = 26
 
 def table(scores: FinalScores) -> str:
     """The scores as text, at most 80 columns wide."""
-    return "\n".join([*_headline(scores), *_labels(scores), *_errors(scores)])
+    return "\n".join([*_headline(scores), *_labels(scores), *_errors(scores), *_slices(scores)])
 
 
 def _headline(scores: FinalScores) -> Iterator[str]:
@@ -67,10 +68,19 @@ def _errors(scores: FinalScores) -> Iterator[str]:
             yield f"{name.replace('_', ' '):{_NAME}}{count:12}"
 
 
+def _slices(scores: FinalScores) -> Iterator[str]:
+    """The last of each part's scores, which is the one that has an interval."""
+    for by, parts in scores.slices.items():
+        metric = list(next(iter(parts.values())).scores)[-1]
+        yield f"\n{fitted(f'{metric} by {by}', _NAME)}{'':>12}{'examples':>12}"
+        for name, part in parts.items():
+            value = _number(part.scores[metric])
+            yield f"{fitted(name, _NAME)}{value}{part.support:12}{_bounds(part.interval)}"
+
+
 def _row(name: str, score: LabelScore) -> str:
-    shown = name if len(name) < _NAME else f"{name[: _NAME - 2]}…"
     numbers = "".join(_number(value) for value in (score.precision, score.recall, score.f1))
-    return f"{shown:{_NAME}}{numbers}{score.support:12}"
+    return f"{fitted(name, _NAME)}{numbers}{score.support:12}"
 
 
 def _number(value: float | None) -> str:
@@ -117,6 +127,13 @@ def _arguments() -> argparse.Namespace:
         "--columns", help="CoNLL: WORD,TAG of the gold file (0,-1); for one file WORD,GOLD,PREDICTED (0,-2,-1)"
     )
     parser.add_argument("--resamples", type=int, default=RESAMPLES, help="for the intervals; 0: none")
+    parser.add_argument(
+        "--slice",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="score each value of this column of a Parquet predictions file by itself, too; also: label, length (tokens)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser.parse_args()
 
@@ -126,7 +143,7 @@ def main() -> None:
     arguments = _arguments()
     with one_line_errors():
         columns = _columns(arguments.columns, one_file=arguments.predictions is None)
-        options = ScoringOptions(arguments.mode, arguments.scheme, max(0, arguments.resamples))
+        options = ScoringOptions(arguments.mode, arguments.scheme, max(0, arguments.resamples), arguments.slice)
         scores = score_predictions(read_pair(arguments.gold, arguments.predictions, columns), options)
         print(json.dumps(rounded(scores.to_json()), indent=2, ensure_ascii=False) if arguments.json else table(scores))
 

@@ -6,11 +6,18 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.pipeline.errors import DataError
 from stages.scoring.resampling import Statistic
 
 Mask = NDArray[np.bool_]
 
 _QUARTILES = (0.25, 0.5, 0.75)
+
+MOST_VALUES = 50
+"""Values of a column that the test split is sliced by."""
+
+NO_VALUE = "(none)"
+"""What examples without a value are called."""
 
 
 def by_length(lengths: NDArray[np.int64]) -> dict[str, Mask]:
@@ -26,6 +33,22 @@ def by_length(lengths: NDArray[np.int64]) -> dict[str, Mask]:
 def by_label(has_label: Mask, names: Sequence[str]) -> dict[str, Mask]:
     """For each label that occurs the examples that have it; `has_label` has shape [examples, labels]."""
     return {name: column for name, column in zip(names, has_label.T, strict=True) if column.any()}
+
+
+def by_value(values: Sequence[str | None], column: str) -> dict[str, Mask]:
+    """For each value of a column, [examples], the examples that have it.
+
+    Raises DataError if there are too many, since parts of a few examples tell nothing.
+    """
+    names = sorted({value for value in values if value is not None})
+    if len(names) > MOST_VALUES:
+        raise DataError(
+            f"{column} has {len(names)} values in the test split, too many to slice by (at most {MOST_VALUES}); "
+            "leave it out, or choose another column"
+        )
+    array = np.array(values, dtype=object)
+    masks: dict[str, Mask] = {name: array == name for name in names}
+    return masks | ({NO_VALUE: array == None} if None in values else {})  # noqa: E711 (element by element)
 
 
 def sliced(statistics: Sequence[Statistic], masks: Mapping[str, Mask], by: str) -> Iterator[Statistic]:

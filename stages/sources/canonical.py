@@ -15,7 +15,7 @@ from datasets import ClassLabel, Features, List, Value
 from stages.configuration.schema import SPLITS, DataBase, Scheme, Split, TabularData
 from stages.pipeline.arrow import write_splits
 from stages.pipeline.errors import DataError
-from stages.sources.examples import ID, LABEL, PAIR, TAGS, TEXT, TOKENS
+from stages.sources.examples import ID, KEPT, LABEL, PAIR, TAGS, TEXT, TOKENS
 from stages.sources.findings import Findings, check_examples, check_labels, check_repeats, check_transitions
 from stages.sources.labels import UNLABELLED, coded, is_integer, label_order
 from stages.sources.report import DataReport
@@ -134,13 +134,18 @@ def _findings(splits: Mapping[Split, SpooledSplit], labels: _Labels) -> Findings
 def _features(schema: pa.Schema, names: Sequence[str]) -> Features:
     inputs = {ID: Value("string")}
     inputs |= {name: Value("string") for name in (TEXT, PAIR) if name in schema.names}
+    kept = {name.removeprefix(KEPT): Value("string") for name in schema.names if name.startswith(KEPT)}
+    return Features({**inputs, **_labelled(schema, names), **kept})
+
+
+def _labelled(schema: pa.Schema, names: Sequence[str]) -> Features:
+    label = ClassLabel(names=list(names))
     if TOKENS in schema.names:
-        return Features({**inputs, TOKENS: List(Value("string")), TAGS: List(ClassLabel(names=list(names)))})
+        return Features({TOKENS: List(Value("string")), TAGS: List(label)})
     kind = schema.field(LABEL).type
     if pa.types.is_floating(kind):
-        return Features({**inputs, LABEL: Value("float64")})
-    label = ClassLabel(names=list(names))
-    return Features({**inputs, LABEL: List(label) if pa.types.is_list(kind) else label})
+        return Features({LABEL: Value("float64")})
+    return Features({LABEL: List(label) if pa.types.is_list(kind) else label})
 
 
 def _require_equal_columns(splits: Mapping[Split, SpooledSplit]) -> None:
@@ -174,4 +179,5 @@ def _canonical(
     ids = batch[ID] if ID in batch.schema.names else pa.array([f"{split}-{row}" for row in rows.tolist()], pa.string())
     inputs = {name: batch[name] for name in (TEXT, PAIR, TOKENS) if name in batch.schema.names}
     written = labels.written(batch, may_be_missing=split == "test")
-    return pa.record_batch({ID: ids, **inputs, TAGS if TOKENS in inputs else LABEL: written})
+    kept = {name.removeprefix(KEPT): batch[name] for name in batch.schema.names if name.startswith(KEPT)}
+    return pa.record_batch({ID: ids, **inputs, TAGS if TOKENS in inputs else LABEL: written, **kept})

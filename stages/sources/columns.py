@@ -35,11 +35,13 @@ class Columns:
     id: str | None
     group: str | None
     misaligned: str | None
+    kept: tuple[str, ...] = ()
+    """Those that come along as they are."""
 
     @property
     def all(self) -> list[str]:
         """Every column to read, each once."""
-        wanted = (self.input, self.pair, self.label, self.id, self.group, self.misaligned)
+        wanted = (self.input, self.pair, self.label, self.id, self.group, self.misaligned, *self.kept)
         return list(dict.fromkeys(name for name in wanted if name is not None))
 
 
@@ -54,6 +56,7 @@ def choose_columns(file: TableFile, config: TabularData) -> Columns:
         id=_ID if _ID in file.columns else None,
         group=_group(file, config),
         misaligned=MISALIGNED if MISALIGNED in file.columns else None,
+        kept=tuple(_column(file, "data.keep_columns", name, ()) for name in config.keep_columns),
     )
     log.info("%s: %s", file.name, _told(chosen, config.kind, config.target))
     return chosen

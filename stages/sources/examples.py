@@ -7,10 +7,12 @@ import pyarrow as pa
 from stages.configuration.schema import TabularData
 from stages.sources.columns import MISALIGNED, Columns
 from stages.sources.readers.base import Rows, TableFile
-from stages.sources.values import Where, identifiers, label_lists, labels, numbers, text_lists, texts
+from stages.sources.values import Where, as_text, identifiers, label_lists, labels, numbers, text_lists, texts
 
 TEXT, PAIR, TOKENS, LABEL, TAGS = "text", "text_pair", "tokens", "label", "tags"
 ID, GROUP, PLACE = "id", "group", "place"
+KEPT = "kept:"
+"""What the names of columns that come along begin with, so that they are no other's."""
 
 
 def checked_examples(
@@ -19,7 +21,8 @@ def checked_examples(
     """Read a file as record batches of `text` (and `text_pair`) and `label`, or of `tokens` and `tags`.
 
     Labels are text, lists of text or float64, as `config.target` says; -1 for no label is left as it is. Beside them
-    stand `place` (the row, as messages call it) and, where the file has them, `id`, `group` and `misaligned`.
+    stand `place` (the row, as messages call it) and, where the file has them, `id`, `group`, `misaligned` and, as
+    `kept:NAME`, the columns that come along.
     `names`: what integer labels index. Raises DataError naming file and row of what can't be used.
     """
     for rows in file.read(columns.all):
@@ -35,6 +38,7 @@ def checked_examples(
             made[GROUP] = identifiers(rows.columns[columns.group], where)
         if columns.misaligned is not None:
             made[MISALIGNED] = pa.array(rows.columns[columns.misaligned], pa.int64())
+        made |= {KEPT + name: as_text(rows.columns[name], where, name) for name in columns.kept}
         made[PLACE] = pa.array([f"{file.name}, {file.unit} {number}" for number in rows.numbers], pa.string())
         yield pa.record_batch(made)
 

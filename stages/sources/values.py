@@ -67,6 +67,24 @@ def identifiers(column: Column, where: Where) -> pa.Array:
     return _strings([str(value) for value in column], where)
 
 
+def as_text(column: Column, where: Where, name: str) -> pa.Array:
+    """Strings, or null, from text, numbers, truth values or dates; `name` is the column's."""
+    array = _plain(column) if isinstance(column, pa.Array) else None
+    if array is not None and not pa.types.is_nested(array.type) and not pa.types.is_binary(array.type):
+        return array.cast(pa.string())
+    values = column.to_pylist() if isinstance(column, pa.Array) else column
+    for place, value in enumerate(values):
+        if not isinstance(value, str | int | float | None):
+            raise where.fault(place, f"{name} is {_shown(value)}, not one value; leave it out of data.keep_columns")
+    return _strings([_written(value) for value in values], where)
+
+
+def _written(value: object) -> str | None:
+    if value is None:
+        return None
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def labels(column: Column, where: Where, names: Sequence[str] | None, what: str = "label") -> pa.Array:
     """Labels by name, from text, truth values, or integers, which index `names` where those are known."""
     if isinstance(column, pa.Array):
@@ -249,11 +267,11 @@ def _refuse_nulls(array: pa.Array, where: Where, what: str) -> None:
         raise where.fault(pc.index(pc.is_null(array), True).as_py(), f"has no {what}; fill it in or remove the row")
 
 
-def _strings(values: list[str], where: Where) -> pa.Array:
+def _strings(values: Sequence[str | None], where: Where) -> pa.Array:
     try:
         return pa.array(values, pa.string())
     except UnicodeEncodeError:
-        place = next(place for place, value in enumerate(values) if not _is_unicode(value))
+        place = next(place for place, value in enumerate(values) if value and not _is_unicode(value))
         raise where.fault(place, "holds half of a surrogate pair, which is no character; correct it") from None
 
 
