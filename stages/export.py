@@ -13,6 +13,7 @@ from stages.exporting.model_card import SCORES, CardFacts, model_card
 from stages.modeling.batches import PaddingCollator, Row
 from stages.modeling.inputs import input_columns, takes_token_types
 from stages.modeling.load import trained_model
+from stages.modeling.padding import padding_id
 from stages.pipeline.arrow import load_split
 from stages.pipeline.json_files import Json, read_json, write_json
 from stages.pipeline.outputs import whole_directory
@@ -25,9 +26,8 @@ from stages.pipeline.paths import (
     TRAINED_MODEL,
 )
 from stages.pipeline.stage import run_stage
-from stages.tasks.base import INPUT_IDS, TOKEN_TYPES
-from stages.tasks.columns import lengths
-from stages.tasks.subwords import padding_id
+from stages.tasks.columns.arrays import lengths
+from stages.tasks.columns.names import INPUT_IDS, TOKEN_TYPES
 
 ONNX = "model.onnx"
 

@@ -11,6 +11,7 @@ from stages.configuration.schema import TrainStage
 from stages.modeling.batches import PaddingCollator
 from stages.modeling.label_tensors import label_tensor
 from stages.modeling.load import new_model
+from stages.modeling.padding import padding_id
 from stages.modeling.precision import resolved
 from stages.pipeline.arrow import load_splits, rows
 from stages.pipeline.json_files import Json, write_json
@@ -26,10 +27,10 @@ from stages.pipeline.paths import (
     TRAINED_MODEL,
 )
 from stages.pipeline.stage import run_stage
-from stages.scoring.scores import MultiLabelScores, Scores
-from stages.scoring.threshold import write_threshold
-from stages.tasks.dispatch import task_for
-from stages.tasks.subwords import padding_id
+from stages.scoring.headline.scores import MultiLabelScores, Scores
+from stages.scoring.headline.threshold import write_threshold
+from stages.tasks.columns.names import label_names
+from stages.tasks.decoding.dispatch import decoding_for
 from stages.training.curves import CurvesCallback, FiniteLossCallback
 from stages.training.loss import class_weights, loss_function
 from stages.training.processes import is_main_process, start_under_torchrun_if_needed
@@ -60,16 +61,16 @@ def build_trainer(config: TrainStage) -> ValidatingTrainer:
     """The trainer for the tokenized data and the base model, seeded."""
     splits = load_splits(TOKENIZED_DATA)
     target = config.task.target
-    task = task_for(config.task.kind, target, config.task.pooling)
-    names = task.label_names(splits["train"])
+    decoding = decoding_for(config.task.kind, target, config.task.pooling)
+    names = label_names(splits["train"].features)
     padding = padding_id(BASE_TOKENIZER)
     set_seed(config.seed)
     return ValidatingTrainer(
-        model=new_model(task.kind, BASE_WEIGHTS, names, target, padding=padding),
+        model=new_model(config.task.kind, BASE_WEIGHTS, names, target, padding=padding),
         arguments=training_arguments(config.train, config.task, config.seed, CHECKPOINTS),
         train=splits["train"],
         validation=Validation(
-            splits["validation"], task, names, config.train.evaluation_batch_size, resolved(config.train.precision)
+            splits["validation"], decoding, names, config.train.evaluation_batch_size, resolved(config.train.precision)
         ),
         collate=PaddingCollator(padding, label_tensor(target, len(names))),
         loss=loss_function(

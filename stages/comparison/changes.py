@@ -9,7 +9,7 @@ from stages.comparison.predictions import Predictions
 from stages.comparison.results import Annotation, ChangedExample, ParamDifference
 from stages.comparison.runs import Text
 from stages.pipeline.json_files import Json
-from stages.scoring.resampling import Array
+from stages.scoring.final.resampling import Array
 from stages.tasks.schemes import decode
 
 _SAME = 1e-12

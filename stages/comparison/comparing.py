@@ -25,7 +25,7 @@ from stages.comparison.significance import holm, mcnemar, randomization
 from stages.comparison.slices import Slice, by_length
 from stages.comparison.statistics import Counts, averaged, counted, has_entities, higher_is_better, within
 from stages.pipeline.errors import DataError
-from stages.scoring.resampling import RESAMPLES, Array, Interval, Statistic, interval, resampled
+from stages.scoring.final.resampling import RESAMPLES, Array, Interval, Statistic, interval, resampled
 
 LEVEL = 0.05
 _METRICS = ("accuracy", "f1", "precision", "recall", "mse", "mae", "pearson")

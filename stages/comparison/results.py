@@ -6,7 +6,7 @@ from typing import Literal
 
 from stages.configuration.schema import Kind, Target
 from stages.pipeline.json_files import Json
-from stages.scoring.resampling import Interval
+from stages.scoring.final.resampling import Interval
 from stages.tasks.schemes import Entity
 
 Verdict = Literal["better", "worse", "no evidence"]

@@ -14,7 +14,7 @@ from stages.comparison.results import (
     SliceDifference,
 )
 from stages.pipeline.json_files import Json
-from stages.scoring.resampling import Interval
+from stages.scoring.final.resampling import Interval
 
 
 def score(value: float | None) -> str:

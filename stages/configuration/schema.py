@@ -313,6 +313,10 @@ class Params:
     """Seeds the classification head's first weights, dropout and the order of batches."""
 
 
+KEY = "key"
+"""Where a stage's field is one key of a group and not the group: its metadata name the key, as `task.kind`."""
+
+
 @dataclass(frozen=True)
 class DownloadStage:
     """What `stages.download` reads of the parameters."""
@@ -325,7 +329,7 @@ class DownloadStage:
 class TokenizeStage:
     """What `stages.tokenize` reads of the parameters."""
 
-    task: TaskConfig
+    kind: Kind = field(metadata={KEY: "task.kind"})
     tokenize: TokenizeConfig
 
 
