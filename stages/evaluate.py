@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from stages.configuration.schema import EvaluateConfig, EvaluateStage
 from stages.modeling.batches import PaddingCollator
+from stages.modeling.compute import use_threads
 from stages.modeling.load import trained_model
 from stages.modeling.padding import padding_id
 from stages.modeling.precision import device, resolved
@@ -44,6 +45,7 @@ from stages.tasks.predictions import Predicted, predictions
 
 def evaluate(config: EvaluateStage) -> None:
     """Write `data/predictions/`, `metrics/evaluate.json` and the plots."""
+    use_threads(config.threads)
     threshold = read_threshold(TRAINED_MODEL) if config.task.target == "labels" else None
     decoding = decoding_for(config.task.kind, config.task.target, config.task.pooling, threshold)
     raw, tokenized = load_split(RAW_DATA, "test"), load_split(TOKENIZED_DATA, "test")

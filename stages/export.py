@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from stages.configuration.schema import ExportConfig, ExportStage, Kind
 from stages.exporting.model_card import SCORES, CardFacts, model_card
 from stages.modeling.batches import PaddingCollator, Row
+from stages.modeling.compute import use_threads
 from stages.modeling.inputs import input_columns, takes_token_types
 from stages.modeling.load import trained_model
 from stages.modeling.padding import padding_id
@@ -34,6 +35,7 @@ ONNX = "model.onnx"
 
 def export(config: ExportStage) -> None:
     """Write `models/export/` and `metrics/export.json`."""
+    use_threads(config.threads)
     facts = _card_facts()
     model = trained_model(facts.kind, TRAINED_MODEL)
     metrics: dict[str, Json] = {"parameters": model.num_parameters()}

@@ -9,6 +9,7 @@ from transformers import set_seed
 
 from stages.configuration.schema import TrainStage
 from stages.modeling.batches import PaddingCollator
+from stages.modeling.compute import use_deterministic_algorithms, use_threads
 from stages.modeling.label_tensors import label_tensor
 from stages.modeling.load import new_model
 from stages.modeling.padding import padding_id
@@ -45,6 +46,8 @@ def train(config: TrainStage) -> None:
     start_under_torchrun_if_needed(config.train.processes)
     if is_main_process():
         shutil.rmtree(CHECKPOINTS, ignore_errors=True)  # what a killed run has left
+    use_threads(config.threads)
+    use_deterministic_algorithms(config.train.deterministic)
     trainer = build_trainer(config)
     started = time.perf_counter()
     trainer.train()

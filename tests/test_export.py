@@ -283,7 +283,7 @@ def run(
 
 
 def export_without_onnx() -> Path:
-    export(ExportStage(ExportConfig(onnx=False, onnx_tolerance=1e-4, onnx_check_rows=4)))
+    export(ExportStage(ExportConfig(onnx=False, onnx_tolerance=1e-4, onnx_check_rows=4), threads=1))
     return Path("models/export")
 
 
@@ -342,7 +342,7 @@ def test_the_card_names_the_labels_in_the_order_of_their_codes(run: tuple[Kind, 
 @pytest.mark.parametrize("run", [("distilbert", "text"), ("bert", "tokens")], ids="-".join, indirect=True)
 def test_the_stage_exports_onnx_and_says_how_near_it_is(run: tuple[Kind, Path]) -> None:
     _, root = run
-    export(ExportStage(ExportConfig(onnx=True, onnx_tolerance=1e-4, onnx_check_rows=4)))
+    export(ExportStage(ExportConfig(onnx=True, onnx_tolerance=1e-4, onnx_check_rows=4), threads=1))
     metrics = json.loads((root / "metrics/export.json").read_text(encoding="utf-8"))
     assert 0 <= metrics["onnx_largest_difference"] <= 1e-4
     sizes = {file.name: file.stat().st_size for file in (root / "models/export").iterdir()}

@@ -281,7 +281,7 @@ LABEL_COLUMN = {
 UNKNOWN = {"label": -1, "labels": None, "number": None}
 SMALL = ["model=files", "model.path=unused", "data.train=unused", "data.test=unused", "data=files"]
 SMALL += ["tokenize.max_length=16", "tokenize.stride=4", "train.batch_size=4", "train.epochs=2", "train.precision=fp32"]
-SMALL += ["train.learning_rate=1e-2", "evaluate.precision=fp32", "export.onnx_check_rows=4"]
+SMALL += ["train.learning_rate=1e-2", "evaluate.precision=fp32", "export.onnx_check_rows=4", "threads=1"]
 TASKS = {"label": "text", "labels": "multilabel", "number": "regression"}
 
 

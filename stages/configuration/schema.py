@@ -257,6 +257,8 @@ class TrainConfig:
     """Processes that share each batch, one a GPU. With more than 1 the stage starts itself under torchrun."""
     evaluation_batch_size: Count
     """Rows a forward pass on validation."""
+    deterministic: bool
+    """Whether a GPU uses only algorithms that repeat bit by bit, which are slower. A CPU repeats itself in any case."""
 
 
 @dataclass(frozen=True)
@@ -311,6 +313,9 @@ class Params:
     export: ExportConfig
     seed: int
     """Seeds the classification head's first weights, dropout and the order of batches."""
+    threads: Count
+    """CPU threads that a process computes with: a number, for another one gives trained weights other last bits. On one
+    kind of CPU, equal numbers give equal bytes, however many cores there are."""
 
 
 KEY = "key"
@@ -340,6 +345,7 @@ class TrainStage:
     task: TaskConfig
     train: TrainConfig
     seed: int
+    threads: Count
 
 
 @dataclass(frozen=True)
@@ -348,6 +354,7 @@ class EvaluateStage:
 
     task: TaskConfig
     evaluate: EvaluateConfig
+    threads: Count
 
 
 @dataclass(frozen=True)
@@ -355,3 +362,4 @@ class ExportStage:
     """What `stages.export` reads of the parameters."""
 
     export: ExportConfig
+    threads: Count
