@@ -14,9 +14,10 @@ from stages.modeling.batches import PaddingCollator
 from stages.modeling.compute import use_threads
 from stages.modeling.load import trained_model
 from stages.modeling.padding import padding_id
-from stages.modeling.precision import device, resolved
+from stages.modeling.precision import device, device_name, resolved
 from stages.modeling.prediction import predict
 from stages.pipeline.arrow import load_split, rows
+from stages.pipeline.environment import Compute
 from stages.pipeline.errors import DataError
 from stages.pipeline.json_files import Json, write_json
 from stages.pipeline.outputs import whole_file
@@ -43,7 +44,7 @@ from stages.tasks.decoding.dispatch import decoding_for
 from stages.tasks.predictions import Predicted, predictions
 
 
-def evaluate(config: EvaluateStage) -> None:
+def evaluate(config: EvaluateStage) -> Compute:
     """Write `data/predictions/`, `metrics/evaluate.json` and the plots."""
     use_threads(config.threads)
     threshold = read_threshold(TRAINED_MODEL) if config.task.target == "labels" else None
@@ -64,6 +65,7 @@ def evaluate(config: EvaluateStage) -> None:
         _write_scores(scores, table, names, _counts(raw, units, gold))
     else:
         _write_no_scores(raw, units, gold)
+    return Compute(device_name(), resolved(config.evaluate.precision), config.threads)
 
 
 def _options(config: EvaluateConfig) -> ScoringOptions:

@@ -16,6 +16,7 @@ from stages.modeling.inputs import input_columns, takes_token_types
 from stages.modeling.load import trained_model
 from stages.modeling.padding import padding_id
 from stages.pipeline.arrow import load_split
+from stages.pipeline.environment import Compute
 from stages.pipeline.json_files import Json, read_json, write_json
 from stages.pipeline.outputs import whole_directory
 from stages.pipeline.paths import (
@@ -33,7 +34,7 @@ from stages.tasks.columns.names import INPUT_IDS, TOKEN_TYPES
 ONNX = "model.onnx"
 
 
-def export(config: ExportStage) -> None:
+def export(config: ExportStage) -> Compute:
     """Write `models/export/` and `metrics/export.json`."""
     use_threads(config.threads)
     facts = _card_facts()
@@ -46,6 +47,7 @@ def export(config: ExportStage) -> None:
             metrics["onnx_largest_difference"] = _export_onnx(model, config.export, folder / ONNX)
         metrics["bytes"] = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
     write_json(EXPORT_METRICS, metrics)
+    return Compute("cpu", "fp32", config.threads)
 
 
 def _card_facts() -> CardFacts:

@@ -13,8 +13,9 @@ from stages.modeling.compute import use_deterministic_algorithms, use_threads
 from stages.modeling.label_tensors import label_tensor
 from stages.modeling.load import new_model
 from stages.modeling.padding import padding_id
-from stages.modeling.precision import resolved
+from stages.modeling.precision import device_name, resolved
 from stages.pipeline.arrow import load_splits, rows
+from stages.pipeline.environment import Compute
 from stages.pipeline.json_files import Json, write_json
 from stages.pipeline.outputs import whole_directory
 from stages.pipeline.paths import (
@@ -41,7 +42,7 @@ from stages.training.trainer import ValidatingTrainer, Validation, early_stoppin
 log = logging.getLogger("stages.train")
 
 
-def train(config: TrainStage) -> None:
+def train(config: TrainStage) -> Compute:
     """Write `models/trained/`, `metrics/train.json` and the curves."""
     start_under_torchrun_if_needed(config.train.processes)
     if is_main_process():
@@ -58,6 +59,7 @@ def train(config: TrainStage) -> None:
         with whole_directory(CURVES) as folder:
             shutil.copytree(LIVE_CURVES, folder, dirs_exist_ok=True)
         shutil.rmtree(CHECKPOINTS)
+    return Compute(device_name(), resolved(config.train.precision), config.threads)
 
 
 def build_trainer(config: TrainStage) -> ValidatingTrainer:
