@@ -144,13 +144,12 @@ def _recipe(folder: Path) -> Figures:
 
 
 def _stage(folder: Path) -> Figures:
-    from stages.configuration.schema import TaskConfig, TokenizeConfig, TokenizeStage
+    from stages.configuration.schema import TokenizeConfig, TokenizeStage
     from stages.pipeline.arrow import load_split
     from stages.pipeline.paths import TOKENIZED_DATA
     from stages.tokenize import tokenize
 
-    task = TaskConfig(kind="tokens", target="label", metric="f1", pooling="mean")
-    config = TokenizeStage(task, TokenizeConfig(max_length=512, overflow="windows", stride=128, label_on="first"))
+    config = TokenizeStage("tokens", TokenizeConfig(max_length=512, overflow="windows", stride=128, label_on="first"))
     start = _now()
     tokenize(config)
     end = _now()

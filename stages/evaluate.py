@@ -9,12 +9,15 @@ import torch
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from stages.configuration.schema import CANONICAL_COLUMNS, EvaluateConfig, EvaluateStage
+from stages.configuration.schema import EvaluateConfig, EvaluateStage
 from stages.modeling.batches import PaddingCollator
+from stages.modeling.compute import use_threads
 from stages.modeling.load import trained_model
-from stages.modeling.precision import device, resolved
+from stages.modeling.padding import padding_id
+from stages.modeling.precision import device, device_name, resolved
 from stages.modeling.prediction import predict
 from stages.pipeline.arrow import load_split, rows
+from stages.pipeline.environment import Compute
 from stages.pipeline.errors import DataError
 from stages.pipeline.json_files import Json, write_json
 from stages.pipeline.outputs import whole_file
@@ -28,51 +31,57 @@ from stages.pipeline.paths import (
     TRAINED_MODEL,
 )
 from stages.pipeline.stage import run_stage
-from stages.scoring.final import Background, ScoringOptions, score_predictions
-from stages.scoring.plots import confusion, no_confusion, write_confusion, write_per_label
-from stages.scoring.scores import FinalScores
-from stages.scoring.surfaces import training_surfaces
-from stages.scoring.threshold import read_threshold
-from stages.tasks.base import EXAMPLE, INPUT_IDS, Gold, Task, Units
-from stages.tasks.columns import integers, lengths
-from stages.tasks.dispatch import target_for, task_for
-from stages.tasks.subwords import padding_id
+from stages.scoring.final.plots import confusion, no_confusion, write_confusion, write_per_label
+from stages.scoring.final.predictions import Description
+from stages.scoring.final.scores import FinalScores
+from stages.scoring.final.scoring import Background, ScoringOptions, score_predictions
+from stages.scoring.final.surfaces import training_surfaces
+from stages.scoring.headline.threshold import read_threshold
+from stages.tasks.columns.arrays import integers, lengths
+from stages.tasks.columns.names import EXAMPLE, INPUT_IDS, label_names
+from stages.tasks.decoding.base import Decoding, Gold, Units
+from stages.tasks.decoding.dispatch import decoding_for
+from stages.tasks.predictions import Predicted, predictions
 
 
-def evaluate(config: EvaluateStage) -> None:
+def evaluate(config: EvaluateStage) -> Compute:
     """Write `data/predictions/`, `metrics/evaluate.json` and the plots."""
+    use_threads(config.threads)
     threshold = read_threshold(TRAINED_MODEL) if config.task.target == "labels" else None
-    task = task_for(config.task.kind, config.task.target, config.task.pooling, threshold)
+    decoding = decoding_for(config.task.kind, config.task.target, config.task.pooling, threshold)
     raw, tokenized = load_split(RAW_DATA, "test"), load_split(TOKENIZED_DATA, "test")
-    gold = task.raw_gold(raw)
+    names, gold = label_names(raw.features), decoding.raw_gold(raw)
+    known = decoding.labelled(gold)
     if config.evaluate.score:
-        _require_labels(target_for(config.task.target).labelled(gold.label), gold, raw)
-    units = _predict(config, task, tokenized)
+        _require_labels(known, gold, raw)
+    units = _predict(config, decoding, tokenized)
     _require_coverage(units, gold, raw)
-    predictions = _with_kept_columns(task.predictions(raw, units, task.label_names(raw)), raw, units)
-    _write_predictions(predictions)
+    description = Description(config.task.kind, config.task.target, names)
+    table = predictions(raw, Predicted(units, gold, known, threshold), description)
+    _write_predictions(table)
     if config.evaluate.score:
-        background = _background(config, task, tokenized, threshold)
-        scores = score_predictions(predictions, _options(config.evaluate), background)
-        _write_scores(scores, predictions, task.label_names(raw), _counts(raw, units, gold))
+        background = _background(config, tokenized, threshold)
+        scores = score_predictions(table, _options(config.evaluate), background)
+        _write_scores(scores, table, names, _counts(raw, units, gold))
     else:
         _write_no_scores(raw, units, gold)
+    return Compute(device_name(), resolved(config.evaluate.precision), config.threads)
 
 
 def _options(config: EvaluateConfig) -> ScoringOptions:
     return ScoringOptions(config.mode, config.scheme, config.resamples, config.slices)
 
 
-def _background(config: EvaluateStage, task: Task, tokenized: Dataset, threshold: float | None) -> Background:
+def _background(config: EvaluateStage, tokenized: Dataset, threshold: float | None) -> Background:
     """What scores need besides the predictions: the wordings of train's entities, or how long each text is."""
-    if task.kind == "tokens":
+    if config.task.kind == "tokens":
         return Background(seen=training_surfaces(RAW_DATA, config.evaluate.scheme))
     lengths_of_texts = np.bincount(integers(tokenized, EXAMPLE), weights=lengths(tokenized, INPUT_IDS))
     return Background(lengths=lengths_of_texts.astype(np.int64), threshold=threshold)
 
 
-def _predict(config: EvaluateStage, task: Task, tokenized: Dataset) -> Units:
-    model = trained_model(task.kind, TRAINED_MODEL)
+def _predict(config: EvaluateStage, decoding: Decoding, tokenized: Dataset) -> Units:
+    model = trained_model(config.task.kind, TRAINED_MODEL)
     torch.nn.Module.to(model, device())
     readings = predict(
         model,
@@ -81,7 +90,7 @@ def _predict(config: EvaluateStage, task: Task, tokenized: Dataset) -> Units:
         batch_size=config.evaluate.batch_size,
         precision=resolved(config.evaluate.precision),
     )
-    return task.decode(tokenized, readings)
+    return decoding.decode(tokenized, readings)
 
 
 def _require_coverage(units: Units, gold: Gold, raw: Dataset) -> None:
@@ -107,17 +116,8 @@ def _require_labels(labelled: NDArray[np.bool_], gold: Gold, raw: Dataset) -> No
     )
 
 
-def _with_kept_columns(predictions: pa.Table, raw: Dataset, units: Units) -> pa.Table:
-    """The predictions and, of each one's example, the columns that came along with the data."""
-    for name in raw.column_names:
-        if name not in CANONICAL_COLUMNS:
-            values = pa.array(raw[name][:], pa.string()).dictionary_encode()
-            predictions = predictions.append_column(name, values.take(pa.array(units.example)))
-    return predictions
-
-
-def _write_scores(scores: FinalScores, predictions: pa.Table, names: Sequence[str], counts: Mapping[str, Json]) -> None:
-    write_confusion(confusion(predictions["gold"], predictions["predicted"], names), CONFUSION_PLOT)
+def _write_scores(scores: FinalScores, table: pa.Table, names: Sequence[str], counts: Mapping[str, Json]) -> None:
+    write_confusion(confusion(table["gold"], table["predicted"], names), CONFUSION_PLOT)
     write_per_label(scores.per_label, PER_LABEL_PLOT)
     write_json(EVALUATE_METRICS, {**counts, **scores.to_json()})
 
@@ -132,10 +132,10 @@ def _counts(raw: Dataset, units: Units, gold: Gold) -> dict[str, Json]:
     return {"examples": rows(raw), "units": len(gold.label), "coverage": len(units.example) / len(gold.label)}
 
 
-def _write_predictions(predictions: pa.Table) -> None:
+def _write_predictions(table: pa.Table) -> None:
     """Write the predictions file, from which any other metric can be computed without the model."""
     with whole_file(PREDICTIONS) as partial:
-        pq.write_table(predictions, partial)
+        pq.write_table(table, partial)
 
 
 if __name__ == "__main__":

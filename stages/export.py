@@ -11,9 +11,12 @@ from transformers import PreTrainedModel
 from stages.configuration.schema import ExportConfig, ExportStage, Kind
 from stages.exporting.model_card import SCORES, CardFacts, model_card
 from stages.modeling.batches import PaddingCollator, Row
+from stages.modeling.compute import use_threads
 from stages.modeling.inputs import input_columns, takes_token_types
 from stages.modeling.load import trained_model
+from stages.modeling.padding import padding_id
 from stages.pipeline.arrow import load_split
+from stages.pipeline.environment import Compute
 from stages.pipeline.json_files import Json, read_json, write_json
 from stages.pipeline.outputs import whole_directory
 from stages.pipeline.paths import (
@@ -25,15 +28,15 @@ from stages.pipeline.paths import (
     TRAINED_MODEL,
 )
 from stages.pipeline.stage import run_stage
-from stages.tasks.base import INPUT_IDS, TOKEN_TYPES
-from stages.tasks.columns import lengths
-from stages.tasks.subwords import padding_id
+from stages.tasks.columns.arrays import lengths
+from stages.tasks.columns.names import INPUT_IDS, TOKEN_TYPES
 
 ONNX = "model.onnx"
 
 
-def export(config: ExportStage) -> None:
+def export(config: ExportStage) -> Compute:
     """Write `models/export/` and `metrics/export.json`."""
+    use_threads(config.threads)
     facts = _card_facts()
     model = trained_model(facts.kind, TRAINED_MODEL)
     metrics: dict[str, Json] = {"parameters": model.num_parameters()}
@@ -44,6 +47,7 @@ def export(config: ExportStage) -> None:
             metrics["onnx_largest_difference"] = _export_onnx(model, config.export, folder / ONNX)
         metrics["bytes"] = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
     write_json(EXPORT_METRICS, metrics)
+    return Compute("cpu", "fp32", config.threads)
 
 
 def _card_facts() -> CardFacts:

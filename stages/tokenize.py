@@ -9,42 +9,42 @@ import pyarrow.compute as pc
 from datasets import Dataset, Features
 from numpy.typing import NDArray
 
-from stages.configuration.schema import SPLITS, Split, TokenizeStage
+from stages.configuration.schema import SPLITS, Kind, Split, TokenizeStage
 from stages.pipeline.arrow import read_batches, read_features, write_splits
 from stages.pipeline.errors import DataError
 from stages.pipeline.json_files import Json, quantiles, write_json
 from stages.pipeline.paths import BASE_TOKENIZER, RAW_DATA, TOKENIZE_METRICS, TOKENIZED_DATA
 from stages.pipeline.stage import run_stage
-from stages.tasks.base import EXAMPLE, INPUT_IDS, SUBWORDS, Task
-from stages.tasks.dispatch import task_for
-from stages.tasks.pairs import token_type_features
-from stages.tasks.subwords import SubwordEncoder
+from stages.tasks.columns.names import EXAMPLE, INPUT_IDS, SUBWORDS, TOKENS
+from stages.tasks.encoding.base import Encoding
+from stages.tasks.encoding.dispatch import encoding_for
+from stages.tasks.encoding.pairs import token_type_features
+from stages.tasks.encoding.subwords import SubwordEncoder
 
 log = logging.getLogger("stages.tokenize")
 
 
 def tokenize(config: TokenizeStage) -> None:
     """Write `data/tokenized/` and `metrics/tokenize.json`."""
-    task = task_for(config.task.kind, config.task.target, config.task.pooling)
+    encoding = encoding_for(config.kind)
     raw = read_features(RAW_DATA, "train")
-    _require_kind(raw, task)
-    encoder = SubwordEncoder(BASE_TOKENIZER, config.tokenize.max_length, pretokenized=task.kind == "tokens")
-    empty = Dataset(raw.arrow_schema.empty_table())
-    features = Features({**task.tokenized_features(task.label_names(empty)), **token_type_features(empty, encoder)})
+    _require_kind(raw, config.kind)
+    encoder = SubwordEncoder(BASE_TOKENIZER, config.tokenize.max_length, pretokenized=config.kind == "tokens")
+    features = Features({**encoding.features(raw), **token_type_features(raw, encoder)})
     splits: dict[str, Iterator[pa.Table]] = {
-        name: _tokenize_split(name, task, encoder, config, features) for name in SPLITS
+        name: _tokenize_split(name, encoding, encoder, config, features) for name in SPLITS
     }
     write_splits(splits, features, TOKENIZED_DATA)
     write_json(TOKENIZE_METRICS, {name: _describe(name, encoder.max_length) for name in SPLITS})
 
 
 def _tokenize_split(
-    name: Split, task: Task, encoder: SubwordEncoder, config: TokenizeStage, features: Features
+    name: Split, encoding: Encoding, encoder: SubwordEncoder, config: TokenizeStage, features: Features
 ) -> Iterator[pa.Table]:
     """The rows that a split becomes, batch by batch, so that memory does not grow with the data."""
     first_example = 0
     for batch in read_batches(RAW_DATA, name):
-        columns = task.encode(_as_split(batch), encoder, config.tokenize, first_example=first_example)
+        columns = encoding.encode(_as_split(batch), encoder, config.tokenize, first_example=first_example)
         yield pa.table(columns, schema=features.arrow_schema)
         first_example += batch.num_rows
 
@@ -53,11 +53,11 @@ def _as_split(batch: pa.RecordBatch) -> Dataset:
     return Dataset(pa.Table.from_batches([batch]), fingerprint="batch")  # else datasets takes a digest of all rows
 
 
-def _require_kind(raw: Features, task: Task) -> None:
-    found = "tokens" if "tokens" in raw else "text"
-    if found != task.kind:
+def _require_kind(raw: Features, kind: Kind) -> None:
+    found = "tokens" if TOKENS in raw else "text"
+    if found != kind:
         raise DataError(
-            f"{RAW_DATA}: holds data for task={found}, but task.kind={task.kind}; run `dvc repro` from download on"
+            f"{RAW_DATA}: holds data for task={found}, but task.kind={kind}; run `dvc repro` from download on"
         )
 
 

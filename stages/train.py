@@ -9,10 +9,13 @@ from transformers import set_seed
 
 from stages.configuration.schema import TrainStage
 from stages.modeling.batches import PaddingCollator
+from stages.modeling.compute import use_deterministic_algorithms, use_threads
 from stages.modeling.label_tensors import label_tensor
 from stages.modeling.load import new_model
-from stages.modeling.precision import resolved
+from stages.modeling.padding import padding_id
+from stages.modeling.precision import device_name, resolved
 from stages.pipeline.arrow import load_splits, rows
+from stages.pipeline.environment import Compute
 from stages.pipeline.json_files import Json, write_json
 from stages.pipeline.outputs import whole_directory
 from stages.pipeline.paths import (
@@ -26,10 +29,10 @@ from stages.pipeline.paths import (
     TRAINED_MODEL,
 )
 from stages.pipeline.stage import run_stage
-from stages.scoring.scores import MultiLabelScores, Scores
-from stages.scoring.threshold import write_threshold
-from stages.tasks.dispatch import task_for
-from stages.tasks.subwords import padding_id
+from stages.scoring.headline.scores import MultiLabelScores, Scores
+from stages.scoring.headline.threshold import write_threshold
+from stages.tasks.columns.names import label_names
+from stages.tasks.decoding.dispatch import decoding_for
 from stages.training.curves import CurvesCallback, FiniteLossCallback
 from stages.training.loss import class_weights, loss_function
 from stages.training.processes import is_main_process, start_under_torchrun_if_needed
@@ -39,11 +42,13 @@ from stages.training.trainer import ValidatingTrainer, Validation, early_stoppin
 log = logging.getLogger("stages.train")
 
 
-def train(config: TrainStage) -> None:
+def train(config: TrainStage) -> Compute:
     """Write `models/trained/`, `metrics/train.json` and the curves."""
     start_under_torchrun_if_needed(config.train.processes)
     if is_main_process():
         shutil.rmtree(CHECKPOINTS, ignore_errors=True)  # what a killed run has left
+    use_threads(config.threads)
+    use_deterministic_algorithms(config.train.deterministic)
     trainer = build_trainer(config)
     started = time.perf_counter()
     trainer.train()
@@ -54,22 +59,23 @@ def train(config: TrainStage) -> None:
         with whole_directory(CURVES) as folder:
             shutil.copytree(LIVE_CURVES, folder, dirs_exist_ok=True)
         shutil.rmtree(CHECKPOINTS)
+    return Compute(device_name(), resolved(config.train.precision), config.threads)
 
 
 def build_trainer(config: TrainStage) -> ValidatingTrainer:
     """The trainer for the tokenized data and the base model, seeded."""
     splits = load_splits(TOKENIZED_DATA)
     target = config.task.target
-    task = task_for(config.task.kind, target, config.task.pooling)
-    names = task.label_names(splits["train"])
+    decoding = decoding_for(config.task.kind, target, config.task.pooling)
+    names = label_names(splits["train"].features)
     padding = padding_id(BASE_TOKENIZER)
     set_seed(config.seed)
     return ValidatingTrainer(
-        model=new_model(task.kind, BASE_WEIGHTS, names, target, padding=padding),
+        model=new_model(config.task.kind, BASE_WEIGHTS, names, target, padding=padding),
         arguments=training_arguments(config.train, config.task, config.seed, CHECKPOINTS),
         train=splits["train"],
         validation=Validation(
-            splits["validation"], task, names, config.train.evaluation_batch_size, resolved(config.train.precision)
+            splits["validation"], decoding, names, config.train.evaluation_batch_size, resolved(config.train.precision)
         ),
         collate=PaddingCollator(padding, label_tensor(target, len(names))),
         loss=loss_function(

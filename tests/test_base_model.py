@@ -133,7 +133,7 @@ def test_a_tokenizer_that_states_no_limit_gets_the_models_positions(tmp_path: Pa
 
 def test_a_tokenizer_without_padding_gets_some_and_the_model_an_embedding_for_it(model: Path, tmp_path: Path) -> None:
     from stages.modeling.load import new_model
-    from stages.tasks.subwords import padding_id
+    from stages.modeling.padding import padding_id
 
     without_padding(model)
     write(model, tmp_path / "base")

@@ -14,11 +14,15 @@ from datasets import Dataset, DatasetDict
 
 from stages.comparison import compare as command
 from stages.comparison import comparing, pull_request
+from stages.comparison.changes import environment_differences
 from stages.comparison.html import as_html
+from stages.comparison.results import EnvironmentDifference
 from stages.comparison.runs import load_run
 from stages.comparison.significance import holm
 from stages.pipeline.arrow import save_splits
+from stages.pipeline.environment import Compute, Cpu, Environment
 from stages.pipeline.paths import PREDICTIONS, RAW_DATA
+from stages.pipeline.runs import StageRun
 from tests.compared_runs import Runs
 
 
@@ -361,3 +365,39 @@ def test_a_base_that_is_no_revision_is_told_in_one_line(runs: Runs, comment: Com
     status, out, err = comment("nowhere")
     assert (status, out) == (1, "")
     assert err.startswith("error: nowhere: is no git revision") and err.count("\n") == 1
+
+
+# What the runs were made on
+
+
+def test_what_stages_ran_on_travels_with_an_experiment_and_is_told_where_it_differs(
+    runs: Runs, compare: Command
+) -> None:
+    found = as_json(compare, "workspace", "worse")["pairs"][0]
+    assert found["environment"] == [{"key": "compute.threads", "base": 4, "other": 2, "stages": ["evaluate"]}]
+    assert as_json(compare, "workspace", "better")["pairs"][0]["environment"] == []
+    _, out, _ = compare("workspace", "worse", "--resamples", "500")
+    assert "environment\n  compute.threads: 4 → 2 (evaluate)\n" in out
+    _, out, _ = compare("workspace", "worse", "--resamples", "500", "--markdown", "-")
+    assert "| `compute.threads` | `4` | `2` | `evaluate` |" in out
+
+
+def test_runs_with_a_damaged_record_are_compared_all_the_same(runs: Runs, compare: Command) -> None:
+    (runs.root / "metrics/runs.json").write_text('{"evaluate": {"seco')
+    try:
+        assert as_json(compare, "workspace", "worse")["pairs"][0]["environment"] == []
+    finally:
+        runs.restore()
+
+
+def test_what_differs_alike_in_several_stages_is_told_once() -> None:
+    def run(torch: str, threads: int) -> StageRun:
+        compute = Compute("cpu", "fp32", threads)
+        return StageRun(1.0, Environment("a", False, "3.11.7", "Linux", Cpu("", "zen4"), compute, {"torch": torch}))
+
+    base = {"train": run("2.12.0", 4), "evaluate": run("2.12.0", 4), "export": run("2.12.0", 4)}
+    other = {"train": run("2.13.0", 4), "evaluate": run("2.13.0", 2)}
+    assert environment_differences(base, other) == [
+        EnvironmentDifference("packages.torch", "2.12.0", "2.13.0", ["train", "evaluate"]),
+        EnvironmentDifference("compute.threads", 4, 2, ["evaluate"]),
+    ]

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from stages.comparison.predictions import Predictions, aligned
 from stages.comparison.slices import by_length, slices
 from stages.comparison.statistics import Counts, averaged, counted, within
-from stages.scoring.classification import score_labels
-from stages.scoring.entities import score_entities
-from stages.scoring.multilabel import score_label_sets
-from stages.scoring.numbers import score_numbers
-from stages.scoring.scores import Scores
+from stages.scoring.headline.classification import score_labels
+from stages.scoring.headline.entities import score_entities
+from stages.scoring.headline.multilabel import score_label_sets
+from stages.scoring.headline.numbers import score_numbers
+from stages.scoring.headline.scores import Scores
 
 TAGS = ["O", "B-a", "I-a", "B-b-c", "I-b-c"]
 NAMES = ["x", "y", "z"]

@@ -10,6 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages.configuration import schema
+from stages.configuration.validation import key_of
 from stages.pipeline import paths
 from tests.imports import ROOT, code_dependencies, first_party_files
 
@@ -34,10 +35,28 @@ def test_a_stages_code_dependencies_are_what_it_imports(stage: str) -> None:
     assert listed == imported, "deps should list:\n" + "\n".join(f"      - {dep}" for dep in imported)
 
 
+CANNOT_MATTER = {
+    "tokenize": ("stages/scoring", "stages/tasks/decoding", "stages/tasks/predictions.py", "stages/modeling"),
+    "train": (
+        "stages/scoring/final",
+        "stages/tasks/encoding",
+        "stages/tasks/predictions.py",
+        "stages/scoring/metric_modules.py",
+    ),
+    "evaluate": ("stages/tasks/encoding", "stages/training", "stages/exporting"),
+    "export": ("stages/scoring", "stages/tasks/decoding", "stages/tasks/encoding", "stages/training"),
+}
+
+
+@pytest.mark.parametrize(("stage", "others"), CANNOT_MATTER.items())
+def test_a_stage_does_not_import_what_can_not_matter_to_it(stage: str, others: tuple[str, ...]) -> None:
+    assert not [file for file in first_party_files(f"stages.{stage}") if file.startswith(others)]
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stages_params_are_the_fields_of_its_dataclass(stage: str) -> None:
     config = getattr(schema, f"{stage.capitalize()}Stage")
-    assert DAG["stages"][stage]["params"] == [field.name for field in dataclasses.fields(config)]
+    assert DAG["stages"][stage]["params"] == [key_of(field) for field in dataclasses.fields(config)]
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-import pyarrow as pa
 import pytest
 import torch
-from datasets import Dataset, DatasetDict
+from datasets import DatasetDict
 from huggingface_hub import ModelCard
 from transformers import PreTrainedModel, pipeline
 
@@ -25,12 +24,12 @@ from stages.exporting.model_card import CardFacts, model_card
 from stages.exporting.onnx_model import largest_difference, write_onnx
 from stages.modeling.batches import PaddingCollator, Row
 from stages.modeling.load import new_model, trained_model
+from stages.modeling.padding import padding_id
 from stages.pipeline.arrow import save_splits
 from stages.pipeline.errors import ModelError
-from stages.tasks.dispatch import task_for
-from stages.tasks.subwords import padding_id
 from tests.imports import ROOT
 from tests.tiny import write_tiny_model
+from tests.tokenized import tokenized_rows
 
 FAMILIES = ("bert", "distilbert", "roberta")
 KINDS: tuple[Kind, ...] = ("text", "tokens")
@@ -271,8 +270,7 @@ def write_trained(root: Path, kind: Kind, folder: Path) -> None:
     columns["labels"] = [0] * len(rows) if kind == "text" else [[0] * len(ids) for ids in columns["input_ids"]]
     if kind == "tokens":
         columns["words"] = [list(range(len(ids))) for ids in columns["input_ids"]]
-    schema = task_for(kind).tokenized_features(NAMES[kind]).arrow_schema
-    save_splits(DatasetDict({"test": Dataset(pa.table(columns, schema=schema))}), root / "data/tokenized")
+    save_splits(DatasetDict({"test": tokenized_rows(kind, NAMES[kind], columns)}), root / "data/tokenized")
     (root / "metrics").mkdir()
     described = {"data": {"name": "demo", "kind": kind}, "model": {"name": "tiny"}}
     (root / "metrics/download.json").write_text(json.dumps(described), encoding="utf-8")
@@ -291,7 +289,7 @@ def run(
 
 
 def export_without_onnx() -> Path:
-    export(ExportStage(ExportConfig(onnx=False, onnx_tolerance=1e-4, onnx_check_rows=4)))
+    export(ExportStage(ExportConfig(onnx=False, onnx_tolerance=1e-4, onnx_check_rows=4), threads=1))
     return Path("models/export")
 
 
@@ -350,7 +348,7 @@ def test_the_card_names_the_labels_in_the_order_of_their_codes(run: tuple[Kind, 
 @pytest.mark.parametrize("run", [("distilbert", "text"), ("bert", "tokens")], ids="-".join, indirect=True)
 def test_the_stage_exports_onnx_and_says_how_near_it_is(run: tuple[Kind, Path]) -> None:
     _, root = run
-    export(ExportStage(ExportConfig(onnx=True, onnx_tolerance=1e-4, onnx_check_rows=4)))
+    export(ExportStage(ExportConfig(onnx=True, onnx_tolerance=1e-4, onnx_check_rows=4), threads=1))
     metrics = json.loads((root / "metrics/export.json").read_text(encoding="utf-8"))
     assert 0 <= metrics["onnx_largest_difference"] <= 1e-4
     sizes = {file.name: file.stat().st_size for file in (root / "models/export").iterdir()}

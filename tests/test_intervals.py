@@ -8,11 +8,11 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 
-from stages.scoring.classification import label_sums
-from stages.scoring.numbers import number_statistics, spearman_statistic
-from stages.scoring.rates import macro, micro, weighted
-from stages.scoring.resampling import Statistic, interval, resampled
-from stages.scoring.statistics import agreement_statistics, average_statistics, mean_statistic
+from stages.scoring.final.number_statistics import number_statistics, spearman_statistic
+from stages.scoring.final.resampling import Statistic, interval, resampled
+from stages.scoring.final.statistics import agreement_statistics, average_statistics, mean_statistic
+from stages.scoring.headline.classification import label_sums
+from stages.scoring.headline.rates import macro, micro, weighted
 
 Array = Any
 RESAMPLES = 40

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 from datasets import Dataset
@@ -18,13 +17,14 @@ from transformers.utils.generic import ModelOutput
 from stages.configuration.schema import Kind
 from stages.modeling.batches import PaddingCollator
 from stages.modeling.load import new_model, trained_model
+from stages.modeling.padding import padding_id
 from stages.modeling.prediction import predict
 from stages.pipeline.errors import ModelError
-from stages.tasks.base import IGNORED
-from stages.tasks.dispatch import task_for
-from stages.tasks.subwords import padding_id
+from stages.tasks.columns.names import IGNORED
+from stages.tasks.decoding.dispatch import decoding_for
 from stages.training.loss import balanced_weights, loss_function
 from tests.tiny import write_tiny_model
+from tests.tokenized import tokenized_rows
 
 FAMILIES = ("bert", "distilbert", "roberta")
 NAMES = {"text": ["no", "yes", "perhaps"], "tokens": ["O", "B-x", "I-x"]}
@@ -66,7 +66,7 @@ def tokenized(kind: Kind, lengths: Sequence[int], seed: int = 0) -> Dataset:
     if kind == "tokens":
         columns["words"] = [[-1, *((place // 2 if place % 2 == 0 else -1) for place in range(n)), -1] for n in lengths]
         columns["labels"] = [[place % 3 if place >= 0 else IGNORED for place in row] for row in columns["words"]]
-    return Dataset(pa.table(columns, schema=task_for(kind).tokenized_features(NAMES[kind]).arrow_schema))
+    return tokenized_rows(kind, NAMES[kind], columns)
 
 
 def row_by_row(kind: Kind, model: PreTrainedModel, split: Dataset) -> np.ndarray:
@@ -171,7 +171,7 @@ def test_tokens_are_read_only_where_a_word_begins(folders: dict[str, Path]) -> N
     split = tokenized("tokens", [5, 1, 4])
     found = predict(model_of("tokens", folders["bert"]), split, PaddingCollator(PAD), batch_size=2, precision="fp32")
     assert found.shape == (3 + 1 + 2, 3)
-    units = task_for("tokens").decode(split, found)
+    units = decoding_for("tokens").decode(split, found)
     assert units.example.tolist() == [0, 0, 0, 1, 2, 2]
     assert units.word.tolist() == [0, 1, 2, 0, 0, 1]
 
@@ -287,7 +287,7 @@ def test_balanced_weights_are_scikit_learns(labels: list[int]) -> None:
     rows = len(labels)
     columns = {"example": range(rows), "subwords": [2] * rows, "input_ids": [[2, 3]] * rows, "labels": labels}
     names = ["a", "b", "c", "d"]
-    train = Dataset(pa.table(columns, schema=task_for("text").tokenized_features(names).arrow_schema))
+    train = tokenized_rows("text", names, columns)
     found = balanced_weights(train, names)
     present = sorted(set(labels))
     assert found[present].numpy() == pytest.approx(

@@ -13,10 +13,10 @@ from transformers import PreTrainedTokenizerFast
 
 from stages.configuration.schema import TokenizeConfig
 from stages.modeling.batches import PaddingCollator
-from stages.tasks.base import TOKEN_TYPES
-from stages.tasks.dispatch import task_for
-from stages.tasks.pairs import token_type_features, truncated, windowed
-from stages.tasks.subwords import SubwordEncoder
+from stages.tasks.columns.names import TOKEN_TYPES
+from stages.tasks.encoding.dispatch import encoding_for
+from stages.tasks.encoding.pairs import token_type_features, truncated, windowed
+from stages.tasks.encoding.subwords import SubwordEncoder
 from tests.tiny import write_tiny_tokenizer
 
 TEMPLATES = ("bert", "roberta")
@@ -47,10 +47,10 @@ def pair_split(*pairs: tuple[str, str]) -> Dataset:
 
 
 def encoded(raw: Dataset, folder: Path, length: int | None, overflow: str, stride: int = 0) -> Dataset:
-    encoder, task = SubwordEncoder(folder, length, pretokenized=False), task_for("text")
-    features = Features({**task.tokenized_features(["a"]), **token_type_features(raw, encoder)})
+    encoder, encoding = SubwordEncoder(folder, length, pretokenized=False), encoding_for("text")
+    features = Features({**encoding.features(raw.features), **token_type_features(raw.features, encoder)})
     config = TokenizeConfig(max_length=length, overflow=overflow, stride=stride, label_on="first")
-    return Dataset(pa.table(task.encode(raw, encoder, config, first_example=0), schema=features.arrow_schema))
+    return Dataset(pa.table(encoding.encode(raw, encoder, config, first_example=0), schema=features.arrow_schema))
 
 
 @settings(max_examples=60)

@@ -15,7 +15,7 @@ from tests.workspace import Workspace
 pytestmark = pytest.mark.slow
 
 SMALL = [
-    "model=files", "data.train=64", "data.validation=24", "data.test=32",
+    "model=files", "data.train=64", "data.validation=24", "data.test=32", "threads=1",
     "train.epochs=2", "train.learning_rate=1e-3",
 ]  # fmt: skip
 

@@ -54,8 +54,9 @@ from stages.reporting.numbers import p_text, signed_text
 from stages.reporting.page import render_report
 from stages.reporting.wrong_sentences import wrong_sentences
 from stages.reporting.wrong_texts import wrong_texts
-from stages.scoring.resampling import Interval
-from stages.scoring.scores import LabelScore, SliceScore
+from stages.scoring.final.resampling import Interval
+from stages.scoring.final.scores import SliceScore
+from stages.scoring.headline.scores import LabelScore
 from stages.tasks.schemes import Entity
 from tests.imports import ROOT
 from tests.told import told

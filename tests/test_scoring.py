@@ -14,14 +14,14 @@ from seqeval.metrics import accuracy_score, classification_report, f1_score, pre
 from sklearn import metrics
 
 from stages.pipeline.json_files import write_json
-from stages.scoring.classification import score_labels
-from stages.scoring.entities import score_entities
-from stages.scoring.plots import label_confusion, write_confusion, write_per_label
-from stages.scoring.scores import Scores
-from stages.tasks.base import Gold, Units
+from stages.scoring.final.plots import label_confusion, write_confusion, write_per_label
+from stages.scoring.headline.classification import score_labels
+from stages.scoring.headline.entities import score_entities
+from stages.scoring.headline.scores import Scores
+from stages.tasks.decoding.base import Gold, Units
+from stages.tasks.decoding.text import TextDecoding
+from stages.tasks.decoding.tokens import TokensDecoding
 from stages.tasks.schemes import are_entity_tags
-from stages.tasks.text import TextTask
-from stages.tasks.tokens import TokensTask
 
 IOB2 = ["O", "B-loc", "I-loc", "B-per", "I-per", "B-per-name", "I-per-name"]
 
@@ -109,7 +109,7 @@ def test_an_entity_does_not_run_on_into_the_next_sentence() -> None:
     names = ["O", "B-loc", "I-loc"]
     gold = Gold(example=np.array([0, 0, 1, 1]), label=np.array([0, 1, 2, 0]))
     units = Units(gold.example, np.array([0, 1, 0, 1]), np.eye(3, dtype=np.float32)[gold.label])
-    assert TokensTask().score(units, gold, names).per_label["loc"].support == 2
+    assert TokensDecoding().score(units, gold, names).per_label["loc"].support == 2
 
 
 @pytest.mark.parametrize(("end", "single"), [("L", "U"), ("E", "S")], ids=["BILOU", "IOBES"])
@@ -147,7 +147,7 @@ def test_plain_tags_are_scored_as_labels_and_get_no_types_of_seqevals_making() -
     gold = Gold(example=np.array([0, 0, 1, 1]), label=np.array([0, 2, 0, 1]))
     predicted = np.array([0, 2, 2, 1])
     units = Units(gold.example, np.array([0, 1, 0, 1]), np.eye(3, dtype=np.float32)[predicted])
-    scores = TokensTask().score(units, gold, names)
+    scores = TokensDecoding().score(units, gold, names)
     assert list(scores.per_label) == names
     assert scores.accuracy == 0.75
     assert scores.headline.f1 == pytest.approx(metrics.f1_score(gold.label, predicted, average="macro"))
@@ -188,7 +188,7 @@ def test_a_perfect_classification_scores_one() -> None:
 def test_the_text_task_scores_the_most_probable_label_and_the_loss_of_the_gold_one() -> None:
     logits = np.log(np.array([[0.9, 0.1], [0.6, 0.4]], np.float32))
     units = Units(np.array([0, 1]), np.array([0, 0]), logits)
-    scores = TextTask().score(units, Gold(np.array([0, 1]), np.array([0, 1])), ["no", "yes"])
+    scores = TextDecoding().score(units, Gold(np.array([0, 1]), np.array([0, 1])), ["no", "yes"])
     assert scores.accuracy == 0.5
     assert scores.loss == pytest.approx(-(np.log(0.9) + np.log(0.4)) / 2)
     assert units.score == pytest.approx([0.9, 0.6])

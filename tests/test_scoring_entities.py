@@ -13,18 +13,12 @@ from seqeval.metrics.sequence_labeling import precision_recall_fscore_support as
 from seqeval.metrics.v1 import precision_recall_fscore_support as strict_scores
 
 from stages.pipeline.errors import DataError
-from stages.scoring.entities import (
-    EntityPairs,
-    TaggedWords,
-    entity_details,
-    reading_of,
-    scheme_of,
-    score_entities,
-    tagged_words,
-)
-from stages.scoring.entity_errors import entity_errors
-from stages.scoring.scores import Average, EntityErrors
-from stages.scoring.spans import Reading, Spans
+from stages.scoring.final.entity_details import entity_details, reading_of, scheme_of
+from stages.scoring.final.entity_errors import entity_errors
+from stages.scoring.final.scores import EntityErrors
+from stages.scoring.headline.entities import EntityPairs, TaggedWords, score_entities, tagged_words
+from stages.scoring.headline.scores import Average
+from stages.scoring.headline.spans import Reading, Spans
 from stages.tasks.schemes import decode
 from tests.told import told
 

@@ -1,7 +1,7 @@
 """Final scores come from the predictions file alone, and its headline is what validation would have shown."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -16,17 +16,19 @@ from sklearn import metrics
 from stages.configuration.schema import Target
 from stages.pipeline.arrow import save_splits
 from stages.pipeline.errors import DataError
-from stages.scoring.classification import score_labels
-from stages.scoring.entities import score_entities
-from stages.scoring.final import Background, ScoringOptions, score_predictions
+from stages.scoring.final.predictions import description_of
+from stages.scoring.final.probabilities import calibration_error
+from stages.scoring.final.scoring import Background, ScoringOptions, score_predictions
+from stages.scoring.final.surfaces import training_surfaces
+from stages.scoring.headline.classification import score_labels
+from stages.scoring.headline.entities import score_entities
+from stages.scoring.headline.multilabel import best_threshold
+from stages.scoring.headline.threshold import read_threshold, write_threshold
 from stages.scoring.metric_modules import EntityMetric, LabelMetric
-from stages.scoring.multilabel import best_threshold
-from stages.scoring.predictions import description_of
-from stages.scoring.probabilities import calibration_error
-from stages.scoring.surfaces import training_surfaces
-from stages.scoring.threshold import read_threshold, write_threshold
-from stages.tasks.base import Task, Units
-from stages.tasks.dispatch import task_for
+from stages.tasks.columns.names import label_names
+from stages.tasks.decoding.base import Decoding, Units
+from stages.tasks.decoding.dispatch import decoding_for
+from tests.tokenized import predictions_of
 from tests.told import told
 
 NAMES = ["b", "a", "c"]
@@ -34,7 +36,7 @@ IOB2 = ["O", "B-loc", "I-loc", "B-per", "I-per"]
 QUICK = ScoringOptions(resamples=0)
 
 
-def text_case(target: Target, texts: int = 40) -> tuple[Task, Dataset, Units]:
+def text_case(target: Target, texts: int = 40) -> tuple[Decoding, Dataset, Units]:
     """Texts with gold, and logits that are often right."""
     generator = np.random.default_rng(0)
     logits = generator.normal(size=(texts, 1 if target == "number" else 3))
@@ -49,10 +51,10 @@ def text_case(target: Target, texts: int = 40) -> tuple[Task, Dataset, Units]:
     features = Features({"id": Value("string"), "text": Value("string"), "label": feature})
     columns = {"id": [f"t{row}" for row in range(texts)], "text": ["x"] * texts, "label": gold}
     raw = Dataset(pa.table(columns, schema=features.arrow_schema))
-    return task_for("text", target), raw, Units(np.arange(texts), np.zeros(texts, int), logits.astype(np.float32))
+    return decoding_for("text", target), raw, Units(np.arange(texts), np.zeros(texts, int), logits.astype(np.float32))
 
 
-def tokens_case(names: list[str], sentences: int = 30) -> tuple[Task, Dataset, Units]:
+def tokens_case(names: list[str], sentences: int = 30) -> tuple[Decoding, Dataset, Units]:
     generator = np.random.default_rng(1)
     lengths = generator.integers(1, 9, size=sentences)
     lengths[3] = 0  # a sentence without words
@@ -67,7 +69,7 @@ def tokens_case(names: list[str], sentences: int = 30) -> tuple[Task, Dataset, U
     flat = np.concatenate([np.array(each, int) for each in tags])
     logits = generator.normal(size=(len(flat), len(names))) + 2 * np.eye(len(names))[flat]
     word = np.concatenate([np.arange(length) for length in lengths])
-    return task_for("tokens"), raw, Units(np.repeat(np.arange(sentences), lengths), word, logits.astype(np.float32))
+    return decoding_for("tokens"), raw, Units(np.repeat(np.arange(sentences), lengths), word, logits.astype(np.float32))
 
 
 CASES = {
@@ -81,17 +83,17 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_headline_of_the_file_is_that_of_validation(case: str, tmp_path: Path) -> None:
-    task, raw, units = CASES[case]()
-    names = task.label_names(raw)
-    quick = task.score(units, task.raw_gold(raw), names)
+    decoding, raw, units = CASES[case]()
+    names = label_names(raw.features)
+    quick = decoding.score(units, decoding.raw_gold(raw), names)
     threshold = getattr(quick, "threshold", None)
-    task = task_for(task.kind, getattr(getattr(task, "target", None), "name", "label"), threshold=threshold)
-    pq.write_table(task.predictions(raw, units, names), tmp_path / "test.parquet")
+    target: Target = case if case in get_args(Target) else "label"  # type: ignore[assignment]
+    pq.write_table(predictions_of(raw, units, target, threshold), tmp_path / "test.parquet")
     table = pq.read_table(tmp_path / "test.parquet")
     final = score_predictions(table, ScoringOptions(resamples=200), Background(threshold=threshold))
     assert final.headline_json() == pytest.approx(quick.headline_json(), abs=1e-9)
     assert final.per_label == quick.per_label
-    assert (description_of(table).kind, list(description_of(table).names)) == (task.kind, names)
+    assert (description_of(table).kind, list(description_of(table).names)) == (decoding.kind, names)
     content: Any = final.to_json()
     assert set(final.headline_json()) <= set(content["intervals"])
     for name, (low, high) in content["intervals"].items():
@@ -193,8 +195,8 @@ def test_a_threshold_is_read_as_it_was_written_and_a_missing_one_is_told(tmp_pat
 
 
 def test_a_slice_has_the_scores_of_its_examples_alone() -> None:
-    task, raw, units = tokens_case(IOB2)
-    table = task.predictions(raw, units, IOB2)
+    _, raw, units = tokens_case(IOB2)
+    table = predictions_of(raw, units)
     found = score_predictions(table, ScoringOptions(resamples=100, slices=["length", "label"])).slices
     lengths = np.bincount(units.example)
     assert sum(score.support for score in found["length"].values()) == (lengths > 0).sum()
@@ -262,8 +264,8 @@ def test_a_file_that_can_not_be_scored_is_told(columns: dict[str, Any], message:
 
 
 def test_plain_scores_tags_as_labels() -> None:
-    task, raw, units = tokens_case(IOB2)
-    found = score_predictions(task.predictions(raw, units, IOB2), ScoringOptions(scheme="plain", resamples=0))
+    _, raw, units = tokens_case(IOB2)
+    found = score_predictions(predictions_of(raw, units), ScoringOptions(scheme="plain", resamples=0))
     assert set(found.per_label) == set(IOB2)
     assert "errors" not in found.to_json()
 

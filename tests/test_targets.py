@@ -31,15 +31,19 @@ from stages.modeling.load import new_model
 from stages.pipeline.arrow import load_splits, save_splits
 from stages.pipeline.errors import DataError
 from stages.reporting.summary import summary
-from stages.scoring.multilabel import score_label_sets
-from stages.scoring.numbers import score_numbers
-from stages.scoring.plots import number_confusion
-from stages.tasks.base import EXAMPLE, IGNORED, LABELS, Units
-from stages.tasks.dispatch import target_for, task_for
+from stages.scoring.final.plots import number_confusion
+from stages.scoring.final.predictions import Description
+from stages.scoring.headline.multilabel import score_label_sets
+from stages.scoring.headline.numbers import score_numbers
+from stages.tasks.columns.names import EXAMPLE, IGNORED, LABELS
+from stages.tasks.decoding.base import Gold, Units
+from stages.tasks.decoding.dispatch import decoding_for, target_for
+from stages.tasks.predictions import Predicted, predictions
 from stages.tokenize import tokenize
 from stages.train import train
 from stages.training.loss import class_weights, loss_function
 from tests.tiny import write_tiny_model
+from tests.tokenized import tokenized_rows
 from tests.workspace import ROOT
 
 NAMES = ["city", "team", "order"]
@@ -96,15 +100,22 @@ def test_the_loss_and_probabilities_of_labels_are_torchs_however_large_the_logit
     exact = torch.tensor(logits, dtype=torch.float64)
     expected = torch.nn.functional.binary_cross_entropy_with_logits(exact, torch.tensor(gold, dtype=torch.float64))
     assert target.score(units, gold, NAMES).headline_json()["loss"] == pytest.approx(float(expected))
-    columns = target.columns(units, gold, NAMES)
+    columns = label_set_columns(units, gold)
     scores = np.array([list(row.values()) for row in columns["score"].to_pylist()])
     assert scores == pytest.approx(torch.sigmoid(exact).numpy(), abs=1e-6)
+
+
+def label_set_columns(units: Units, gold: np.ndarray) -> pa.Table:
+    raw = Dataset.from_dict({"id": [str(row) for row in range(len(gold))]})
+    known = target_for("labels").labelled(gold)
+    predicted = Predicted(units, Gold(np.arange(len(gold)), gold), known)
+    return predictions(raw, predicted, Description("text", "labels", NAMES))
 
 
 def test_label_sets_are_written_by_name_and_not_known_is_not_none() -> None:
     gold = np.array([[1, 0, 1], [0, 0, 0], [-1, -1, -1]])
     units = units_of([[5, -5, 5], [-5, -5, -5], [-5, 5, 0]])
-    columns = target_for("labels").columns(units, gold, NAMES)
+    columns = label_set_columns(units, gold)
     assert columns["gold"].to_pylist() == [["city", "order"], [], None]
     assert columns["predicted"].to_pylist() == [["city", "order"], [], ["team", "order"]]  # 0.5 is enough
     assert list(columns["score"].to_pylist()[2]) == NAMES
@@ -179,10 +190,9 @@ def test_bins_are_named_by_their_edges_in_order() -> None:
 def test_windows_are_pooled_text_by_text(windows: list[int], pooling: Pooling, random: Any) -> None:
     example = np.repeat(np.arange(len(windows)) * 3, windows)  # examples need not be consecutive
     readings = np.array([[random.uniform(-9, 9) for _ in NAMES] for _ in example], np.float32)
-    schema = task_for("text").tokenized_features(NAMES).arrow_schema
     rows = len(example)
     columns = {EXAMPLE: example, "subwords": [1] * rows, "input_ids": [[1]] * rows, LABELS: [0] * rows}
-    found = task_for("text", "label", pooling).decode(Dataset(pa.table(columns, schema=schema)), readings)
+    found = decoding_for("text", "label", pooling).decode(tokenized_rows("text", NAMES, columns), readings)
     pool = {"mean": lambda rows: rows.mean(axis=0), "max": lambda rows: rows.max(axis=0), "first": lambda rows: rows[0]}
     expected = [pool[pooling](readings[example == each]) for each in np.unique(example)]
     assert found.logits == pytest.approx(np.array(expected), abs=1e-5)
@@ -240,10 +250,9 @@ def test_a_number_that_looks_like_no_label_counts_all_the_same() -> None:
 
 
 def test_balanced_labels_weigh_as_much_when_they_are_there_as_when_they_are_not() -> None:
-    features = task_for("text", "labels").tokenized_features(NAMES)
     labels = [[0], [0, 1], [0], [0]]
     columns = {EXAMPLE: range(4), "subwords": [1] * 4, "input_ids": [[1]] * 4, LABELS: labels}
-    train_split = Dataset(pa.table(columns, schema=features.arrow_schema))
+    train_split = tokenized_rows("text", NAMES, columns, "labels")
     weights = class_weights(train_split, NAMES, "labels")
     assert weights.tolist() == [1.0, 3.0, 1.0]  # in all texts; in one of four; in none
     gold = label_tensor("labels", 3)(labels)
@@ -272,7 +281,7 @@ LABEL_COLUMN = {
 UNKNOWN = {"label": -1, "labels": None, "number": None}
 SMALL = ["model=files", "model.path=unused", "data.train=unused", "data.test=unused", "data=files"]
 SMALL += ["tokenize.max_length=16", "tokenize.stride=4", "train.batch_size=4", "train.epochs=2", "train.precision=fp32"]
-SMALL += ["train.learning_rate=1e-2", "evaluate.precision=fp32", "export.onnx_check_rows=4"]
+SMALL += ["train.learning_rate=1e-2", "evaluate.precision=fp32", "export.onnx_check_rows=4", "threads=1"]
 TASKS = {"label": "text", "labels": "multilabel", "number": "regression"}
 
 

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from stages.configuration.schema import TokenizeConfig
 from stages.pipeline.errors import ModelError
-from stages.tasks.base import EXAMPLE, INPUT_IDS, LABELS, WORDS
-from stages.tasks.dispatch import task_for
-from stages.tasks.subwords import SubwordEncoder
-from stages.tasks.text import TextTask
-from stages.tasks.tokens import TokensTask
-from stages.tasks.windows import cut, most_context, window_starts
+from stages.tasks.columns.names import EXAMPLE, INPUT_IDS, LABELS, WORDS
+from stages.tasks.decoding.dispatch import decoding_for
+from stages.tasks.decoding.text import TextDecoding
+from stages.tasks.decoding.tokens import TokensDecoding, most_context
+from stages.tasks.encoding.dispatch import encoding_for
+from stages.tasks.encoding.subwords import SubwordEncoder
+from stages.tasks.encoding.windows import cut, window_starts
 from tests.tiny import write_tiny_tokenizer
 
 TAGS = ["O", "B-x", "I-x"]
@@ -54,10 +55,10 @@ def text_split(*texts: str) -> Dataset:
 
 
 def tokenized_split(raw: Dataset, tokenizer: Path, config: TokenizeConfig) -> Dataset:
-    task = task_for("tokens" if "tokens" in raw.column_names else "text")
-    encoder = SubwordEncoder(tokenizer, config.max_length, pretokenized=task.kind == "tokens")
-    columns = task.encode(raw, encoder, config, first_example=0)
-    return Dataset(pa.table(columns, schema=task.tokenized_features(task.label_names(raw)).arrow_schema))
+    encoding = encoding_for("tokens" if "tokens" in raw.column_names else "text")
+    encoder = SubwordEncoder(tokenizer, config.max_length, pretokenized=encoding.kind == "tokens")
+    columns = encoding.encode(raw, encoder, config, first_example=0)
+    return Dataset(pa.table(columns, schema=encoding.features(raw.features).arrow_schema))
 
 
 @given(length=st.integers(0, 300), shape=shapes)
@@ -116,13 +117,13 @@ def test_every_word_of_a_sentence_longer_than_a_row_is_read_once(
     lengths: list[int], max_length: int, data: st.DataObject, tokenizer: Path
 ) -> None:
     stride = data.draw(st.integers(0, min(max_length // 2, max_length - 3)))
-    raw, task = tokens_split(*lengths), TokensTask()
+    raw, decoding = tokens_split(*lengths), TokensDecoding()
     tokenized = tokenized_split(raw, tokenizer, TokenizeConfig(max_length, "windows", stride, "first"))
-    units = task.decode(tokenized, context_readings(tokenized))
-    gold = task.raw_gold(raw)
+    units = decoding.decode(tokenized, context_readings(tokenized))
+    gold = decoding.raw_gold(raw)
     assert units.example.tolist() == gold.example.tolist()
     assert units.word.tolist() == [word for length in lengths for word in range(length)]
-    assert task.tokenized_gold(tokenized).label.tolist() == gold.label.tolist()
+    assert decoding.tokenized_gold(tokenized).label.tolist() == gold.label.tolist()
 
 
 def context_readings(tokenized: Dataset) -> np.ndarray:
@@ -146,50 +147,50 @@ def test_a_word_in_two_windows_is_read_where_it_has_most_context(tokenizer: Path
         [-1, 0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, -1],
         [-1, 2, -1, -1, 3, -1, -1, 4, -1, -1, 5, -1, -1, -1],
     ]
-    units = TokensTask().decode(tokenized, context_readings(tokenized))
+    units = TokensDecoding().decode(tokenized, context_readings(tokenized))
     assert units.word.tolist() == [0, 1, 2, 3, 4, 5]
     assert units.logits[:, 0].tolist() == [1, 4, 6, 4, 6, 3]  # word 2 from the first row, word 3 from the second
 
 
 def test_no_word_of_an_example_longer_than_the_models_input_goes_unscored(tokenizer: Path) -> None:
     """Truncation would delete gold and prediction alike, and the score would go up."""
-    raw, task = tokens_split(500), TokensTask()
+    raw, decoding = tokens_split(500), TokensDecoding()
     tokenized = tokenized_split(raw, tokenizer, TokenizeConfig(None, "windows", 32, "first"))
     assert max(len(ids) for ids in tokenized[INPUT_IDS]) == 128  # of 1500
     readings = np.zeros((sum(word >= 0 for words in tokenized[WORDS] for word in words), len(TAGS)), np.float32)
     readings[:, 0] = 1  # a model that finds nothing
-    units, gold = task.decode(tokenized, readings), task.raw_gold(raw)
+    units, gold = decoding.decode(tokenized, readings), decoding.raw_gold(raw)
     assert len(units.predicted) == len(gold.label) == 500
-    scores = task.score(units, gold, TAGS)
+    scores = decoding.score(units, gold, TAGS)
     assert scores.headline.f1 == 0.0
     assert scores.per_label["x"].support == 167  # B-x on every third word of 500
     assert scores.accuracy == pytest.approx(167 / 500)
 
 
 def test_windows_of_a_text_are_averaged(tokenizer: Path) -> None:
-    raw, task = text_split("xyz" * 3, "the", "xyz" * 5), TextTask()
+    raw, decoding = text_split("xyz" * 3, "the", "xyz" * 5), TextDecoding()
     tokenized = tokenized_split(raw, tokenizer, TokenizeConfig(8, "windows", 2, "first"))
     assert tokenized[EXAMPLE][:] == [0, 0, 1, 2, 2, 2, 2]
     assert tokenized[LABELS][:] == [0, 0, 1, 0, 0, 0, 0]
     logits = np.array([[1, 0], [3, 2], [5, 7], [0, 1], [0, 2], [0, 3], [4, 10]], np.float32)
-    units = task.decode(tokenized, logits)
+    units = decoding.decode(tokenized, logits)
     assert units.example.tolist() == [0, 1, 2]
     assert units.logits.tolist() == [[2, 1], [5, 7], [1, 4]]
     assert units.predicted.tolist() == [0, 1, 1]
-    assert task.tokenized_gold(tokenized).label.tolist() == task.raw_gold(raw).label.tolist() == [0, 1, 0]
+    assert decoding.tokenized_gold(tokenized).label.tolist() == decoding.raw_gold(raw).label.tolist() == [0, 1, 0]
 
 
 @pytest.mark.parametrize("raw", [tokens_split(3, 0, 7), text_split("the order", "", "a")], ids=["tokens", "text"])
 def test_where_all_fits_windows_change_nothing(raw: Dataset, tokenizer: Path) -> None:
-    task = task_for("tokens" if "tokens" in raw.column_names else "text")
+    decoding = decoding_for("tokens" if "tokens" in raw.column_names else "text")
     whole, windowed = (
         tokenized_split(raw, tokenizer, TokenizeConfig(size, "windows", 8, "first")) for size in (None, 23)
     )
     assert whole.to_dict() == windowed.to_dict()
     assert len(whole) == sum(1 for row in raw if row.get("tokens", ["text"]))
-    count = len(task.tokenized_gold(whole).label)
+    count = len(decoding.tokenized_gold(whole).label)
     logits = np.random.default_rng(0).normal(size=(count, 3)).astype(np.float32)
-    assert np.array_equal(task.decode(windowed, logits).logits, logits)
+    assert np.array_equal(decoding.decode(windowed, logits).logits, logits)
 
 
 def test_the_windows_of_a_text_hold_all_of_its_subwords(tokenizer: Path) -> None:

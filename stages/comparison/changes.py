@@ -1,15 +1,17 @@
-"""What is different between two runs, beside their scores: parameters, and examples fixed or broken."""
+"""What is different between two runs, beside their scores: parameters, what they ran on, examples fixed or broken."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 
 import numpy as np
 import pyarrow as pa
 
 from stages.comparison.predictions import Predictions
-from stages.comparison.results import Annotation, ChangedExample, ParamDifference
-from stages.comparison.runs import Text
+from stages.comparison.results import Annotation, ChangedExample, EnvironmentDifference, ParamDifference
+from stages.comparison.runs import Text, flat
 from stages.pipeline.json_files import Json
-from stages.scoring.resampling import Array
+from stages.pipeline.runs import StageRun
+from stages.scoring.final.resampling import Array
 from stages.tasks.schemes import decode
 
 _SAME = 1e-12
@@ -22,6 +24,17 @@ def param_differences(base: Mapping[str, Json], other: Mapping[str, Json]) -> li
         return []
     keys = sorted(key for key in {*base, *other} if base.get(key) != other.get(key))
     return [ParamDifference(key, base.get(key), other.get(key)) for key in keys]
+
+
+def environment_differences(base: Mapping[str, StageRun], other: Mapping[str, StageRun]) -> list[EnvironmentDifference]:
+    """What the stages ran on, as far as it differs: what is alike for several stages is told once."""
+    stages: dict[tuple[str, Json, Json], list[str]] = {}
+    for stage in (name for name in base if name in other):
+        first, second = (dict(flat(asdict(runs[stage].environment))) for runs in (base, other))
+        for key in sorted({*first, *second}):
+            if first.get(key) != second.get(key):
+                stages.setdefault((key, first.get(key), second.get(key)), []).append(stage)
+    return [EnvironmentDifference(*difference, names) for difference, names in stages.items()]
 
 
 def changed_examples(

@@ -19,7 +19,7 @@ from stages.comparison.terminal import as_text
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.outputs import write_text
 from stages.pipeline.stage import one_line_errors
-from stages.scoring.resampling import RESAMPLES
+from stages.scoring.final.resampling import RESAMPLES
 
 _STDOUT = "-"
 

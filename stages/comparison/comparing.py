@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from stages.comparison.changes import changed_examples, param_differences
+from stages.comparison.changes import changed_examples, environment_differences, param_differences
 from stages.comparison.predictions import Predictions, aligned
 from stages.comparison.results import (
     Comparison,
@@ -25,7 +25,7 @@ from stages.comparison.significance import holm, mcnemar, randomization
 from stages.comparison.slices import Slice, slices
 from stages.comparison.statistics import Counts, averaged, counted, has_entities, higher_is_better, within
 from stages.pipeline.errors import DataError
-from stages.scoring.resampling import RESAMPLES, Array, Interval, Statistic, interval, resampled
+from stages.scoring.final.resampling import RESAMPLES, Array, Interval, Statistic, interval, resampled
 
 LEVEL = 0.05
 _METRICS = ("accuracy", "f1", "precision", "recall", "mse", "mae", "pearson", "loss")
@@ -159,9 +159,10 @@ def _themselves(sums: Array) -> Array:
 
 def _pair(base: _Group, other: _Group, sampled: _Resamples, texts: Mapping[str, Text], level: float) -> Pair:
     params = param_differences(base.runs[0].params, other.runs[0].params)
+    environment = environment_differences(base.runs[0].stage_runs, other.runs[0].stage_runs)
     if not other.counts:
         differences = _from_metrics(base, other, sampled.headline)
-        return Pair(base.name, other.name, differences, params, note=other.note)
+        return Pair(base.name, other.name, differences, params, environment, note=other.note)
     runs = [run for group in (base, other) for run in group.predictions]
     errors = (base.mean.errors, other.mean.errors)
     return Pair(
@@ -169,6 +170,7 @@ def _pair(base: _Group, other: _Group, sampled: _Resamples, texts: Mapping[str, 
         other.name,
         [*_differences(base, other, sampled, level)],
         params,
+        environment,
         [*_label_differences(base, other, sampled, level)],
         [*_slice_differences(base, other, sampled, level)],
         changed_examples(base.predictions[0], other.predictions[0], errors, texts, entities=has_entities(runs)),
@@ -270,6 +272,7 @@ def _untested(groups: Sequence[_Group], level: float, resamples: int, metric: st
             other.name,
             _from_metrics(base, other, headline),
             param_differences(base.runs[0].params, other.runs[0].params),
+            environment_differences(base.runs[0].stage_runs, other.runs[0].stage_runs),
             note=base.note,
         )
         for other in others

@@ -26,7 +26,7 @@ from stages.reporting.content import (
 from stages.reporting.page import render_report
 from stages.reporting.wrong_sentences import wrong_sentences
 from stages.reporting.wrong_texts import wrong_texts
-from stages.scoring.predictions import description_of
+from stages.scoring.final.predictions import description_of
 
 
 def as_html(comparison: Comparison, runs: Sequence[Run]) -> str:

@@ -4,7 +4,14 @@ from collections.abc import Iterator, Sequence
 
 from stages.comparison import wording
 from stages.comparison.escaping import code, shortened
-from stages.comparison.results import ChangedExample, Comparison, Pair, SliceDifference
+from stages.comparison.results import (
+    ChangedExample,
+    Comparison,
+    EnvironmentDifference,
+    Pair,
+    ParamDifference,
+    SliceDifference,
+)
 
 _EXAMPLES = 10
 _LONGEST = 300
@@ -45,11 +52,12 @@ def details(comparison: Comparison, *, examples: int = _EXAMPLES) -> Iterator[st
     for pair in comparison.pairs:
         yield from _seeds(comparison, pair)
         if pair.params:
-            rows = [
-                [code(each.key), code(wording.setting(each.base)), code(wording.setting(each.other))]
-                for each in pair.params
-            ]
+            rows = [[code(each.key), *_settings(each)] for each in pair.params]
             yield folded(f"Parameters that differ: {len(rows)}", table(["parameter", "base", "other"], rows))
+        if pair.environment:
+            rows = [[code(each.key), *_settings(each), code(", ".join(each.stages))] for each in pair.environment]
+            header = ["environment", "base", "other", "stages"]
+            yield folded(f"Environment that differs: {len(rows)}", table(header, rows))
         if pair.labels:
             yield folded("F1 of labels", table(["label", "gold", "base", "other", "change", "interval"], _labels(pair)))
         for title, parts in wording.sliced(pair):
@@ -74,6 +82,10 @@ def _verdict(pair: Pair) -> str:
         return "no evidence: no metric that both have"
     said = wording.verdict(pair.differences[0])
     return f"**{said}**" if pair.differences[0].verdict != "no evidence" else said
+
+
+def _settings(found: ParamDifference | EnvironmentDifference) -> list[str]:
+    return [code(wording.setting(value)) for value in (found.base, found.other)]
 
 
 def _seeds(comparison: Comparison, pair: Pair) -> Iterator[str]:

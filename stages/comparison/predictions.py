@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stages.configuration.schema import PREDICTION_COLUMNS, Kind, Target
 from stages.pipeline.errors import DataError
-from stages.scoring.predictions import losses, of_examples
+from stages.scoring.final.predictions import losses, of_examples
 
 Integers: TypeAlias = NDArray[np.int64]
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from stages.configuration.schema import Kind, Target
 from stages.pipeline.json_files import Json
-from stages.scoring.resampling import Interval
+from stages.scoring.final.resampling import Interval
 from stages.tasks.schemes import Entity
 
 Verdict = Literal["better", "worse", "no evidence"]
@@ -82,6 +82,17 @@ class ParamDifference:
 
 
 @dataclass(frozen=True)
+class EnvironmentDifference:
+    """Something that stages ran on and that differs, as `packages.torch`; None where it is not known."""
+
+    key: str
+    base: Json
+    other: Json
+    stages: Sequence[str]
+    """Those of which both runs have a record, and in which it differs so."""
+
+
+@dataclass(frozen=True)
 class LabelDifference:
     """F1 of one label or entity type."""
 
@@ -152,6 +163,7 @@ class Pair:
     differences: Sequence[Difference]
     """The headline metric first."""
     params: Sequence[ParamDifference] = ()
+    environment: Sequence[EnvironmentDifference] = ()
     labels: Sequence[LabelDifference] = ()
     slices: Sequence[SliceDifference] = ()
     changed: Sequence[ChangedExample] = ()

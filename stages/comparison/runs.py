@@ -21,7 +21,8 @@ from stages.comparison.places import Place, Revision, Workspace
 from stages.comparison.results import Curve
 from stages.pipeline.errors import DataError
 from stages.pipeline.json_files import Json
-from stages.pipeline.paths import CURVES, EVALUATE_METRICS, PARAMS, PREDICTIONS, RAW_DATA, TRAIN_METRICS
+from stages.pipeline.paths import CURVES, EVALUATE_METRICS, PARAMS, PREDICTIONS, RAW_DATA, RUNS, TRAIN_METRICS
+from stages.pipeline.runs import StageRun, stage_runs
 
 WORKSPACE = "workspace"
 _LOCK = Path("dvc.lock")
@@ -52,6 +53,8 @@ class Run:
     """By name, as `validation/f1`."""
     code: str | None = None
     """A digest of the commands and of all that the stages read but did not make; None where it is not known."""
+    stage_runs: Mapping[str, StageRun] = field(default_factory=dict)
+    """What each stage ran on, and its seconds, as far as it is known."""
     place: Place | None = None
     """Where its other files are."""
 
@@ -96,9 +99,10 @@ def _run_at(name: str, place: Place) -> Run:
         predictions,
         missing,
         metrics=dict(_numbers(place)),
-        params={key: _plain(value) for key, value in _flat(_yaml(place, PARAMS, name))},
+        params={key: _plain(value) for key, value in flat(_yaml(place, PARAMS, name))},
         curves=dict(_curves(place)),
         code=_code(_yaml(place, _LOCK, name)),
+        stage_runs=_stage_runs(place),
         place=place,
     )
 
@@ -118,7 +122,7 @@ def _numbers(place: Place) -> Iterator[tuple[str, float]]:
             content = json.loads(place.read(path) or b"{}")
         except ValueError:
             continue  # half-written: the scores are computed from the predictions
-        for key, value in _flat(content, path.stem):
+        for key, value in flat(content, path.stem):
             if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
                 yield key, float(value)
 
@@ -131,10 +135,11 @@ def _yaml(place: Place, path: Path, name: str) -> Mapping[str, Any]:
     return content if isinstance(content, Mapping) else {}
 
 
-def _flat(content: Any, prefix: str = "") -> Iterator[tuple[str, Json]]:
+def flat(content: Any, prefix: str = "") -> Iterator[tuple[str, Json]]:
+    """The values of nested mappings by their dotted keys, as `train.learning_rate`."""
     if isinstance(content, Mapping) and (content or not prefix):
         for key, value in content.items():
-            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+            yield from flat(value, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield prefix, content
 
@@ -181,6 +186,14 @@ def _code(lock: Mapping[str, Any]) -> str | None:
     }
     described = json.dumps([sorted(map(str, read)), [stage.get("cmd") for stage in stages]])
     return hashlib.sha256(described.encode()).hexdigest()
+
+
+def _stage_runs(place: Place) -> Mapping[str, StageRun]:
+    try:
+        content = place.read(RUNS)
+        return {} if content is None else stage_runs(content, str(RUNS))
+    except DataError:
+        return {}  # of another version: nothing depends on it
 
 
 def _texts(place: Place) -> Mapping[str, Text]:

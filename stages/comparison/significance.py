@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from stages.scoring.resampling import Array, Statistic
+from stages.scoring.final.resampling import Array, Statistic
 
 _SWAPS_AT_ONCE = 1 << 22
 """Random exchanges of an example held in memory at once."""

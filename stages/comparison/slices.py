@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from stages.comparison.predictions import Integers, Predictions
 from stages.comparison.runs import Text
-from stages.scoring.slices import MOST_VALUES, by_value
+from stages.scoring.final.slices import MOST_VALUES, by_value
 
 _PARTS = 4
 LENGTH = "length"

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.comparison.predictions import Integers, Predictions
-from stages.scoring.entities import EntityPairs, TaggedWords
-from stages.scoring.resampling import Array, Statistic
+from stages.scoring.final.resampling import Array, Statistic
+from stages.scoring.headline.entities import EntityPairs, TaggedWords
 from stages.tasks.schemes import are_entity_tags
 
 _LOWER_IS_BETTER = {"loss", "mse", "mae"}

@@ -1,7 +1,7 @@
 """A comparison as plain text of at most 80 columns."""
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from stages.comparison import wording
 from stages.comparison.escaping import fitted, lines, shortened, visible
@@ -31,14 +31,16 @@ def _pair(comparison: Comparison, pair: Pair, examples: int) -> Iterator[str]:
     yield from _seeds(comparison, pair)
     yield ""
     yield from _differences(pair)
-    if pair.params:
-        yield from (
-            "",
-            "parameters",
-            *(f"  {shortened(visible(wording.param(each)), _WIDTH - 2)}" for each in pair.params),
-        )
+    yield from _told("parameters", map(wording.param, pair.params))
+    yield from _told("environment", map(wording.environment, pair.environment))
     yield from _parts(pair)
     yield from _examples(pair, examples)
+
+
+def _told(heading: str, changes: Iterable[str]) -> Iterator[str]:
+    told = [f"  {shortened(visible(change), _WIDTH - 2)}" for change in changes]
+    if told:
+        yield from ("", heading, *told)
 
 
 def _seeds(comparison: Comparison, pair: Pair) -> Iterator[str]:

@@ -8,6 +8,7 @@ from stages.comparison.results import (
     ChangedExample,
     Comparison,
     Difference,
+    EnvironmentDifference,
     LabelDifference,
     Pair,
     ParamDifference,
@@ -15,7 +16,7 @@ from stages.comparison.results import (
     SliceDifference,
 )
 from stages.pipeline.json_files import Json
-from stages.scoring.resampling import Interval
+from stages.scoring.final.resampling import Interval
 
 
 def score(value: float | None) -> str:
@@ -83,6 +84,12 @@ def setting(value: Json) -> str:
 def param(difference: ParamDifference) -> str:
     """A parameter that differs: `train.learning_rate: 0.0001 → 5e-05`."""
     return f"{difference.key}: {setting(difference.base)} → {setting(difference.other)}"
+
+
+def environment(difference: EnvironmentDifference) -> str:
+    """What stages ran on and differs: `packages.torch: 2.12.0 → 2.13.0 (train, evaluate)`."""
+    told = f"{setting(difference.base)} → {setting(difference.other)}"
+    return f"{difference.key}: {told} ({', '.join(difference.stages)})"
 
 
 def counts(pair: Pair) -> str:

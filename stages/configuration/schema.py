@@ -267,6 +267,8 @@ class TrainConfig:
     """Processes that share each batch, one a GPU. With more than 1 the stage starts itself under torchrun."""
     evaluation_batch_size: Count
     """Rows a forward pass on validation."""
+    deterministic: bool
+    """Whether a GPU uses only algorithms that repeat bit by bit, which are slower. A CPU repeats itself in any case."""
 
 
 @dataclass(frozen=True)
@@ -322,6 +324,13 @@ class Params:
     export: ExportConfig
     seed: int
     """Seeds the classification head's first weights, dropout and the order of batches."""
+    threads: Count
+    """CPU threads that a process computes with: a number, for another one gives trained weights other last bits. On one
+    kind of CPU, equal numbers give equal bytes, however many cores there are."""
+
+
+KEY = "key"
+"""Where a stage's field is one key of a group and not the group: its metadata name the key, as `task.kind`."""
 
 
 @dataclass(frozen=True)
@@ -336,7 +345,7 @@ class DownloadStage:
 class TokenizeStage:
     """What `stages.tokenize` reads of the parameters."""
 
-    task: TaskConfig
+    kind: Kind = field(metadata={KEY: "task.kind"})
     tokenize: TokenizeConfig
 
 
@@ -347,6 +356,7 @@ class TrainStage:
     task: TaskConfig
     train: TrainConfig
     seed: int
+    threads: Count
 
 
 @dataclass(frozen=True)
@@ -355,6 +365,7 @@ class EvaluateStage:
 
     task: TaskConfig
     evaluate: EvaluateConfig
+    threads: Count
 
 
 @dataclass(frozen=True)
@@ -362,3 +373,4 @@ class ExportStage:
     """What `stages.export` reads of the parameters."""
 
     export: ExportConfig
+    threads: Count

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
+from operator import attrgetter
 from typing import Any, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -13,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from stages.configuration.schema import (
     CANONICAL_COLUMNS,
+    KEY,
     PREDICTION_COLUMNS,
     SLICES,
     DataBase,
@@ -68,7 +70,12 @@ def validate(params: Mapping[str, object], origin: str) -> Params:
 def select(params: Params, stage: type[StageConfig]) -> StageConfig:
     """The part of the parameters that a stage reads: the fields of its dataclass."""
     assert dataclasses.is_dataclass(stage)
-    return stage(**{field.name: getattr(params, field.name) for field in dataclasses.fields(stage)})
+    return stage(**{field.name: attrgetter(key_of(field))(params) for field in dataclasses.fields(stage)})
+
+
+def key_of(field: dataclasses.Field[Any]) -> str:
+    """The group, or the key in one, that a field of a stage's dataclass holds: what `dvc.yaml` lists among its `params:`."""
+    return str(field.metadata.get(KEY, field.name))
 
 
 def explain_composition_error(error: Exception) -> str:

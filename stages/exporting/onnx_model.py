@@ -76,7 +76,9 @@ def largest_difference(
     """
     batch = collate(rows)
     inputs = _inputs(batch)
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     (exported,) = session.run(["logits"], {name: tensor.numpy() for name, tensor in inputs.items()})
     with torch.inference_mode():
         expected = _Logits(model.cpu().float().eval())(*inputs.values()).numpy()

@@ -6,7 +6,7 @@ from typing import TypeAlias
 import torch
 
 from stages.modeling.label_tensors import LabelTensor, codes
-from stages.tasks.base import INPUT_IDS, LABELS, TOKEN_TYPES
+from stages.tasks.columns.names import INPUT_IDS, LABELS, TOKEN_TYPES
 
 Row: TypeAlias = Mapping[str, object]
 Batch: TypeAlias = dict[str, torch.Tensor]

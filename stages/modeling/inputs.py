@@ -5,7 +5,7 @@ import inspect
 from datasets import Dataset
 from transformers import PreTrainedModel
 
-from stages.tasks.base import INPUT_IDS, TOKEN_TYPES
+from stages.tasks.columns.names import INPUT_IDS, TOKEN_TYPES
 
 
 def input_columns(model: PreTrainedModel, split: Dataset) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from stages.configuration.schema import Target
-from stages.tasks.base import IGNORED
+from stages.tasks.columns.names import IGNORED
 
 LabelTensor: TypeAlias = Callable[[Sequence[object]], torch.Tensor]
 

@@ -12,6 +12,11 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def device_name() -> str:
+    """What is computed on: `cpu`, or the GPU's name."""
+    return torch.cuda.get_device_name() if device().type == "cuda" else "cpu"
+
+
 def resolved(precision: Literal["auto", "fp32", "bf16", "fp16"]) -> Precision:
     """`auto` is bf16 where the device multiplies matrices in it natively (Ampere and later; AMX, AVX-512 BF16)."""
     if precision != "auto":

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from stages.modeling.batches import PaddingCollator, Row
 from stages.modeling.inputs import input_columns
 from stages.modeling.precision import Precision
-from stages.tasks.base import WORDS
+from stages.tasks.columns.names import WORDS
 
 
 def predict(

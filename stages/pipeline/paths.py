@@ -37,6 +37,8 @@ TRAIN_METRICS = METRICS / "train.json"
 EVALUATE_METRICS = METRICS / "evaluate.json"
 EXPORT_METRICS = METRICS / "export.json"
 REPORT = METRICS / "report.html"
+RUNS = METRICS / "runs.json"
+"""How long each stage took, and on what: outside the DAG, so that it re-runs nothing, but in git."""
 
 PLOTS = METRICS / "plots"
 CURVES = PLOTS / "curves"

@@ -15,9 +15,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from stages.configuration.schema import Params
 from stages.configuration.validation import explain_composition_error, select, validate
+from stages.pipeline.environment import Compute
 from stages.pipeline.errors import ConfigError, UserError
 from stages.pipeline.paths import PARAMS
 from stages.pipeline.recovery import keep_outputs, restore_outputs
+from stages.pipeline.runs import run_recorded
 
 Config = TypeVar("Config")
 
@@ -25,12 +27,13 @@ DEBUG = "STAGEWRIGHT_DEBUG"
 """Set this environment variable to see the traceback of an error that is otherwise told in one line."""
 
 
-def run_stage(stage: Callable[[Config], None], config_type: type[Config], *, offline: bool = True) -> None:
+def run_stage(stage: Callable[[Config], Compute | None], config_type: type[Config], *, offline: bool = True) -> None:
     """Run `stage` on its part of `params.yaml` and the command line's overrides; exit with 1 if it can't.
 
     Hydra gives the command line its meaning (`train.learning_rate=1e-4`, `--help`, `--cfg job`). It reads
     `params.yaml`, not `conf/`, because that is what DVC tracks and what `dvc exp run -S` writes.
-    `offline` switches the Hub off: all network access is in `download`.
+    `offline` switches the Hub off: all network access is in `download`. A stage that runs the model returns what it
+    computed on, which is recorded with its seconds.
     """
     if offline:
         switch_hub_off()
@@ -42,7 +45,7 @@ def run_stage(stage: Callable[[Config], None], config_type: type[Config], *, off
         _register_hydra_settings()
         try:
             for config in _composed_by_hydra():
-                stage(select(_typed(config), config_type))
+                run_recorded(stage, select(_typed(config), config_type))
         except BaseException:
             restore_outputs()
             raise

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from stages.reporting.content import Calibration
 from stages.reporting.markup import Html, joined, tag
-from stages.scoring.resampling import Interval
+from stages.scoring.final.resampling import Interval
 
 _WIDTH, _HEIGHT = 360, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 12, 34

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from stages.scoring.resampling import Interval
-from stages.scoring.scores import LabelScore, SliceScore
+from stages.scoring.final.resampling import Interval
+from stages.scoring.final.scores import SliceScore
+from stages.scoring.headline.scores import LabelScore
 from stages.tasks.schemes import Entity
 
 Verdict: TypeAlias = Literal["better", "worse", "no evidence"]

@@ -11,7 +11,6 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from stages.configuration.schema import Target
 from stages.pipeline.arrow import load_split, rows
 from stages.pipeline.errors import DataError
 from stages.pipeline.json_files import read_json
@@ -22,9 +21,10 @@ from stages.reporting.content import Curve, Example, Fact, Report, RunContent, S
 from stages.reporting.curves import read_curves
 from stages.reporting.wrong_sentences import wrong_sentences
 from stages.reporting.wrong_texts import wrong_texts
-from stages.scoring.resampling import Interval
-from stages.scoring.scores import LabelScore, SliceScore
-from stages.tasks.dispatch import target_for, task_for
+from stages.scoring.final.resampling import Interval
+from stages.scoring.final.scores import SliceScore
+from stages.scoring.headline.scores import LabelScore
+from stages.tasks.columns.names import label_names
 
 _COUNTS = ("examples", "units", "coverage")
 """Numbers of `evaluate.json` that are no scores."""
@@ -40,7 +40,11 @@ def report_of_workspace() -> Report:
     data, model = (str(download[part]["name"]) for part in ("data", "model"))
     return Report(
         title=f"{model} on {data}",
-        runs=(run_content("this run", predictions, metrics, read_curves(CURVES), label_names(raw), _facts(metrics)),),
+        runs=(
+            run_content(
+                "this run", predictions, metrics, read_curves(CURVES), label_names(raw.features), _facts(metrics)
+            ),
+        ),
         examples=wrong_examples([predictions], raw),
         examples_in_all=rows(raw),
         rank="absolute error" if pa.types.is_floating(predictions["gold"].type) else "confidence",
@@ -88,15 +92,6 @@ def read_predictions(path: Path) -> pa.Table:
     if missing := sorted(needed - set(table.column_names)):
         raise DataError(f"{path}: has no column {missing[0]}; run `dvc repro` to make it again")
     return table
-
-
-def label_names(raw: Dataset) -> list[str]:
-    """The labels in the order of their codes, of a split of any task."""
-    if "tokens" in raw.column_names:
-        return task_for("tokens").label_names(raw)
-    feature = raw.features["label"]
-    target: Target = "labels" if hasattr(feature, "feature") else "label" if hasattr(feature, "names") else "number"
-    return target_for(target).names(feature)
 
 
 def _metrics(path: Path, *needed: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Numbers as the page shows them."""
 
-from stages.scoring.resampling import Interval
+from stages.scoring.final.resampling import Interval
 
 MISSING = "—"
 

@@ -7,8 +7,8 @@ from stages.reporting.content import Difference, PartDifference, Report, RunCont
 from stages.reporting.markup import Html, joined, tag
 from stages.reporting.numbers import MISSING, interval_text, p_text, score_text, signed_text
 from stages.reporting.tables import Cell, Column, table
-from stages.scoring.resampling import Interval
-from stages.scoring.scores import SliceScore
+from stages.scoring.final.resampling import Interval
+from stages.scoring.final.scores import SliceScore
 
 _SIGNS: dict[Verdict | None, str] = {"better": "▲", "worse": "▼", "no evidence": "●", None: MISSING}
 _UNBOUNDED = {"loss", "log_loss", "mse", "mae"}

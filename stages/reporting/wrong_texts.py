@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stages.pipeline.errors import DataError
 from stages.reporting.changes import change
 from stages.reporting.content import Mistake, TextExample, TextPrediction
-from stages.tasks.pairs import SECOND_TEXT
+from stages.tasks.columns.names import SECOND_TEXT
 
 
 @dataclass(frozen=True)

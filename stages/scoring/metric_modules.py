@@ -1,7 +1,7 @@
 """Our scores as local `evaluate` metrics.
 
-They are defined here and instantiated directly: `evaluate.load` would fetch and run code from the Hub. Validation
-while training goes through them; the numbers are those of `score_labels` and `score_entities`.
+For code that works with that library. They are defined here and instantiated directly: `evaluate.load` would fetch
+and run code from the Hub. The numbers are those of `score_labels` and `score_entities`, which the stages call.
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ import datasets
 import evaluate
 import numpy as np
 
-from stages.scoring.classification import score_labels
-from stages.scoring.entities import score_entities
+from stages.scoring.headline.classification import score_labels
+from stages.scoring.headline.entities import score_entities
 
 
 class LabelMetric(evaluate.Metric):

@@ -16,10 +16,11 @@ from stages.configuration.schema import EntityScheme, ScoringMode
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.json_files import rounded
 from stages.pipeline.stage import one_line_errors
-from stages.scoring.final import ScoringOptions, score_predictions
-from stages.scoring.resampling import RESAMPLES, Interval
+from stages.scoring.final.resampling import RESAMPLES, Interval
+from stages.scoring.final.scores import EntityDetails, FinalScores
+from stages.scoring.final.scoring import ScoringOptions, score_predictions
+from stages.scoring.headline.scores import LabelScore, LabelScores, MultiLabelScores
 from stages.scoring.score_files import Columns, read_pair
-from stages.scoring.scores import EntityDetails, FinalScores, LabelScore, LabelScores, MultiLabelScores
 
 _NAME = 26
 """Characters of a label's name that the table shows."""

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stages.pipeline.errors import DataError
-from stages.scoring.predictions import GOLD, LOSS, PREDICTED, TOKEN, strings
+from stages.scoring.final.predictions import GOLD, LOSS, PREDICTED, TOKEN, strings
 from stages.sources.readers.base import ReadOptions
 from stages.sources.readers.conll import open_conll
 from stages.tasks.schemes import are_entity_tags

@@ -1,1 +1,1 @@
-"""The two kinds of task: how each encodes examples, decodes logits and is scored."""
+"""The two kinds of task: how each encodes examples, decodes logits, and tells its predictions."""

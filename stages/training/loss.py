@@ -10,9 +10,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 from transformers.utils.generic import ModelOutput
 
 from stages.configuration.schema import Target
-from stages.tasks.base import IGNORED, LABELS, WORDS
-from stages.tasks.columns import flat, integers
-from stages.tasks.targets.labels import LabelsTarget
+from stages.tasks.columns.arrays import flat, integers
+from stages.tasks.columns.names import IGNORED, LABELS, WORDS
+from stages.tasks.decoding.labels import LabelsTarget
 
 Loss: TypeAlias = Callable[[ModelOutput, torch.Tensor, torch.Tensor | None], torch.Tensor]
 Sum: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

@@ -15,8 +15,9 @@ from stages.modeling.inputs import input_columns
 from stages.modeling.precision import Precision
 from stages.modeling.prediction import predict
 from stages.pipeline.arrow import rows
-from stages.scoring.scores import Scores
-from stages.tasks.base import LABELS, Task
+from stages.scoring.headline.scores import Scores
+from stages.tasks.columns.names import LABELS
+from stages.tasks.decoding.base import Decoding
 from stages.training.loss import Loss
 
 _NOT_DEFINED = -1.0
@@ -28,7 +29,7 @@ class Validation:
     """How the validation split is predicted and scored."""
 
     split: Dataset
-    task: Task
+    decoding: Decoding
     names: Sequence[str]
     batch_size: int
     precision: Precision
@@ -73,9 +74,9 @@ class ValidatingTrainer(Trainer):
 
     def _score(self) -> Scores:
         validation = self._validation
-        task, split = validation.task, validation.split
-        units = task.decode(split, self._predict_shared(split))
-        return task.score(units, task.tokenized_gold(split), validation.names)
+        decoding, split = validation.decoding, validation.split
+        units = decoding.decode(split, self._predict_shared(split))
+        return decoding.score(units, decoding.tokenized_gold(split), validation.names)
 
     def _predict_shared(self, split: Dataset) -> NDArray[np.float32]:
         share = np.array_split(np.arange(rows(split)), self.args.world_size)[self.args.process_index]

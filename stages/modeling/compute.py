@@ -1,0 +1,37 @@
+"""How PyTorch and NumPy compute: with how many threads, and whether only by algorithms that repeat bit by bit."""
+
+import logging
+import os
+
+import torch
+from threadpoolctl import threadpool_limits
+
+log = logging.getLogger("stages.compute")
+
+CUBLAS_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+
+
+def use_threads(count: int) -> None:
+    """Compute with `count` threads in this process, whatever the machine has and the environment says.
+
+    The order in which threads' parts of a sum are added decides its last bits, so the number belongs to the recipe.
+    More threads than cores give the same bytes as on a machine that has so many.
+    """
+    torch.set_num_threads(count)
+    threadpool_limits(count, user_api="blas")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if cores > count and not torch.cuda.is_available():
+        log.info("threads=%d of %d cores; a larger `threads` is faster and gives weights other last bits", count, cores)
+
+
+def use_deterministic_algorithms(wanted: bool) -> None:
+    """Whether a GPU adds in an order that is always the same. Before the first use of the GPU.
+
+    What has no such algorithm then fails, and is not computed otherwise in silence.
+    """
+    if wanted:
+        os.environ.setdefault(CUBLAS_WORKSPACE, ":4096:8")  # cuBLAS repeats itself with workspaces of fixed size alone
+    torch.use_deterministic_algorithms(wanted)
+    torch.backends.cudnn.deterministic = wanted
+    torch.backends.cudnn.benchmark = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # else costs time

@@ -1,0 +1,84 @@
+"""What a stage ran on: what may change its outputs or its speed, and is neither code nor configuration."""
+
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+
+from archspec import cpu
+from packaging.requirements import Requirement
+
+_PROJECT = "stagewright"
+_CODE = ("stages", "dvc.yaml", "pyproject.toml", "constraints.txt")
+
+
+@dataclass(frozen=True)
+class Compute:
+    """What a stage computed on, if it ran the model."""
+
+    device: str
+    """`cpu`, or the GPU's name."""
+    precision: str
+    """`fp32`, `bf16` or `fp16`: what `auto` came to."""
+    threads: int
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """The kind of CPU: libraries choose their algorithms by it."""
+
+    name: str
+    """As its maker calls it; empty where the system doesn't tell."""
+    architecture: str
+    """The microarchitecture, as `zen4` or `sapphirerapids`; the level of the instruction set where it is not known."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Neither names nor addresses of the machine, its user or its folders are in it."""
+
+    revision: str | None
+    """The git commit that was checked out; None outside of a repository."""
+    dirty: bool | None
+    """Whether code or pinned dependencies differed from it. Parameters are recorded by DVC."""
+    python: str
+    system: str
+    """As `Linux x86_64`."""
+    cpu: Cpu
+    compute: Compute | None
+    packages: Mapping[str, str]
+    """The versions of the packages that the project itself depends on."""
+
+
+def environment(compute: Compute | None) -> Environment:
+    """The environment of this process."""
+    revision = _git("rev-parse", "HEAD")
+    changes = _git("--no-optional-locks", "status", "--porcelain", "--", *_CODE)
+    return Environment(
+        revision=revision,
+        dirty=None if changes is None else bool(changes),
+        python=platform.python_version(),
+        system=f"{platform.system()} {platform.machine()}",
+        cpu=Cpu(cpu.brand_string() or "", cpu.host().name),
+        compute=compute,
+        packages=_packages(),
+    )
+
+
+def _packages() -> dict[str, str]:
+    try:
+        requirements = [Requirement(line) for line in metadata.requires(_PROJECT) or ()]
+    except metadata.PackageNotFoundError:
+        return {}
+    names = sorted(each.name for each in requirements if each.marker is None or each.marker.evaluate({"extra": ""}))
+    return {name: metadata.version(name) for name in names}
+
+
+def _git(*arguments: str) -> str | None:
+    """What git answers; None where it can't."""
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,37 @@
+"""What the columns of raw and tokenized splits are called, and the labels that they name.
+
+A raw split has `id`, and `text` (`text_pair`) and `label`, or `tokens` and `tags`. A tokenized split has one row a
+window: `example` (the raw split's row), `subwords` (of the whole example), `input_ids`, `labels` (for tokens one a
+sub-word, `IGNORED` where no word begins) and, for tokens, `words` (the word that begins at a sub-word, else -1). Pairs
+of texts whose models tell them apart have `token_type_ids`.
+"""
+
+from datasets import ClassLabel, Features, List
+
+IGNORED = -100
+"""The label of a sub-word that takes no part in loss or score; PyTorch's own `ignore_index`."""
+
+TEXT = "text"
+SECOND_TEXT = "text_pair"
+LABEL = "label"
+TOKENS = "tokens"
+TAGS = "tags"
+
+EXAMPLE = "example"
+INPUT_IDS = "input_ids"
+LABELS = "labels"
+WORDS = "words"
+TOKEN_TYPES = "token_type_ids"
+SUBWORDS = "subwords"
+"""The column of how many sub-words a row's whole example has, special ones included: more than a row, if it was cut."""
+
+_NUMBER = "number"
+"""What a model that gives a number calls its only logit."""
+
+
+def label_names(features: Features) -> list[str]:
+    """The labels of a raw or tokenized split in the order of their codes, one a logit: its label column names them."""
+    feature = next(features[column] for column in (LABELS, LABEL, TAGS) if column in features)
+    if isinstance(feature, List):
+        feature = feature.feature
+    return list(feature.names) if isinstance(feature, ClassLabel) else [_NUMBER]

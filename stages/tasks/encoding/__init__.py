@@ -1,0 +1,1 @@
+"""Examples to rows of sub-words: what the tokenize stage asks of a task."""

@@ -1,0 +1,95 @@
+"""Threads and deterministic algorithms: the switches are set, and what is pinned is what counts."""
+
+import hashlib
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from threadpoolctl import threadpool_info
+from transformers import AutoModelForSequenceClassification
+
+from stages.modeling import compute
+from stages.modeling.compute import CUBLAS_WORKSPACE, use_deterministic_algorithms, use_threads
+
+
+@pytest.fixture(autouse=True)
+def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    threads, blas = torch.get_num_threads(), _blas_threads()
+    monkeypatch.delenv(CUBLAS_WORKSPACE, raising=False)
+    yield
+    use_threads(blas.pop())
+    torch.set_num_threads(threads)
+    use_deterministic_algorithms(False)
+    os.environ.pop(CUBLAS_WORKSPACE, None)
+
+
+def _blas_threads() -> set[int]:
+    return {int(pool["num_threads"]) for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_torch_and_numpy_compute_with_the_threads_asked_for(threads: int) -> None:
+    use_threads(threads)
+    assert torch.get_num_threads() == threads
+    assert _blas_threads() == {threads}
+
+
+@pytest.mark.parametrize(("cores", "told"), [(64, True), (2, False), (1, False)])
+def test_idle_cores_are_told(
+    cores: int, told: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(compute.os, "sched_getaffinity", lambda _: range(cores), raising=False)
+    with caplog.at_level(logging.INFO, "stages"):
+        use_threads(2)
+    assert ("threads=2 of 64 cores" in caplog.text) is told
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_switches_of_deterministic_algorithms(wanted: bool) -> None:
+    use_deterministic_algorithms(wanted)
+    assert torch.are_deterministic_algorithms_enabled() is wanted
+    assert torch.backends.cudnn.deterministic is wanted
+    assert not torch.backends.cudnn.benchmark
+    assert os.environ.get(CUBLAS_WORKSPACE) == (":4096:8" if wanted else None)
+
+
+def test_a_workspace_that_the_user_chose_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CUBLAS_WORKSPACE, ":16:8")
+    use_deterministic_algorithms(True)
+    assert os.environ[CUBLAS_WORKSPACE] == ":16:8"
+
+
+def _step(model: Path) -> str:
+    """The digest of the weights after one step of training."""
+    torch.manual_seed(0)
+    classifier = AutoModelForSequenceClassification.from_pretrained(model)
+    optimizer = torch.optim.AdamW(classifier.parameters(), lr=1e-3)
+    ids = torch.arange(5, 69).reshape(2, 32)
+    classifier.train()(input_ids=ids, attention_mask=torch.ones_like(ids), labels=torch.tensor([0, 1])).loss.backward()
+    optimizer.step()
+    weights = (tensor.detach().numpy().tobytes() for tensor in classifier.parameters())
+    return hashlib.sha256(b"".join(weights)).hexdigest()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # transformers tells of the new head
+def test_training_has_deterministic_algorithms_for_all_it_does(tiny_model: Path) -> None:
+    use_deterministic_algorithms(False)
+    free = _step(tiny_model)
+    use_deterministic_algorithms(True)
+    assert _step(tiny_model) == free
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system can't take cores away from a process")
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_number_of_cores_changes_no_bit(tiny_model: Path) -> None:
+    cores = os.sched_getaffinity(0)
+    use_threads(4)
+    on_all = _step(tiny_model)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        assert _step(tiny_model) == on_all
+    finally:
+        os.sched_setaffinity(0, cores)
