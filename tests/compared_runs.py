@@ -24,12 +24,13 @@ Path("metrics/plots/curves/plots/metrics/validation").mkdir(parents=True, exist_
 pq.write_table(pa.table(columns), "data/predictions/test.parquet")
 right = sum(a == b for a, b in zip(gold, predicted)) / 300
 Path("metrics/evaluate.json").write_text(json.dumps({"accuracy": round(right, 6)}))
+seconds = 4.5 if params["train"]["right"] > 0.8 else 1.5 if params["train"]["right"] > 0.6 else 15.0
 threads = 2 if params["train"]["right"] < 0.6 else 4
 environment = {
     "revision": None, "dirty": None, "python": "3.11.7", "system": "Linux x86_64", "packages": {"torch": "2.13.0"},
     "cpu": {"name": "", "architecture": "zen4"}, "compute": {"device": "cpu", "precision": "fp32", "threads": threads},
 }
-Path("metrics/runs.json").write_text(json.dumps({"evaluate": {"seconds": 1.5, "environment": environment}}))
+Path("metrics/runs.json").write_text(json.dumps({"evaluate": {"seconds": seconds, "environment": environment}}))
 Path("metrics/plots/curves/plots/metrics/validation/f1.tsv").write_text(f"step\\tf1\\n1.0\\t0.4\\n2.0\\t{right}\\n")
 """
 

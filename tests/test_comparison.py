@@ -16,8 +16,9 @@ from stages.comparison import compare as command
 from stages.comparison import comparing, pull_request
 from stages.comparison.changes import environment_differences
 from stages.comparison.html import as_html
-from stages.comparison.results import EnvironmentDifference
+from stages.comparison.results import EnvironmentDifference, StageSeconds
 from stages.comparison.runs import load_run
+from stages.comparison.seconds import stage_seconds
 from stages.comparison.significance import holm
 from stages.pipeline.arrow import save_splits
 from stages.pipeline.environment import Compute, Cpu, Environment
@@ -380,6 +381,36 @@ def test_what_stages_ran_on_travels_with_an_experiment_and_is_told_where_it_diff
     assert "environment\n  compute.threads: 4 → 2 (evaluate)\n" in out
     _, out, _ = compare("workspace", "worse", "--resamples", "500", "--markdown", "-")
     assert "| `compute.threads` | `4` | `2` | `evaluate` |" in out
+
+
+@pytest.mark.parametrize(
+    ("gate", "status"), [("evaluate", 1), ("evaluate:2.9", 1), ("evaluate:3", 0), ("train", 0), ("evaluate:0.5", 2)]
+)
+def test_a_run_that_is_slower_beyond_the_tolerance_fails(
+    gate: str, status: int, runs: Runs, compare: Command, comment: Command
+) -> None:
+    found, out, err = compare("workspace", "better", "--resamples", "500", "--fail-on-slower", gate)
+    assert found == status
+    if status != 2:
+        assert "seconds\n  evaluate: 1.5 s → 4.5 s (3.00 times)\n" in out
+    assert err.startswith("error: better: evaluate took 4.5 s, 3.00 times the 1.5 s of workspace") == (status == 1)
+    found, out, err = comment("better", "--fail-on-slower", gate)  # there the workspace is the faster one
+    assert found == (2 if status == 2 else 0)
+
+
+def test_seconds_of_another_machine_fail_nothing(runs: Runs, compare: Command) -> None:
+    status, out, _ = compare("workspace", "worse", "--resamples", "500", "--fail-on-slower", "evaluate")
+    assert status == 0 and "evaluate: 1.5 s → 15.0 s (other machine)" in out
+
+
+def test_the_seconds_of_several_seeds_are_their_mean() -> None:
+    def run(seconds: float, threads: int = 4) -> dict[str, StageRun]:
+        compute = Compute("cpu", "fp32", threads)
+        return {"train": StageRun(seconds, Environment("a", False, "3.11.7", "Linux", Cpu("", "zen4"), compute, {}))}
+
+    assert stage_seconds([run(1.0), run(2.0)], [run(4.0)]) == [StageSeconds("train", 1.5, 4.0, True)]
+    assert stage_seconds([run(1.0)], [run(1.0, threads=2), {}]) == [StageSeconds("train", 1.0, 1.0, False)]
+    assert stage_seconds([run(1.0)], [{}]) == []
 
 
 def test_runs_with_a_damaged_record_are_compared_all_the_same(runs: Runs, compare: Command) -> None:

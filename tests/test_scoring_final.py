@@ -220,9 +220,9 @@ def test_lengths_that_are_mostly_equal_make_fewer_slices() -> None:
 
 
 def test_words_are_sliced_by_a_column_of_their_sentences() -> None:
-    task, raw, units = tokens_case(IOB2)
+    _, raw, units = tokens_case(IOB2)
     domain = np.array([("mail", "news", None)[example % 3] for example in range(raw.num_rows)], dtype=object)
-    table = task.predictions(raw, units, IOB2).append_column("domain", pa.array(domain[units.example], pa.string()))
+    table = predictions_of(raw, units).append_column("domain", pa.array(domain[units.example], pa.string()))
     found = score_predictions(table, ScoringOptions(resamples=100, slices=["domain"])).slices["domain"]
     assert list(found) == ["mail", "news", "(none)"]
     occurring = np.unique(units.example)

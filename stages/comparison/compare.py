@@ -15,6 +15,7 @@ from stages.comparison.gate import Gate, require
 from stages.comparison.markdown import as_markdown
 from stages.comparison.results import Comparison
 from stages.comparison.runs import Run, experiments, load_run
+from stages.comparison.seconds import SpeedGate
 from stages.comparison.terminal import as_text
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.outputs import write_text
@@ -30,7 +31,7 @@ def as_json(comparison: Comparison) -> str:
 
 
 def main() -> None:
-    """The command line. Exits with 1 if runs can't be compared, or one is worse than `--fail-on-worse` lets it be."""
+    """The command line. Exits with 1 if runs can't be compared, or a gate forbids one."""
     arguments = _parser().parse_args()
     with one_line_errors():
         runs = [load_run(name) for name in _names(arguments)]
@@ -46,6 +47,8 @@ def main() -> None:
             _write_html(comparison, runs, Path(arguments.html))
         for gate in arguments.fail_on_worse:
             require(comparison, gate)
+        for speed_gate in arguments.fail_on_slower:
+            speed_gate.require(comparison)
 
 
 def _names(arguments: argparse.Namespace) -> list[str]:
@@ -100,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--resamples", type=_count, default=RESAMPLES, help=f"resamples and random exchanges (default: {RESAMPLES})")
     add("--each-seed", dest="by_seed", action="store_false", help="don't take runs that differ only in seed together")
     Gate.add_to(parser)
+    SpeedGate.add_to(parser)
     return parser
 
 

@@ -11,15 +11,18 @@ from stages.comparison.predictions import Predictions, aligned
 from stages.comparison.results import (
     Comparison,
     Difference,
+    EnvironmentDifference,
     LabelDifference,
     Pair,
     RunResult,
     RunScore,
     SliceDifference,
+    StageSeconds,
     Test,
     Verdict,
 )
 from stages.comparison.runs import Run, Text
+from stages.comparison.seconds import stage_seconds
 from stages.comparison.seeds import grouped, mean_and_deviation, name_of, seeds_of
 from stages.comparison.significance import holm, mcnemar, randomization
 from stages.comparison.slices import Slice, slices
@@ -159,10 +162,10 @@ def _themselves(sums: Array) -> Array:
 
 def _pair(base: _Group, other: _Group, sampled: _Resamples, texts: Mapping[str, Text], level: float) -> Pair:
     params = param_differences(base.runs[0].params, other.runs[0].params)
-    environment = environment_differences(base.runs[0].stage_runs, other.runs[0].stage_runs)
+    recorded = _recorded(base, other)
     if not other.counts:
         differences = _from_metrics(base, other, sampled.headline)
-        return Pair(base.name, other.name, differences, params, environment, note=other.note)
+        return Pair(base.name, other.name, differences, params, *recorded, note=other.note)
     runs = [run for group in (base, other) for run in group.predictions]
     errors = (base.mean.errors, other.mean.errors)
     return Pair(
@@ -170,7 +173,7 @@ def _pair(base: _Group, other: _Group, sampled: _Resamples, texts: Mapping[str, 
         other.name,
         [*_differences(base, other, sampled, level)],
         params,
-        environment,
+        *recorded,
         [*_label_differences(base, other, sampled, level)],
         [*_slice_differences(base, other, sampled, level)],
         changed_examples(base.predictions[0], other.predictions[0], errors, texts, entities=has_entities(runs)),
@@ -199,6 +202,12 @@ def _differences(base: _Group, other: _Group, sampled: _Resamples, level: float)
             p_holm=p,
             verdict="no evidence",
         )
+
+
+def _recorded(base: _Group, other: _Group) -> tuple[list[EnvironmentDifference], list[StageSeconds]]:
+    """What the stages ran on as far as it differs, and their seconds."""
+    records = [[run.stage_runs for run in group.runs] for group in (base, other)]
+    return environment_differences(records[0][0], records[1][0]), stage_seconds(*records)
 
 
 def _one_text_each(base: _Group, other: _Group) -> bool:
@@ -272,7 +281,7 @@ def _untested(groups: Sequence[_Group], level: float, resamples: int, metric: st
             other.name,
             _from_metrics(base, other, headline),
             param_differences(base.runs[0].params, other.runs[0].params),
-            environment_differences(base.runs[0].stage_runs, other.runs[0].stage_runs),
+            *_recorded(base, other),
             note=base.note,
         )
         for other in others

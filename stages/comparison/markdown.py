@@ -58,6 +58,8 @@ def details(comparison: Comparison, *, examples: int = _EXAMPLES) -> Iterator[st
             rows = [[code(each.key), *_settings(each), code(", ".join(each.stages))] for each in pair.environment]
             header = ["environment", "base", "other", "stages"]
             yield folded(f"Environment that differs: {len(rows)}", table(header, rows))
+        if pair.seconds:
+            yield folded("Seconds of stages", "\n".join(f"- {wording.seconds(each)}" for each in pair.seconds))
         if pair.labels:
             yield folded("F1 of labels", table(["label", "gold", "base", "other", "change", "interval"], _labels(pair)))
         for title, parts in wording.sliced(pair):

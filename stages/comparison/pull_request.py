@@ -17,6 +17,7 @@ from stages.comparison.html import as_html
 from stages.comparison.markdown import details, folded, footer, table, tables, verdicts
 from stages.comparison.results import Comparison, Curve
 from stages.comparison.runs import WORKSPACE, Run, load_run
+from stages.comparison.seconds import SpeedGate
 from stages.pipeline.errors import DataError
 from stages.pipeline.outputs import write_text
 from stages.pipeline.stage import one_line_errors
@@ -115,6 +116,7 @@ def main() -> None:
     parser.add_argument("base", help="the revision to compare with, such as origin/main")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the comparison's page as well")
     Gate.add_to(parser)
+    SpeedGate.add_to(parser)
     arguments = parser.parse_args()
     with one_line_errors():
         runs = [load_run(arguments.base), _head()]
@@ -125,6 +127,8 @@ def main() -> None:
             write_text(arguments.html, as_html(comparison, runs))
         for gate in arguments.fail_on_worse:
             require(comparison, gate)
+        for speed_gate in arguments.fail_on_slower:
+            speed_gate.require(comparison)
 
 
 if __name__ == "__main__":

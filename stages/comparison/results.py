@@ -93,6 +93,17 @@ class EnvironmentDifference:
 
 
 @dataclass(frozen=True)
+class StageSeconds:
+    """How long a stage took, in seconds; over several seeds the mean."""
+
+    stage: str
+    base: float
+    other: float
+    is_same_machine: bool
+    """Whether both ran on the same kind of machine, in the same precision and number of threads."""
+
+
+@dataclass(frozen=True)
 class LabelDifference:
     """F1 of one label or entity type."""
 
@@ -164,6 +175,8 @@ class Pair:
     """The headline metric first."""
     params: Sequence[ParamDifference] = ()
     environment: Sequence[EnvironmentDifference] = ()
+    seconds: Sequence[StageSeconds] = ()
+    """Of the stages that are recorded for both."""
     labels: Sequence[LabelDifference] = ()
     slices: Sequence[SliceDifference] = ()
     changed: Sequence[ChangedExample] = ()

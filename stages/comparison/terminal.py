@@ -33,6 +33,7 @@ def _pair(comparison: Comparison, pair: Pair, examples: int) -> Iterator[str]:
     yield from _differences(pair)
     yield from _told("parameters", map(wording.param, pair.params))
     yield from _told("environment", map(wording.environment, pair.environment))
+    yield from _told("seconds", map(wording.seconds, pair.seconds))
     yield from _parts(pair)
     yield from _examples(pair, examples)
 

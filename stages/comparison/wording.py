@@ -14,6 +14,7 @@ from stages.comparison.results import (
     ParamDifference,
     RunResult,
     SliceDifference,
+    StageSeconds,
 )
 from stages.pipeline.json_files import Json
 from stages.scoring.final.resampling import Interval
@@ -84,6 +85,14 @@ def setting(value: Json) -> str:
 def param(difference: ParamDifference) -> str:
     """A parameter that differs: `train.learning_rate: 0.0001 → 5e-05`."""
     return f"{difference.key}: {setting(difference.base)} → {setting(difference.other)}"
+
+
+def seconds(took: StageSeconds) -> str:
+    """How long a stage took: `train: 274.0 s → 236.0 s (0.86 times)`."""
+    times = f"{took.other / took.base:.2f} times" if took.base else "-"
+    return (
+        f"{took.stage}: {took.base:.1f} s → {took.other:.1f} s ({times if took.is_same_machine else 'other machine'})"
+    )
 
 
 def environment(difference: EnvironmentDifference) -> str:
