@@ -1,0 +1,204 @@
+"""Rows packed without padding: the logits and gradients of the padded batch, in every family (trap 12)."""
+
+from collections.abc import Sequence
+from itertools import combinations, pairwise
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    PreTrainedModel,
+)
+
+from stages.modeling.dropout import CpuDropout, dropout, use_cpu_dropout
+from stages.modeling.packing import PACKED_FAMILIES, pack
+from stages.modeling.rows import Rows, group_bounds
+
+HEADS = {"text": AutoModelForSequenceClassification, "tokens": AutoModelForTokenClassification}
+LENGTHS = (7, 3, 20, 20, 100, 4, 1)
+PAD = 1
+"""RoBERTa's own, behind which its positions start."""
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def shape_of(family: str, rate: float) -> dict[str, Any]:
+    if family == "distilbert":
+        return {"n_layers": 3, "n_heads": 2, "dim": 32, "hidden_dim": 64, "dropout": rate, "attention_dropout": rate,
+                "seq_classif_dropout": rate}  # fmt: skip
+    shape = {"num_hidden_layers": 3, "num_attention_heads": 2, "hidden_size": 32, "intermediate_size": 64}
+    if family == "modernbert":  # two layers see 8 neighbours, one all
+        special = dict.fromkeys(("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"), 2)
+        return {**shape, **special, "local_attention": 8, "global_attn_every_n_layers": 2, "attention_dropout": rate}
+    rates = {"hidden_dropout_prob": rate, "attention_probs_dropout_prob": rate}
+    return {**shape, **rates, **({"embedding_size": 16, "classifier_dropout_prob": rate} if family == "albert" else {})}
+
+
+def model_of(family: str, kind: str, rate: float = 0.0) -> PreTrainedModel:
+    """A model in training mode whose weights are large enough for a mistake to show."""
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(
+        family, vocab_size=70, max_position_embeddings=130, pad_token_id=PAD, num_labels=3, **shape_of(family, rate)
+    )
+    model = HEADS[kind].from_config(config)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.dim() > 1:
+                weight.mul_(8)
+    return model.train()
+
+
+def batch_of(lengths: Sequence[int]) -> dict[str, torch.Tensor]:
+    torch.manual_seed(1)
+    longest = max(lengths)
+    mask = (torch.arange(longest) < torch.tensor(lengths)[:, None]).long()
+    ids = torch.randint(5, 70, (len(lengths), longest)).masked_fill(mask == 0, PAD)
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+def logits_of(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Where there is no padding."""
+    logits: torch.Tensor = model(**batch).logits
+    return logits[batch["attention_mask"].bool()] if logits.dim() == 3 else logits
+
+
+def logits_and_gradients(
+    model: PreTrainedModel, batch: dict[str, torch.Tensor]
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    model.zero_grad()
+    logits = logits_of(model, batch)
+    torch.nn.functional.cross_entropy(logits, torch.arange(len(logits)) % 3).backward()
+    gradients = {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
+    return logits.detach(), gradients
+
+
+@pytest.mark.parametrize("lengths", [LENGTHS, (5, 5, 5), (9,)], ids=str)
+@pytest.mark.parametrize("kind", HEADS)
+@pytest.mark.parametrize("family", PACKED_FAMILIES)
+def test_packed_logits_and_gradients_are_those_of_the_padded_batch(
+    family: str, kind: str, lengths: Sequence[int]
+) -> None:
+    model, batch = model_of(family, kind), batch_of(lengths)
+    expected, gradients = logits_and_gradients(model, batch)
+    assert pack(model)
+    found, of_packed = logits_and_gradients(model, batch)
+    assert found.std() > 0.01
+    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+    largest = max(float(each.abs().max()) for each in gradients.values())
+    assert of_packed.keys() == gradients.keys()
+    for name, gradient in gradients.items():
+        assert torch.allclose(of_packed[name], gradient, rtol=1e-3, atol=1e-5 * largest), name
+
+
+@pytest.mark.parametrize("family", ["bert", "modernbert"])
+def test_without_a_mask_nothing_is_padding(family: str) -> None:
+    model, batch = model_of(family, "tokens").eval(), batch_of((6, 6))
+    expected = model(input_ids=batch["input_ids"]).logits
+    assert pack(model)
+    assert torch.allclose(model(input_ids=batch["input_ids"]).logits, expected, atol=1e-3)
+
+
+def test_a_row_sees_no_other_row() -> None:
+    model, batch = model_of("bert", "tokens").eval(), batch_of((4, 6, 6, 9))
+    assert pack(model)
+    before = logits_of(model, batch)
+    batch["input_ids"][1] = batch["input_ids"][1].flip(0)
+    assert [
+        bool(torch.equal(*rows))
+        for rows in zip(before.split((4, 6, 6, 9)), logits_of(model, batch).split((4, 6, 6, 9)), strict=True)
+    ] == [*(True, False, True, True)]
+
+
+def test_families_that_are_not_known_run_as_they_are() -> None:
+    assert not pack(model_of("mpnet", "text"))
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=7).map(sorted), st.integers(0, 4000))
+def test_groups_are_the_cheapest(lengths: list[int], cost: int) -> None:
+    def price(bounds: Sequence[tuple[int, int]]) -> int:
+        return sum((end - first) * lengths[end - 1] ** 2 + cost for first, end in bounds)
+
+    found = group_bounds(lengths, cost)
+    assert [place for bounds in found for place in range(*bounds)] == list(range(len(lengths)))
+    inner = range(1, len(lengths))
+    ways = [cuts for count in range(len(lengths)) for cuts in combinations(inner, count)]
+    assert price(found) == min(price([*pairwise((0, *cuts, len(lengths)))]) for cuts in ways)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.integers(1, 200), min_size=1, max_size=9))
+def test_packing_and_grouping_lose_and_move_nothing(lengths: list[int]) -> None:
+    batch = torch.rand(len(lengths), max(lengths), 3)
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    rows = Rows.of(batch, mask)
+    packed = rows.pack(batch)
+    assert len(packed) == sum(lengths)
+    assert torch.equal(rows.unpack(packed), batch * mask[..., None])
+    parts = packed.split([group.subwords for group in rows.groups])
+    again = torch.cat([group.unpad(group.pad(part)) for group, part in zip(rows.groups, parts, strict=True)])
+    assert torch.equal(again, packed)
+    assert rows.positions.tolist() == [place for length in sorted(lengths) for place in range(length)]
+
+
+# Dropout
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+def test_dropout_keeps_the_share_and_the_mean(p: float) -> None:
+    torch.manual_seed(0)
+    found = dropout(torch.ones(1_000_003), p)
+    kept = found != 0
+    assert float(kept.float().mean()) == pytest.approx(1 - p, abs=0.002)
+    assert float(found.mean()) == pytest.approx(1, abs=0.01)
+    assert found[kept].unique().tolist() == pytest.approx([1 / (1 - p)], rel=1e-4)
+    quarters = kept[:1_000_000].view(-1, 4).float().mean(dim=0)  # each 64 random bits decide on four
+    assert quarters.tolist() == pytest.approx([1 - p] * 4, abs=0.005)
+    assert torch.corrcoef(kept[:1_000_000].view(-1, 4).T.float()).triu(1).abs().max() < 0.01
+
+
+def test_dropout_follows_the_seed_and_the_state_of_pytorchs_generator() -> None:
+    torch.manual_seed(3)
+    first, state = dropout(torch.ones(999), 0.5), torch.get_rng_state()
+    second = dropout(torch.ones(999), 0.5)
+    torch.manual_seed(3)
+    assert torch.equal(dropout(torch.ones(999), 0.5), first) and not torch.equal(first, second)
+    torch.set_rng_state(state)
+    assert torch.equal(dropout(torch.ones(999), 0.5), second)
+
+
+def test_the_gradient_passes_where_the_value_did() -> None:
+    values = torch.ones(100, requires_grad=True)
+    found = dropout(values, 0.3)
+    found.sum().backward()
+    assert values.grad is not None and torch.equal(values.grad, found.detach())
+
+
+def test_no_dropout_outside_of_training_and_none_at_a_rate_of_nothing() -> None:
+    values = torch.ones(100)
+    assert torch.equal(CpuDropout(0.5).eval()(values), values)
+    assert torch.equal(dropout(values, 1e-9), values)
+
+
+@pytest.mark.parametrize("family", PACKED_FAMILIES)
+def test_every_dropout_of_a_model_is_replaced(family: str) -> None:
+    model = model_of(family, "text", rate=0.1)
+    rates = sorted(module.p for module in model.modules() if type(module) is torch.nn.Dropout and module.p)
+    use_cpu_dropout(model)
+    assert not [module for module in model.modules() if type(module) is torch.nn.Dropout and module.p]
+    assert sorted(module.p for module in model.modules() if isinstance(module, CpuDropout)) == rates
+
+
+def test_with_dropout_a_packed_model_varies_in_training_as_a_padded_one_does() -> None:
+    model, batch = model_of("bert", "text", rate=0.3), batch_of((5, 9, 30))
+    padded = torch.stack([logits_of(model, batch).detach() for _ in range(300)])
+    assert pack(model)
+    use_cpu_dropout(model)
+    packed = torch.stack([logits_of(model, batch).detach() for _ in range(300)])
+    spread = padded.std(dim=0)
+    assert torch.allclose(packed.std(dim=0), spread, rtol=0.25)
+    assert ((packed.mean(dim=0) - padded.mean(dim=0)).abs() < 0.35 * spread).all()
