@@ -13,6 +13,7 @@ from stages.configuration.schema import EvaluateConfig, EvaluateStage
 from stages.modeling.batches import PaddingCollator
 from stages.modeling.compute import use_threads
 from stages.modeling.load import trained_model
+from stages.modeling.packing import compute_without_padding
 from stages.modeling.padding import padding_id
 from stages.modeling.precision import device, device_name, resolved
 from stages.modeling.prediction import predict
@@ -83,6 +84,7 @@ def _background(config: EvaluateStage, tokenized: Dataset, threshold: float | No
 def _predict(config: EvaluateStage, decoding: Decoding, tokenized: Dataset) -> Units:
     model = trained_model(config.task.kind, TRAINED_MODEL)
     torch.nn.Module.to(model, device())
+    compute_without_padding(model)
     readings = predict(
         model,
         tokenized,

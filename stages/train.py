@@ -12,6 +12,7 @@ from stages.modeling.batches import PaddingCollator
 from stages.modeling.compute import use_deterministic_algorithms, use_threads
 from stages.modeling.label_tensors import label_tensor
 from stages.modeling.load import new_model
+from stages.modeling.packing import compute_without_padding
 from stages.modeling.padding import padding_id
 from stages.modeling.precision import device_name, resolved
 from stages.pipeline.arrow import load_splits, rows
@@ -71,7 +72,7 @@ def build_trainer(config: TrainStage) -> ValidatingTrainer:
     padding = padding_id(BASE_TOKENIZER)
     set_seed(config.seed)
     return ValidatingTrainer(
-        model=new_model(config.task.kind, BASE_WEIGHTS, names, target, padding=padding),
+        model=compute_without_padding(new_model(config.task.kind, BASE_WEIGHTS, names, target, padding=padding)),
         arguments=training_arguments(config.train, config.task, config.seed, CHECKPOINTS),
         train=splits["train"],
         validation=Validation(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import combinations, pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from transformers import (
 )
 
 from stages.modeling.dropout import CpuDropout, dropout, use_cpu_dropout
-from stages.modeling.packing import PACKED_FAMILIES, pack
+from stages.modeling.packing import PACKED_FAMILIES, compute_without_padding, pack
 from stages.modeling.rows import Rows, group_bounds
 
 HEADS = {"text": AutoModelForSequenceClassification, "tokens": AutoModelForTokenClassification}
@@ -112,6 +113,15 @@ def test_a_row_sees_no_other_row() -> None:
         bool(torch.equal(*rows))
         for rows in zip(before.split((4, 6, 6, 9)), logits_of(model, batch).split((4, 6, 6, 9)), strict=True)
     ] == [*(True, False, True, True)]
+
+
+def test_a_packed_model_is_saved_as_it_was(tmp_path: Path) -> None:
+    model = model_of("bert", "text", rate=0.1)
+    model.save_pretrained(tmp_path / "padded")
+    assert compute_without_padding(model) is model
+    model.save_pretrained(tmp_path / "packed")
+    for name in ("config.json", "model.safetensors"):
+        assert (tmp_path / "packed" / name).read_bytes() == (tmp_path / "padded" / name).read_bytes()
 
 
 def test_families_that_are_not_known_run_as_they_are() -> None:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 SMALL = [
     "model=files", "data.train=48", "data.validation=16", "data.test=16", "threads=1",
-    "train.epochs=2", "train.learning_rate=1e-3",
+    "train.epochs=2", "train.learning_rate=1e-3", "train.precision=fp32",
 ]  # fmt: skip
 
 

@@ -5,11 +5,14 @@ order and the result are those of the padded batch: padding was never looked at,
 """
 
 import inspect
+import logging
 from typing import Any
 
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 
+from stages.modeling.dropout import use_cpu_dropout
+from stages.modeling.precision import device
 from stages.modeling.row_attention import attend_within_rows
 from stages.modeling.rows import Rows
 
@@ -35,6 +38,11 @@ PACKED_FAMILIES = (*_ENCODERS, *_ROTARY)
 """The families that packing is proven for, by the name that a model's configuration calls them."""
 
 
+_LISTED = ", ".join(PACKED_FAMILIES)
+
+log = logging.getLogger("stages.packing")
+
+
 def pack(model: PreTrainedModel) -> bool:
     """Let the model compute without padding from now on; False if its family is none that this is proven for."""
     family = model.config.model_type
@@ -52,6 +60,18 @@ def pack(model: PreTrainedModel) -> bool:
         part.register_forward_pre_hook(packing.pack_hidden, with_kwargs=True)
     part.register_forward_hook(packing.unpack)
     return True
+
+
+def compute_without_padding(model: PreTrainedModel) -> PreTrainedModel:
+    """The model, which from now on packs rows and draws dropout quickly on the CPU; elsewhere it stays as it is.
+
+    The log tells if its family is none that packing is proven for.
+    """
+    if device().type == "cpu":
+        use_cpu_dropout(model)
+        if not pack(model):
+            log.info("%s models compute padding too: packing is proven for %s", model.config.model_type, _LISTED)
+    return model
 
 
 def _mask_as_it_is(*_: object, attention_mask: torch.Tensor | None = None, **__: object) -> torch.Tensor | None:
