@@ -94,19 +94,6 @@ def test_nothing_runs_a_second_time(text: Workspace) -> None:
     assert text.ok("dvc", "repro").count("didn't change, skipping") == 5
 
 
-def test_another_clone_elsewhere_gives_the_same_bytes(text: Workspace, models: dict[str, Path], tmp_path: Path) -> None:
-    clone = Workspace(tmp_path / "quite" / "another place")
-    clone.python("stages.configuration.compose", *small(models["first"]))
-    clone.ok("dvc", "repro", TZ="Asia/Tokyo", PYTHONHASHSEED="7", LC_ALL="C")
-    assert clone.hashes() == text.hashes()
-
-
-def test_no_output_holds_a_path_of_this_machine(text: Workspace) -> None:
-    for folder in ("data", "models", "metrics"):
-        for file in (text.root / folder).rglob("*"):
-            assert not file.is_file() or str(text.root.parent).encode() not in file.read_bytes(), file
-
-
 def test_a_training_setting_reruns_neither_download_nor_tokenize(text: Workspace) -> None:
     shown = text.ok("dvc", "exp", "run", *settings(small(_model_of(text), "train.learning_rate=2e-3")))
     assert "Stage 'download' didn't change" in shown

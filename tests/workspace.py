@@ -41,6 +41,14 @@ class Workspace:
         self.git("init", "--quiet", "--initial-branch=main")
         self.commit("start")
 
+    @classmethod
+    def clone(cls, origin: "Workspace", root: Path) -> "Workspace":
+        """A clone of a workspace's last commit."""
+        origin.git("clone", "--quiet", str(origin.root), str(root))
+        clone = cls.__new__(cls)
+        clone.root = root
+        return clone
+
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command with this Python's environment first on the PATH, as an activated environment has it."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -1,6 +1,6 @@
 """Every configuration key, typed, with its meaning below it. One dataclass a group of `conf/`.
 
-A stage's configuration is a dataclass too: its fields are the groups that the stage reads, and so its `params:`
+A stage's configuration is a dataclass too: its fields are the groups or keys that the stage reads, and so its `params:`
 in `dvc.yaml` (a test holds the two together).
 """
 
