@@ -1,0 +1,78 @@
+"""Trainings of a tiny model, some of them stopped on the way."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stages.configuration.compose import compose_params
+from stages.configuration.schema import TrainStage
+from stages.configuration.validation import select, validate
+from stages.train import train
+from stages.training.pace import SECONDS
+from stages.training.resumable import ResumableTrainer
+from tests.tiny import write_tiny_model
+from tests.workspace import Workspace
+
+SMALL = [
+    "model=files", "data.train=48", "data.validation=16", "data.test=16",
+    "train.batch_size=4", "train.epochs=3", "train.learning_rate=3e-3", "task.metric=loss",
+]  # fmt: skip
+"""Three epochs of twelve steps."""
+
+OUTPUTS = ("models/trained", "metrics/train.json", "metrics/plots/curves")
+
+
+class Trainings:
+    """A workspace with tokenized data and a tiny model that has dropout, and what a test does in it."""
+
+    def __init__(self, folder: Path, *overrides: str) -> None:
+        self.workspace = Workspace(folder / "clone")
+        self.root = self.workspace.root
+        self._overrides = [*SMALL, f"model.path={write_tiny_model(folder / 'model')}", *overrides]
+        self.workspace.python("stages.configuration.compose", *self._overrides)
+        self.workspace.python("stages.download")
+        self.workspace.python("stages.tokenize")
+
+    def train(self, *overrides: str) -> None:
+        """Run the stage in this process, which must be in the workspace's folder and has imported the Trainer already."""
+        params = compose_params([*self._overrides, *overrides])
+        train(select(validate(params, "test"), TrainStage))
+
+    def result(self) -> dict[str, bytes]:
+        """The stage's outputs, byte by byte."""
+        files = [file for output in OUTPUTS for file in [self.root / output, *(self.root / output).rglob("*")]]
+        return {file.relative_to(self.root).as_posix(): file.read_bytes() for file in files if file.is_file()}
+
+    def undisturbed(self, *overrides: str) -> dict[str, bytes]:
+        """The outputs of a training that nothing stops."""
+        self.train(*overrides)
+        return self.result()
+
+    def checkpoints(self) -> list[Path]:
+        """Those that are there, from old to new."""
+        return sorted((self.root / ".checkpoints").glob("*/step-*"))
+
+
+def signal_at(monkeypatch: pytest.MonkeyPatch, step: int, signum: int = signal.SIGTERM) -> None:
+    """Send this process a signal while it computes a step, counted from 1."""
+    before_step(monkeypatch, step, lambda: os.kill(os.getpid(), signum))
+
+
+def before_step(monkeypatch: pytest.MonkeyPatch, step: int, act: Callable[[], None]) -> None:
+    """Do something just before a step is computed."""
+    compute = ResumableTrainer.training_step
+
+    def step_with_act(self: ResumableTrainer, *arguments: object) -> object:
+        if self.state.global_step == step - 1:
+            act()
+        return compute(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ResumableTrainer, "training_step", step_with_act)
+
+
+def save_after_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write checkpoints as often as can be."""
+    monkeypatch.setenv(SECONDS, "0")
