@@ -1,10 +1,14 @@
 """A stopped training goes on from its newest whole checkpoint, to the bytes that an undisturbed one writes."""
 
+import random
+import shutil
 import signal
+from pathlib import Path
 
 import pytest
 
-from tests.trainings import Trainings, signal_at
+from tests.test_checkpoints import cut, delete, zero
+from tests.trainings import Trainings, kill_at_random, signal_at
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
@@ -30,21 +34,61 @@ RECIPES: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
 """Overrides, and the steps at each of which the training is stopped. Epochs have 12 steps."""
 
 
+def stop_at(trainings: Trainings, step: int, *recipe: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        signal_at(patch, step)
+        with pytest.raises(SystemExit) as stopped:
+            trainings.train(*recipe)
+    assert stopped.value.code == 128 + signal.SIGTERM
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_training_stopped_again_and_again_writes_the_bytes_of_an_undisturbed_one(
-    name: str, trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+    name: str, trainings: Trainings
 ) -> None:
     recipe, stops = RECIPES[name]
     undisturbed = trainings.undisturbed(*recipe)
     if name == "stop early":
         assert stops[-1] < trainings.workspace.metrics("train")["steps"] < 36
     for step in stops:
-        with monkeypatch.context() as patch:
-            signal_at(patch, step)
-            with pytest.raises(SystemExit) as stopped:
-                trainings.train(*recipe)
-        assert stopped.value.code == 128 + signal.SIGTERM
+        stop_at(trainings, step, *recipe)
         assert trainings.checkpoints()[-1].name == f"step-{step:09d}"
     trainings.train(*recipe)
     assert trainings.result() == undisturbed
     assert not (trainings.root / ".checkpoints").exists()
+
+
+def test_every_damage_to_every_file_leads_to_the_older_checkpoint_and_the_same_bytes(
+    trainings: Trainings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "stages")
+    recipe = ("train.max_steps=10", "train.evaluate_every=4")
+    undisturbed = trainings.undisturbed(*recipe)
+    for step in (6, 8):
+        stop_at(trainings, step, *recipe)
+    older, newer = trainings.checkpoints()
+    kept = tmp_path / "kept"
+    shutil.copytree(newer.parent, kept)
+    names = sorted(file.name for file in newer.iterdir())
+    assert len(names) == 8
+    for name in names:
+        for damage in (delete, cut, zero):
+            shutil.copytree(kept, newer.parent, dirs_exist_ok=True)
+            damage(newer / name)
+            caplog.clear()
+            trainings.train(*recipe)
+            told = " ".join(record.message for record in caplog.records)
+            assert f"{newer.name} is not used: {name} is" in told
+            assert f"{older.name}" in told.partition("resuming from")[2]
+            assert trainings.result() == undisturbed, (name, damage)
+
+
+def test_a_killed_training_goes_on_to_the_same_bytes(trainings: Trainings) -> None:
+    """At random moments of training, and while a checkpoint is being written."""
+    undisturbed = trainings.undisturbed()
+    draw, in_writing = random.Random(5), 0
+    for number in range(4):
+        in_writing += kill_at_random(trainings, draw, in_writing=number % 2 == 0)
+        trainings.train()
+        assert trainings.result() == undisturbed
+    assert in_writing >= 1

@@ -1,11 +1,16 @@
 """Trainings of a tiny model, some of them stopped on the way."""
 
+import multiprocessing
 import os
+import random
 import signal
+import time
 from collections.abc import Callable
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 import pytest
+import torch
 
 from stages.configuration.compose import compose_params
 from stages.configuration.schema import TrainStage
@@ -41,6 +46,13 @@ class Trainings:
         params = compose_params([*self._overrides, *overrides])
         train(select(validate(params, "test"), TrainStage))
 
+    def start(self, *overrides: str, setup: Callable[[], None] | None = None) -> ForkServerProcess:
+        """Run the stage in a process of its own, which starts at once: its parent has imported the Trainer. Checkpoints
+        follow each step."""
+        process = _context().Process(target=_train_in, args=(self, overrides, setup))
+        process.start()
+        return process
+
     def result(self) -> dict[str, bytes]:
         """The stage's outputs, byte by byte."""
         files = [file for output in OUTPUTS for file in [self.root / output, *(self.root / output).rglob("*")]]
@@ -51,9 +63,50 @@ class Trainings:
         self.train(*overrides)
         return self.result()
 
+    def is_writing(self) -> bool:
+        """Whether a checkpoint is, or when its training was killed was, half-written."""
+        return any((self.root / ".checkpoints").glob("*/.partial/checkpoint-*"))
+
     def checkpoints(self) -> list[Path]:
         """Those that are there, from old to new."""
         return sorted((self.root / ".checkpoints").glob("*/step-*"))
+
+
+def kill_at_random(trainings: Trainings, draw: random.Random, *, in_writing: bool) -> bool:
+    """Start a training and kill it, once it has a checkpoint: within half a second, or `in_writing` another one.
+
+    Returns whether it was killed while it wrote one.
+    """
+    process = trainings.start()
+    _wait(process, lambda: bool(trainings.checkpoints()))
+    if in_writing:
+        _wait(process, trainings.is_writing)
+        time.sleep(draw.uniform(0, 0.01))
+    else:
+        time.sleep(draw.uniform(0, 0.5))
+    process.kill()
+    process.join()
+    return trainings.is_writing()
+
+
+def _wait(process: ForkServerProcess, condition: Callable[[], bool]) -> None:
+    while process.is_alive() and not condition():
+        time.sleep(0.0005)
+
+
+def _context() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["stages.train", "tests.trainings"])
+    return context
+
+
+def _train_in(trainings: Trainings, overrides: tuple[str, ...], setup: Callable[[], None] | None) -> None:
+    torch.set_num_threads(1)
+    os.chdir(trainings.root)
+    os.environ[SECONDS] = "0"
+    if setup is not None:
+        setup()
+    trainings.train(*overrides)
 
 
 def signal_at(monkeypatch: pytest.MonkeyPatch, step: int, signum: int = signal.SIGTERM) -> None:
