@@ -46,10 +46,10 @@ class Trainings:
         params = compose_params([*self._overrides, *overrides])
         train(select(validate(params, "test"), TrainStage))
 
-    def start(self, *overrides: str, setup: Callable[[], None] | None = None) -> ForkServerProcess:
+    def start(self, *overrides: str) -> ForkServerProcess:
         """Run the stage in a process of its own, which starts at once: its parent has imported the Trainer. Checkpoints
         follow each step."""
-        process = _context().Process(target=_train_in, args=(self, overrides, setup))
+        process = _context().Process(target=_train_in, args=(self, overrides))
         process.start()
         return process
 
@@ -100,12 +100,10 @@ def _context() -> ForkServerContext:
     return context
 
 
-def _train_in(trainings: Trainings, overrides: tuple[str, ...], setup: Callable[[], None] | None) -> None:
+def _train_in(trainings: Trainings, overrides: tuple[str, ...]) -> None:
     torch.set_num_threads(1)
     os.chdir(trainings.root)
     os.environ[SECONDS] = "0"
-    if setup is not None:
-        setup()
     trainings.train(*overrides)
 
 
@@ -114,7 +112,7 @@ def signal_at(monkeypatch: pytest.MonkeyPatch, step: int, signum: int = signal.S
     before_step(monkeypatch, step, lambda: os.kill(os.getpid(), signum))
 
 
-def before_step(monkeypatch: pytest.MonkeyPatch, step: int, act: Callable[[], None]) -> None:
+def before_step(monkeypatch: pytest.MonkeyPatch, step: int, act: Callable[[], object]) -> None:
     """Do something just before a step is computed."""
     compute = ResumableTrainer.training_step
 
