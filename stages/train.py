@@ -54,7 +54,7 @@ def train(config: TrainStage) -> None:
         trainer = build_trainer(config, checkpoints, interruption)
         started = time.perf_counter()
         trainer.run()
-        log.info("trained to step %d in %.0f s", trainer.state.global_step, time.perf_counter() - started)
+        log.info("trained to step %d in %.1f s", trainer.state.global_step, time.perf_counter() - started)
         if is_main_process():
             _write_model(trainer, TRAINED_MODEL)
             write_json(TRAIN_METRICS, _summary(trainer))

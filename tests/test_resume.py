@@ -3,12 +3,13 @@
 import random
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.test_checkpoints import cut, delete, zero
-from tests.trainings import Trainings, kill_at_random, signal_at
+from tests.trainings import FREQUENT, Trainings, kill_at_random, signal_at
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
@@ -92,3 +93,18 @@ def test_a_killed_training_goes_on_to_the_same_bytes(trainings: Trainings) -> No
         trainings.train()
         assert trainings.result() == undisturbed
     assert in_writing >= 1
+
+
+def test_several_processes_go_on_within_an_epoch_to_the_same_bytes(trainings: Trainings) -> None:
+    shared = ("train.processes=2", "train.epochs=8")
+    trainings.workspace.python("stages.train", *shared, **FREQUENT)
+    undisturbed = trainings.result()
+    process = trainings.command(*shared)
+    while process.poll() is None and not any(folder.name > "step-000000016" for folder in trainings.checkpoints()):
+        time.sleep(0.001)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate()
+    assert process.returncode == 143, told
+    assert 16 < int(trainings.checkpoints()[-1].name.removeprefix("step-")) < 96
+    trainings.workspace.python("stages.train", *shared, **FREQUENT)
+    assert trainings.result() == undisturbed

@@ -3,7 +3,10 @@
 import multiprocessing
 import os
 import random
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -30,6 +33,10 @@ SMALL = [
 OUTPUTS = ("models/trained", "metrics/train.json", "metrics/plots/curves")
 
 
+FREQUENT = {SECONDS: "0", "OMP_NUM_THREADS": "1"}
+"""The environment of a command that writes checkpoints as often as can be."""
+
+
 class Trainings:
     """A workspace with tokenized data and a tiny model that has dropout, and what a test does in it."""
 
@@ -53,6 +60,13 @@ class Trainings:
         process.start()
         return process
 
+    def command(self, *overrides: str) -> subprocess.Popen[str]:
+        """Start the stage as DVC does. Checkpoints follow each step."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "stages.train", *overrides], cwd=self.root, env={**os.environ, **FREQUENT},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
     def result(self) -> dict[str, bytes]:
         """The stage's outputs, byte by byte."""
         files = [file for output in OUTPUTS for file in [self.root / output, *(self.root / output).rglob("*")]]
@@ -66,6 +80,10 @@ class Trainings:
     def is_writing(self) -> bool:
         """Whether a checkpoint is, or when its training was killed was, half-written."""
         return any((self.root / ".checkpoints").glob("*/.partial/checkpoint-*"))
+
+    def forget(self) -> None:
+        """Remove all checkpoints."""
+        shutil.rmtree(self.root / ".checkpoints", ignore_errors=True)
 
     def checkpoints(self) -> list[Path]:
         """Those that are there, from old to new."""
@@ -103,7 +121,7 @@ def _context() -> ForkServerContext:
 def _train_in(trainings: Trainings, overrides: tuple[str, ...]) -> None:
     torch.set_num_threads(1)
     os.chdir(trainings.root)
-    os.environ[SECONDS] = "0"
+    os.environ.update(FREQUENT)
     trainings.train(*overrides)
 
 

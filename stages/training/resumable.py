@@ -102,7 +102,8 @@ class ResumableTrainer(ValidatingTrainer):
             write()
         except (OSError, RuntimeError, SafetensorError) as error:  # as Python, torch.save and safetensors raise them
             if not self._was_told:
-                log.warning("no checkpoint could be written (%s); training goes on without", error)
+                folder = self._checkpoints.folder
+                log.warning("%s: no checkpoint could be written (%s); training goes on, make room", folder, error)
             self._was_told = True
             return False
         return True
