@@ -9,6 +9,7 @@ from stages.pipeline.errors import ConfigError
 from stages.training.checkpoints import KEPT_TRAININGS, Checkpoints
 from stages.training.manifest import fault, write_manifest
 from stages.training.pace import SECONDS, Pace
+from tests.damage import DAMAGES, Damage
 
 FILES = {"model.safetensors": bytes(range(256)) * 40, "progress.json": b"{}"}
 
@@ -27,32 +28,13 @@ def write(checkpoints: Checkpoints, step: int) -> Path:
     return checkpoints.folder / f"step-{step:09d}"
 
 
-def delete(file: Path) -> None:
-    file.unlink()
-
-
-def cut(file: Path) -> None:
-    os.truncate(file, file.stat().st_size // 2)
-
-
-def zero(file: Path) -> None:
-    file.write_bytes(bytes(file.stat().st_size))
-
-
-def zero_half(file: Path) -> None:
-    content = file.read_bytes()
-    half = len(content) // 2
-    file.write_bytes(content[:half] + bytes(len(content) - half))
-
-
 @pytest.mark.parametrize("name", [*FILES, "manifest.json"])
-@pytest.mark.parametrize("damage", [delete, cut, zero, zero_half])
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_checkpoint_gives_way_to_an_older_one(
-    name: str, damage: object, checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture
+    name: str, damage: Damage, checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture
 ) -> None:
     older, newer = write(checkpoints, 5), write(checkpoints, 10)
     assert checkpoints.newest_whole() == newer
-    assert callable(damage)
     damage(newer / name)
     assert checkpoints.newest_whole() == older
     assert not newer.exists()

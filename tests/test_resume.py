@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_checkpoints import cut, delete, zero
+from tests.damage import DAMAGES
 from tests.trainings import FREQUENT, Trainings, kill_at_random, signal_at
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
@@ -73,7 +73,7 @@ def test_every_damage_to_every_file_leads_to_the_older_checkpoint_and_the_same_b
     names = sorted(file.name for file in newer.iterdir())
     assert len(names) == 8
     for name in names:
-        for damage in (delete, cut, zero):
+        for damage in DAMAGES:
             shutil.copytree(kept, newer.parent, dirs_exist_ok=True)
             damage(newer / name)
             caplog.clear()

@@ -69,8 +69,7 @@ class Trainings:
 
     def result(self) -> dict[str, bytes]:
         """The stage's outputs, byte by byte."""
-        files = [file for output in OUTPUTS for file in [self.root / output, *(self.root / output).rglob("*")]]
-        return {file.relative_to(self.root).as_posix(): file.read_bytes() for file in files if file.is_file()}
+        return result(self.root)
 
     def undisturbed(self, *overrides: str) -> dict[str, bytes]:
         """The outputs of a training that nothing stops."""
@@ -90,21 +89,41 @@ class Trainings:
         return sorted((self.root / ".checkpoints").glob("*/step-*"))
 
 
+def result(root: Path) -> dict[str, bytes]:
+    """The train stage's outputs in a workspace, byte by byte."""
+    files = [file for output in OUTPUTS for file in [root / output, *(root / output).rglob("*")]]
+    return {file.relative_to(root).as_posix(): file.read_bytes() for file in files if file.is_file()}
+
+
 def kill_at_random(trainings: Trainings, draw: random.Random, *, in_writing: bool) -> bool:
-    """Start a training and kill it, once it has a checkpoint: within half a second, or `in_writing` another one.
+    """Start a training and kill it in some step; `in_writing`: as soon as a checkpoint is being written in it.
 
     Returns whether it was killed while it wrote one.
     """
     process = trainings.start()
-    _wait(process, lambda: bool(trainings.checkpoints()))
+    _wait_for_step(process, trainings, draw.randrange(1, 34))
     if in_writing:
         _wait(process, trainings.is_writing)
-        time.sleep(draw.uniform(0, 0.01))
-    else:
-        time.sleep(draw.uniform(0, 0.5))
+    time.sleep(draw.uniform(0, 0.01))
     process.kill()
     process.join()
     return trainings.is_writing()
+
+
+def terminate_at_random(trainings: Trainings, draw: random.Random) -> tuple[int | None, float]:
+    """Start a training and send it SIGTERM in some step, or as the model is loaded; exit status, and seconds to it."""
+    process = trainings.start()
+    _wait(process, lambda: any((trainings.root / ".checkpoints").glob("*")))
+    _wait_for_step(process, trainings, draw.randrange(34))
+    time.sleep(draw.uniform(0, 0.05))
+    started = time.monotonic()
+    process.terminate()
+    process.join()
+    return process.exitcode, time.monotonic() - started
+
+
+def _wait_for_step(process: ForkServerProcess, trainings: Trainings, step: int) -> None:
+    _wait(process, lambda: step == 0 or any(folder.name >= f"step-{step:09d}" for folder in trainings.checkpoints()))
 
 
 def _wait(process: ForkServerProcess, condition: Callable[[], bool]) -> None:

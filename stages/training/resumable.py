@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from accelerate.data_loader import get_sampler
 from accelerate.utils import broadcast_object_list, gather_object
 from safetensors import SafetensorError
 from safetensors.torch import save_model
@@ -130,10 +129,6 @@ class _Saving(TrainerCallback):
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._trainer.restore_loss()
-
-    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **now: Any) -> None:
-        """Where several processes resume within an epoch, nobody else tells the order of rows which epoch it is."""
-        get_sampler(now["train_dataloader"]).set_epoch(int(state.epoch))
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """But for an epoch's last step, after which the epoch's validation is still to come."""
