@@ -1,10 +1,11 @@
-"""Train: fine-tune the base model; the checkpoint that scores best on validation becomes the trained model."""
+"""Train: fine-tune the base model; the weights that score best on validation become the trained model."""
 
 import logging
 import shutil
 import time
 from pathlib import Path
 
+from safetensors import SafetensorError
 from transformers import set_seed
 
 from stages.configuration.schema import TrainStage
@@ -15,8 +16,9 @@ from stages.modeling.load import new_model
 from stages.modeling.packing import compute_without_padding
 from stages.modeling.padding import padding_id
 from stages.modeling.precision import device_name, resolved
-from stages.pipeline.arrow import load_splits, rows
+from stages.pipeline.arrow import load_splits
 from stages.pipeline.environment import Compute
+from stages.pipeline.errors import TrainingError
 from stages.pipeline.json_files import Json, write_json
 from stages.pipeline.outputs import whole_directory
 from stages.pipeline.paths import (
@@ -24,21 +26,25 @@ from stages.pipeline.paths import (
     BASE_WEIGHTS,
     CHECKPOINTS,
     CURVES,
-    LIVE_CURVES,
     TOKENIZED_DATA,
     TRAIN_METRICS,
     TRAINED_MODEL,
 )
 from stages.pipeline.stage import run_stage
-from stages.scoring.headline.scores import MultiLabelScores, Scores
 from stages.scoring.headline.threshold import write_threshold
 from stages.tasks.columns.names import label_names
 from stages.tasks.decoding.dispatch import decoding_for
-from stages.training.curves import CurvesCallback, FiniteLossCallback
+from stages.training.checkpoints import Checkpoints
+from stages.training.curves import write_curves
+from stages.training.interruption import Interruption
 from stages.training.loss import class_weights, loss_function
+from stages.training.memory import for_steps, memory_or
 from stages.training.processes import is_main_process, start_under_torchrun_if_needed
+from stages.training.progress import Best
 from stages.training.recipe import training_arguments
-from stages.training.trainer import ValidatingTrainer, Validation, early_stopping
+from stages.training.resumable import ResumableTrainer
+from stages.training.trainer import Validation, early_stopping
+from stages.training.training_key import training_key
 
 log = logging.getLogger("stages.train")
 
@@ -46,24 +52,25 @@ log = logging.getLogger("stages.train")
 def train(config: TrainStage) -> Compute:
     """Write `models/trained/`, `metrics/train.json` and the curves."""
     start_under_torchrun_if_needed(config.train.processes)
-    if is_main_process():
-        shutil.rmtree(CHECKPOINTS, ignore_errors=True)  # what a killed run has left
-    use_threads(config.threads)
-    use_deterministic_algorithms(config.train.deterministic)
-    trainer = build_trainer(config)
-    started = time.perf_counter()
-    trainer.train()
-    log.info("trained %d steps in %.0f s", trainer.state.global_step, time.perf_counter() - started)
-    if is_main_process():
-        _write_model(trainer, TRAINED_MODEL)
-        write_json(TRAIN_METRICS, _summary(trainer))
-        with whole_directory(CURVES) as folder:
-            shutil.copytree(LIVE_CURVES, folder, dirs_exist_ok=True)
-        shutil.rmtree(CHECKPOINTS)
+    interruption = Interruption()
+    with interruption.listening(), memory_or(for_steps(config.train.gradient_accumulation)):
+        use_threads(config.threads)
+        use_deterministic_algorithms(config.train.deterministic)
+        checkpoints = Checkpoints(CHECKPOINTS / training_key(config))
+        trainer = build_trainer(config, checkpoints, interruption)
+        started = time.perf_counter()
+        trainer.run()
+        log.info("trained to step %d in %.1f s", trainer.state.global_step, time.perf_counter() - started)
+        if is_main_process():
+            _write_model(trainer, TRAINED_MODEL)
+            write_json(TRAIN_METRICS, _summary(trainer))
+            with whole_directory(CURVES) as folder:
+                write_curves(folder, trainer.state.log_history)
+            checkpoints.remove()
     return Compute(device_name(), resolved(config.train.precision), config.threads)
 
 
-def build_trainer(config: TrainStage) -> ValidatingTrainer:
+def build_trainer(config: TrainStage, checkpoints: Checkpoints, interruption: Interruption) -> ResumableTrainer:
     """The trainer for the tokenized data and the base model, seeded."""
     splits = load_splits(TOKENIZED_DATA)
     target = config.task.target
@@ -71,9 +78,11 @@ def build_trainer(config: TrainStage) -> ValidatingTrainer:
     names = label_names(splits["train"].features)
     padding = padding_id(BASE_TOKENIZER)
     set_seed(config.seed)
-    return ValidatingTrainer(
+    return ResumableTrainer(
+        checkpoints=checkpoints,
+        interruption=interruption,
         model=compute_without_padding(new_model(config.task.kind, BASE_WEIGHTS, names, target, padding=padding)),
-        arguments=training_arguments(config.train, config.task, config.seed, CHECKPOINTS),
+        arguments=training_arguments(config.train, config.task, config.seed, checkpoints.partial),
         train=splits["train"],
         validation=Validation(
             splits["validation"], decoding, names, config.train.evaluation_batch_size, resolved(config.train.precision)
@@ -84,38 +93,39 @@ def build_trainer(config: TrainStage) -> ValidatingTrainer:
             class_weights(splits["train"], names, target) if config.train.class_weights == "balanced" else None,
             target,
         ),
-        callbacks=[CurvesCallback(LIVE_CURVES), FiniteLossCallback(), *early_stopping(config.train.early_stopping)],
+        callbacks=early_stopping(config.train.early_stopping),
     )
 
 
-def _write_model(trainer: ValidatingTrainer, path: Path) -> None:
-    with whole_directory(path) as folder:
-        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(folder)
-        for file in sorted(BASE_TOKENIZER.iterdir()):
-            shutil.copyfile(file, folder / file.name)
-        scores = _best_scores(trainer)
-        if isinstance(scores, MultiLabelScores) and scores.threshold is not None:
-            write_threshold(folder, scores.threshold)
+def _write_model(trainer: ResumableTrainer, path: Path) -> None:
+    """The best weights, with the tokenizer."""
+    best = _best(trainer)
+    trainer.bare_model.load_state_dict(trainer.best_weights)
+    try:
+        with whole_directory(path) as folder:
+            trainer.bare_model.save_pretrained(folder)
+            for file in sorted(BASE_TOKENIZER.iterdir()):
+                shutil.copyfile(file, folder / file.name)
+            if best.threshold is not None:
+                write_threshold(folder, best.threshold)
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(f"{path}: can't be written ({error}); make room, then run `dvc repro` again") from error
 
 
-def _best_step(trainer: ValidatingTrainer) -> int:
-    return int(trainer.state.best_global_step or trainer.state.global_step)
+def _best(trainer: ResumableTrainer) -> Best:
+    assert trainer.best is not None, "training ends with a validation"
+    return trainer.best
 
 
-def _best_scores(trainer: ValidatingTrainer) -> Scores:
-    """The chosen checkpoint's validation scores."""
-    return trainer.scores_by_step[_best_step(trainer)]
-
-
-def _summary(trainer: ValidatingTrainer) -> Json:
-    """The chosen checkpoint's validation scores. Nothing that a clock measured."""
-    state = trainer.state
+def _summary(trainer: ResumableTrainer) -> Json:
+    """The best weights' validation scores. Nothing that a clock measured."""
+    best, state = _best(trainer), trainer.state
     return {
-        "validation": _best_scores(trainer).headline_json(),
-        "best_step": _best_step(trainer),
+        "validation": best.scores,
+        "best_step": best.step,
         "steps": state.global_step,
         "epochs": state.epoch,
-        "rows": rows(trainer.train_dataset),
+        "rows": len(trainer.rows),
     }
 
 

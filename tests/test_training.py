@@ -56,16 +56,17 @@ def largest_difference(first: dict[str, torch.Tensor], second: dict[str, torch.T
 
 
 def test_sharing_a_batch_changes_nothing_but_rounding(tokenized: Workspace) -> None:
-    alone = trained_weights(tokenized)
+    exact = "train.precision=fp32"  # bf16 rounds more than sharing does
+    alone = trained_weights(tokenized, exact)
     steps = tokenized.metrics("train")["steps"]
-    accumulated = trained_weights(tokenized, "train.gradient_accumulation=4")
+    accumulated = trained_weights(tokenized, exact, "train.gradient_accumulation=4")
     assert tokenized.metrics("train")["steps"] == steps
     assert largest_difference(alone, accumulated) < 1e-4
-    tokenized.python("stages.train", "train.processes=2")
+    tokenized.python("stages.train", exact, "train.processes=2")
     shared = load_file(tokenized.root / "models/trained/model.safetensors")
     assert tokenized.metrics("train")["steps"] == steps
     assert largest_difference(alone, shared) < 1e-4
-    other_seed = trained_weights(tokenized, "seed=7")
+    other_seed = trained_weights(tokenized, exact, "seed=7")
     assert largest_difference(alone, other_seed) > 1e-3  # the comparison can fail
 
 
@@ -110,7 +111,7 @@ def test_the_result_holds_no_pickle_no_checkpoints_and_no_times(tokenized: Works
     train_here(tokenized)
     files = {file.name for file in (tokenized.root / "models/trained").iterdir()}
     assert files == {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
-    assert not (tokenized.root / "models/checkpoints").exists()
+    assert not (tokenized.root / ".checkpoints").exists()
     summary = json.loads((tokenized.root / "metrics/train.json").read_text())
     assert set(summary) == {"validation", "best_step", "steps", "epochs", "rows"}
 

@@ -23,11 +23,8 @@ BASE_WEIGHTS = BASE_MODEL / "weights"
 BASE_TOKENIZER = BASE_MODEL / "tokenizer"
 TRAINED_MODEL = Path("models/trained")
 EXPORTED_MODEL = Path("models/export")
-CHECKPOINTS = Path("models/checkpoints")
-"""Where training keeps its checkpoints: outside the DAG, removed when training has succeeded."""
-
-LIVE_CURVES = CHECKPOINTS / "curves"
-"""Where the curves grow while training runs; they become an output when it has succeeded."""
+CHECKPOINTS = Path(".checkpoints")
+"""Where trainings keep what they resume from, a folder each: outside the DAG, removed when one has succeeded."""
 
 METRICS = Path("metrics")
 DOWNLOAD_METRICS = METRICS / "download.json"

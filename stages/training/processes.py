@@ -4,6 +4,11 @@ import os
 import sys
 from typing import NoReturn
 
+import torch
+from torch import distributed
+from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
 from stages.pipeline.errors import ConfigError
 
 
@@ -37,6 +42,43 @@ def rows_for_each_process(batch_size: int, gradient_accumulation: int) -> int:
     return batch_size // parts
 
 
+class Agreement:
+    """What the processes decide together, through main memory: a look at a tensor on the GPU would wait for it."""
+
+    def __init__(self) -> None:
+        """To be made in all processes, after the first group of them is."""
+        self._group = distributed.new_group(backend="gloo") if world_size() > 1 else None
+
+    def largest(self, *numbers: int) -> list[int]:
+        """For each number the largest that a process has given."""
+        together = torch.tensor(numbers)
+        if self._group is not None:
+            distributed.all_reduce(together, distributed.ReduceOp.MAX, self._group)
+        return [int(number) for number in together]
+
+    def all(self, is_true: bool) -> bool:
+        """Whether it is true in all processes."""
+        return self.largest(int(not is_true)) == [0]
+
+
 def _replace_by_torchrun(processes: int) -> NoReturn:
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    """This module's `main` is torchrun with the exit status of the training it starts."""
+    torchrun = [sys.executable, "-m", "stages.training.processes", "--standalone", f"--nproc-per-node={processes}"]
     os.execv(sys.executable, [*torchrun, "-m", "stages.train", *sys.argv[1:]])
+
+
+def main() -> None:
+    """Run torchrun; exit as a training in one process does, where torchrun shows a traceback and exits with 1."""
+    from torch.distributed import run
+
+    try:
+        run.main()
+    except SignalException as interrupted:
+        sys.exit(128 + interrupted.sigval)
+    except ChildFailedError as failed:
+        _, first = failed.get_first_failure()
+        sys.exit(first.exitcode if first.exitcode > 0 else 128 - first.exitcode)
+
+
+if __name__ == "__main__":
+    main()

@@ -10,12 +10,12 @@ from stages.modeling.precision import device, resolved
 from stages.training.processes import rows_for_each_process, world_size
 
 
-def training_arguments(train: TrainConfig, task: TaskConfig, seed: int, checkpoints: Path) -> TrainingArguments:
-    """`TrainingArguments` for the recipe. Checkpoints hold the weights only: they serve to go back to the best one."""
+def training_arguments(train: TrainConfig, task: TaskConfig, seed: int, written: Path) -> TrainingArguments:
+    """`TrainingArguments` for the recipe. When to write a checkpoint, into `written`, is for a callback to say."""
     precision, on_cpu = resolved(train.precision), device().type == "cpu"
     strategy = "epoch" if train.evaluate_every is None else "steps"
     arguments = TrainingArguments(
-        output_dir=str(checkpoints),
+        output_dir=str(written),
         num_train_epochs=train.epochs,
         max_steps=train.max_steps or -1,
         per_device_train_batch_size=rows_for_each_process(train.batch_size, train.gradient_accumulation),
@@ -33,16 +33,13 @@ def training_arguments(train: TrainConfig, task: TaskConfig, seed: int, checkpoi
         ddp_find_unused_parameters=False,
         eval_strategy=strategy,
         eval_steps=train.evaluate_every,
-        save_strategy=strategy,
-        save_steps=train.evaluate_every or 0,
+        save_strategy="no",
         logging_strategy=strategy,
         logging_steps=train.evaluate_every or 0,
         logging_nan_inf_filter=False,  # it would log a loss that is not a number as 0
-        load_best_model_at_end=True,
         metric_for_best_model=task.metric,
         greater_is_better=task.metric != "loss",
-        save_total_limit=1,
-        save_only_model=True,
+        restore_callback_states_from_checkpoint=True,  # early stopping goes on counting
         seed=seed,
         remove_unused_columns=False,
         disable_tqdm=not sys.stderr.isatty(),

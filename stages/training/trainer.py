@@ -1,13 +1,15 @@
-"""The Trainer, validating with the same prediction and scoring code as the evaluate stage."""
+"""The Trainer, validating with the same prediction and scoring code as the evaluate stage, and keeping the best weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from accelerate.utils import gather_object
 from datasets import Dataset
 from numpy.typing import NDArray
+from torch import nn
 from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
 from stages.modeling.batches import PaddingCollator
@@ -15,10 +17,14 @@ from stages.modeling.inputs import input_columns
 from stages.modeling.precision import Precision
 from stages.modeling.prediction import predict
 from stages.pipeline.arrow import rows
-from stages.scoring.headline.scores import Scores
-from stages.tasks.columns.names import LABELS
+from stages.scoring.headline.scores import MultiLabelScores, Scores
+from stages.tasks.columns.names import EXAMPLE, LABELS
 from stages.tasks.decoding.base import Decoding
+from stages.training.finite import LossWatch, require_finite_scores, require_finite_weights
 from stages.training.loss import Loss
+from stages.training.memory import FOR_VALIDATION, for_steps, memory_or
+from stages.training.progress import Best
+from stages.training.rows import ROW, Batch, NumberedCollator, NumberedRows
 
 _NOT_DEFINED = -1.0
 """What a correlation that is not defined counts as where checkpoints are compared: as the worst there is."""
@@ -49,28 +55,55 @@ class ValidatingTrainer(Trainer):
         callbacks: Sequence[TrainerCallback],
     ) -> None:
         """Everything that a training needs; nothing is taken from elsewhere."""
+        self.rows = NumberedRows(train, [*input_columns(model, train), LABELS])
         super().__init__(
             model=model,
             args=arguments,
-            data_collator=collate,
-            train_dataset=train.select_columns([*input_columns(model, train), LABELS]),
+            data_collator=NumberedCollator(collate),
+            train_dataset=self.rows,
             eval_dataset=validation.split,
             compute_loss_func=loss,
             callbacks=list(callbacks),
         )
         self._validation = validation
         self._collate = collate
-        self.scores_by_step: dict[int, Scores] = {}
+        self._losses = LossWatch(self.args.device)
+        self.best: Best | None = None
+        self.best_weights: dict[str, torch.Tensor] = {}
+        """The weights that scored best, in memory: on the disk they would have to be written at each better score."""
+
+    def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> torch.Tensor:
+        """One part of a batch, forward and backward. Raises TrainingError if the loss is no number, or memory is full."""
+        del inputs[ROW]
+        examples = inputs.pop(EXAMPLE)
+        with memory_or(for_steps(self.args.gradient_accumulation_steps)):
+            loss = super().training_step(model, inputs, num_items_in_batch)
+        self._losses.add(self.state.global_step + 1, loss, examples)
+        return loss
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Score the validation split; every process predicts a share of it and all know the result."""
-        scores = self._score()
-        self.scores_by_step[self.state.global_step] = scores
-        headline = scores.headline_json().items()
-        self.log({f"eval_{name}": value for name, value in headline if value is not None})
-        metrics = {f"eval_{name}": _NOT_DEFINED if value is None else value for name, value in headline}
+        self.require_finite()
+        with memory_or(FOR_VALIDATION):
+            scores = self._score()
+        headline = scores.headline_json()
+        require_finite_scores(headline, self.state.global_step)
+        self.log({f"eval_{name}": value for name, value in headline.items() if value is not None})
+        metrics = {f"eval_{name}": _NOT_DEFINED if value is None else value for name, value in headline.items()}
+        self._keep_if_best(metrics[f"eval_{self.args.metric_for_best_model}"], scores)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    @property
+    def bare_model(self) -> PreTrainedModel:
+        """The model without what it is wrapped in to train in several processes."""
+        model: PreTrainedModel = self.accelerator.unwrap_model(self.model)
+        return model
+
+    def require_finite(self) -> None:
+        """Raise TrainingError if a loss since the last look, or a weight, is NaN or infinite."""
+        self._losses.look()
+        require_finite_weights(self.bare_model, self.state.global_step)
 
     def _score(self) -> Scores:
         validation = self._validation
@@ -81,13 +114,24 @@ class ValidatingTrainer(Trainer):
     def _predict_shared(self, split: Dataset) -> NDArray[np.float32]:
         share = np.array_split(np.arange(rows(split)), self.args.world_size)[self.args.process_index]
         readings = predict(
-            self.accelerator.unwrap_model(self.model),
+            self.bare_model,
             split.select(share),
             self._collate,
             batch_size=self._validation.batch_size,
             precision=self._validation.precision,
         )
         return np.concatenate(gather_object([readings]))
+
+    def _keep_if_best(self, value: float, scores: Scores) -> None:
+        """The Trainer compares scores in the same way, after `evaluate`, and notes the best one for early stopping."""
+        best = self.state.best_metric
+        if best is not None and not (value > best if self.args.greater_is_better else value < best):
+            return
+        threshold = scores.threshold if isinstance(scores, MultiLabelScores) else None
+        self.best = Best(self.state.global_step, scores.headline_json(), threshold)
+        if self.args.should_save:
+            weights = self.bare_model.state_dict().items()
+            self.best_weights = {name: tensor.to("cpu", copy=True) for name, tensor in weights}
 
 
 def early_stopping(patience: int | None) -> list[TrainerCallback]:

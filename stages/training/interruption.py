@@ -1,0 +1,80 @@
+"""SIGTERM, which a machine sends before it is taken away, and SIGINT, which is Ctrl-C."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+from stages.training.processes import is_main_process
+
+GRACE = 20
+"""Seconds that training has to end its step and to write a checkpoint: machines are taken away after 30."""
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Interrupted(SystemExit):
+    """Ends the process with the status that shells give for its signal: 143 or 130."""
+
+    def __init__(self, signum: int, saved_step: int | None = None) -> None:
+        """`signum`: the signal. `saved_step`: the step at which training stopped, if its checkpoint is written."""
+        super().__init__(128 + signum)
+        self.line = f"stopped by {signal.Signals(signum).name}" + (
+            "; the same command begins again, from the last checkpoint if there is one"
+            if saved_step is None
+            else f" after step {saved_step}; the same command goes on from there"
+        )
+
+
+class Interruption:
+    """Makes the first signal raise `Interrupted`: at once or, while `deferred`, when training is ready to stop."""
+
+    def __init__(self) -> None:
+        """Nothing has happened yet."""
+        self.signum = 0
+        """The signal that has come; 0 as long as there is none."""
+        self._is_deferred = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Handle the signals inside the block, and say in one line that one has ended it."""
+        before = {signum: signal.signal(signum, self._note) for signum in _SIGNALS}
+        before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._out_of_time)
+        try:
+            yield
+        except Interrupted as interrupted:
+            if is_main_process():
+                print(interrupted.line, file=sys.stderr)
+            raise
+        finally:
+            signal.alarm(0)
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Inside the block a signal waits for `stop`, but no longer than `GRACE`; at its end it is due."""
+        self._is_deferred = True
+        try:
+            yield
+        finally:
+            self._is_deferred = False
+        if self.signum:
+            self.stop()
+
+    def stop(self) -> NoReturn:
+        """Raise `Interrupted` for the signal that has come."""
+        raise Interrupted(self.signum)
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:
+        if self.signum:
+            return  # dvc, a terminal and torchrun may each pass it on
+        self.signum = signum
+        if not self._is_deferred:
+            self.stop()
+        signal.alarm(GRACE)
+
+    def _out_of_time(self, signum: int, frame: FrameType | None) -> None:
+        self.stop()

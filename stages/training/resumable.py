@@ -1,0 +1,152 @@
+"""A training that a signal, a kill or a full disk costs little: it goes on from its newest whole checkpoint, exactly."""
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from accelerate.utils import broadcast_object_list, gather_object
+from safetensors import SafetensorError
+from safetensors.torch import save_model
+from torch import nn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from transformers.utils import SAFE_WEIGHTS_NAME
+
+from stages.training.checkpoints import Checkpoints
+from stages.training.interruption import Interrupted, Interruption
+from stages.training.pace import Pace
+from stages.training.processes import Agreement
+from stages.training.progress import Progress, read_progress, write_progress
+from stages.training.trainer import ValidatingTrainer
+
+log = logging.getLogger("stages.train")
+
+
+class ResumableTrainer(ValidatingTrainer):
+    """A Trainer that goes on where a killed one was, to the same bytes."""
+
+    def __init__(self, *, checkpoints: Checkpoints, interruption: Interruption, **parts: Any) -> None:
+        """`parts`: those of a ValidatingTrainer; its `output_dir` is the folder where checkpoints are written."""
+        super().__init__(**parts)
+        self.processes = Agreement()
+        self.pace = Pace()
+        self._checkpoints = checkpoints
+        self._interruption = interruption
+        self._resumed: Progress | None = None
+        self._was_told = False
+        self.saved_step: int | None = None
+        """The step of the last checkpoint; None if it could not be written."""
+        self.add_callback(_Saving(self, interruption))
+
+    def run(self) -> None:
+        """Train to the end, from the newest whole checkpoint on. Raises Interrupted if a signal comes before."""
+        checkpoint = self._newest_checkpoint()
+        with self._interruption.deferred():
+            if checkpoint is None:
+                self.train()
+                return
+            self._resumed, self.best_weights = read_progress(checkpoint)
+            self.best = self._resumed.best
+            if self._resumed.is_finished:
+                self.state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+            else:
+                self.train(resume_from_checkpoint=str(checkpoint))
+
+    def restore_loss(self) -> None:
+        """Go on summing the loss where the checkpoint was; the Trainer would begin anew, and log another mean."""
+        if self._resumed is not None:
+            self._tr_loss.fill_(self._resumed.loss_sums[self.args.process_index])
+            self._globalstep_last_logged = self._resumed.logged_step
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Write the weights alone: the Trainer would pickle its arguments beside them, with paths and the hub's token."""
+        assert output_dir is not None
+        if self.args.should_save:
+            Path(output_dir).mkdir(parents=True, exist_ok=True)
+            save_model(self.bare_model, str(Path(output_dir, SAFE_WEIGHTS_NAME)))
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Write a checkpoint. If the disk won't have it, train on: the older ones stay.
+
+        Raises TrainingError if a loss or weight is not finite: no checkpoint ever holds such.
+        """
+        self.require_finite()
+        started, step = time.monotonic(), self.state.global_step
+        is_written = self._attempt(lambda: self._write(model, trial))
+        if self.processes.all(is_written) and self.args.should_save:
+            is_written = self._attempt(lambda: self._checkpoints.complete(self._written_folder, step))
+        self.saved_step = step if self.processes.all(is_written) else None
+        if self.args.should_save:
+            self._checkpoints.discard_partial()
+        self.pace.took(time.monotonic() - started)
+
+    @property
+    def _written_folder(self) -> Path:
+        """Where the Trainer writes."""
+        return self._checkpoints.partial / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+
+    def _write(self, model: nn.Module, trial: Any) -> None:
+        loss_sums = gather_object([self._tr_loss.item()])
+        super()._save_checkpoint(model, trial)
+        if self.args.should_save:
+            progress = Progress(self.control.should_training_stop, loss_sums, self._globalstep_last_logged, self.best)
+            write_progress(self._written_folder, progress, self.best_weights)
+
+    def _attempt(self, write: Callable[[], None]) -> bool:
+        """Whether `write` could be done; why not is told once."""
+        try:
+            write()
+        except (OSError, RuntimeError, SafetensorError) as error:  # as Python, torch.save and safetensors raise them
+            if not self._was_told:
+                folder = self._checkpoints.folder
+                log.warning("%s: no checkpoint could be written (%s); training goes on, make room", folder, error)
+            self._was_told = True
+            return False
+        return True
+
+    def _newest_checkpoint(self) -> Path | None:
+        """The main process looks, and tells the others."""
+        found: list[Path | None] = [None]
+        if self.args.should_save:
+            self._checkpoints.prepare()
+            found = [self._checkpoints.newest_whole()]
+        checkpoint: Path | None = broadcast_object_list(found)[0]
+        if checkpoint is not None and self.args.should_save:
+            log.info("resuming from %s", checkpoint)
+        return checkpoint
+
+
+class _Saving(TrainerCallback):
+    """Asks for a checkpoint when one is due or a signal has come, where training can go on from exactly."""
+
+    def __init__(self, trainer: ResumableTrainer, interruption: Interruption) -> None:
+        self._trainer = trainer
+        self._interruption = interruption
+        self._signum = 0
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._trainer.restore_loss()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """But for an epoch's last step, after which the epoch's validation is still to come."""
+        if not (control.should_training_stop or state.epoch.is_integer()):
+            self._ask(control)
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._ask(control)
+
+    def on_epoch_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._ask(control)
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if self._signum:
+            raise Interrupted(self._signum, self._trainer.saved_step)
+
+    def _ask(self, control: TrainerControl) -> None:
+        """The main process's clock counts, and a signal that any process has got."""
+        is_due = self._trainer.pace.is_due and self._trainer.args.should_save
+        self._signum, is_due_there = self._trainer.processes.largest(self._interruption.signum, int(is_due))
+        control.should_save = control.should_save or bool(self._signum or is_due_there)

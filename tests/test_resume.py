@@ -1,0 +1,110 @@
+"""A stopped training goes on from its newest whole checkpoint, to the bytes that an undisturbed one writes."""
+
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.damage import DAMAGES
+from tests.trainings import FREQUENT, Trainings, kill_at_random, signal_at
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Trainings:
+    return Trainings(tmp_path_factory.mktemp("resume"))
+
+
+@pytest.fixture
+def trainings(made: Trainings, monkeypatch: pytest.MonkeyPatch) -> Trainings:
+    monkeypatch.chdir(made.root)
+    return made
+
+
+RECIPES: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
+    "plain": ((), (1, 5, 11, 12, 13, 30, 36)),
+    "evaluate often": (("train.evaluate_every=5",), (4, 5, 6, 12, 20, 36)),
+    "accumulate": (("train.gradient_accumulation=4", "train.evaluate_every=7"), (3, 7, 12, 25)),
+    "stop early": (("train.evaluate_every=2", "train.early_stopping=3", "train.learning_rate=3e-2"), (3, 6, 8)),
+    "steps": (("train.max_steps=20",), (12, 17, 20)),
+}
+"""Overrides, and the steps at each of which the training is stopped. Epochs have 12 steps."""
+
+
+def stop_at(trainings: Trainings, step: int, *recipe: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        signal_at(patch, step)
+        with pytest.raises(SystemExit) as stopped:
+            trainings.train(*recipe)
+    assert stopped.value.code == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_training_stopped_again_and_again_writes_the_bytes_of_an_undisturbed_one(
+    name: str, trainings: Trainings
+) -> None:
+    recipe, stops = RECIPES[name]
+    undisturbed = trainings.undisturbed(*recipe)
+    if name == "stop early":
+        assert stops[-1] < trainings.workspace.metrics("train")["steps"] < 36
+    for step in stops:
+        stop_at(trainings, step, *recipe)
+        assert trainings.checkpoints()[-1].name == f"step-{step:09d}"
+    trainings.train(*recipe)
+    assert trainings.result() == undisturbed
+    assert not (trainings.root / ".checkpoints").exists()
+
+
+def test_every_damage_to_every_file_leads_to_the_older_checkpoint_and_the_same_bytes(
+    trainings: Trainings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "stages")
+    recipe = ("train.max_steps=10", "train.evaluate_every=4")
+    undisturbed = trainings.undisturbed(*recipe)
+    for step in (6, 8):
+        stop_at(trainings, step, *recipe)
+    older, newer = trainings.checkpoints()
+    kept = tmp_path / "kept"
+    shutil.copytree(newer.parent, kept)
+    names = sorted(file.name for file in newer.iterdir())
+    assert len(names) == 8
+    for name in names:
+        for damage in DAMAGES:
+            shutil.copytree(kept, newer.parent, dirs_exist_ok=True)
+            damage(newer / name)
+            caplog.clear()
+            trainings.train(*recipe)
+            told = " ".join(record.message for record in caplog.records)
+            assert f"{newer.name} is not used: {name} is" in told
+            assert f"{older.name}" in told.partition("resuming from")[2]
+            assert trainings.result() == undisturbed, (name, damage)
+
+
+def test_a_killed_training_goes_on_to_the_same_bytes(trainings: Trainings) -> None:
+    """At random moments of training, and while a checkpoint is being written."""
+    undisturbed = trainings.undisturbed()
+    draw, in_writing = random.Random(5), 0
+    for number in range(4):
+        in_writing += kill_at_random(trainings, draw, in_writing=number % 2 == 0)
+        trainings.train()
+        assert trainings.result() == undisturbed
+    assert in_writing >= 1
+
+
+def test_several_processes_go_on_within_an_epoch_to_the_same_bytes(trainings: Trainings) -> None:
+    shared = ("train.processes=2", "train.epochs=8")
+    trainings.workspace.python("stages.train", *shared, **FREQUENT)
+    undisturbed = trainings.result()
+    process = trainings.command(*shared)
+    while process.poll() is None and not any(folder.name > "step-000000016" for folder in trainings.checkpoints()):
+        time.sleep(0.001)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate()
+    assert process.returncode == 143, told
+    assert 16 < int(trainings.checkpoints()[-1].name.removeprefix("step-")) < 96
+    trainings.workspace.python("stages.train", *shared, **FREQUENT)
+    assert trainings.result() == undisturbed
