@@ -25,6 +25,7 @@ from stages.pipeline.paths import (
     TRAIN_METRICS,
     TRAINED_MODEL,
 )
+from stages.pipeline.ranks import is_main_process
 from stages.pipeline.stage import run_stage
 from stages.scoring.scores import MultiLabelScores, Scores
 from stages.scoring.threshold import write_threshold
@@ -32,7 +33,7 @@ from stages.tasks.dispatch import task_for
 from stages.tasks.subwords import padding_id
 from stages.training.curves import CurvesCallback, FiniteLossCallback
 from stages.training.loss import class_weights, loss_function
-from stages.training.processes import is_main_process, start_under_torchrun_if_needed
+from stages.training.processes import start_under_torchrun_if_needed
 from stages.training.recipe import training_arguments
 from stages.training.trainer import ValidatingTrainer, Validation, early_stopping
 

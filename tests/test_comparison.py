@@ -17,9 +17,9 @@ from stages.comparison import comparing, pull_request
 from stages.comparison.html import as_html
 from stages.comparison.runs import load_run
 from stages.comparison.significance import holm
-from stages.pipeline.arrow import save_splits
 from stages.pipeline.paths import PREDICTIONS, RAW_DATA
 from tests.compared_runs import Runs
+from tests.saved_splits import save_splits
 
 
 @pytest.fixture(scope="module")

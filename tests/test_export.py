@@ -25,11 +25,11 @@ from stages.exporting.model_card import CardFacts, model_card
 from stages.exporting.onnx_model import largest_difference, write_onnx
 from stages.modeling.batches import PaddingCollator, Row
 from stages.modeling.load import new_model, trained_model
-from stages.pipeline.arrow import save_splits
 from stages.pipeline.errors import ModelError
 from stages.tasks.dispatch import task_for
 from stages.tasks.subwords import padding_id
 from tests.imports import ROOT
+from tests.saved_splits import save_splits
 from tests.tiny import write_tiny_model
 
 FAMILIES = ("bert", "distilbert", "roberta")

@@ -14,7 +14,6 @@ from hypothesis.extra.numpy import arrays
 from sklearn import metrics
 
 from stages.configuration.schema import Target
-from stages.pipeline.arrow import save_splits
 from stages.pipeline.errors import DataError
 from stages.scoring.classification import score_labels
 from stages.scoring.entities import score_entities
@@ -27,6 +26,7 @@ from stages.scoring.surfaces import training_surfaces
 from stages.scoring.threshold import read_threshold, write_threshold
 from stages.tasks.base import Task, Units
 from stages.tasks.dispatch import task_for
+from tests.saved_splits import save_splits
 from tests.told import told
 
 NAMES = ["b", "a", "c"]
@@ -249,6 +249,6 @@ def test_wordings_in_train_are_case_folded_and_of_entities_alone(tmp_path: Path)
         "tags": [[1, 2, 0, 0], [3, -1]],
     }
     split = Dataset(pa.table(columns, schema=features.arrow_schema))
-    save_splits({"train": split, "test": split}, tmp_path / "raw")  # type: ignore[arg-type]
+    save_splits({"train": split, "test": split}, tmp_path / "raw")
     assert training_surfaces(tmp_path / "raw") == {"new york", "strasse"}
     assert training_surfaces(tmp_path / "raw", "plain") == frozenset()

@@ -14,7 +14,7 @@ from typing import get_args
 from stages.configuration.schema import EntityScheme, ScoringMode
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.json_files import rounded
-from stages.pipeline.stage import one_line_errors
+from stages.pipeline.one_line import one_line_errors
 from stages.scoring.final import ScoringOptions, score_predictions
 from stages.scoring.resampling import RESAMPLES, Interval
 from stages.scoring.score_files import Columns, read_pair
