@@ -31,7 +31,7 @@ def mend_cache() -> None:
         _put_back_from_workspace()
         for name in damaged:
             back = (CACHE / name).is_file() and _remove_if_damaged(name)
-            outcome = "put back from the workspace" if back else "removed, so that its stage runs again"
+            outcome = "put back from the workspace" if back else "removed, so that a stage that needs it runs again"
             log.info("%s: was damaged; %s", CACHE / name, outcome)
     remember_cache()
 
