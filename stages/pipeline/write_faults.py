@@ -1,6 +1,7 @@
 """Telling a disk that can't be written from every other fault."""
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,15 +9,15 @@ from pathlib import Path
 from stages.pipeline.errors import OutputError
 
 _FULL = "the disk is full", "free some space and run again"
-_LIMIT = "a limit on the size of files is reached", "raise it (`ulimit -f`) and run again"
+_LIMIT = "the limit on the size of a file is reached", "raise it (`ulimit -f`) and run again"
 _REFUSED = "it is not ours to write to", "make its folder writable and run again"
 
 _ANYWHERE = {errno.ENOSPC: _FULL, errno.EDQUOT: _FULL, errno.EFBIG: _LIMIT, errno.EROFS: _REFUSED}
 _NEAR_THE_OUTPUT = {errno.EACCES: _REFUSED, errno.EPERM: _REFUSED}
 """What reading an input can raise as well."""
 
-_FULL_TEXT = "No space left on device"
-"""What libraries in other languages say, in exceptions of their own."""
+_TEXTS = {os.strerror(number): fault for number, fault in _ANYWHERE.items()} | {"at inline_container.cc": _FULL}
+"""What libraries in other languages say in exceptions of their own; the last is all that torch says of it."""
 
 
 @contextmanager
@@ -58,9 +59,8 @@ def _fault(error: BaseException | None, folder: Path | None) -> tuple[str, str] 
         return _ANYWHERE[error.errno]
     if isinstance(error, OSError) and error.errno in _NEAR_THE_OUTPUT and _is_inside(error.filename, folder):
         return _NEAR_THE_OUTPUT[error.errno]
-    if _FULL_TEXT in str(error):
-        return _FULL
-    return _fault(error.__cause__ or error.__context__, folder)
+    told = (fault for text, fault in _TEXTS.items() if text in str(error))
+    return next(told, None) or _fault(error.__cause__ or error.__context__, folder)
 
 
 def _is_inside(name: object, folder: Path | None) -> bool:
