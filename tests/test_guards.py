@@ -172,8 +172,9 @@ def test_by_hand_there_is_no_watcher() -> None:
 def _group(number: int) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
-        with suppress(ProcessLookupError):
-            found += [process] if os.getpgid(process.pid) == number else []
+        with suppress(ProcessLookupError, psutil.NoSuchProcess):
+            if os.getpgid(process.pid) == number and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
     return found
 
 
