@@ -1,8 +1,9 @@
 # Two commands: `make repro` and `make test`. Everything they need is installed into .venv on first use.
-# `make repro OVERRIDES="experiment=wnut17"` composes other choices.
+# `make repro OVERRIDES="experiment=wnut17"` composes other choices; `ARGS="--force download"` is for `dvc repro`.
 
 PYTHON ?= python3.11
 OVERRIDES ?=
+ARGS ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport VIRTUAL_ENV PYTHONPATH
 
@@ -23,7 +24,7 @@ compose: install  ## compose conf/ into params.yaml
 	@python -m stages.configuration.compose $(OVERRIDES)
 
 repro: compose  ## run the pipeline, write the report and print the scores
-	@dvc repro
+	@python -m stages.reproduction.reproduce $(ARGS)
 	@python -m stages.reporting.write
 	@python -m stages.reporting.summary
 

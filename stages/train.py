@@ -30,6 +30,7 @@ from stages.pipeline.paths import (
     TRAIN_METRICS,
     TRAINED_MODEL,
 )
+from stages.pipeline.ranks import is_main_process
 from stages.pipeline.stage import run_stage
 from stages.scoring.headline.threshold import write_threshold
 from stages.tasks.columns.names import label_names
@@ -39,7 +40,7 @@ from stages.training.curves import write_curves
 from stages.training.interruption import Interruption
 from stages.training.loss import class_weights, loss_function
 from stages.training.memory import for_steps, memory_or
-from stages.training.processes import is_main_process, start_under_torchrun_if_needed
+from stages.training.processes import start_under_torchrun_if_needed
 from stages.training.progress import Best
 from stages.training.recipe import training_arguments
 from stages.training.resumable import ResumableTrainer

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from stages.configuration.schema import FilesModel, LabelOn, TokenizeConfig, TokenizeStage
-from stages.pipeline.arrow import load_split, save_splits
+from stages.pipeline.arrow import load_split
 from stages.pipeline.errors import DataError, ModelError
 from stages.pipeline.paths import BASE_TOKENIZER, RAW_DATA, TOKENIZE_METRICS, TOKENIZED_DATA
 from stages.sources.base_model import write_base_model
@@ -24,6 +24,7 @@ from stages.tasks.encoding.subwords import SubwordEncoder
 from stages.tasks.encoding.tokens import TokensEncoding
 from stages.tasks.encoding.windows import window_starts
 from stages.tokenize import tokenize
+from tests.saved_splits import save_splits
 from tests.tiny import write_tiny_tokenizer
 
 NAMES = ["O", "B-x", "I-x", "E-x", "S-x", "B-y", "I-y", "U-z", "L-z", "B-w", "NOUN", "S-v", "I-v"]

@@ -18,7 +18,7 @@ from pyarrow import feather
 
 from stages.configuration.schema import DownloadStage, FilesData, FilesModel, Kind
 from stages.download import download
-from stages.pipeline.stage import one_line_errors
+from stages.pipeline.one_line import one_line_errors
 
 CSV = b"text,label\ngood,a\nbad,b\nfair,a\n"
 JSONL = b'{"text": "good", "label": "a"}\n{"text": "bad", "label": "b"}\n{"text": "fair", "label": "a"}\n'

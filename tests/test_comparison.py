@@ -20,11 +20,11 @@ from stages.comparison.results import EnvironmentDifference, StageSeconds
 from stages.comparison.runs import load_run
 from stages.comparison.seconds import stage_seconds
 from stages.comparison.significance import holm
-from stages.pipeline.arrow import save_splits
 from stages.pipeline.environment import Compute, Cpu, Environment
 from stages.pipeline.paths import PREDICTIONS, RAW_DATA
 from stages.pipeline.runs import StageRun
 from tests.compared_runs import Runs
+from tests.saved_splits import save_splits
 
 
 @pytest.fixture(scope="module")

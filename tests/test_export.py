@@ -25,9 +25,9 @@ from stages.exporting.onnx_model import largest_difference, write_onnx
 from stages.modeling.batches import PaddingCollator, Row
 from stages.modeling.load import new_model, trained_model
 from stages.modeling.padding import padding_id
-from stages.pipeline.arrow import save_splits
 from stages.pipeline.errors import ModelError
 from tests.imports import ROOT
+from tests.saved_splits import save_splits
 from tests.tiny import write_tiny_model
 from tests.tokenized import tokenized_rows
 

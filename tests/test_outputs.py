@@ -14,10 +14,11 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, lo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.pipeline.arrow import load_splits, rows, save_splits
+from stages.pipeline.arrow import load_splits, rows
 from stages.pipeline.errors import DataError
 from stages.pipeline.json_files import rounded, write_json
 from stages.pipeline.outputs import whole_directory, whole_file
+from tests.saved_splits import save_splits
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -24,7 +24,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix
 
-from stages.pipeline.arrow import save_splits
 from stages.pipeline.errors import DataError
 from stages.reporting.browser_data import MOST_CHARACTERS, MOST_WORDS, browser_data
 from stages.reporting.calibration import calibration, calibration_of
@@ -59,6 +58,7 @@ from stages.scoring.final.scores import SliceScore
 from stages.scoring.headline.scores import LabelScore
 from stages.tasks.schemes import Entity
 from tests.imports import ROOT
+from tests.saved_splits import save_splits
 from tests.told import told
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"' onclick='x' <!--&amp; \u202egnp.exe \x00\x1b[31m ]]>"

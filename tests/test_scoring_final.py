@@ -14,7 +14,6 @@ from hypothesis.extra.numpy import arrays
 from sklearn import metrics
 
 from stages.configuration.schema import Target
-from stages.pipeline.arrow import save_splits
 from stages.pipeline.errors import DataError
 from stages.scoring.final.predictions import description_of
 from stages.scoring.final.probabilities import calibration_error
@@ -28,6 +27,7 @@ from stages.scoring.metric_modules import EntityMetric, LabelMetric
 from stages.tasks.columns.names import label_names
 from stages.tasks.decoding.base import Decoding, Units
 from stages.tasks.decoding.dispatch import decoding_for
+from tests.saved_splits import save_splits
 from tests.tokenized import predictions_of
 from tests.told import told
 
@@ -278,6 +278,6 @@ def test_wordings_in_train_are_case_folded_and_of_entities_alone(tmp_path: Path)
         "tags": [[1, 2, 0, 0], [3, -1]],
     }
     split = Dataset(pa.table(columns, schema=features.arrow_schema))
-    save_splits({"train": split, "test": split}, tmp_path / "raw")  # type: ignore[arg-type]
+    save_splits({"train": split, "test": split}, tmp_path / "raw")
     assert training_surfaces(tmp_path / "raw") == {"new york", "strasse"}
     assert training_surfaces(tmp_path / "raw", "plain") == frozenset()

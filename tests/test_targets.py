@@ -28,7 +28,7 @@ from stages.export import export
 from stages.modeling.batches import PaddingCollator
 from stages.modeling.label_tensors import label_tensor
 from stages.modeling.load import new_model
-from stages.pipeline.arrow import load_splits, save_splits
+from stages.pipeline.arrow import load_splits
 from stages.pipeline.errors import DataError
 from stages.reporting.summary import summary
 from stages.scoring.final.plots import number_confusion
@@ -42,6 +42,7 @@ from stages.tasks.predictions import Predicted, predictions
 from stages.tokenize import tokenize
 from stages.train import train
 from stages.training.loss import class_weights, loss_function
+from tests.saved_splits import save_splits
 from tests.tiny import write_tiny_model
 from tests.tokenized import tokenized_rows
 from tests.workspace import ROOT

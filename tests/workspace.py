@@ -1,11 +1,13 @@
 """The project in a folder of its own, where a test runs it as a user does."""
 
+import copy
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ruamel.yaml import YAML
 
@@ -49,11 +51,22 @@ class Workspace:
         clone.root = root
         return clone
 
+    def copy_to(self, root: Path) -> Self:
+        """A workspace with all that is in this one."""
+        shutil.copytree(self.root, root)
+        copied = copy.copy(self)
+        copied.root = root
+        return copied
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """This Python's environment first on the PATH, as an activated environment has it."""
+        return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run a command with this Python's environment first on the PATH, as an activated environment has it."""
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        """Run a command to its end."""
         return subprocess.run(
-            command, cwd=self.root, env={**os.environ, "PATH": path, **environment},
+            command, cwd=self.root, env={**self.environment, **environment},
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )  # fmt: skip
 

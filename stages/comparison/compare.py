@@ -18,8 +18,8 @@ from stages.comparison.runs import Run, experiments, load_run
 from stages.comparison.seconds import SpeedGate
 from stages.comparison.terminal import as_text
 from stages.pipeline.errors import ConfigError
+from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.outputs import write_text
-from stages.pipeline.stage import one_line_errors
 from stages.scoring.final.resampling import RESAMPLES
 
 _STDOUT = "-"

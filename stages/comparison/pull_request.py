@@ -19,8 +19,8 @@ from stages.comparison.results import Comparison, Curve
 from stages.comparison.runs import WORKSPACE, Run, load_run
 from stages.comparison.seconds import SpeedGate
 from stages.pipeline.errors import DataError
+from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.outputs import write_text
-from stages.pipeline.stage import one_line_errors
 
 MARK = "<!-- stagewright -->"
 """By this the workflow finds its comment again, to update it in place."""

@@ -9,13 +9,15 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from ruamel.yaml import YAML
 
 from stages.configuration.validation import explain_composition_error, validate
 from stages.pipeline.errors import ConfigError
+from stages.pipeline.lock import hold
+from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.outputs import whole_file
-from stages.pipeline.paths import CONF, PARAMS
-from stages.pipeline.stage import one_line_errors
+from stages.pipeline.paths import CONF, PARAMS, RUNNING, WRITING
 
 
 def compose_params(overrides: list[str]) -> dict[str, object]:
@@ -23,7 +25,7 @@ def compose_params(overrides: list[str]) -> dict[str, object]:
     try:
         with initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
             composed = OmegaConf.to_container(compose("config", overrides), resolve=True)
-    except HydraException as error:
+    except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(f"{CONF}: {explain_composition_error(error)}") from error
     assert isinstance(composed, dict)
     plain = {str(key): value for key, value in composed.items()}
@@ -50,7 +52,8 @@ def main() -> None:
     with one_line_errors():
         params = compose_params(arguments.overrides)
         if not arguments.check:
-            write_params(params, PARAMS)
+            with hold(RUNNING, "compose"), hold(WRITING, "compose"):  # DVC records what is there when a stage ends
+                write_params(params, PARAMS)
         elif YAML(typ="safe").load(PARAMS.read_text(encoding="utf-8")) != params:
             raise ConfigError(
                 f"{PARAMS}: is not what {CONF}/ composes to; run `python -m stages.configuration.compose`"

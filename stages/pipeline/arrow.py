@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -36,12 +37,6 @@ def write_splits(splits: Mapping[str, Iterable[pa.Table | pa.RecordBatch]], feat
                 for batch in batches:
                     writer.write(batch)
         (folder / _SPLITS).write_text(json.dumps({"splits": list(splits)}) + "\n", encoding="utf-8")
-
-
-def save_splits(splits: DatasetDict, path: Path) -> None:
-    """Write splits that are in memory; all have the same features."""
-    batches = {str(name): split.with_format("arrow").iter(ROWS) for name, split in splits.items()}
-    write_splits(batches, next(iter(splits.values())).features, path)
 
 
 def load_splits(path: Path) -> DatasetDict:
@@ -142,21 +137,14 @@ class _SplitWriter:
             (self._folder / name).write_text(text + "\n", encoding="utf-8")
 
 
-class _explained:  # noqa: N801 (reads as a statement: `with _explained(folder):`)
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
     """Turn what goes wrong in reading a split into one line."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, (DatasetNotFoundError, OSError, ValueError, KeyError)):
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-            raise DataError(f"{self._folder}: can't be read ({reason}); run `dvc repro` to make it again") from error
+    try:
+        yield
+    except (DatasetNotFoundError, OSError, ValueError, KeyError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise DataError(f"{folder}: can't be read ({reason}); run `dvc repro` to make it again") from error
 
 
 def _require_whole(folder: Path) -> None:

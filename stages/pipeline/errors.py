@@ -23,3 +23,11 @@ class ModelError(UserError):
 
 class TrainingError(UserError):
     """Training can't go on, for example because the loss is no longer a number."""
+
+
+class BusyError(UserError):
+    """Another run is at work in the same folder; the text names it."""
+
+
+class OutputError(UserError):
+    """An output can't be written: the disk is full, or the place is not ours to write to."""

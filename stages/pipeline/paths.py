@@ -9,7 +9,15 @@ PARAMS = Path("params.yaml")
 DAG = Path("dvc.yaml")
 CONF = Path("conf")
 KEPT = Path(".dvc/tmp/kept")
-"""Copies of the outputs that DVC does not cache, from the last time that each stage succeeded here."""
+"""Copies of `dvc.lock` and of the outputs that DVC does not cache, from the last time that each stage succeeded here."""
+
+LOCK = Path("dvc.lock")
+KEPT_LOCK = KEPT / LOCK
+WRITING = Path(".dvc/tmp/writing")
+"""Locked by the stage that is at work."""
+
+RUNNING = Path(".dvc/tmp/running")
+"""Locked by the command that runs all stages."""
 
 RAW_DATA = Path("data/raw")
 SCRATCH = Path("data/.scratch")

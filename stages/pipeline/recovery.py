@@ -9,17 +9,15 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from stages.pipeline.orphans import DVC_STAGE
 from stages.pipeline.paths import DAG, KEPT
 
 log = logging.getLogger("stages.recovery")
 
-STAGE = "DVC_STAGE"
-"""The environment variable in which DVC names the stage whose command it runs."""
-
 
 def keep_outputs() -> None:
     """After a stage has succeeded: copy the outputs that DVC does not cache, so that they can be put back later."""
-    stage = os.environ.get(STAGE)
+    stage = os.environ.get(DVC_STAGE)
     if stage is None:
         return
     for path in _uncached_outputs(stage):
@@ -32,7 +30,7 @@ def restore_outputs() -> None:
     Does nothing where DVC is not running us, or the stage has never succeeded. Never raises: the error that
     brought us here is the one to be told.
     """
-    stage = os.environ.get(STAGE)
+    stage = os.environ.get(DVC_STAGE)
     if stage is None:
         return
     try:
@@ -41,17 +39,27 @@ def restore_outputs() -> None:
         log.warning("could not put back the last outputs of %s (%s); run `dvc checkout`", stage, error)
 
 
+def restore_recorded_outputs() -> None:
+    """After a run has failed: put back whatever `dvc.lock` records and is missing, whichever stage made it. Never raises."""
+    try:
+        _restore(None)
+    except Exception as error:
+        log.warning("could not put back all outputs (%s); run `dvc checkout`", error)
+
+
 def _uncached_outputs(stage: str) -> list[Path]:
     entry = YAML(typ="safe").load(DAG.read_text(encoding="utf-8"))["stages"][stage]
     outs = [out for out in (*entry["outs"], *entry["metrics"]) if isinstance(out, dict)]
     return [Path(path) for out in outs for path, settings in out.items() if settings.get("cache") is False]
 
 
-def _restore(stage: str) -> None:
+def _restore(name: str | None) -> None:
+    """Put back what is missing of one stage, or of all."""
     from dvc.repo import Repo
 
     with Repo() as repo:
-        for out in repo.stage.load_one(name=stage).outs:
+        stages = [stage for stage in repo.index.stages if name in {None, stage.addressing}]
+        for out in (out for stage in stages for out in stage.outs):
             path = Path(out.fs_path)
             if out.hash_info and not path.exists():
                 _restore_output(out, path)

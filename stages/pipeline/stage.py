@@ -3,7 +3,8 @@
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,16 +16,17 @@ from omegaconf.errors import OmegaConfBaseException
 
 from stages.configuration.schema import Params
 from stages.configuration.validation import explain_composition_error, select, validate
+from stages.pipeline.dvc_lock import keep_lock
 from stages.pipeline.environment import Compute
-from stages.pipeline.errors import ConfigError, UserError
-from stages.pipeline.paths import PARAMS
+from stages.pipeline.errors import BusyError, ConfigError
+from stages.pipeline.lock import PATIENCE, hold
+from stages.pipeline.one_line import one_line_errors
+from stages.pipeline.paths import PARAMS, WRITING
+from stages.pipeline.ranks import is_main_process
 from stages.pipeline.recovery import keep_outputs, restore_outputs
 from stages.pipeline.runs import run_recorded
 
 Config = TypeVar("Config")
-
-DEBUG = "STAGEWRIGHT_DEBUG"
-"""Set this environment variable to see the traceback of an error that is otherwise told in one line."""
 
 
 def run_stage(stage: Callable[[Config], Compute | None], config_type: type[Config], *, offline: bool = True) -> None:
@@ -45,18 +47,41 @@ def run_stage(stage: Callable[[Config], Compute | None], config_type: type[Confi
         _register_hydra_settings()
         try:
             for config in _composed_by_hydra():
-                run_recorded(stage, select(_typed(config), config_type))
+                with _alone(stage.__name__):
+                    run_recorded(stage, select(_typed(config), config_type))
+        except BusyError:
+            raise  # the outputs are now those of the run that holds the lock
         except BaseException:
             restore_outputs()
             raise
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """Let no other stage write here meanwhile, and wait for the orphan of a killed run to end."""
+    if not is_main_process():
+        yield
+        return
+    with hold(WRITING, f"stage {name}", patience=PATIENCE):
+        keep_lock()
+        yield
         keep_outputs()
 
 
 def _composed_by_hydra() -> list[DictConfig]:
     """The configuration with the command line's overrides; none where Hydra only had to show it (`--help`, `--cfg job`)."""
     composed: list[DictConfig] = []
-    hydra_main(version_base="1.3", config_path=str(Path.cwd()), config_name="stage")(composed.append)()
+    with _explained():
+        hydra_main(version_base="1.3", config_path=str(Path.cwd()), config_name="stage")(composed.append)()
     return composed
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(explain_composition_error(error)) from error
 
 
 def switch_hub_off() -> None:
@@ -69,25 +94,9 @@ def switch_hub_off() -> None:
         sys.modules["huggingface_hub.constants"].HF_HUB_OFFLINE = True  # type: ignore[attr-defined]
 
 
-class one_line_errors:  # noqa: N801 (reads as a statement: `with one_line_errors():`)
-    """Turn what the user can mend into one line on standard error and exit status 1."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if os.environ.get(DEBUG):
-            return
-        if isinstance(error, UserError):
-            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-            sys.exit(1)
-        if isinstance(error, (HydraException, OmegaConfBaseException)):
-            print(f"error: {explain_composition_error(error)}", file=sys.stderr)
-            sys.exit(1)
-
-
 def _typed(config: DictConfig) -> Params:
-    plain = OmegaConf.to_container(config, resolve=True)
+    with _explained():
+        plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
     return validate({str(key): value for key, value in plain.items()}, str(PARAMS))
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from stages.pipeline.json_files import read_json
+from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.paths import (
     DOWNLOAD_METRICS,
     EVALUATE_METRICS,
@@ -13,7 +14,6 @@ from stages.pipeline.paths import (
     TRAIN_METRICS,
     TRAINED_MODEL,
 )
-from stages.pipeline.stage import one_line_errors
 
 _PLACES = {
     "scores": METRICS,

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
+from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.outputs import write_text
 from stages.pipeline.paths import REPORT
-from stages.pipeline.stage import one_line_errors
 from stages.reporting.from_run import report_of_workspace
 from stages.reporting.page import render_report
 

@@ -15,7 +15,7 @@ from stages.comparison.escaping import fitted
 from stages.configuration.schema import EntityScheme, ScoringMode
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.json_files import rounded
-from stages.pipeline.stage import one_line_errors
+from stages.pipeline.one_line import one_line_errors
 from stages.scoring.final.resampling import RESAMPLES, Interval
 from stages.scoring.final.scores import EntityDetails, FinalScores
 from stages.scoring.final.scoring import ScoringOptions, score_predictions

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from stages.training.processes import is_main_process
+from stages.pipeline.ranks import is_main_process
 
 GRACE = 20
 """Seconds that training has to end its step and to write a checkpoint: machines are taken away after 30."""

@@ -26,11 +26,6 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def is_main_process() -> bool:
-    """Whether this is the process that writes."""
-    return os.environ.get("RANK", "0") == "0"
-
-
 def rows_for_each_process(batch_size: int, gradient_accumulation: int) -> int:
     """A batch's rows that one process computes at once. Raises ConfigError if the batch can't be shared evenly."""
     parts = world_size() * gradient_accumulation

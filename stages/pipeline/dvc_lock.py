@@ -1,0 +1,24 @@
+"""A copy of `dvc.lock` while it is whole: DVC writes it in place, and may be killed over it or find the disk full."""
+
+from stages.pipeline.outputs import write_text
+from stages.pipeline.paths import KEPT_LOCK, LOCK
+
+
+def keep_lock() -> None:
+    """Keep a copy of `dvc.lock`, if it is whole."""
+    content = LOCK.read_bytes() if LOCK.is_file() else b""
+    if content != _kept() and is_whole(content):
+        write_text(KEPT_LOCK, content.decode("utf-8"))
+
+
+def is_whole(content: bytes) -> bool:
+    """Whether `content` is all of a `dvc.lock`. Quick for the one that was kept."""
+    if content == _kept():
+        return True
+    from stages.pipeline.recorded import parse_lock  # its imports take longer than the rest of a run without changes
+
+    return parse_lock(content) is not None
+
+
+def _kept() -> bytes | None:
+    return KEPT_LOCK.read_bytes() if KEPT_LOCK.is_file() else None

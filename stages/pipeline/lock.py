@@ -1,0 +1,98 @@
+"""A lock that names its holder and ends with it: the system lets go of it however the process dies, so none is left behind."""
+
+import fcntl
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TextIO
+
+from stages.pipeline.errors import BusyError
+
+log = logging.getLogger("stages.lock")
+
+INTERVAL = 0.1
+"""Seconds between two attempts."""
+
+PATIENCE = 2.5
+"""Seconds that are enough for the orphans of a killed run to end."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock: process number, what it does, and since when."""
+
+    pid: int
+    name: str
+    since: str
+
+    def __str__(self) -> str:
+        return f"process {self.pid}, {self.name}, since {self.since}"
+
+
+@contextmanager
+def hold(path: Path, name: str, *, patience: float = 0.0) -> Iterator[None]:
+    """Hold the lock at `path` while the block runs, as `name`.
+
+    Raises BusyError, which names the holder, if it is not free within `patience` seconds.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
+        until = time.monotonic() + patience
+        while not _locked(file):
+            if time.monotonic() >= until:
+                raise busy(_read(file))
+            time.sleep(INTERVAL)
+        _write(file, Holder(os.getpid(), name, moment(time.time())))
+        yield
+
+
+def holder(path: Path) -> Holder | None:
+    """Who holds the lock at `path` now; None if nobody does, or it has not said so yet."""
+    try:
+        with path.open("r", encoding="utf-8") as file:
+            return None if _locked(file) else _read(file)
+    except FileNotFoundError:
+        return None
+
+
+def busy(holder: Holder | None) -> BusyError:
+    """The error for whoever finds `holder` at work."""
+    if holder is None:
+        return BusyError("another run has just begun here; wait for it to end")
+    return BusyError(f"another run is at work here ({holder}); wait for it, or end it with `kill {holder.pid}`")
+
+
+def moment(seconds: float) -> str:
+    """A time in words, to the second, where the reader is."""
+    return datetime.fromtimestamp(seconds).isoformat(" ", "seconds")
+
+
+def _locked(file: TextIO) -> bool:
+    """Try to lock; a file system that has no locks counts as free, as there is nothing that could be asked."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        log.warning("%s: can't be locked (%s); don't start two runs at once here", file.name, error.strerror)
+    return True
+
+
+def _write(file: TextIO, holder: Holder) -> None:
+    file.truncate(0)
+    json.dump(asdict(holder), file)
+    file.flush()
+
+
+def _read(file: TextIO) -> Holder | None:
+    file.seek(0)
+    try:
+        return Holder(**json.loads(file.read()))
+    except (ValueError, TypeError):  # it is being written just now
+        return None
