@@ -11,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from stages.comparison.comparing import compare
-from stages.comparison.escaping import code
 from stages.comparison.gate import Gate, require
 from stages.comparison.html import as_html
 from stages.comparison.markdown import details, folded, footer, table, tables, verdicts
 from stages.comparison.results import Comparison, Curve
 from stages.comparison.runs import WORKSPACE, Run, load_run
 from stages.pipeline.errors import DataError
+from stages.pipeline.escaping import code
 from stages.pipeline.outputs import write_text
 from stages.pipeline.stage import one_line_errors
 

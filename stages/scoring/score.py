@@ -13,6 +13,7 @@ from typing import get_args
 
 from stages.configuration.schema import EntityScheme, ScoringMode
 from stages.pipeline.errors import ConfigError
+from stages.pipeline.escaping import visible
 from stages.pipeline.json_files import rounded
 from stages.pipeline.stage import one_line_errors
 from stages.scoring.final import ScoringOptions, score_predictions
@@ -68,7 +69,8 @@ def _errors(scores: FinalScores) -> Iterator[str]:
 
 
 def _row(name: str, score: LabelScore) -> str:
-    shown = name if len(name) < _NAME else f"{name[: _NAME - 2]}…"
+    label = visible(name)
+    shown = label if len(label) < _NAME else f"{label[: _NAME - 2]}…"
     numbers = "".join(_number(value) for value in (score.precision, score.recall, score.f1))
     return f"{shown:{_NAME}}{numbers}{score.support:12}"
 
