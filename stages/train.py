@@ -1,5 +1,10 @@
 """Train: fine-tune the base model; the checkpoint that scores best on validation becomes the trained model."""
 
+from stages.pipeline.stage import run_stage, tell_faults_early
+
+if __name__ == "__main__":
+    tell_faults_early()
+
 import logging
 import shutil
 import time
@@ -25,7 +30,6 @@ from stages.pipeline.paths import (
     TRAIN_METRICS,
     TRAINED_MODEL,
 )
-from stages.pipeline.stage import run_stage
 from stages.scoring.scores import MultiLabelScores, Scores
 from stages.scoring.threshold import write_threshold
 from stages.tasks.dispatch import task_for

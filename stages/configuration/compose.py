@@ -7,11 +7,12 @@ import argparse
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from ruamel.yaml import YAML
 
-from stages.configuration.validation import explain_composition_error, validate
+import stages.configuration.hydra_plugins.no_environment  # noqa: F401 (imported for what it registers)
+from stages.configuration.composition import composition_explained
+from stages.configuration.validation import validate
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.outputs import whole_file
 from stages.pipeline.paths import CONF, PARAMS
@@ -20,11 +21,8 @@ from stages.pipeline.stage import one_line_errors
 
 def compose_params(overrides: list[str]) -> dict[str, object]:
     """Compose, resolve and validate `conf/config.yaml`. Raises ConfigError for what Hydra or the schema refuses."""
-    try:
-        with initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
-            composed = OmegaConf.to_container(compose("config", overrides), resolve=True)
-    except HydraException as error:
-        raise ConfigError(f"{CONF}: {explain_composition_error(error)}") from error
+    with composition_explained(str(CONF), overrides), initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
+        composed = OmegaConf.to_container(compose("config", overrides), resolve=True)
     assert isinstance(composed, dict)
     plain = {str(key): value for key, value in composed.items()}
     validate(plain, str(CONF))

@@ -9,13 +9,14 @@ from typing import TypeVar
 
 from hydra import main as hydra_main
 from hydra.core.config_store import ConfigStore
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
+import stages.configuration.hydra_plugins.no_environment  # noqa: F401 (imported for what it registers)
+from stages.configuration.composition import composition_explained
 from stages.configuration.schema import Params
-from stages.configuration.validation import explain_composition_error, select, validate
+from stages.configuration.validation import select, validate
 from stages.pipeline.errors import ConfigError, UserError
+from stages.pipeline.escaping import visible
 from stages.pipeline.paths import PARAMS
 from stages.pipeline.recovery import keep_outputs, restore_outputs
 
@@ -34,26 +35,46 @@ def run_stage(stage: Callable[[Config], None], config_type: type[Config], *, off
     """
     if offline:
         switch_hub_off()
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises to us instead of printing pages itself
-    logging.basicConfig(format="%(message)s", stream=sys.stdout)
+    logging.basicConfig(handlers=[_log_handler()])
     logging.getLogger("stages").setLevel(logging.INFO)
     with one_line_errors():
-        _require_params()
-        _register_hydra_settings()
         try:
-            for config in _composed_by_hydra():
-                stage(select(_typed(config), config_type))
+            for params in _read_params():
+                stage(select(params, config_type))
         except BaseException:
             restore_outputs()
             raise
         keep_outputs()
 
 
-def _composed_by_hydra() -> list[DictConfig]:
-    """The configuration with the command line's overrides; none where Hydra only had to show it (`--help`, `--cfg job`)."""
-    composed: list[DictConfig] = []
-    hydra_main(version_base="1.3", config_path=str(Path.cwd()), config_name="stage")(composed.append)()
-    return composed
+def tell_faults_early() -> None:
+    """Exit with 1 if the configuration has a fault: before a stage's imports, which take seconds, not behind them."""
+    with one_line_errors():
+        try:
+            read = _read_params()
+        except BaseException:
+            restore_outputs()
+            raise
+    if not read:
+        sys.exit(0)
+
+
+def _read_params() -> list[Params]:
+    """`params.yaml` with the command line's overrides; none where Hydra only had to show it (`--help`, `--cfg job`)."""
+    _require_params()
+    _register_hydra_settings()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises to us instead of printing pages itself
+    read: list[DictConfig] = []
+    with composition_explained(str(PARAMS), sys.argv[1:]):
+        hydra_main(version_base="1.3", config_path=str(Path.cwd()), config_name="stage")(read.append)()
+        plain = [_plain(config) for config in read]
+    return [validate(params, str(PARAMS)) for params in plain]
+
+
+def _plain(config: DictConfig) -> dict[str, object]:
+    found = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(found, dict)
+    return {str(key): value for key, value in found.items()}
 
 
 def switch_hub_off() -> None:
@@ -76,17 +97,21 @@ class one_line_errors:  # noqa: N801 (reads as a statement: `with one_line_error
         if os.environ.get(DEBUG):
             return
         if isinstance(error, UserError):
-            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-            sys.exit(1)
-        if isinstance(error, (HydraException, OmegaConfBaseException)):
-            print(f"error: {explain_composition_error(error)}", file=sys.stderr)
+            print(f"error: {visible(' '.join(str(error).split()))}", file=sys.stderr)
             sys.exit(1)
 
 
-def _typed(config: DictConfig) -> Params:
-    plain = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(plain, dict)
-    return validate({str(key): value for key, value in plain.items()}, str(PARAMS))
+class _OneLine(logging.Formatter):
+    """A message is one line, whatever names and labels stand in it: none can move the cursor or pass for another line."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
+        return visible(super().formatMessage(record))
+
+
+def _log_handler() -> logging.Handler:
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(_OneLine("%(message)s"))
+    return handler
 
 
 def _require_params() -> None:
