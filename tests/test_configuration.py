@@ -76,7 +76,15 @@ def test_a_reference_job_runs_from_local_files_by_configuration_alone() -> None:
         (["experiment=nope"], ["experiment/nope", "imdb", "wnut17"]),
         (["data=files"], ["data.train", "data.test", "is missing"]),
         (["data.source=ftp"], ["data.source=ftp", "'demo'", "'files'", "'hub'"]),
-        (["data=imdb", "data.revision=main"], ["data.revision='main'"]),
+        (["data=imdb", "data.revision=main"], ["data.revision='main': is not pinned", "git ls-remote"]),
+        (["data=imdb", "data.sha256.train=abc"], ["data.sha256.train='abc'", "sha256sum"]),
+        (["model=distilbert", "model.revision=v1.0"], ["model.revision='v1.0': is not pinned"]),
+        (["train=5"], ["train=5", "Config group override must be a string"]),
+        (["train.epochs=[1"], ["train.epochs=[1", "is no override"]),
+        (["data.name=${nope}"], ["data.name", "'nope' not found"]),
+        (["data=files", "data.train=5", "data.test=a"], ["data.train=5", "a valid string or a list"]),
+        (["seed=-1"], ["seed=-1"]),
+        (["seed=4294967296"], ["seed=4294967296"]),
         (["task.metric=pearson"], ["task.metric=pearson", "task.target=label", "accuracy, f1, loss"]),
         (["data=files", "task=regression", "task.metric=f1"], ["task.metric=f1", "target=number", "pearson, loss"]),
         (["task=multilabel"], ["data=demo-text has data.target=label", "task.target=labels", "choose task=text"]),
@@ -159,8 +167,8 @@ def test_every_configuration_field_has_a_docstring() -> None:
     for node in tree.body:
         if not isinstance(node, ast.ClassDef) or node.name == "Params" or node.name.endswith("Stage"):
             continue
-        if node.name == "MaxExamples":
-            continue  # its three fields are its docstring
+        if node.name in ("MaxExamples", "Digests"):
+            continue  # their docstring tells of their three fields
         for field, following in zip(node.body, [*node.body[1:], None], strict=True):
             is_documented = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
             name = field.target.id if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) else None

@@ -41,7 +41,7 @@ def write_canonical(source: Source, config: DataBase, path: Path, scratch: Path)
     }
     _require_equal_columns(splits)
     labels = _Labels.of(source, splits, config, detector)
-    report = DataReport(config.name, labels.names, labels.scheme, _findings(splits, labels))
+    report = DataReport(config.name, labels.names, labels.scheme, _findings(splits, labels), source.sha256)
     report.stop_on(config.fail_on)
     selected = select(splits, config, config.validation_fraction if isinstance(config, TabularData) else 0.0)
     features = _features(splits["train"].schema, labels.names)

@@ -22,6 +22,7 @@ from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from stages.configuration.schema import SPLITS, HubData, HubModel, Split
 from stages.pipeline.errors import HubError
+from stages.sources.digests import sha256_of
 
 if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
@@ -46,6 +47,7 @@ TOKENIZER_FILES = (
 
 _MOST_NAMES = 5
 """How many files a message lists."""
+_SHA256 = re.compile("[0-9a-f]{64}")
 _BROKEN = "the connection broke; run again: what has arrived whole is kept, and the rest starts anew"
 
 
@@ -67,6 +69,7 @@ def fetch_dataset(config: HubData) -> dict[Split, list[Path]]:
         if wanted
     }
     _fetch(repo, [name for found in names.values() for name in found])
+    _require_whole(repo, [name for found in names.values() for name in found])
     return {split: [_cached(repo, name) for name in found] for split, found in names.items()}
 
 
@@ -91,7 +94,9 @@ def fetch_model(config: HubModel) -> Path:
                 f"{repo}: has no {name}, only {_some(files, like=name)}; weights are read from one safetensors file, "
                 "pickled weights are not loaded: choose a model.repo or model.revision that has it"
             )
-    _fetch(repo, [name for name in (CONFIG, WEIGHTS, *TOKENIZER_FILES) if name in files])
+    wanted = [name for name in (CONFIG, WEIGHTS, *TOKENIZER_FILES) if name in files]
+    _fetch(repo, wanted)
+    _require_whole(repo, wanted)
     return _cached(repo, CONFIG).parent
 
 
@@ -165,6 +170,22 @@ def _fetch(repo: _Repo, names: Sequence[str]) -> None:
         )
     if left := _missing(repo, names):  # if the Hub goes away, snapshot_download may settle for what the cache holds
         raise HubError(f"{repo} ({_some(left)}): {_BROKEN}")
+
+
+def _require_whole(repo: _Repo, names: Sequence[str]) -> None:
+    """Hold big files against the SHA-256 that the Hub has given for them at this commit: the cache calls them by it.
+
+    `huggingface_hub` looks at the size alone. A file that is not the Hub's is removed: it would be taken again.
+    """
+    for name in names:
+        path = _cached(repo, name)
+        blob = path.resolve()
+        if _SHA256.fullmatch(blob.name) and sha256_of(blob) != blob.name:
+            path.unlink()
+            blob.unlink(missing_ok=True)
+            raise HubError(
+                f"{repo} ({name}): is not the file that the Hub has, and was removed; run again to fetch it anew"
+            )
 
 
 def _missing(repo: _Repo, names: Sequence[str]) -> list[str]:

@@ -25,6 +25,8 @@ class DataReport:
     labels: Sequence[str]
     scheme: Scheme
     findings: Findings
+    sha256: Mapping[Split, Sequence[str]]
+    """The digests of the files that the data were read from; none where they were not."""
     splits: Mapping[Split, SplitSummary] = field(default_factory=dict)
 
     def stop_on(self, fail_on: str) -> None:
@@ -45,7 +47,9 @@ class DataReport:
         findings: dict[str, Json] = {
             finding.code: {"severity": finding.kind.severity, **finding.counts} for finding in self.findings.all()
         }
-        return {"splits": {name: summary.to_json() for name, summary in self.splits.items()}, "findings": findings}
+        splits: Json = {name: summary.to_json() for name, summary in self.splits.items()}
+        digests: dict[str, Json] = {name: list(found) for name, found in self.sha256.items()}
+        return {"splits": splits, **({"sha256": digests} if digests else {}), "findings": findings}
 
     def to_markdown(self) -> str:
         """The page."""
