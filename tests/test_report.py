@@ -4,8 +4,6 @@ import base64
 import hashlib
 import json
 import re
-import shutil
-import subprocess
 import sys
 import unicodedata
 from collections import Counter
@@ -57,6 +55,7 @@ from stages.reporting.wrong_texts import wrong_texts
 from stages.scoring.resampling import Interval
 from stages.scoring.scores import LabelScore
 from stages.tasks.schemes import Entity
+from tests.browser import opened
 from tests.imports import ROOT
 from tests.told import told
 
@@ -628,21 +627,6 @@ def test_a_damaged_curve_is_told(tmp_path: Path) -> None:
 
 
 # --- in a browser ---------------------------------------------------------------------------------------------------
-
-
-def opened(page: Path, address: str = "") -> tuple[str, str]:
-    """The document after its script has run, and what the browser logged."""
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if browser is None:
-        pytest.skip("no Chromium is at hand")
-    done = subprocess.run(
-        [
-            browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
-            f"--user-data-dir={page.parent / 'profile'}", "--dump-dom", page.as_uri() + address,
-        ],
-        capture_output=True, text=True, check=True, timeout=120,
-    )  # fmt: skip
-    return done.stdout, "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
 
 
 @pytest.mark.slow

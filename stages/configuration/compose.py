@@ -9,6 +9,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 import stages.configuration.hydra_plugins.no_environment  # noqa: F401 (imported for what it registers)
 from stages.configuration.composition import composition_explained
@@ -17,6 +18,9 @@ from stages.pipeline.errors import ConfigError
 from stages.pipeline.outputs import whole_file
 from stages.pipeline.paths import CONF, PARAMS
 from stages.pipeline.stage import one_line_errors
+
+_MOST_KEYS = 5
+"""How many keys a message lists."""
 
 
 def compose_params(overrides: list[str]) -> dict[str, object]:
@@ -31,12 +35,38 @@ def compose_params(overrides: list[str]) -> dict[str, object]:
 
 def write_params(params: dict[str, object], path: Path) -> None:
     """Write `params` as DVC itself does after a composition; leave the file alone if nothing changes."""
-    if path.is_file() and YAML(typ="safe").load(path.read_text(encoding="utf-8")) == params:
+    if _read(path) == params:
         return
     yaml = YAML()
     yaml.default_flow_style = False
     with whole_file(path) as partial, partial.open("w", encoding="utf-8") as file:
         yaml.dump(params, file)
+
+
+def require_equal(params: dict[str, object], path: Path) -> None:
+    """Raise ConfigError naming the keys in which `path` is not what `conf/` composes to."""
+    composed, written = _flat(params), _flat(_read(path))
+    keys = [key for key in {**composed, **written} if repr(composed.get(key)) != repr(written.get(key))]
+    if keys:
+        shown = ", ".join(keys[:_MOST_KEYS]) + (f" and {len(keys) - _MOST_KEYS} more" if len(keys) > _MOST_KEYS else "")
+        raise ConfigError(
+            f"{path}: is not what {CONF}/ composes to ({shown}); run `python -m stages.configuration.compose`"
+        )
+
+
+def _read(path: Path) -> object:
+    """What a YAML file holds; None where there is none, or something else."""
+    try:
+        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, YAMLError):
+        return None
+
+
+def _flat(content: object, prefix: str = "") -> dict[str, object]:
+    if not isinstance(content, dict):
+        return {prefix: content}
+    below = [_flat(value, f"{prefix}.{key}" if prefix else str(key)) for key, value in content.items()]
+    return {key: value for part in below for key, value in part.items()}
 
 
 def main() -> None:
@@ -47,12 +77,10 @@ def main() -> None:
     arguments = parser.parse_args()
     with one_line_errors():
         params = compose_params(arguments.overrides)
-        if not arguments.check:
+        if arguments.check:
+            require_equal(params, PARAMS)
+        else:
             write_params(params, PARAMS)
-        elif YAML(typ="safe").load(PARAMS.read_text(encoding="utf-8")) != params:
-            raise ConfigError(
-                f"{PARAMS}: is not what {CONF}/ composes to; run `python -m stages.configuration.compose`"
-            )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from stages.configuration.faults import did_you_mean, groups, keys_of
+from stages.configuration.faults import did_you_mean, groups, keys_of, shortened
 from stages.pipeline.errors import ConfigError
 
 _DETAILS = re.compile(r" (Config search path:|full_key:|See https:).*")
@@ -20,7 +20,7 @@ def composition_explained(origin: str, overrides: Sequence[str]) -> Iterator[Non
     """Raise ConfigError for what Hydra raises in this block. It has no one class for it, and the key not always in it."""
     try:
         yield
-    except (HydraException, OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError, OSError, ValueError, TypeError, RecursionError) as error:
         raise ConfigError(f"{origin}: {_explained(error, overrides)}") from error
 
 
@@ -35,7 +35,7 @@ def _explained(error: Exception, overrides: Sequence[str]) -> str:
         )
     key = getattr(error, "full_key", None)
     if key is None and not any(_is_named(override, text) for override in overrides):
-        key = ", ".join(overrides)
+        key = shortened(", ".join(overrides))
     return f"{key}: {text}" if key and key not in text else text
 
 

@@ -47,6 +47,11 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     return f"did you mean {close[0]}?" if close else f"choose from {', '.join(choices)}"
 
 
+def shortened(text: str) -> str:
+    """`text` as far as a message shows it."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
 def unset(key: str, value: object) -> list[str]:
     """The keys at and below `key` that wait for the user's value."""
     if isinstance(value, Mapping):
@@ -71,15 +76,15 @@ def _told(group: str, key: str, details: Sequence[ErrorDetails]) -> str:
         case "unexpected_keyword_argument":
             where, what = key, f"there is no such key; {did_you_mean(key.rpartition('.')[2], keys_of(group))}"
         case "union_tag_invalid":
-            where, what = f"{key}.source={_tag(value)}", f"choose from {detail['ctx']['expected_tags']}"
+            where, what = f"{key}.source={shortened(str(_tag(value)))}", f"choose from {detail['ctx']['expected_tags']}"
         case "union_tag_not_found":
             where, what = f"{key}.source", "is missing"
         case "literal_error":
-            where, what = f"{key}={value}", f"choose from {detail['ctx']['expected']}"
+            where, what = f"{key}={shortened(str(value))}", f"choose from {detail['ctx']['expected']}"
         case "string_pattern_mismatch":
-            where, what = f"{key}={_shown(value)}", _PATTERNS[key.split(".")[1]]
+            where, what = f"{key}={shortened(repr(value))}", _PATTERNS[key.split(".")[1]]
         case _:
-            where, what = f"{key}={_shown(value)}", _joined([detail["msg"] for detail in details])
+            where, what = f"{key}={shortened(repr(value))}", _joined([detail["msg"] for detail in details])
     return f"{where}: {what}"
 
 
@@ -104,8 +109,3 @@ def _joined(messages: Sequence[str]) -> str:
 
 def _tag(value: object) -> object:
     return value.get("source") if isinstance(value, Mapping) else value
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
