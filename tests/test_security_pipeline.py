@@ -5,7 +5,6 @@ Markdown and terminals act on; the token is planted in the environment; the home
 """
 
 import csv
-import os
 import re
 import shutil
 import subprocess
@@ -224,18 +223,30 @@ def namespace() -> list[str]:
     return []
 
 
+def trace(folder: Path) -> list[str]:
+    """The command that notes the addresses that another one uses, native libraries too; none where it is not at hand."""
+    if shutil.which("strace") is None:
+        return []
+    return ["strace", "--follow-forks", f"--output={folder / 'trace'}", "--trace=connect,sendto,sendmsg,sendmmsg"]
+
+
+def addresses(folder: Path) -> list[str]:
+    """Whom the commands looked up or connected to, outside this machine."""
+    noted = folder / "sockets"
+    looked_up = noted.read_text(encoding="utf-8").splitlines() if noted.exists() else []
+    inside = re.compile(r"socket\.\w+ (\('(127\.0\.0\.1|::1)'|'/|b'\\x00|'localhost')")
+    traced = (folder / "trace").read_text(encoding="utf-8").splitlines() if (folder / "trace").exists() else []
+    native = [line for line in traced if "AF_INET" in line and "127.0.0.1" not in line and '"::1"' not in line]
+    return [line for line in looked_up if not inside.match(line)] + native
+
+
 def test_with_a_warm_cache_the_pipeline_asks_nobody(ran: Ran, tmp_path: Path) -> None:
     before = ran.workspace.hashes()
     watched = {"PYTHONPATH": str(ROOT / "tests/watched"), "SOCKETS": str(tmp_path / "sockets")}
-    done = ran.ok(*namespace(), "dvc", "repro", "--force", **watched)
+    done = ran.ok(*trace(tmp_path), *namespace(), "dvc", "repro", "--force", **watched)
     assert done.count("Running stage") == 5
     assert ran.workspace.hashes() == before
-    ran.ok(sys.executable, "-c", "import socket; socket.socket().connect_ex(('127.0.0.1', 9))", **watched)
-    noted = (tmp_path / "sockets").read_text(encoding="utf-8").splitlines()
-    assert "('127.0.0.1', 9)" in noted[-1]  # they are noted
-    assert [
-        line
-        for line in noted[:-1]
-        if not re.match(r"socket\.\w+ (\('(127\.0\.0\.1|::1)'|'/|b'\\x00|'localhost')", line)
-    ] == []
-    assert os.environ.get("SOCKETS") is None
+    assert addresses(tmp_path) == []
+    elsewhere = "import socket; socket.socket().connect_ex(('192.0.2.1', 9))"  # an address of nobody
+    ran.ok(*trace(tmp_path), *namespace(), sys.executable, "-c", elsewhere, **watched)
+    assert len(addresses(tmp_path)) == len(["from Python", *trace(tmp_path)[:1]])  # else it was not watched
