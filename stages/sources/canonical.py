@@ -17,12 +17,13 @@ from stages.pipeline.arrow import write_splits
 from stages.pipeline.errors import DataError
 from stages.sources.examples import ID, LABEL, PAIR, TAGS, TEXT, TOKENS
 from stages.sources.findings import Findings, check_examples, check_labels, check_repeats, check_transitions
-from stages.sources.labels import UNLABELLED, coded, is_integer, label_order
+from stages.sources.labels import UNLABELLED, coded, label_order
 from stages.sources.report import DataReport
 from stages.sources.selection import Selection, select
 from stages.sources.spool import SpooledSplit, spool
 from stages.sources.statistics import SplitSummary
 from stages.sources.tables import Source
+from stages.sources.values import is_integer
 from stages.tasks.schemes import SchemeDetector, convert, names_in_scheme
 
 
