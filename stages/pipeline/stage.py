@@ -101,16 +101,17 @@ class one_line_errors:  # noqa: N801 (reads as a statement: `with one_line_error
             sys.exit(1)
 
 
-class _OneLine(logging.Formatter):
-    """A message is one line, whatever names and labels stand in it: none can move the cursor or pass for another line."""
+class OneLineFormatter(logging.Formatter):
+    """Makes a message one line, whatever names and labels stand in it: none can move the cursor or pass for another line."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
+        """The message; a traceback comes behind it as it is."""
         return visible(super().formatMessage(record))
 
 
 def _log_handler() -> logging.Handler:
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(_OneLine("%(message)s"))
+    handler.setFormatter(OneLineFormatter("%(message)s"))
     return handler
 
 

@@ -38,7 +38,8 @@ def write_base_model(config: ModelConfig, weights: Path, tokenizer: Path) -> str
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise ModelError(
-                f"model={config.name}: has no {name}; Stagewright loads safetensors only, never pickled weights"
+                f"model={config.name}: has no {name}; Stagewright loads safetensors only, never pickled weights: where you "
+                "trust those, load the model with transformers and save it anew, which writes safetensors"
             )
     _refuse_own_code(config.name, folder)
     digest = sha256_of(folder / WEIGHTS)
