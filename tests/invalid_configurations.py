@@ -141,6 +141,11 @@ def _broken_files(bases: Mapping[str, Plain], _: random.Random) -> Iterator[Case
         "task",
     ):
         yield Case("params.yaml", params=text)
+    for key in ("hydra", "defaults", "_target_", "tasks", "1"):
+        yield Case(key, params=f"{whole}\n{key}: {{callbacks: {{mine: {{_target_: os.system, command: touch x}}}}}}\n")
+    yield Case(
+        "_target_", params=f"# @package hydra.callbacks\n{whole}".replace("task:\n", "task:\n  _target_: os.system\n")
+    )
     for group in _groups():
         yield Case(group, params=_text({key: value for key, value in bases["demo"].items() if key != group}))
         yield Case(group, params=f"{whole}\n{group}: 1\n")

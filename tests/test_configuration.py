@@ -240,13 +240,30 @@ def test_the_hub_is_off_after_download(tmp_path: Path) -> None:
     assert "HF_HUB_OFFLINE=1" in run.stderr or "OfflineMode" in run.stderr, run.stderr
 
 
-def test_a_params_file_cannot_run_code(tmp_path: Path) -> None:
-    params: dict[str, Any] = compose_params([])
-    params["model"]["_target_"] = "os.system"
-    write_params(params, tmp_path / "params.yaml")
+HARM = "_target_: shutil.copyfile, src: params.yaml, dst: was-run"
+BELOW = HARM.replace(", ", "\n  ")
+HARMFUL = {
+    "a class in a group": ("source: package", f"source: package\n  {BELOW}", "model._target_: there is no"),
+    "Hydra's own settings": ("seed: 42", f"seed: 42\nhydra: {{callbacks: {{mine: {{{HARM}}}}}}}", "hydra: there is no such"),
+    "a header for Hydra": ("task:", f"# @package hydra.callbacks\ntask:\n  {BELOW}", "task._target_: there"),
+    "other files": ("seed: 42", "seed: 42\ndefaults: [harm]", "defaults: there is no such"),
+    "an object": ("seed: 42", "seed: !!python/object/apply:os.system ['touch was-run']", "python/object"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after", "told"), HARMFUL.values(), ids=list(HARMFUL))
+def test_a_params_file_cannot_run_code(tmp_path: Path, before: str, after: str, told: str) -> None:
+    """Hydra instantiates what stands under `hydra`, whatever its list of forbidden functions."""
+    write_params(compose_params([]), tmp_path / "params.yaml")
+    text = (tmp_path / "params.yaml").read_text(encoding="utf-8")
+    assert text.count(before) == 1
+    (tmp_path / "params.yaml").write_text(text.replace(before, after), encoding="utf-8")
+    (tmp_path / "harm.yaml").write_text(f"hydra: {{callbacks: {{mine: {{{HARM}}}}}}}\n", encoding="utf-8")
     run = run_stage_module("stages.tokenize", cwd=tmp_path)
     assert run.returncode == 1
-    assert "model._target_: there is no such key" in run.stderr
+    assert told in run.stderr
+    assert len(run.stderr.splitlines()) == 1
+    assert {file.name for file in tmp_path.iterdir()} == {"params.yaml", "harm.yaml"}
 
 
 def _dataclass_of(group: str) -> Any:

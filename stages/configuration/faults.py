@@ -47,6 +47,11 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     return f"did you mean {close[0]}?" if close else f"choose from {', '.join(choices)}"
 
 
+def unknown_groups(params: Mapping[str, object]) -> list[str]:
+    """One text for each key on top that is no group."""
+    return [f"{key}: there is no such group; {did_you_mean(key, groups())}" for key in params if key not in groups()]
+
+
 def shortened(text: str) -> str:
     """`text` as far as a message shows it."""
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from stages.configuration.contradictions import contradictions
-from stages.configuration.faults import UNSET, did_you_mean, groups, in_words, unset
+from stages.configuration.faults import UNSET, groups, in_words, unknown_groups, unset
 from stages.configuration.schema import Params
 from stages.pipeline.errors import ConfigError
 
@@ -17,7 +17,7 @@ StageConfig = TypeVar("StageConfig")
 
 def validate(params: Mapping[str, object], origin: str) -> Params:
     """Turn plain parameters into typed ones. Raises ConfigError naming every faulty key, its value and the choices."""
-    faults = [f"{key}: there is no such group; {did_you_mean(key, groups())}" for key in params if key not in groups()]
+    faults = unknown_groups(params)
     valid: dict[str, Any] = {}
     for group, adapter in groups().items():
         if group not in params:

@@ -1,23 +1,15 @@
-"""How a stage starts: `params.yaml` through Hydra, typed and validated, and one line where the user must mend something."""
+"""How a stage starts: its part of the parameters, and one line where the user must mend something."""
 
 import logging
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
-from hydra import main as hydra_main
-from hydra.core.config_store import ConfigStore
-from omegaconf import DictConfig, OmegaConf
-
-import stages.configuration.hydra_plugins.no_environment  # noqa: F401 (imported for what it registers)
-from stages.configuration.composition import composition_explained
-from stages.configuration.schema import Params
-from stages.configuration.validation import select, validate
-from stages.pipeline.errors import ConfigError, UserError
+from stages.configuration.params_file import read_params
+from stages.configuration.validation import select
+from stages.pipeline.errors import UserError
 from stages.pipeline.escaping import visible
-from stages.pipeline.paths import PARAMS
 from stages.pipeline.recovery import keep_outputs, restore_outputs
 
 Config = TypeVar("Config")
@@ -29,8 +21,7 @@ DEBUG = "STAGEWRIGHT_DEBUG"
 def run_stage(stage: Callable[[Config], None], config_type: type[Config], *, offline: bool = True) -> None:
     """Run `stage` on its part of `params.yaml` and the command line's overrides; exit with 1 if it can't.
 
-    Hydra gives the command line its meaning (`train.learning_rate=1e-4`, `--help`, `--cfg job`). It reads
-    `params.yaml`, not `conf/`, because that is what DVC tracks and what `dvc exp run -S` writes.
+    It reads `params.yaml`, not `conf/`, because that is what DVC tracks and what `dvc exp run -S` writes.
     `offline` switches the Hub off: all network access is in `download`.
     """
     if offline:
@@ -39,8 +30,10 @@ def run_stage(stage: Callable[[Config], None], config_type: type[Config], *, off
     logging.getLogger("stages").setLevel(logging.INFO)
     with one_line_errors():
         try:
-            for params in _read_params():
-                stage(select(params, config_type))
+            params = read_params()
+            if params is None:
+                return
+            stage(select(params, config_type))
         except BaseException:
             restore_outputs()
             raise
@@ -51,30 +44,12 @@ def tell_faults_early() -> None:
     """Exit with 1 if the configuration has a fault: before a stage's imports, which take seconds, not behind them."""
     with one_line_errors():
         try:
-            read = _read_params()
+            params = read_params()
         except BaseException:
             restore_outputs()
             raise
-    if not read:
+    if params is None:
         sys.exit(0)
-
-
-def _read_params() -> list[Params]:
-    """`params.yaml` with the command line's overrides; none where Hydra only had to show it (`--help`, `--cfg job`)."""
-    _require_params()
-    _register_hydra_settings()
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises to us instead of printing pages itself
-    read: list[DictConfig] = []
-    with composition_explained(str(PARAMS), sys.argv[1:]):
-        hydra_main(version_base="1.3", config_path=str(Path.cwd()), config_name="stage")(read.append)()
-        plain = [_plain(config) for config in read]
-    return [validate(params, str(PARAMS)) for params in plain]
-
-
-def _plain(config: DictConfig) -> dict[str, object]:
-    found = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(found, dict)
-    return {str(key): value for key, value in found.items()}
 
 
 def switch_hub_off() -> None:
@@ -113,27 +88,3 @@ def _log_handler() -> logging.Handler:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(OneLineFormatter("%(message)s"))
     return handler
-
-
-def _require_params() -> None:
-    if not PARAMS.is_file():
-        raise ConfigError(
-            f"{PARAMS}: not found in {Path.cwd().name}; run from the repository root, after "
-            "`python -m stages.configuration.compose`"
-        )
-
-
-def _register_hydra_settings() -> None:
-    """No dated output folders, no change of directory, no logging set-up by Hydra."""
-    ConfigStore.instance().store(
-        name="stage",
-        node={
-            "defaults": [
-                PARAMS.stem,
-                "_self_",
-                {"override hydra/job_logging": "none"},
-                {"override hydra/hydra_logging": "none"},
-            ],
-            "hydra": {"run": {"dir": "."}, "output_subdir": None, "job": {"chdir": False}},
-        },
-    )
