@@ -24,7 +24,7 @@ from stages.pipeline.paths import PARAMS
 _NAME = "stage"
 _SETTINGS: Mapping[str, object] = {
     "defaults": ["_self_", {"override hydra/job_logging": "none"}, {"override hydra/hydra_logging": "none"}],
-    "hydra": {"run": {"dir": "."}, "output_subdir": None, "job": {"chdir": False}},
+    "hydra": {"run": {"dir": "."}, "output_subdir": None, "job": {"name": "Stagewright", "chdir": False}},
 }
 """No dated output folders, no change of directory, no logging set-up by Hydra."""
 
