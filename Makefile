@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport VIRTUAL_ENV PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help install compose repro test test-fast check clean
+.PHONY: help install compose repro test test-fast check audit clean
 
 help:  ## what the targets do
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -39,6 +39,10 @@ check: install  ## lint, types, and params.yaml against conf/
 	@ruff format --check .
 	@mypy
 	@python -m stages.configuration.compose --check
+
+audit: install  ## look the pinned packages up among the known vulnerabilities; needs the network
+	@python -m pip install --quiet --constraint constraints.txt --editable ".[audit]"
+	@python -m pip_audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 clean:  ## remove the environment and what the pipeline wrote
 	rm -rf .venv data models *.egg-info

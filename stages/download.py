@@ -1,5 +1,10 @@
 """Download: any source to one canonical data set, and the base model with its tokenizer. The only stage that uses the network."""
 
+from stages.pipeline.stage import run_stage, tell_faults_early
+
+if __name__ == "__main__":
+    tell_faults_early()
+
 from stages.configuration.schema import DownloadStage
 from stages.pipeline.json_files import write_json
 from stages.pipeline.outputs import scratch_directory, whole_directory, write_text
@@ -12,7 +17,6 @@ from stages.pipeline.paths import (
     RAW_DATA,
     SCRATCH,
 )
-from stages.pipeline.stage import run_stage
 from stages.sources.base_model import write_base_model
 from stages.sources.dispatch import write_data
 

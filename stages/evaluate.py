@@ -1,5 +1,10 @@
 """Evaluate: predict the test split and, unless told not to, score every example or word of the raw data's gold."""
 
+from stages.pipeline.stage import run_stage, tell_faults_early
+
+if __name__ == "__main__":
+    tell_faults_early()
+
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -31,7 +36,6 @@ from stages.pipeline.paths import (
     TOKENIZED_DATA,
     TRAINED_MODEL,
 )
-from stages.pipeline.stage import run_stage
 from stages.scoring.final.plots import confusion, no_confusion, write_confusion, write_per_label
 from stages.scoring.final.predictions import Description
 from stages.scoring.final.scores import FinalScores

@@ -1,5 +1,10 @@
 """Export: a folder that `transformers.pipeline` loads as it is, an ONNX model that gives the same logits, and a model card."""
 
+from stages.pipeline.stage import run_stage, tell_faults_early
+
+if __name__ == "__main__":
+    tell_faults_early()
+
 import json
 import shutil
 from pathlib import Path
@@ -27,7 +32,6 @@ from stages.pipeline.paths import (
     TOKENIZED_DATA,
     TRAINED_MODEL,
 )
-from stages.pipeline.stage import run_stage
 from stages.tasks.columns.arrays import lengths
 from stages.tasks.columns.names import INPUT_IDS, TOKEN_TYPES
 

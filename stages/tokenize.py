@@ -1,5 +1,10 @@
 """Tokenize: the canonical data set to rows of sub-words, nothing padded, every word aligned to its label."""
 
+from stages.pipeline.stage import run_stage, tell_faults_early
+
+if __name__ == "__main__":
+    tell_faults_early()
+
 import logging
 from collections.abc import Iterator
 
@@ -14,7 +19,6 @@ from stages.pipeline.arrow import read_batches, read_features, write_splits
 from stages.pipeline.errors import DataError
 from stages.pipeline.json_files import Json, quantiles, write_json
 from stages.pipeline.paths import BASE_TOKENIZER, RAW_DATA, TOKENIZE_METRICS, TOKENIZED_DATA
-from stages.pipeline.stage import run_stage
 from stages.tasks.columns.names import EXAMPLE, INPUT_IDS, SUBWORDS, TOKENS
 from stages.tasks.encoding.base import Encoding
 from stages.tasks.encoding.dispatch import encoding_for

@@ -1,5 +1,10 @@
 """Train: fine-tune the base model; the weights that score best on validation become the trained model."""
 
+from stages.pipeline.stage import run_stage, tell_faults_early
+
+if __name__ == "__main__":
+    tell_faults_early()
+
 import logging
 import shutil
 import time
@@ -31,7 +36,6 @@ from stages.pipeline.paths import (
     TRAINED_MODEL,
 )
 from stages.pipeline.ranks import is_main_process
-from stages.pipeline.stage import run_stage
 from stages.scoring.headline.threshold import write_threshold
 from stages.tasks.columns.names import label_names
 from stages.tasks.decoding.dispatch import decoding_for

@@ -54,6 +54,31 @@ def test_a_model_without_safetensors_or_config_is_refused(name: str, model: Path
     assert told(error).startswith(f"model=tiny: has no {name}; Stagewright loads safetensors only")
 
 
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
+def test_code_that_comes_with_a_model_is_not_run(
+    file: str, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither where transformers would ask whether to, nor where it has a class of its own and would take that."""
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+    (model / "evil.py").write_text(f"open({str(tmp_path / 'was run')!r}, 'w')\nclass Evil: pass\n", encoding="utf-8")
+    names = {"AutoConfig": "evil.Evil", "AutoModel": "evil.Evil", "AutoTokenizer": ["evil.Evil", "evil.Evil"]}
+    for kind in ("bert", "evil"):
+        content = json.loads((model / file).read_text(encoding="utf-8")) | {"auto_map": names, "model_type": kind}
+        (model / file).write_text(json.dumps(content), encoding="utf-8")
+        with pytest.raises(ModelError) as error:
+            write(model, tmp_path / "base")
+        assert told(error).startswith(f"model=tiny: its {file} asks for code of its own (auto_map)")
+    assert not (tmp_path / "was run").exists() and not (tmp_path / "base").exists()
+
+
+def test_a_model_that_transformers_does_not_have_is_told_before_training(model: Path, tmp_path: Path) -> None:
+    content = json.loads((model / "config.json").read_text(encoding="utf-8")) | {"model_type": "no-such-type"}
+    (model / "config.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(ModelError) as error:
+        write(model, tmp_path / "base")
+    assert "its config.json says model_type=no-such-type, which transformers does not have" in told(error)
+
+
 def test_a_model_folder_that_is_missing_is_told_with_its_key(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as error:
         write(tmp_path / "nowhere", tmp_path / "base")

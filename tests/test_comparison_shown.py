@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from stages.comparison.compare import as_json
 from stages.comparison.comparing import compare
-from stages.comparison.escaping import code, fitted, lines, visible, width
+from stages.comparison.layout import fitted, lines, width
 from stages.comparison.markdown import as_markdown
 from stages.comparison.pull_request import comment
 from stages.comparison.results import Comparison, Curve
 from stages.comparison.runs import Run
 from stages.comparison.terminal import as_text
+from stages.pipeline.escaping import code, visible
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -79,7 +79,15 @@ def test_a_reference_job_runs_from_local_files_by_configuration_alone() -> None:
         (["experiment=nope"], ["experiment/nope", "imdb", "wnut17"]),
         (["data=files"], ["data.train", "data.test", "is missing"]),
         (["data.source=ftp"], ["data.source=ftp", "'demo'", "'files'", "'hub'"]),
-        (["data=imdb", "data.revision=main"], ["data.revision='main'"]),
+        (["data=imdb", "data.revision=main"], ["data.revision='main': is not pinned", "git ls-remote"]),
+        (["data=imdb", "data.sha256.train=abc"], ["data.sha256.train='abc'", "sha256sum"]),
+        (["model=distilbert", "model.revision=v1.0"], ["model.revision='v1.0': is not pinned"]),
+        (["train=5"], ["train=5", "Config group override must be a string"]),
+        (["train.epochs=[1"], ["train.epochs=[1", "is no override"]),
+        (["data.name=${nope}"], ["data.name", "'nope' not found"]),
+        (["data=files", "data.train=5", "data.test=a"], ["data.train=5", "a valid string or a list"]),
+        (["seed=-1"], ["seed=-1"]),
+        (["seed=4294967296"], ["seed=4294967296"]),
         (["task.metric=pearson"], ["task.metric=pearson", "task.target=label", "accuracy, f1, loss"]),
         (["data=files", "task=regression", "task.metric=f1"], ["task.metric=f1", "target=number", "pearson, loss"]),
         (["task=multilabel"], ["data=demo-text has data.target=label", "task.target=labels", "choose task=text"]),
@@ -163,8 +171,8 @@ def test_every_configuration_field_has_a_docstring() -> None:
     for node in tree.body:
         if not isinstance(node, ast.ClassDef) or node.name == "Params" or node.name.endswith("Stage"):
             continue
-        if node.name == "MaxExamples":
-            continue  # its three fields are its docstring
+        if node.name in ("MaxExamples", "Digests"):
+            continue  # their docstring tells of their three fields
         for field, following in zip(node.body, [*node.body[1:], None], strict=True):
             is_documented = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
             name = field.target.id if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) else None
@@ -236,13 +244,30 @@ def test_the_hub_is_off_after_download(tmp_path: Path) -> None:
     assert "HF_HUB_OFFLINE=1" in run.stderr or "OfflineMode" in run.stderr, run.stderr
 
 
-def test_a_params_file_cannot_run_code(tmp_path: Path) -> None:
-    params: dict[str, Any] = compose_params([])
-    params["model"]["_target_"] = "os.system"
-    write_params(params, tmp_path / "params.yaml")
+HARM = "_target_: shutil.copyfile, src: params.yaml, dst: was-run"
+BELOW = HARM.replace(", ", "\n  ")
+HARMFUL = {
+    "a class in a group": ("source: package", f"source: package\n  {BELOW}", "model._target_: there is no"),
+    "Hydra's own settings": ("seed: 42", f"seed: 42\nhydra: {{callbacks: {{mine: {{{HARM}}}}}}}", "hydra: there is no such"),
+    "a header for Hydra": ("task:", f"# @package hydra.callbacks\ntask:\n  {BELOW}", "task._target_: there"),
+    "other files": ("seed: 42", "seed: 42\ndefaults: [harm]", "defaults: there is no such"),
+    "an object": ("seed: 42", "seed: !!python/object/apply:os.system ['touch was-run']", "python/object"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after", "told"), HARMFUL.values(), ids=list(HARMFUL))
+def test_a_params_file_cannot_run_code(tmp_path: Path, before: str, after: str, told: str) -> None:
+    """Hydra instantiates what stands under `hydra`, whatever its list of forbidden functions."""
+    write_params(compose_params([]), tmp_path / "params.yaml")
+    text = (tmp_path / "params.yaml").read_text(encoding="utf-8")
+    assert text.count(before) == 1
+    (tmp_path / "params.yaml").write_text(text.replace(before, after), encoding="utf-8")
+    (tmp_path / "harm.yaml").write_text(f"hydra: {{callbacks: {{mine: {{{HARM}}}}}}}\n", encoding="utf-8")
     run = run_stage_module("stages.tokenize", cwd=tmp_path)
     assert run.returncode == 1
-    assert "model._target_: there is no such key" in run.stderr
+    assert told in run.stderr
+    assert len(run.stderr.splitlines()) == 1
+    assert {file.name for file in tmp_path.iterdir()} == {"params.yaml", "harm.yaml"}
 
 
 def _dataclass_of(group: str) -> Any:

@@ -310,6 +310,22 @@ def test_storage_that_sends_less_than_the_hub_announced(hub: HubServer, tmp_path
     assert {path.read_bytes() for path in files_in_cache(tmp_path)} <= {b"test"}
 
 
+def test_storage_that_sends_other_bytes_of_the_same_length(hub: HubServer, tmp_path: Path) -> None:
+    hub.stored[BIG_DIGEST] = BIG[:-1] + b"?"
+    text = failure(lambda: fetch_dataset(big()))
+    assert "(train.parquet): is not the file that the Hub has, and was removed; run again" in text
+    assert {path.read_bytes() for path in files_in_cache(tmp_path)} == {b"test"}
+    hub.stored.clear()
+    assert fetch_dataset(big())["train"][0].read_bytes() == BIG
+
+
+def test_a_cached_file_that_was_damaged_later_is_not_taken(hub: HubServer) -> None:
+    path = fetch_model(model()) / "model.safetensors"
+    path.resolve().write_bytes(b"WEIGHTS")
+    assert "(model.safetensors): is not the file that the Hub has" in failure(lambda: fetch_model(model()))
+    assert (fetch_model(model()) / "model.safetensors").read_bytes() == b"weights"
+
+
 def test_xet_storage_that_fails(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = run(hub.environment(tmp_path), data("xet"))
     assert done.stderr.splitlines()[-1].endswith("the Hub's Xet storage, set HF_HUB_DISABLE_XET=1")

@@ -124,6 +124,13 @@ def test_rounding_twice_is_rounding_once(value: float) -> None:
     assert rounded(once) == once
 
 
+def test_labels_in_json_are_visible(tmp_path: Path) -> None:
+    write_json(tmp_path / "m.json", {"labels": {"a\x1b[2J": 1}, "list": ["\u202eb\n"], "name": "na\u00efve \x9b"})
+    assert json.loads((tmp_path / "m.json").read_text(encoding="utf-8")) == {
+        "labels": {r"a\x1b[2J": 1}, "list": [r"\u202eb\n"], "name": r"naïve \x9b",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_json_without_a_number_is_refused_and_the_old_file_stays(value: float, tmp_path: Path) -> None:
     write_json(tmp_path / "m.json", {"loss": 1.0})

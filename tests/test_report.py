@@ -4,8 +4,6 @@ import base64
 import hashlib
 import json
 import re
-import shutil
-import subprocess
 import sys
 import unicodedata
 from collections import Counter
@@ -57,6 +55,7 @@ from stages.scoring.final.resampling import Interval
 from stages.scoring.final.scores import SliceScore
 from stages.scoring.headline.scores import LabelScore
 from stages.tasks.schemes import Entity
+from tests.browser import opened
 from tests.imports import ROOT
 from tests.saved_splits import save_splits
 from tests.told import told
@@ -632,21 +631,6 @@ def test_a_damaged_curve_is_told(tmp_path: Path) -> None:
 
 
 # --- in a browser ---------------------------------------------------------------------------------------------------
-
-
-def opened(page: Path, address: str = "") -> tuple[str, str]:
-    """The document after its script has run, and what the browser logged."""
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if browser is None:
-        pytest.skip("no Chromium is at hand")
-    done = subprocess.run(
-        [
-            browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
-            f"--user-data-dir={page.parent / 'profile'}", "--dump-dom", page.as_uri() + address,
-        ],
-        capture_output=True, text=True, check=True, timeout=120,
-    )  # fmt: skip
-    return done.stdout, "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from stages.comparison import wording
-from stages.comparison.escaping import code, shortened
+from stages.comparison.layout import shortened
 from stages.comparison.results import (
     ChangedExample,
     Comparison,
@@ -12,6 +12,7 @@ from stages.comparison.results import (
     ParamDifference,
     SliceDifference,
 )
+from stages.pipeline.escaping import code
 
 _EXAMPLES = 10
 _LONGEST = 300

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from stages.comparison.comparing import compare
-from stages.comparison.escaping import code
 from stages.comparison.gate import Gate, require
 from stages.comparison.html import as_html
 from stages.comparison.markdown import details, folded, footer, table, tables, verdicts
@@ -19,6 +18,7 @@ from stages.comparison.results import Comparison, Curve
 from stages.comparison.runs import WORKSPACE, Run, load_run
 from stages.comparison.seconds import SpeedGate
 from stages.pipeline.errors import DataError
+from stages.pipeline.escaping import code
 from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.outputs import write_text
 

@@ -4,8 +4,9 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from stages.comparison import wording
-from stages.comparison.escaping import fitted, lines, shortened, visible
+from stages.comparison.layout import fitted, lines, shortened
 from stages.comparison.results import ChangedExample, Comparison, Pair
+from stages.pipeline.escaping import visible
 
 _WIDTH = 80
 _METRIC, _LABEL, _SCORE, _CHANGE, _SPAN, _LAST = 10, 23, 8, 9, 21, 9

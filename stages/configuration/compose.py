@@ -7,26 +7,27 @@ import argparse
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
-from stages.configuration.validation import explain_composition_error, validate
+import stages.configuration.hydra_plugins.no_environment  # noqa: F401 (imported for what it registers)
+from stages.configuration.composition import composition_explained
+from stages.configuration.validation import validate
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.lock import hold
 from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.outputs import whole_file
 from stages.pipeline.paths import CONF, PARAMS, RUNNING, WRITING
 
+_MOST_KEYS = 5
+"""How many keys a message lists."""
+
 
 def compose_params(overrides: list[str]) -> dict[str, object]:
     """Compose, resolve and validate `conf/config.yaml`. Raises ConfigError for what Hydra or the schema refuses."""
-    try:
-        with initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
-            composed = OmegaConf.to_container(compose("config", overrides), resolve=True)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(f"{CONF}: {explain_composition_error(error)}") from error
+    with composition_explained(str(CONF), overrides), initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
+        composed = OmegaConf.to_container(compose("config", overrides), resolve=True)
     assert isinstance(composed, dict)
     plain = {str(key): value for key, value in composed.items()}
     validate(plain, str(CONF))
@@ -35,12 +36,38 @@ def compose_params(overrides: list[str]) -> dict[str, object]:
 
 def write_params(params: dict[str, object], path: Path) -> None:
     """Write `params` as DVC itself does after a composition; leave the file alone if nothing changes."""
-    if path.is_file() and YAML(typ="safe").load(path.read_text(encoding="utf-8")) == params:
+    if _read(path) == params:
         return
     yaml = YAML()
     yaml.default_flow_style = False
     with whole_file(path) as partial, partial.open("w", encoding="utf-8") as file:
         yaml.dump(params, file)
+
+
+def require_equal(params: dict[str, object], path: Path) -> None:
+    """Raise ConfigError naming the keys in which `path` is not what `conf/` composes to."""
+    composed, written = _flat(params), _flat(_read(path))
+    keys = [key for key in {**composed, **written} if repr(composed.get(key)) != repr(written.get(key))]
+    if keys:
+        shown = ", ".join(keys[:_MOST_KEYS]) + (f" and {len(keys) - _MOST_KEYS} more" if len(keys) > _MOST_KEYS else "")
+        raise ConfigError(
+            f"{path}: is not what {CONF}/ composes to ({shown}); run `python -m stages.configuration.compose`"
+        )
+
+
+def _read(path: Path) -> object:
+    """What a YAML file holds; None where there is none, or something else."""
+    try:
+        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, YAMLError):
+        return None
+
+
+def _flat(content: object, prefix: str = "") -> dict[str, object]:
+    if not isinstance(content, dict):
+        return {prefix: content}
+    below = [_flat(value, f"{prefix}.{key}" if prefix else str(key)) for key, value in content.items()]
+    return {key: value for part in below for key, value in part.items()}
 
 
 def main() -> None:
@@ -51,13 +78,11 @@ def main() -> None:
     arguments = parser.parse_args()
     with one_line_errors():
         params = compose_params(arguments.overrides)
-        if not arguments.check:
+        if arguments.check:
+            require_equal(params, PARAMS)
+        else:
             with hold(RUNNING, "compose"), hold(WRITING, "compose"):  # DVC records what is there when a stage ends
                 write_params(params, PARAMS)
-        elif YAML(typ="safe").load(PARAMS.read_text(encoding="utf-8")) != params:
-            raise ConfigError(
-                f"{PARAMS}: is not what {CONF}/ composes to; run `python -m stages.configuration.compose`"
-            )
 
 
 if __name__ == "__main__":

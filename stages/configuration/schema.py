@@ -20,6 +20,8 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 Revision = Annotated[str, StringConstraints(pattern="^[0-9a-f]{40}$")]
 Name = Annotated[str, StringConstraints(min_length=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Sha256s = Sha256 | Annotated[list[Sha256], Field(min_length=1)]
 Places = Name | Annotated[list[Name], Field(min_length=1)]
 Format = Literal["auto", "csv", "tsv", "json", "jsonl", "parquet", "arrow", "conll", "conllu", "spans", "folder"]
 EntityScheme = Literal["iob1", "iob2", "ioe1", "ioe2", "iobes", "bilou"]
@@ -68,6 +70,20 @@ class MaxExamples:
     test: Count | None = None
 
 
+@dataclass(frozen=True)
+class Digests:
+    """SHA-256 of each split's files in their order, archives as they are; `null` takes any.
+
+    Those of the files that were read are in `metrics/download.json`.
+    """
+
+    __pydantic_config__ = STRICT
+
+    train: Sha256s | None = None
+    validation: Sha256s | None = None
+    test: Sha256s | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataBase:
     """What every data source has."""
@@ -80,7 +96,7 @@ class DataBase:
     """The kind of task these data are for; it must equal `task.kind`."""
     target: Target = "label"
     """What a text is labelled with; it must equal `task.target`."""
-    seed: int = 0
+    seed: Seed = 0
     """Decides which examples are sampled, carved out or generated; apart from it only content does."""
     max_examples: MaxExamples = field(default_factory=MaxExamples)
     """A sample of each split for a quick run, with the label shares of the whole."""
@@ -115,6 +131,8 @@ class TabularData(DataBase):
     """The validation files. `null`: `validation_fraction` of train is carved out instead (test never stands in)."""
     test: Places
     """The test files. They select nothing. Rows labelled `-1` are not labelled: they can be predicted, not scored."""
+    sha256: Digests = field(default_factory=Digests)
+    """The digests that the files must have."""
     validation_fraction: Share = 0.1
     """The share of train that becomes validation where none is given, with the label shares of the whole."""
     group_column: Name | None = None
@@ -322,7 +340,7 @@ class Params:
     train: TrainConfig
     evaluate: EvaluateConfig
     export: ExportConfig
-    seed: int
+    seed: Seed
     """Seeds the classification head's first weights, dropout and the order of batches."""
     threads: Count
     """CPU threads that a process computes with: a number, for another one gives trained weights other last bits. On one

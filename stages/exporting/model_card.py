@@ -7,6 +7,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from stages.configuration.schema import Kind
+from stages.pipeline.escaping import code
 
 PIPELINES: Mapping[Kind, str] = {"text": "text-classification", "tokens": "token-classification"}
 _HUB_METRICS: Mapping[str, str] = {
@@ -74,11 +75,9 @@ def model_card(facts: CardFacts) -> str:
 
 
 def _body(facts: CardFacts, pipeline: str) -> str:
-    labels = (
-        f"Labels: {', '.join(_escaped(label) for label in facts.labels)}." if facts.labels else "It gives a number."
-    )
+    labels = f"Labels: {', '.join(code(label) for label in facts.labels)}." if facts.labels else "It gives a number."
     parts = [
-        f"# {_escaped(facts.base_model)} fine-tuned on {_escaped(facts.data)}",
+        f"# {code(facts.base_model)} fine-tuned on {code(facts.data)}",
         f"A model for {pipeline.replace('-', ' ')}, trained by Stagewright.",
         f"""```python
 from transformers import pipeline
@@ -101,7 +100,7 @@ def _scores(facts: CardFacts) -> list[str]:
     if facts.per_label:
         rows = [
             [
-                _escaped(name),
+                code(name),
                 *(_four_digits(row[score]) for score in ("precision", "recall", "f1")),
                 str(row["support"]),
             ]
@@ -133,8 +132,3 @@ def _line(cells: Sequence[str]) -> str:
 
 def _four_digits(value: float | None) -> str:
     return "not defined" if value is None else f"{value:.4f}"
-
-
-def _escaped(text: str) -> str:
-    """A name as it stands in Markdown, in a table or not."""
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

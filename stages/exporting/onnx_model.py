@@ -1,11 +1,14 @@
 """The trained model as ONNX, checked against torch."""
 
 import logging
+import os
 import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when onnxruntime is imported; it would report to its maker
 
 import numpy as np
 import onnx

@@ -39,6 +39,7 @@ def new_model(
         num_labels=len(names),
         id2label=id2label,
         label2id={name: code for code, name in id2label.items()},
+        trust_remote_code=False,
         **extra,
     )
     model = _load(kind, weights, config)
@@ -53,7 +54,7 @@ def new_model(
 
 def trained_model(kind: Kind, folder: Path) -> PreTrainedModel:
     """A model that the train stage wrote, ready to predict."""
-    model = _load(kind, folder, AutoConfig.from_pretrained(folder))
+    model = _load(kind, folder, AutoConfig.from_pretrained(folder, trust_remote_code=False))
     model.eval()
     return model
 

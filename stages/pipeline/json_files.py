@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.pipeline.errors import DataError
+from stages.pipeline.escaping import visible
 from stages.pipeline.outputs import write_text
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | Mapping[str, Json] | None"
@@ -30,8 +31,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Json) -> None:
-    """Write strict JSON (no NaN, floats to `DECIMALS`), with a final newline. Raises ValueError on NaN or infinity."""
-    text = json.dumps(rounded(content), indent=2, ensure_ascii=False, allow_nan=False)
+    """Write strict, `rounded` and `printable` JSON (no NaN), with a final newline. Raises ValueError on NaN or infinity."""
+    text = json.dumps(printable(rounded(content)), indent=2, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
 
 
@@ -43,6 +44,17 @@ def rounded(content: Json) -> Json:
         return {key: rounded(value) for key, value in content.items()}
     if isinstance(content, list):
         return [rounded(item) for item in content]
+    return content
+
+
+def printable(content: Json) -> Json:
+    """`content` with every text in it, keys too, visible: labels are keys, and `dvc metrics` prints them as they are."""
+    if isinstance(content, str):
+        return visible(content)
+    if isinstance(content, Mapping):
+        return {visible(key): printable(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [printable(item) for item in content]
     return content
 
 

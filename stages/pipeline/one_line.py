@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from stages.pipeline.errors import UserError
+from stages.pipeline.escaping import visible
 from stages.pipeline.write_faults import explained_anywhere
 
 DEBUG = "STAGEWRIGHT_DEBUG"
@@ -21,5 +22,5 @@ def one_line_errors() -> Iterator[None]:
     except UserError as error:
         if os.environ.get(DEBUG):
             raise
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {visible(' '.join(str(error).split()))}", file=sys.stderr)
         sys.exit(1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from stages.pipeline.escaping import visible
 from stages.pipeline.json_files import read_json
 from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.paths import (
@@ -29,7 +30,7 @@ def summary() -> str:
     download, train, evaluate = (read_json(path) for path in (DOWNLOAD_METRICS, TRAIN_METRICS, EVALUATE_METRICS))
     intervals = evaluate.get("intervals", {})
     lines = [
-        f"{download['model']['name']} on {download['data']['name']} ({download['data']['kind']})",
+        visible(f"{download['model']['name']} on {download['data']['name']} ({download['data']['kind']})"),
         "",
         f"{'':12}{'validation':>12}{'test':>12}{'  95 % interval' if intervals else ''}",
         *(

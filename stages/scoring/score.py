@@ -11,10 +11,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
-from stages.comparison.escaping import fitted
+from stages.comparison.layout import fitted
 from stages.configuration.schema import EntityScheme, ScoringMode
 from stages.pipeline.errors import ConfigError
-from stages.pipeline.json_files import rounded
+from stages.pipeline.json_files import printable, rounded
 from stages.pipeline.one_line import one_line_errors
 from stages.scoring.final.resampling import RESAMPLES, Interval
 from stages.scoring.final.scores import EntityDetails, FinalScores
@@ -29,6 +29,10 @@ _NAME = 26
 def table(scores: FinalScores) -> str:
     """The scores as text, at most 80 columns wide."""
     return "\n".join([*_headline(scores), *_labels(scores), *_errors(scores), *_slices(scores)])
+
+
+def _json(scores: FinalScores) -> str:
+    return json.dumps(printable(rounded(scores.to_json())), indent=2, ensure_ascii=False)
 
 
 def _headline(scores: FinalScores) -> Iterator[str]:
@@ -146,7 +150,7 @@ def main() -> None:
         columns = _columns(arguments.columns, one_file=arguments.predictions is None)
         options = ScoringOptions(arguments.mode, arguments.scheme, max(0, arguments.resamples), arguments.slice)
         scores = score_predictions(read_pair(arguments.gold, arguments.predictions, columns), options)
-        print(json.dumps(rounded(scores.to_json()), indent=2, ensure_ascii=False) if arguments.json else table(scores))
+        print(_json(scores) if arguments.json else table(scores))
 
 
 if __name__ == "__main__":

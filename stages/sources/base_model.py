@@ -1,21 +1,23 @@
 """The pretrained model and its tokenizer, copied to where the later stages read them."""
 
-import hashlib
 import importlib.util
 import json
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
 from stages.configuration.schema import FilesModel, HubModel, ModelConfig, PackageModel
 from stages.pipeline.errors import ModelError
 from stages.pipeline.json_files import read_json
+from stages.sources.digests import sha256_of
 from stages.sources.hub import CONFIG, WEIGHTS, fetch_model
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+_TOKENIZER_CONFIG = "tokenizer_config.json"
 _PADDING = "[PAD]"
 _POSITIONS_BEHIND_PADDING = frozenset({
     "camembert", "data2vec-text", "esm", "ibert", "longformer", "luke", "mluke", "mpnet", "roberta", "roberta-prelayernorm",
@@ -30,15 +32,17 @@ def write_base_model(config: ModelConfig, weights: Path, tokenizer: Path) -> str
     """Write `config.json` and `model.safetensors` to `weights` and the canonical tokenizer to `tokenizer`.
 
     Returns the weights' SHA-256. Raises ModelError if the model is incomplete, is not the one that `model.sha256`
-    names, or has a tokenizer without a fast implementation.
+    names, needs code of its own, or has a tokenizer without a fast implementation.
     """
     folder = _locate(config)
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise ModelError(
-                f"model={config.name}: has no {name}; Stagewright loads safetensors only, never pickled weights"
+                f"model={config.name}: has no {name}; Stagewright loads safetensors only, never pickled weights: where you "
+                "trust those, load the model with transformers and save it anew, which writes safetensors"
             )
-    digest = _sha256(folder / WEIGHTS)
+    _refuse_own_code(config.name, folder)
+    digest = sha256_of(folder / WEIGHTS)
     if config.sha256 not in (None, digest):
         raise ModelError(
             f"model={config.name}: {WEIGHTS} has SHA-256 {digest}, but model.sha256={config.sha256}; "
@@ -80,6 +84,27 @@ def _package_folder(config: PackageModel) -> Path:
     return Path(found.origin).parent / config.folder
 
 
+def _refuse_own_code(name: str, folder: Path) -> None:
+    """Code that comes with a model is never run; without it, transformers may make another model of the weights."""
+    for file in (CONFIG, _TOKENIZER_CONFIG):
+        if (folder / file).is_file() and "auto_map" in read_json(folder / file):
+            raise ModelError(
+                f"model={name}: its {file} asks for code of its own (auto_map), and code that comes with a model is never "
+                "run; choose a model that transformers has itself, or take auto_map out of a copy and use model=files"
+            )
+    kind = read_json(folder / CONFIG).get("model_type")
+    if kind not in _known_model_types():
+        raise ModelError(
+            f"model={name}: its {CONFIG} says model_type={kind}, which transformers does not have; choose another"
+        )
+
+
+def _known_model_types() -> Collection[str]:
+    from transformers import CONFIG_MAPPING
+
+    return CONFIG_MAPPING.keys()
+
+
 def _write_tokenizer(name: str, source: Path, target: Path) -> None:
     """Write the tokenizer in one form, whatever it came in.
 
@@ -110,9 +135,7 @@ def _write_tokenizer(name: str, source: Path, target: Path) -> None:
     settings |= {
         token: str(value) for token in _SPECIAL_TOKENS if (value := getattr(tokenizer, token, None)) is not None
     }
-    (target / "tokenizer_config.json").write_text(
-        json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    (target / _TOKENIZER_CONFIG).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _require_embeddings(name: str, backend: "Tokenizer", padding: str, source: Path) -> None:
@@ -135,8 +158,3 @@ def _max_length(stated: int, source: Path) -> int:
     if config.get("model_type") in _POSITIONS_BEHIND_PADDING:
         positions -= config.get("pad_token_id", 1) + 1  # their positions start behind the padding index
     return int(min(stated, positions))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

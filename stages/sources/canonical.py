@@ -17,12 +17,13 @@ from stages.pipeline.arrow import write_splits
 from stages.pipeline.errors import DataError
 from stages.sources.examples import ID, KEPT, LABEL, PAIR, TAGS, TEXT, TOKENS
 from stages.sources.findings import Findings, check_examples, check_labels, check_repeats, check_transitions
-from stages.sources.labels import UNLABELLED, coded, is_integer, label_order
+from stages.sources.labels import UNLABELLED, coded, label_order
 from stages.sources.report import DataReport
 from stages.sources.selection import Selection, select
 from stages.sources.spool import SpooledSplit, spool
 from stages.sources.statistics import SplitSummary
 from stages.sources.tables import Source
+from stages.sources.values import is_integer
 from stages.tasks.schemes import SchemeDetector, convert, names_in_scheme
 
 
@@ -41,7 +42,7 @@ def write_canonical(source: Source, config: DataBase, path: Path, scratch: Path)
     }
     _require_equal_columns(splits)
     labels = _Labels.of(source, splits, config, detector)
-    report = DataReport(config.name, labels.names, labels.scheme, _findings(splits, labels))
+    report = DataReport(config.name, labels.names, labels.scheme, _findings(splits, labels), source.sha256)
     report.stop_on(config.fail_on)
     selected = select(splits, config, config.validation_fraction if isinstance(config, TabularData) else 0.0)
     features = _features(splits["train"].schema, labels.names)

@@ -1,19 +1,20 @@
 """The configured data source, read and written in canonical form."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import assert_never
 
 import pyarrow as pa
 
-from stages.configuration.schema import SPLITS, DataConfig, DemoData, FilesData, HubData, Split
+from stages.configuration.schema import SPLITS, DataConfig, DemoData, FilesData, HubData, Split, TabularData
 from stages.sources.canonical import write_canonical
 from stages.sources.demo import text as demo_text
 from stages.sources.demo import tokens as demo_tokens
+from stages.sources.digests import checked_digests
 from stages.sources.examples import PLACE
 from stages.sources.files import read_files
 from stages.sources.hub import fetch_dataset
-from stages.sources.locations import Located, find
+from stages.sources.locations import Located, find, find_files
 from stages.sources.report import DataReport
 from stages.sources.tables import Source, SourceSplit
 
@@ -31,18 +32,21 @@ def _source(config: DataConfig, scratch: Path) -> Source:
         case DemoData():
             return _demo(config)
         case FilesData():
-            return read_files(config, _find_files(config, scratch))
+            places = {split: getattr(config, split) for split in SPLITS if getattr(config, split) is not None}
+            folder = scratch / "files"
+            digests = _digests(config, {split: find_files(split, places[split], folder) for split in places})
+            return read_files(config, {split: find(split, places[split], folder) for split in places}, digests)
         case HubData():
             fetched = fetch_dataset(config)
-            located = {split: [Located(path, path.name) for path in paths] for split, paths in fetched.items()}
-            return read_files(config, located)
+            files = {split: [Located(path, path.name) for path in paths] for split, paths in fetched.items()}
+            return read_files(config, files, _digests(config, files))
         case _:
             assert_never(config)
 
 
-def _find_files(config: FilesData, scratch: Path) -> dict[Split, Sequence[Located]]:
-    places = {split: getattr(config, split) for split in SPLITS}
-    return {split: find(split, wanted, scratch / "files") for split, wanted in places.items() if wanted is not None}
+def _digests(config: TabularData, files: Mapping[Split, Sequence[Located]]) -> dict[Split, list[str]]:
+    """Of the files as they came, before anything is unpacked or read."""
+    return {split: checked_digests(split, found, getattr(config.sha256, split)) for split, found in files.items()}
 
 
 def _demo(config: DemoData) -> Source:

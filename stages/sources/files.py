@@ -15,8 +15,10 @@ from stages.sources.readers.formats import open_table
 from stages.sources.tables import Source, SourceSplit
 
 
-def read_files(config: TabularData, files: Mapping[Split, Sequence[Located]]) -> Source:
-    """Open every split's files; their rows are read when they are asked for.
+def read_files(
+    config: TabularData, files: Mapping[Split, Sequence[Located]], sha256: Mapping[Split, Sequence[str]]
+) -> Source:
+    """Open every split's files; their rows are read when they are asked for. `sha256`: of the files as they came.
 
     Raises DataError naming the file for what can't be opened or has no column of the task's kind.
     """
@@ -39,6 +41,7 @@ def read_files(config: TabularData, files: Mapping[Split, Sequence[Located]]) ->
             for split, parts in opened.items()
         },
         label_names=configured or _named_by_files([each for parts in opened.values() for each in parts]),
+        sha256=sha256,
     )
 
 

@@ -13,6 +13,7 @@ from stages.configuration.schema import Scheme, Split
 from stages.sources.columns import MISALIGNED
 from stages.sources.examples import PAIR, PLACE, TAGS, TEXT, TOKENS
 from stages.sources.spool import SpooledSplit
+from stages.sources.values import list_lengths
 from stages.tasks.schemes import illegal_transitions
 
 Severity = Literal["error", "warning", "note"]
@@ -98,7 +99,7 @@ def check_transitions(
     findings: Findings, split: Split, batch: pa.RecordBatch, codes: pa.ListArray, names: Sequence[str], scheme: Scheme
 ) -> None:
     """Tags that may not stand where they stand."""
-    lengths = pc.list_value_length(codes).to_numpy(zero_copy_only=False).astype(np.int64)
+    lengths = list_lengths(codes)
     wrong = illegal_transitions(pc.list_flatten(codes).to_numpy(zero_copy_only=False), lengths, names, scheme)
     if len(wrong):
         row = int(np.searchsorted(np.cumsum(lengths), wrong[0], side="right"))
@@ -175,17 +176,13 @@ def _holding(pattern: str, pattern_for_words: str | None = None) -> Callable[[pa
 def _without_text(batch: pa.RecordBatch) -> Mask:
     """Without a visible character in any of the texts; words: without any word."""
     if TOKENS in batch.schema.names:
-        return _mask(pc.equal(pc.list_value_length(batch[TOKENS]), 0))
+        is_empty: Mask = list_lengths(batch[TOKENS]) == 0
+        return is_empty
     return _holding(_EMPTY)(batch)
 
 
 def _with_empty_words(batch: pa.RecordBatch) -> Mask:
     return _holding(_EMPTY)(batch) if TAGS in batch.schema.names else np.zeros(batch.num_rows, bool)
-
-
-def _mask(values: pa.Array) -> Mask:
-    mask: Mask = values.to_numpy(zero_copy_only=False)
-    return mask
 
 
 _EMPTY = r"^[\s\p{Z}\p{Cc}\x{200b}-\x{200d}\x{2060}\x{feff}\x{00ad}]*$"

@@ -1,20 +1,15 @@
-"""The Hub: the only module that talks to it.
+"""The Hub. Nothing else talks to it.
 
 What is fetched lands in the ordinary Hugging Face cache, at a pinned commit. A commit never changes, so what the cache
 holds is taken without asking, and a run that has everything needs no network. `huggingface_hub` takes the token from
 the environment (`HF_TOKEN`, or `hf auth login`); no message here repeats it.
 """
 
-import difflib
 import glob
-import re
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
 import huggingface_hub
 from huggingface_hub import constants
@@ -22,9 +17,8 @@ from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from stages.configuration.schema import SPLITS, HubData, HubModel, Split
 from stages.pipeline.errors import HubError
-
-if TYPE_CHECKING:
-    from huggingface_hub.errors import HfHubHTTPError
+from stages.sources.hub_cache import Repo, cached, missing, require_whole, some
+from stages.sources.hub_errors import BROKEN, explained
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -44,11 +38,6 @@ TOKENIZER_FILES = (
 )
 """Every name under which an encoder's tokenizer is kept; a model has a few of them."""
 
-_MOST_NAMES = 5
-"""How many files a message lists."""
-_BROKEN = "the connection broke; run again: what has arrived whole is kept, and the rest starts anew"
-
-
 if not sys.stderr.isatty():
     disable_progress_bars()
 
@@ -58,7 +47,7 @@ def fetch_dataset(config: HubData) -> dict[Split, list[Path]]:
 
     A split that `config` leaves out is left out. Raises HubError with what to do about it.
     """
-    repo = _Repo("dataset", config.repo, config.revision)
+    repo = Repo("dataset", config.repo, config.revision)
     patterns = {split: _patterns(config, split) for split in SPLITS}
     files = _list_files(repo, enough=[pattern for wanted in patterns.values() for pattern in wanted])
     names = {
@@ -67,7 +56,7 @@ def fetch_dataset(config: HubData) -> dict[Split, list[Path]]:
         if wanted
     }
     _fetch(repo, [name for found in names.values() for name in found])
-    return {split: [_cached(repo, name) for name in found] for split, found in names.items()}
+    return {split: [cached(repo, name) for name in found] for split, found in names.items()}
 
 
 def _patterns(config: HubData, split: Split) -> list[str]:
@@ -83,43 +72,24 @@ def fetch_model(config: HubModel) -> Path:
     The folder belongs to the shared cache: another program may have put more files of the same commit there.
     Raises HubError with what to do about it.
     """
-    repo = _Repo("model", config.repo, config.revision)
+    repo = Repo("model", config.repo, config.revision)
     files = _list_files(repo)
     for name in (CONFIG, WEIGHTS):
         if name not in files:
             raise HubError(
-                f"{repo}: has no {name}, only {_some(files, like=name)}; weights are read from one safetensors file, "
+                f"{repo}: has no {name}, only {some(files, like=name)}; weights are read from one safetensors file, "
                 "pickled weights are not loaded: choose a model.repo or model.revision that has it"
             )
     _fetch(repo, [name for name in (CONFIG, WEIGHTS, *TOKENIZER_FILES) if name in files])
-    return _cached(repo, CONFIG).parent
+    return cached(repo, CONFIG).parent
 
 
-@dataclass(frozen=True)
-class _Repo:
-    kind: Literal["dataset", "model"]
-    id: str
-    revision: str
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.id} at {self.revision}"
-
-    @property
-    def group(self) -> str:
-        """The configuration group that names it."""
-        return "data" if self.kind == "dataset" else "model"
-
-    @property
-    def page(self) -> str:
-        return f"{_hub()}/datasets/{self.id}" if self.kind == "dataset" else f"{_hub()}/{self.id}"
-
-
-def _list_files(repo: _Repo, enough: Sequence[str] = ()) -> list[str]:
+def _list_files(repo: Repo, enough: Sequence[str] = ()) -> list[str]:
     """The paths of the repository's files, as the cache or else the Hub lists them; just `enough` if all are cached."""
     from huggingface_hub.errors import CachedRepoTreeNotFoundError
 
-    with _explained(repo):
-        if enough and not _missing(repo, enough):
+    with explained(repo):
+        if enough and not missing(repo, enough):
             return sorted(enough)
         try:
             tree = huggingface_hub.get_cached_repo_tree(repo.id, repo_type=repo.kind, revision=repo.revision)
@@ -133,12 +103,12 @@ def _list_files(repo: _Repo, enough: Sequence[str] = ()) -> list[str]:
             return sorted(file.rfilename for file in getattr(info, "siblings", None) or [])
 
 
-def _matches(repo: _Repo, key: str, pattern: str, files: Sequence[str]) -> list[str]:
+def _matches(repo: Repo, key: str, pattern: str, files: Sequence[str]) -> list[str]:
     if pattern in files:
         return [pattern]
     found = [file for file in files if _match(file.split("/"), pattern.split("/"))]
     if not found:
-        raise HubError(f"{repo}: {key}={pattern} matches no file; its files are {_some(files, like=pattern)}")
+        raise HubError(f"{repo}: {key}={pattern} matches no file; its files are {some(files, like=pattern)}")
     return found
 
 
@@ -151,111 +121,17 @@ def _match(path: Sequence[str], pattern: Sequence[str]) -> bool:
     return bool(path) and fnmatchcase(path[0], pattern[0]) and _match(path[1:], pattern[1:])
 
 
-def _fetch(repo: _Repo, names: Sequence[str]) -> None:
+def _fetch(repo: Repo, names: Sequence[str]) -> None:
     """Bring into the cache what it lacks of the named files; each appears there whole or not at all."""
-    missing = _missing(repo, names)
-    if not missing:
-        return
-    with _explained(repo, names):
-        huggingface_hub.snapshot_download(
-            repo.id,
-            repo_type=repo.kind,
-            revision=repo.revision,
-            allow_patterns=[glob.escape(name) for name in missing],
-        )
-    if left := _missing(repo, names):  # if the Hub goes away, snapshot_download may settle for what the cache holds
-        raise HubError(f"{repo} ({_some(left)}): {_BROKEN}")
-
-
-def _missing(repo: _Repo, names: Sequence[str]) -> list[str]:
-    return [name for name in names if _find(repo, name) is None]
-
-
-def _cached(repo: _Repo, name: str) -> Path:
-    path = _find(repo, name)
-    assert path is not None, f"{name} was fetched"
-    return path
-
-
-def _find(repo: _Repo, name: str) -> Path | None:
-    with suppress(ValueError):  # a name that no repository can hold: absolute, or with `..`
-        found = huggingface_hub.try_to_load_from_cache(repo.id, name, revision=repo.revision, repo_type=repo.kind)
-        return Path(found) if isinstance(found, str) else None
-    return None
-
-
-@contextmanager
-def _explained(repo: _Repo, names: Sequence[str] = ()) -> Iterator[None]:
-    """Turn what `huggingface_hub` raises into one line: what is wrong, where, and what to do."""
-    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # its public alias, whatever it is built on
-
-    try:
-        yield
-    except (OSError, ValueError, RuntimeError, httpx.HTTPError) as error:
-        where = f"{repo} ({_some(_missing(repo, names))})" if names else str(repo)
-        raise HubError(f"{where}: {_explain(error, repo)}") from error
-
-
-def _explain(error: Exception, repo: _Repo) -> str:
-    """What is wrong and what to do, in our own words: the libraries' may hold signed addresses."""
-    from huggingface_hub import errors
-    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
-
-    cause = error.__cause__ if isinstance(error, errors.LocalEntryNotFoundError) else None
-    match cause or error:
-        case errors.HfHubHTTPError() as answer:
-            text = _explain_answer(answer, repo)
-        case errors.OfflineModeIsEnabled():
-            text = "the cache does not hold it all, and HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set; unset it once"
-        case (
-            httpx.ConnectError() | httpx.TimeoutException() | httpx.ProxyError() | httpx.UnsupportedProtocol() as fault
-        ):
-            text = f"can't reach {_hub()} ({fault}); check the network, HF_ENDPOINT and HTTPS_PROXY, then run again"
-        case RuntimeError():  # all that hf_xet raises, after some two minutes of trying
-            text = f"{_BROKEN}; if the network blocks the Hub's Xet storage, set HF_HUB_DISABLE_XET=1"
-        case errors.HFValidationError():
-            text = f"that is not a repository's name; set {repo.group}.repo to its owner/name"
-        case UnicodeEncodeError():
-            text = "the token holds characters that no token has; set HF_TOKEN anew"
-        case errors.FileMetadataError() | ValueError():
-            text = f"{_hub()} does not answer as a Hub does; check HF_ENDPOINT, and whether the network wants a login"
-        case OSError(errno=int(), strerror=reason):
-            text = f"can't write to the cache {constants.HF_HUB_CACHE} ({reason}); make room, or set HF_HOME elsewhere"
-        case _:
-            text = _BROKEN
-    return text
-
-
-def _explain_answer(error: "HfHubHTTPError", repo: _Repo) -> str:
-    from huggingface_hub import errors
-
-    status = error.response.status_code
-    with_token = "authorization" in error.response.request.headers
-    if isinstance(error, errors.RevisionNotFoundError):
-        text = f"it has no such revision; set {repo.group}.revision to one that {repo.page}/commits/main lists"
-    elif isinstance(error, errors.GatedRepoError) and with_token:
-        text = f"it is gated, and the token's account has no access; ask for it at {repo.page}, or set another HF_TOKEN"
-    elif isinstance(error, errors.GatedRepoError):
-        text = f"it is gated; accept its terms at {repo.page}, then set HF_TOKEN to a token of that account"
-    elif "Invalid credentials" in (error.server_message or ""):
-        text = "the Hub does not know the token; set HF_TOKEN to a valid one, or unset it if the repository is public"
-    elif isinstance(error, errors.RepositoryNotFoundError) or status in (401, 403):
-        why = "the token may not read it" if with_token else "it is private"
-        text = f"no such repository, or {why}; check {repo.group}.repo, or set HF_TOKEN to a token that may read it"
-    elif status == 429:
-        text = f"{_hub()} has had too many requests (429); wait some minutes, or set HF_TOKEN, which raises the limit"
-    else:
-        text = f"{_hub()} answered {status} {error.response.reason_phrase}; the fault is on its side: try again later"
-    return text
-
-
-def _some(files: Sequence[str], like: str = "") -> str:
-    """A few of the files, those that resemble `like` first."""
-    chosen = difflib.get_close_matches(like, files, n=_MOST_NAMES, cutoff=0.0) if like else files[:_MOST_NAMES]
-    more = f" and {len(files) - len(chosen)} more" if len(files) > len(chosen) else ""
-    return (", ".join(chosen) or "none") + more
-
-
-def _hub() -> str:
-    """The Hub's address, without the password that HF_ENDPOINT may hold."""
-    return re.sub("//[^/@]*@", "//", constants.ENDPOINT)
+    lacking = missing(repo, names)
+    if lacking:
+        with explained(repo, names):
+            huggingface_hub.snapshot_download(
+                repo.id,
+                repo_type=repo.kind,
+                revision=repo.revision,
+                allow_patterns=[glob.escape(name) for name in lacking],
+            )
+    if left := missing(repo, names):  # if the Hub goes away, snapshot_download may settle for what the cache holds
+        raise HubError(f"{repo} ({some(left)}): {BROKEN}")
+    require_whole(repo, names)

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from stages.pipeline.errors import DataError
 from stages.sources.examples import PLACE
+from stages.sources.values import is_integer, list_lengths
+from stages.tasks.columns.arrays import as_lists
 from stages.tasks.schemes import OUTSIDE
 
 UNLABELLED = "-1"
@@ -39,11 +41,6 @@ def natural_order(label: str) -> tuple[object, ...]:
     return (label != OUTSIDE, pieces, prefix, label)
 
 
-def is_integer(label: str) -> bool:
-    """Whether a label is written as an integer."""
-    return re.fullmatch(r"-?\d+", label) is not None
-
-
 def coded(labels: pa.Array, batch: pa.RecordBatch, names: Sequence[str], *, may_be_missing: bool) -> pa.Array:
     """A column of labels, or of lists of labels, as int64 codes into `names`; `NO_CODE` for an example without a label.
 
@@ -58,15 +55,10 @@ def coded(labels: pa.Array, batch: pa.RecordBatch, names: Sequence[str], *, may_
             f"{batch[PLACE][row].as_py()}: {UNLABELLED} stands for no label, and {'a list' if is_list else 'training'} "
             "needs them all; remove such rows, or name it in data.label_names if it is a label"
         )
-    return pa.ListArray.from_arrays(_offsets(labels), pa.array(codes)) if is_list else pa.array(codes)
+    return as_lists(codes, list_lengths(labels)) if is_list else pa.array(codes)
 
 
 def _codes(labels: pa.Array, names: Sequence[str]) -> NDArray[np.int64]:
     found = pc.index_in(labels, value_set=pa.array(list(names), pa.string())).fill_null(NO_CODE)
     codes: NDArray[np.int64] = found.to_numpy(zero_copy_only=False).astype(np.int64)
     return codes
-
-
-def _offsets(lists: pa.ListArray) -> pa.Array:
-    sizes = pc.list_value_length(lists).to_numpy(zero_copy_only=False)
-    return pa.array(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32))

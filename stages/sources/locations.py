@@ -31,6 +31,16 @@ class Located:
     """What messages call it: the path or address as the user knows it, `archive.zip: inner.csv` for a part of one."""
 
 
+def find_files(split: str, places: str | list[str], scratch: Path) -> list[Located]:
+    """The files and folders that a split's places name, archives as they are. For the rest see `find`."""
+    key = f"data.{split}"
+    found: dict[Path, Located] = {}
+    for place in [places] if isinstance(places, str) else places:
+        for located in _unexpanded(key, place.rpartition("::")[2], scratch):
+            found.setdefault(located.path, located)
+    return list(found.values())
+
+
 def find(split: str, places: str | list[str], scratch: Path) -> list[Located]:
     """Find what a split's places name, in their order and naturally sorted within each; nothing is found twice.
 

@@ -1,12 +1,12 @@
 """The data report: what the log, `metrics/download.json` and the page `metrics/data.md` say of the data."""
 
-import html
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stages.configuration.schema import Scheme, Split
 from stages.pipeline.errors import DataError
+from stages.pipeline.escaping import code
 from stages.pipeline.json_files import Json
 from stages.sources.findings import Finding, Findings
 from stages.sources.statistics import SplitSummary
@@ -25,6 +25,8 @@ class DataReport:
     labels: Sequence[str]
     scheme: Scheme
     findings: Findings
+    sha256: Mapping[Split, Sequence[str]]
+    """The digests of the files that the data were read from; none where they were not."""
     splits: Mapping[Split, SplitSummary] = field(default_factory=dict)
 
     def stop_on(self, fail_on: str) -> None:
@@ -45,11 +47,13 @@ class DataReport:
         findings: dict[str, Json] = {
             finding.code: {"severity": finding.kind.severity, **finding.counts} for finding in self.findings.all()
         }
-        return {"splits": {name: summary.to_json() for name, summary in self.splits.items()}, "findings": findings}
+        splits: Json = {name: summary.to_json() for name, summary in self.splits.items()}
+        digests: dict[str, Json] = {name: list(found) for name, found in self.sha256.items()}
+        return {"splits": splits, **({"sha256": digests} if digests else {}), "findings": findings}
 
     def to_markdown(self) -> str:
         """The page."""
-        parts = [f"# Data: {_escaped(self.name)}", "## Splits", _table(self._splits()), "## Findings", self._findings()]
+        parts = [f"# Data: {code(self.name)}", "## Splits", _table(self._splits()), "## Findings", self._findings()]
         if self.labels:
             parts += ["## Labels", _table(self._labels())]
             if len(self.labels) > _MOST_LABELS:
@@ -76,12 +80,12 @@ class DataReport:
     def _labels(self) -> list[list[str]]:
         rows = [["label", *self.splits]]
         totals = {name: max(1, int(summary.counts.sum())) for name, summary in self.splits.items()}
-        for code, label in list(enumerate(self.labels))[:_MOST_LABELS]:
+        for place, label in list(enumerate(self.labels))[:_MOST_LABELS]:
             shares = [
-                f"{summary.counts[code]:,} ({summary.counts[code] / totals[name]:.1%})"
+                f"{summary.counts[place]:,} ({summary.counts[place] / totals[name]:.1%})"
                 for name, summary in self.splits.items()
             ]
-            rows.append([_escaped(label), *shares])
+            rows.append([code(label), *shares])
         return rows
 
 
@@ -98,9 +102,3 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
     head, *body = rows
     lines = [head, ["---", *["---:"] * (len(head) - 1)] if len(head) > 3 or not body else ["---"] * len(head), *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _escaped(text: str) -> str:
-    """Text from the data as it stands in a Markdown table."""
-    plain = html.escape(" ".join(text.split()), quote=False)
-    return "".join(f"\\{character}" if character in "\\|*_`[]~" else character for character in plain)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from stages.configuration.schema import Split
 from stages.pipeline.errors import DataError
 from stages.sources.examples import GROUP, ID, LABEL, PAIR, TAGS, TEXT, TOKENS
+from stages.sources.values import list_lengths
 from stages.tasks.schemes import OUTSIDE, SchemeDetector
 
 DIGEST = np.dtype([("high", ">u8"), ("low", ">u8")])
@@ -117,8 +118,8 @@ def _labels(batch: pa.RecordBatch, detector: SchemeDetector) -> set[str]:
     coded = (pc.list_flatten(column) if pa.types.is_list(column.type) else column).dictionary_encode()
     names = coded.dictionary.to_pylist()
     if TAGS in batch.schema.names:
-        lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False).astype(np.int64)
-        detector.add_codes(coded.indices.to_numpy(zero_copy_only=False).astype(np.int64), lengths, names)
+        codes = coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        detector.add_codes(codes, list_lengths(column), names)
     return set(names)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stages.pipeline.json_files import Json, quantiles
 from stages.sources.examples import LABEL, PAIR, TAGS, TEXT, TOKENS
 from stages.sources.labels import NO_CODE
+from stages.sources.values import list_lengths
 from stages.tasks.schemes import are_entity_tags
 
 
@@ -88,7 +89,7 @@ class SplitSummary:
 def words(batch: pa.RecordBatch | pa.Table) -> NDArray[np.int64]:
     """Words in each example: tokens, or what white space parts in its texts."""
     if TOKENS in batch.schema.names:
-        return _array(pc.list_value_length(batch[TOKENS]))
+        return list_lengths(batch[TOKENS])
     texts = [name for name in (TEXT, PAIR) if name in batch.schema.names]
     total = np.zeros(batch.num_rows, np.int64)
     for name in texts:
@@ -98,7 +99,7 @@ def words(batch: pa.RecordBatch | pa.Table) -> NDArray[np.int64]:
 
 def _words_in(texts: pa.Array) -> NDArray[np.int64]:
     trimmed = pc.utf8_trim_whitespace(texts)
-    counts = _array(pc.list_value_length(pc.utf8_split_whitespace(trimmed)))
+    counts = list_lengths(pc.utf8_split_whitespace(trimmed))
     return np.where(_array(pc.binary_length(trimmed)) == 0, 0, counts)
 
 

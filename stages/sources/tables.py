@@ -1,7 +1,7 @@
 """What every data source gives: for each split a stream of checked examples, and the labels' names where it knows them."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -25,3 +25,5 @@ class Source:
     splits: Mapping[Split, SourceSplit]
     label_names: tuple[str, ...] | None
     """The labels in order, if the source knows them."""
+    sha256: Mapping[Split, Sequence[str]] = field(default_factory=dict)
+    """The digests of each split's files, if it is made of files."""

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, chain
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -43,6 +43,17 @@ class Where:
     def flattened(self, offsets: NDArray[np.int32]) -> "Where":
         """The same for the values of the lists that begin at `offsets`."""
         return replace(self, offsets=offsets)
+
+
+def is_integer(text: str) -> bool:
+    """Whether a text is an integer's notation."""
+    return _INTEGER.fullmatch(text) is not None
+
+
+def list_lengths(lists: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
+    """The length of each list, [rows]; none is null."""
+    lengths: NDArray[np.int64] = pc.list_value_length(lists).to_numpy(zero_copy_only=False).astype(np.int64)
+    return lengths
 
 
 def texts(column: Column, where: Where, what: str) -> pa.Array:
@@ -164,7 +175,7 @@ def _from_text(array: pa.Array, where: Where, names: Sequence[str] | None, what:
         return array
     place = pc.index(unknown, True).as_py()
     distinct = pc.unique(array).to_pylist()
-    if all(_INTEGER.fullmatch(value) for value in distinct):
+    if all(map(is_integer, distinct)):
         return _named(np.array(array.to_pylist(), np.int64), where, names, what)
     if array[place].as_py() == "-1":
         return array
@@ -199,8 +210,7 @@ def _flat(column: Column, where: Where, what: str) -> tuple[NDArray[np.int32], C
     if isinstance(column, pa.Array):
         return _flat_arrow(column, where, what)
     rows = [_listed(value, where, place, what) for place, value in enumerate(column)]
-    offsets = np.array([0, *accumulate(map(len, rows))])
-    return _offsets(offsets), list(chain.from_iterable(rows))
+    return _offsets(np.array([len(row) for row in rows], np.int64)), list(chain.from_iterable(rows))
 
 
 def _flat_arrow(column: pa.Array, where: Where, what: str) -> tuple[NDArray[np.int32], Column]:
@@ -209,13 +219,12 @@ def _flat_arrow(column: pa.Array, where: Where, what: str) -> tuple[NDArray[np.i
         return _flat(column.to_pylist(), where, what)
     if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
         raise where.fault(0, f"holds {column.type}, not a list of {what}s; choose task=text or another column")
-    sizes = pc.list_value_length(column).to_numpy(zero_copy_only=False)
-    return _offsets(np.concatenate([[0], np.cumsum(sizes)])), pc.list_flatten(column)
+    return _offsets(list_lengths(column)), pc.list_flatten(column)
 
 
-def _offsets(offsets: NDArray[np.int64]) -> NDArray[np.int32]:
-    """In the type that Arrow's lists count in."""
-    return offsets.astype(np.int32)
+def _offsets(lengths: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Where lists of these lengths begin, and the last ends, in the type that Arrow's lists count in."""
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
 
 
 def _listed(value: object, where: Where, place: int, what: str) -> list[object]:

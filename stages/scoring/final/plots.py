@@ -10,10 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from stages.pipeline.escaping import cell
 from stages.pipeline.json_files import DECIMALS
 from stages.pipeline.outputs import whole_file
 from stages.scoring.headline.scores import LabelScore
 
+_LABELS = ("gold", "predicted", "label")
+"""The columns that hold labels."""
 _BINS = 10
 """Into how many parts of equal width numbers are sorted for their confusion."""
 
@@ -88,5 +91,7 @@ def _codes(column: pa.ChunkedArray, names: Sequence[str]) -> NDArray[np.int64]:
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:
+    """Labels come from the data, and are made harmless: `dvc plots` and spreadsheets take cells as they are."""
+    labels = {name: table[name].map(cell) for name in _LABELS if name in table}
     with whole_file(path) as partial:
-        table.round(DECIMALS).to_csv(partial, index=False, lineterminator="\n")
+        table.assign(**labels).round(DECIMALS).to_csv(partial, index=False, lineterminator="\n")

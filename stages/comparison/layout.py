@@ -1,28 +1,9 @@
-"""Text out of data, labels and parameters, made harmless where it is shown."""
+"""Text fitted to the columns of a terminal."""
 
-import re
 import textwrap
 import unicodedata
 
-_UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-"""Control and format characters (the bidirectional ones among them), what has no character, and separators of lines."""
-
-
-def visible(text: str) -> str:
-    """`text` in one line; what is not seen, or moves what is, becomes Python's escape of it."""
-    return "".join(
-        _escape(character) if unicodedata.category(character) in _UNSEEN else character for character in text
-    )
-
-
-def code(text: str) -> str:
-    """`text` as Markdown code, in a table as well: nothing in it is a tag, a link or a mention."""
-    shown = visible(text)
-    if not shown.strip():
-        return f"`'{shown}'`"
-    fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
-    padding = " " if shown.startswith(("`", " ")) or shown.endswith(("`", " ")) else ""
-    return f"{fence}{padding}{shown}{padding}{fence}".replace("|", "\\|")
+from stages.pipeline.escaping import visible
 
 
 def width(text: str) -> int:
@@ -68,7 +49,3 @@ def _columns(character: str) -> int:
     if unicodedata.combining(character):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape", "surrogatepass").decode("ascii") if character != "\xad" else "\\xad"
