@@ -24,7 +24,6 @@ from stages.training.trainer import ValidatingTrainer
 
 log = logging.getLogger("stages.train")
 
-
 _COPIES = 4
 """What a checkpoint holds for each weight: itself, Adam's two moments, and what it was when validation was best."""
 
