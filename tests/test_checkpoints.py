@@ -88,7 +88,7 @@ def test_a_checkpoint_that_took_long_is_followed_by_a_longer_pause(monkeypatch: 
     now = 1000.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     monkeypatch.delenv(SECONDS, raising=False)
-    pace = Pace()
+    pace = Pace(10_000_000)
     now += 59
     assert not pace.is_due
     now += 2
@@ -103,11 +103,22 @@ def test_a_checkpoint_that_took_long_is_followed_by_a_longer_pause(monkeypatch: 
     assert pace.is_due
 
 
+def test_the_first_checkpoint_of_a_large_model_comes_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    monkeypatch.delenv(SECONDS, raising=False)
+    pace = Pace(2_000_000_000)
+    now += 499
+    assert not pace.is_due
+    now += 2
+    assert pace.is_due
+
+
 def test_the_pause_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SECONDS, "0")
-    pace = Pace()
+    pace = Pace(0)
     pace.took(100.0)
     assert pace.is_due
     monkeypatch.setenv(SECONDS, "often")
     with pytest.raises(ConfigError, match="is no number of seconds"):
-        Pace()
+        Pace(0)

@@ -1,13 +1,19 @@
 """A stopped training goes on from its newest whole checkpoint, to the bytes that an undisturbed one writes."""
 
+import pickle
 import random
 import shutil
 import signal
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 
+from stages.training.manifest import write_manifest
+from stages.training.training_key import training_key
 from tests.damage import DAMAGES
 from tests.trainings import FREQUENT, Trainings, kill_at_random, signal_at
 
@@ -108,3 +114,55 @@ def test_several_processes_go_on_within_an_epoch_to_the_same_bytes(trainings: Tr
     assert 16 < int(trainings.checkpoints()[-1].name.removeprefix("step-")) < 96
     trainings.workspace.python("stages.train", *shared, **FREQUENT)
     assert trainings.result() == undisturbed
+
+
+def test_a_training_takes_up_its_own_checkpoints_alone(trainings: Trainings, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = ("train.max_steps=8", "seed=7")
+    undisturbed = trainings.undisturbed(*other)
+    stop_at(trainings, 5, "train.max_steps=8")
+    (kept,) = trainings.checkpoints()
+    trainings.train(*other)
+    assert trainings.result() == undisturbed
+    assert trainings.checkpoints() == [kept]
+    trainings.forget()
+
+    key = training_key(trainings.config())
+    assert training_key(trainings.config()) == key
+    assert training_key(trainings.config("train.epochs=4")) != key
+    for name in ("stages/training/loss.py", "data/tokenized/train/state.json", "models/base/weights/config.json"):
+        with changed(trainings.root / name):
+            assert training_key(trainings.config()) != key, name
+    for name in ("stages/export.py", "README.md", "data/raw/train/state.json"):
+        with changed(trainings.root / name):
+            assert training_key(trainings.config()) == key, name
+    monkeypatch.setattr("torch.get_num_threads", lambda: 3)
+    assert training_key(trainings.config()) != key
+
+
+class _Payload:
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        return Path.touch, (Path("was-run"),)
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth"])
+def test_a_pickle_that_runs_code_is_not_loaded_even_if_the_manifest_names_it(name: str, trainings: Trainings) -> None:
+    stop_at(trainings, 5, "train.max_steps=8")
+    (checkpoint,) = trainings.checkpoints()
+    torch.save({"state": _Payload()}, checkpoint / name)
+    (checkpoint / "manifest.json").unlink()
+    write_manifest(checkpoint)
+    with pytest.raises(pickle.UnpicklingError, match="weights_only"):
+        trainings.train("train.max_steps=8")
+    assert not (trainings.root / "was-run").exists()
+    trainings.forget()
+
+
+@contextmanager
+def changed(file: Path) -> Iterator[None]:
+    before = file.read_bytes() if file.exists() else None
+    file.write_bytes((before or b"") + b"\n")
+    yield
+    if before is None:
+        file.unlink()
+    else:
+        file.write_bytes(before)

@@ -50,8 +50,11 @@ class Trainings:
 
     def train(self, *overrides: str) -> None:
         """Run the stage in this process, which must be in the workspace's folder and has imported the Trainer already."""
-        params = compose_params([*self._overrides, *overrides])
-        train(select(validate(params, "test"), TrainStage))
+        train(self.config(*overrides))
+
+    def config(self, *overrides: str) -> TrainStage:
+        """The stage's configuration."""
+        return select(validate(compose_params([*self._overrides, *overrides]), "test"), TrainStage)
 
     def start(self, *overrides: str) -> ForkServerProcess:
         """Run the stage in a process of its own, which starts at once: its parent has imported the Trainer. Checkpoints

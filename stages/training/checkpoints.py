@@ -44,7 +44,7 @@ class Checkpoints:
             if found is None:
                 return checkpoint
             log.warning("%s is not used: %s", checkpoint, found)
-            shutil.rmtree(checkpoint)
+            shutil.rmtree(checkpoint, ignore_errors=True)
         return None
 
     def complete(self, written: Path, step: int) -> None:

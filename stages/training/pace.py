@@ -11,16 +11,17 @@ is a matter of the machine, changes no result, and must not make DVC train again
 
 _SHORTEST = 60.0
 _PRICE = 0.02
+_EXPECTED_SPEED = 200e6
+"""Bytes a second that go to the disk and through the digest, until the first one has been timed."""
 
 
 class Pace:
     """Due a minute after the last one, or so much later that writing them takes no more than 2 % of the time."""
 
-    def __init__(self) -> None:
-        """The first one is due after the shortest pause: what it costs is not known before. Raises ConfigError."""
+    def __init__(self, size: int) -> None:
+        """`size`: a checkpoint's bytes, about. Raises ConfigError if `SECONDS` is no number."""
         self._chosen = _chosen_seconds()
-        self._pause = _SHORTEST if self._chosen is None else self._chosen
-        self._last = time.monotonic()
+        self.took(size / _EXPECTED_SPEED)
 
     @property
     def is_due(self) -> bool:
@@ -28,10 +29,9 @@ class Pace:
         return time.monotonic() - self._last >= self._pause
 
     def took(self, seconds: float) -> None:
-        """Note that one has been tried, and how long that took."""
+        """Begin a pause after one that was written, or tried, in so many seconds."""
         self._last = time.monotonic()
-        if self._chosen is None:
-            self._pause = max(_SHORTEST, seconds / _PRICE)
+        self._pause = max(_SHORTEST, seconds / _PRICE) if self._chosen is None else self._chosen
 
 
 def _chosen_seconds() -> float | None:

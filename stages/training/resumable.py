@@ -24,6 +24,9 @@ from stages.training.trainer import ValidatingTrainer
 
 log = logging.getLogger("stages.train")
 
+_COPIES = 4
+"""What a checkpoint holds for each weight: itself, Adam's two moments, and what it was when validation was best."""
+
 
 class ResumableTrainer(ValidatingTrainer):
     """A Trainer that goes on where a killed one was, to the same bytes."""
@@ -32,7 +35,7 @@ class ResumableTrainer(ValidatingTrainer):
         """`parts`: those of a ValidatingTrainer; its `output_dir` is the folder where checkpoints are written."""
         super().__init__(**parts)
         self.processes = Agreement()
-        self.pace = Pace()
+        self.pace = Pace(_COPIES * self.bare_model.get_memory_footprint())
         self._checkpoints = checkpoints
         self._interruption = interruption
         self._resumed: Progress | None = None
