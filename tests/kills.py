@@ -66,7 +66,7 @@ def undisturbed(workspace: Workspace) -> Undisturbed:
     """Run the pipeline to its end."""
     started = time.monotonic()
     workspace.ok(*COMMAND)
-    return Undisturbed(time.monotonic() - started, _digests(workspace.root))
+    return Undisturbed(time.monotonic() - started, digests(workspace.root))
 
 
 def killed_run(
@@ -131,7 +131,7 @@ def _stage_at_work(root: Path) -> str:
 
 def _half_written(root: Path, expected: Undisturbed) -> list[str]:
     """What is visible under the name of an output without being it, whole."""
-    found = _digests(root)
+    found = digests(root)
     outputs = {name: digest for name, digest in expected.files.items() if name.startswith(FOLDERS)}
     damaged = [name for name in sorted(outputs.keys() & found.keys()) if found[name] != outputs[name]]
     incomplete = [
@@ -147,11 +147,11 @@ def _faults_of_the_end(workspace: Workspace, expected: Undisturbed) -> list[str]
     done = workspace.run(*COMMAND)
     if done.returncode:
         return [f"exit status {done.returncode}: {(done.stdout + done.stderr)[-2000:]}"]
-    found = _digests(workspace.root)
+    found = digests(workspace.root)
     return [f"differs: {name}" for name in sorted({name for name, _ in found.items() ^ expected.files.items()})]
 
 
-def _digests(root: Path) -> dict[str, str]:
+def digests(root: Path) -> dict[str, str]:
     """The digest of every file that git or DVC may look at."""
     files = (file for file in sorted(root.rglob("*")) if file.is_file())
     names = ((file.relative_to(root).as_posix(), file) for file in files)

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kills import Undisturbed, Victim, killed_run, new_workspace, undisturbed
+from tests.imports import ROOT
+from tests.kills import Undisturbed, Victim, digests, killed_run, new_workspace, undisturbed
+from tests.small_project import REPRODUCE, SmallProject
 from tests.workspace import Workspace
 
 pytestmark = pytest.mark.slow
@@ -19,3 +21,28 @@ def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(task: str, tiny_
     expected: Undisturbed = undisturbed(prepared.copy_to(tmp_path / "undisturbed"))
     kills = killed_run(prepared, tmp_path / "killed", task, expected, VICTIMS, random.Random(task))
     assert [fault for kill in kills for fault in kill.faults] == []
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
+    return SmallProject(tmp_path_factory.mktemp("small") / "project")
+
+
+@pytest.fixture(scope="module")
+def small_undisturbed(small: SmallProject, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    project = small.copy_to(tmp_path_factory.mktemp("undisturbed") / "project")
+    project.ok(*REPRODUCE)
+    return digests(project.root)
+
+
+@pytest.mark.parametrize("write", range(7, 127, 11))  # DVC makes some 125 changes to files in such a run
+def test_dvc_may_be_killed_between_any_two_of_its_writes(
+    write: int, small: SmallProject, small_undisturbed: dict[str, str], tmp_path: Path
+) -> None:
+    project = small.copy_to(tmp_path / "project")
+    path = f"{ROOT}/tests/killed_at_write:{ROOT}"
+    killed = project.run(*REPRODUCE, KILL_AT_WRITE=str(write), PYTHONPATH=path)
+    assert killed.returncode == 137, killed.stdout + killed.stderr
+    project.ok(*REPRODUCE)
+    after = digests(project.root)
+    assert {**after, "runs.log": ""} == {**small_undisturbed, "runs.log": ""}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -245,6 +246,16 @@ def test_leftovers_go(project: SmallProject) -> None:
     project.ok(*REPRODUCE)
     assert not any((project.root / name).exists() for name in names)
     assert (project.root / "metrics/.mine.tmp").exists()
+
+
+def test_an_empty_folder_of_the_run_cache_goes(project: SmallProject) -> None:
+    for folder in (project.root / ".dvc/cache/runs").glob("*/*"):
+        shutil.rmtree(folder)
+        folder.mkdir()
+    (project.root / LOCK).unlink()
+    assert project.run("dvc", "repro").returncode != 0  # what DVC makes of it
+    project.ok(*REPRODUCE)
+    assert project.model() == "one" * 1000
 
 
 def test_dvcs_arguments_and_status_pass_through(project: SmallProject) -> None:

@@ -20,8 +20,16 @@ def remove_leftovers() -> None:
         remove_partials(folder)
     for file in _temporary_files():
         file.unlink(missing_ok=True)
+    _remove_empty_runs()
 
 
 def _temporary_files() -> Iterator[Path]:
     for folder in (*_OUTPUT_FOLDERS, CACHE, _RUN_CACHE):
         yield from (file for file in folder.rglob(".*.tmp") if _TEMPORARY.fullmatch(file.name))
+
+
+def _remove_empty_runs() -> None:
+    """Remove folders of the run cache that were made and never filled: DVC fails on them, for ever."""
+    for folder in _RUN_CACHE.glob("*/*"):
+        if not any(folder.iterdir()):
+            folder.rmdir()
