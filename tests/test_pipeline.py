@@ -61,7 +61,7 @@ def test_text_scores_every_example(text: Workspace) -> None:
     assert scores["examples"] == scores["units"] == 32
     assert scores["coverage"] == 1.0
     predictions = pd.read_parquet(text.root / "data/predictions/test.parquet")
-    assert list(predictions) == ["id", "gold", "predicted", "score", "probabilities", "loss"]
+    assert list(predictions) == ["id", "gold", "predicted", "score", "loss", "probabilities"]
     assert scores["accuracy"] == pytest.approx((predictions.gold == predictions.predicted).mean(), abs=1e-6)
 
 
