@@ -16,6 +16,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from stages.configuration.schema import Params
+from tests.imports import ROOT
 
 Plain = dict[str, Any]
 Item = TypeVar("Item")
@@ -110,9 +111,9 @@ def _resolved(bases: Mapping[str, Plain], generator: random.Random) -> Iterator[
 
 
 def _choices(_: Mapping[str, Plain], __: random.Random) -> Iterator[Case]:
-    for group, choice in itertools.product([*_groups(), "experiment"], ["nope", "../conf", "5", "", "[a,b]"]):
-        if group != "seed":
-            yield Case(group, (f"{group}={choice}",))
+    groups = [folder.name for folder in (ROOT / "conf").iterdir() if folder.is_dir()]
+    for group, choice in itertools.product(sorted(groups), ["nope", "../conf", "5", "", "[a,b]"]):
+        yield Case(group, (f"{group}={choice}",))
     for unread in (
         "train.epochs=[1",
         "train.epochs",
