@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from stages.configuration.params_file import read_params
@@ -34,18 +34,19 @@ def run_stage(stage: Callable[[Config], Compute | None], config_type: type[Confi
         switch_hub_off()
     logging.basicConfig(handlers=[_log_handler()])
     logging.getLogger("stages").setLevel(logging.INFO)
-    with one_line_errors():
-        try:
-            params = read_params()
-            if params is None:
-                return
+    with one_line_errors(), _put_back_on_failure(stage.__name__):
+        params = read_params()
+        if params is not None:
             with _alone(stage.__name__):
                 run_recorded(stage, select(params, config_type))
-        except BusyError:
-            raise  # the outputs are now those of the run that holds the lock
-        except BaseException:
-            restore_outputs()
-            raise
+
+
+def tell_faults_early() -> None:
+    """Exit with 1 if the configuration has a fault: before a stage's imports, which take seconds, not behind them."""
+    with one_line_errors(), _put_back_on_failure("configuration"):
+        params = read_params()
+    if params is None:
+        sys.exit(0)
 
 
 @contextmanager
@@ -60,16 +61,18 @@ def _alone(name: str) -> Iterator[None]:
         keep_outputs()
 
 
-def tell_faults_early() -> None:
-    """Exit with 1 if the configuration has a fault: before a stage's imports, which take seconds, not behind them."""
-    with one_line_errors():
-        try:
-            params = read_params()
-        except BaseException:
-            restore_outputs()
-            raise
-    if params is None:
-        sys.exit(0)
+@contextmanager
+def _put_back_on_failure(name: str) -> Iterator[None]:
+    """Restore the last outputs if the block fails, unless another run is writing its own by then."""
+    try:
+        yield
+    except BusyError:
+        raise
+    except BaseException:
+        if is_main_process():
+            with suppress(BusyError), hold(WRITING, f"stage {name}", patience=PATIENCE):
+                restore_outputs()
+        raise
 
 
 def switch_hub_off() -> None:
