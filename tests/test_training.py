@@ -17,7 +17,7 @@ from tests.workspace import Workspace
 pytestmark = pytest.mark.slow
 
 SMALL = [
-    "model=files", "data.train=48", "data.validation=16", "data.test=16", "threads=1",
+    "model=files", "data.train=48", "data.validation=16", "data.test=16", "threads=1", "train.precision=fp32",
     "train.epochs=2", "train.learning_rate=1e-3",
 ]  # fmt: skip
 
