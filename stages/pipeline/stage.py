@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TypeVar
 
 from stages.configuration.params_file import read_params
@@ -34,7 +34,7 @@ def run_stage(stage: Callable[[Config], Compute | None], config_type: type[Confi
         switch_hub_off()
     logging.basicConfig(handlers=[_log_handler()])
     logging.getLogger("stages").setLevel(logging.INFO)
-    with one_line_errors(), _put_back_on_failure(stage.__name__):
+    with one_line_errors(), _put_back_on_failure():
         params = read_params()
         if params is not None:
             with _alone(stage.__name__):
@@ -43,7 +43,7 @@ def run_stage(stage: Callable[[Config], Compute | None], config_type: type[Confi
 
 def tell_faults_early() -> None:
     """Exit with 1 if the configuration has a fault: before a stage's imports, which take seconds, not behind them."""
-    with one_line_errors(), _put_back_on_failure("configuration"):
+    with one_line_errors(), _put_back_on_failure():
         params = read_params()
     if params is None:
         sys.exit(0)
@@ -62,16 +62,15 @@ def _alone(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _put_back_on_failure(name: str) -> Iterator[None]:
-    """Restore the last outputs if the block fails, unless another run is writing its own by then."""
+def _put_back_on_failure() -> Iterator[None]:
+    """Restore the last outputs if the block fails, unless they are now those of another run, which holds the lock."""
     try:
         yield
     except BusyError:
         raise
     except BaseException:
         if is_main_process():
-            with suppress(BusyError), hold(WRITING, f"stage {name}", patience=PATIENCE):
-                restore_outputs()
+            restore_outputs()
         raise
 
 
