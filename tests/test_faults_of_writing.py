@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.outputs import scratch_directory, whole_directory, whole_file
 from tests.imports import ROOT
 from tests.small_project import REPRODUCE, SmallProject
+
+PYTHON = shlex.quote(sys.executable)
 
 WRITERS = {
     "text": "(folder / 'file').write_text('x' * 5_000_000)",
@@ -59,7 +62,7 @@ finally:
     print([file.as_posix() for file in sorted(Path("small").rglob("*"))])
 """
     (tmp_path / "write.py").write_text(script, encoding="utf-8")
-    done = in_namespace(f"mount -t tmpfs -o size=1m none small; exec {sys.executable} write.py", tmp_path)
+    done = in_namespace(f"mount -t tmpfs -o size=1m none small; exec {PYTHON} write.py", tmp_path)
     assert done.returncode == 1
     assert done.stderr == "error: small/out: can't be written, the disk is full; free some space and run again\n"
     assert done.stdout == "['small/out', 'small/out/old']\n"
@@ -69,7 +72,7 @@ def test_a_read_only_place_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "fixed").mkdir()
     write = "from pathlib import Path; from stages.pipeline.json_files import write_json;"
     write += "from stages.pipeline.one_line import one_line_errors\nwith one_line_errors(): write_json(Path('fixed/out'), {})"
-    done = in_namespace(f'mount -t tmpfs -o ro none fixed; exec {sys.executable} -c "{write}"', tmp_path)
+    done = in_namespace(f'mount -t tmpfs -o ro none fixed; exec {PYTHON} -c "{write}"', tmp_path)
     assert done.returncode == 1
     told = "error: fixed/out: can't be written, it is not ours to write to; make its folder writable and run again\n"
     assert done.stderr == told
@@ -85,9 +88,9 @@ def test_a_disk_that_fills_up_under_dvc_costs_nothing_once_there_is_space(tmp_pa
     script = f"""
 mkdir ../full; mount -t tmpfs -o size=3m none ../full; cp -r . ../full/project; cd ../full/project
 printf "%s\n" "{fill}" >> stage.py
-{" ".join(REPRODUCE)} || echo "full: $?"
+{shlex.join(REPRODUCE)} || echo "full: $?"
 rm fill; git checkout -q stage.py
-{" ".join(REPRODUCE)}; git diff --stat
+{shlex.join(REPRODUCE)}; git diff --stat
 """
     done = in_namespace(script, project.root)
     assert "full: 255" in done.stdout, done.stdout + done.stderr

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -130,7 +131,7 @@ def test_a_stage_has_time_for_a_last_checkpoint_after_sigterm(project: SmallProj
 
 def test_a_stage_started_by_hand_outlives_its_shell(project: SmallProject) -> None:
     (project.root / "wait").touch()
-    shell = project.start("/bin/sh", "-c", f"{sys.executable} stage.py & sleep 60")
+    shell = project.start("/bin/sh", "-c", f"{shlex.quote(sys.executable)} stage.py & sleep 60")
     wait_until(lambda: project.runs().count("started") == 2)
     os.kill(shell.pid, signal.SIGKILL)
     time.sleep(1)
