@@ -10,7 +10,6 @@ import shutil
 import time
 from pathlib import Path
 
-from safetensors import SafetensorError
 from transformers import set_seed
 
 from stages.configuration.schema import TrainStage
@@ -23,7 +22,6 @@ from stages.modeling.padding import padding_id
 from stages.modeling.precision import device_name, resolved
 from stages.pipeline.arrow import load_splits
 from stages.pipeline.environment import Compute
-from stages.pipeline.errors import TrainingError
 from stages.pipeline.json_files import Json, write_json
 from stages.pipeline.outputs import whole_directory
 from stages.pipeline.paths import (
@@ -44,7 +42,7 @@ from stages.training.curves import write_curves
 from stages.training.interruption import Interruption
 from stages.training.loss import class_weights, loss_function
 from stages.training.memory import for_steps, memory_or
-from stages.training.processes import start_under_torchrun_if_needed
+from stages.training.processes import part, start_under_torchrun_if_needed
 from stages.training.progress import Best
 from stages.training.recipe import training_arguments
 from stages.training.resumable import ResumableTrainer
@@ -72,6 +70,7 @@ def train(config: TrainStage) -> Compute:
             with whole_directory(CURVES) as folder:
                 write_curves(folder, trainer.state.log_history)
             checkpoints.remove()
+        part()
     return Compute(device_name(), resolved(config.train.precision), config.threads)
 
 
@@ -106,15 +105,12 @@ def _write_model(trainer: ResumableTrainer, path: Path) -> None:
     """The best weights, with the tokenizer."""
     best = _best(trainer)
     trainer.bare_model.load_state_dict(trainer.best_weights)
-    try:
-        with whole_directory(path) as folder:
-            trainer.bare_model.save_pretrained(folder)
-            for file in sorted(BASE_TOKENIZER.iterdir()):
-                shutil.copyfile(file, folder / file.name)
-            if best.threshold is not None:
-                write_threshold(folder, best.threshold)
-    except (OSError, SafetensorError) as error:
-        raise TrainingError(f"{path}: can't be written ({error}); make room, then run `dvc repro` again") from error
+    with whole_directory(path) as folder:
+        trainer.bare_model.save_pretrained(folder)
+        for file in sorted(BASE_TOKENIZER.iterdir()):
+            shutil.copyfile(file, folder / file.name)
+        if best.threshold is not None:
+            write_threshold(folder, best.threshold)
 
 
 def _best(trainer: ResumableTrainer) -> Best:

@@ -1,5 +1,6 @@
 """What several tests need: the repository's root, the real data where they are at hand, tiny models."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,9 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 SHARED_DATA = ROOT.parent / "shared" / "data"
+
+# a shell that runs the tests in the background has them ignore Ctrl-C, and so would all that they start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import torch
 from transformers import PreTrainedModel
 
 from stages.modeling.batches import PaddingCollator, Row
-from stages.pipeline.errors import DataError, TrainingError
+from stages.pipeline.errors import DataError, OutputError, TrainingError
 from stages.training.finite import LossWatch
 from stages.training.resumable import ResumableTrainer
 from stages.training.rows import NumberedRows
@@ -40,7 +40,7 @@ def trainings(made: Trainings, monkeypatch: pytest.MonkeyPatch) -> Trainings:
 def fails(trainings: Trainings, *overrides: str) -> str:
     """What a training says that fails, which must leave the outputs as they were."""
     before = trainings.result()
-    with pytest.raises((TrainingError, DataError)) as told:
+    with pytest.raises((TrainingError, DataError, OutputError)) as told:
         trainings.train(*SHORT, *overrides)
     assert trainings.result() == before
     return str(told.value)
@@ -186,7 +186,7 @@ def test_a_disk_too_full_for_the_model_is_told_and_leaves_the_outputs_as_they_we
         save_after_each_step(patch)
         patch.setattr(PreTrainedModel, "save_pretrained", files_up_to(50_000)(PreTrainedModel.save_pretrained))
         told = fails(trainings)
-    assert told.startswith("models/trained: can't be written (") and "make room" in told
+    assert told.startswith("models/trained: can't be written, ") and "run again" in told
     assert trainings.checkpoints()[-1].name == "step-000000012"
     trainings.train(*SHORT)
     assert trainings.result() == before

@@ -37,6 +37,12 @@ def rows_for_each_process(batch_size: int, gradient_accumulation: int) -> int:
     return batch_size // parts
 
 
+def part() -> None:
+    """End what connects the processes: its threads would be torn down with the interpreter, which may abort it."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
 class Agreement:
     """What the processes decide together, through main memory: a look at a tensor on the GPU would wait for it."""
 
