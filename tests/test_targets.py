@@ -30,6 +30,7 @@ from stages.modeling.label_tensors import label_tensor
 from stages.modeling.load import new_model
 from stages.pipeline.arrow import load_splits
 from stages.pipeline.errors import DataError
+from stages.pipeline.escaping import code
 from stages.reporting.summary import summary
 from stages.scoring.final.plots import number_confusion
 from stages.scoring.final.predictions import Description
@@ -443,7 +444,7 @@ def test_a_test_split_that_is_not_wholly_labelled_is_predicted_but_not_scored(ta
     assert Path("metrics/plots/per_label.csv").read_text() == "label,score,value\n"
     card = Path("models/export/README.md").read_text(encoding="utf-8")
     assert "The test split is not scored." in card and "model-index" not in card
-    assert r"# tiny fine-tuned on a\|b" in card
+    assert f"# {code('tiny')} fine-tuned on {code('a|b')}\n" in card
     assert "-" in summary().splitlines()[3].split()
 
 
