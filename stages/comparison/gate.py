@@ -16,6 +16,15 @@ class WorseError(UserError):
     """A run is worse than a gate lets it be."""
 
 
+def named_number(text: str, default: float) -> tuple[str, float]:
+    """`NAME:NUMBER`, or `NAME` for the default; NaN where it is no number."""
+    name, _, number = text.partition(":")
+    try:
+        return name, float(number or default)
+    except ValueError:
+        return name, math.nan
+
+
 @dataclass(frozen=True)
 class Gate:
     """What `--fail-on-worse METRIC[:TOLERANCE]` asks for."""
@@ -28,11 +37,7 @@ class Gate:
     @classmethod
     def parse(cls, text: str) -> Self:
         """`f1` or `f1:0.01`. Raises ArgumentTypeError if the tolerance is no number that is at least 0."""
-        metric, _, tolerance = text.partition(":")
-        try:
-            value = float(tolerance or 0)
-        except ValueError:
-            value = math.nan
+        metric, value = named_number(text, 0.0)
         if not metric or not 0 <= value < math.inf:
             raise argparse.ArgumentTypeError(
                 f"{text!r} is not METRIC or METRIC:TOLERANCE with a tolerance of at least 0"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Self
 
+from stages.comparison.gate import named_number
 from stages.comparison.results import Comparison, StageSeconds
 from stages.pipeline.errors import UserError
 from stages.pipeline.runs import StageRun
@@ -48,11 +49,7 @@ class SpeedGate:
     @classmethod
     def parse(cls, text: str) -> Self:
         """`train` or `train:1.2`. Raises ArgumentTypeError if there is no such stage, or the factor is below 1."""
-        stage, _, factor = text.partition(":")
-        try:
-            value = float(factor or _FACTOR)
-        except ValueError:
-            value = math.nan
+        stage, value = named_number(text, _FACTOR)
         if stage not in STAGES or not 1 <= value < math.inf:
             raise argparse.ArgumentTypeError(
                 f"{text!r} is not STAGE or STAGE:FACTOR with a stage of {', '.join(STAGES)} and a factor of at least 1"
