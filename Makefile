@@ -4,6 +4,8 @@
 PYTHON ?= python3.11
 OVERRIDES ?=
 ARGS ?=
+# the tests of a file share what is slow to make, so a file stays in one process; more processes would take a GB each
+PYTEST := python -m pytest --numprocesses 2 --dist loadfile
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport VIRTUAL_ENV PYTHONPATH
 
@@ -29,10 +31,10 @@ repro: compose  ## run the pipeline, write the report and print the scores
 	@python -m stages.reporting.summary
 
 test: install  ## all tests
-	@python -m pytest
+	@$(PYTEST)
 
 test-fast: install  ## the tests that run no pipeline and train nothing
-	@python -m pytest -m "not slow"
+	@$(PYTEST) -m "not slow"
 
 check: install  ## lint, types, and params.yaml against conf/
 	@ruff check .

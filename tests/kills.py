@@ -31,6 +31,8 @@ OUTPUT_FOLDERS = tuple(
     path.as_posix() for path in (RAW_DATA, TOKENIZED_DATA, BASE_MODEL, TRAINED_MODEL, EXPORTED_MODEL, CURVES)
 )
 ORPHAN_SECONDS = 2.0
+"""What is promised: no process outlives its parent by more."""
+
 PROMPT_SECONDS = 1.0
 """What a command takes until its pipeline moves on."""
 
@@ -70,7 +72,13 @@ def undisturbed(workspace: Workspace) -> Undisturbed:
 
 
 def killed_run(
-    prepared: Workspace, root: Path, task: str, expected: Undisturbed, victims: Sequence[Victim], draw: random.Random
+    prepared: Workspace,
+    root: Path,
+    task: str,
+    expected: Undisturbed,
+    victims: Sequence[Victim],
+    draw: random.Random,
+    orphan_seconds: float = ORPHAN_SECONDS,
 ) -> list[Kill]:
     """Kill a run, and each of its repetitions, at moments spread over the pipeline; let the last one end, and compare."""
     workspace = prepared.copy_to(root)
@@ -78,13 +86,13 @@ def killed_run(
     waits = [moment - before for moment, before in zip(moments, [0.0, *moments[:-1]], strict=True)]
     kills = [Kill(task, victim, PROMPT_SECONDS + wait) for victim, wait in zip(victims, waits, strict=True)]
     for kill in kills:
-        _kill_one(workspace, kill, expected)
+        _kill_one(workspace, kill, expected, orphan_seconds)
     kills[-1].faults += _faults_of_the_end(workspace, expected)
     shutil.rmtree(root)
     return kills
 
 
-def _kill_one(workspace: Workspace, kill: Kill, expected: Undisturbed) -> None:
+def _kill_one(workspace: Workspace, kill: Kill, expected: Undisturbed, orphan_seconds: float) -> None:
     root = workspace.root
     with subprocess.Popen(
         COMMAND, cwd=root, env=workspace.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -94,7 +102,7 @@ def _kill_one(workspace: Workspace, kill: Kill, expected: Undisturbed) -> None:
             command.wait(kill.seconds)
         kill.stage = _stage_at_work(root)
         _strike(command, kill.victim)
-        until = time.monotonic() + ORPHAN_SECONDS
+        until = time.monotonic() + orphan_seconds
         while (left := processes_in(root)) and time.monotonic() < until:
             time.sleep(0.05)
         kill.faults += [f"orphan: {' '.join(process)}" for process in left] + _half_written(root, expected)

@@ -262,8 +262,8 @@ def test_predictions_come_from_a_remote_where_the_cache_lacks_them(
     clone = tmp_path / "clone"
     shutil.copytree(runs.root, clone)
     monkeypatch.chdir(clone)
-    subprocess.run(["dvc", "remote", "add", "--quiet", "--default", "there", str(tmp_path / "remote")], check=True)
-    subprocess.run(["dvc", "push", "--quiet"], check=True)
+    _dvc("remote", "add", "--quiet", "--default", "there", str(tmp_path / "remote"))
+    _dvc("push", "--quiet")
     shutil.rmtree(clone / ".dvc/cache")
     assert as_json(compare, "HEAD", "data/predictions/test.parquet")["pairs"][0]["changed"] == []
 
@@ -432,3 +432,7 @@ def test_what_differs_alike_in_several_stages_is_told_once() -> None:
         EnvironmentDifference("packages.torch", "2.12.0", "2.13.0", ["train", "evaluate"]),
         EnvironmentDifference("compute.threads", 4, 2, ["evaluate"]),
     ]
+
+
+def _dvc(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "dvc", *arguments], check=True)

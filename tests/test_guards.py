@@ -19,7 +19,7 @@ from stages.pipeline.orphans import DVC_STAGE, PATIENCE
 from stages.pipeline.paths import KEPT_LOCK, LOCK, WRITING
 from stages.pipeline.recorded import parse_lock
 from tests.imports import ROOT
-from tests.small_project import wait_until
+from tests.small_project import SOON, wait_until
 
 # Locks
 
@@ -121,18 +121,17 @@ def started_by_dvc(
 @pytest.mark.parametrize("rest", ["", "; true"], ids=["last", "not last"])
 @pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
 @pytest.mark.parametrize("stage", [STAGE, DEAF, FORKED, LATE], ids=["plain", "deaf", "forked", "late"])
-def test_a_stage_and_what_it_started_end_within_two_seconds_of_dvc(stage: str, shell: str, rest: str) -> None:
+def test_a_stage_and_what_it_started_end_soon_after_dvc(stage: str, shell: str, rest: str) -> None:
     with started_by_dvc(shell, stage, rest) as (dvc, some_live):
         dvc.kill()
-        time.sleep(2)
-        assert not some_live()
+        wait_until(lambda: not some_live(), SOON)
 
 
 def test_a_stage_may_end_in_its_own_way_first() -> None:
     last_words = f"import signal, sys; signal.signal(15, lambda *_: (print('saved'), sys.exit())); {STAGE}"
     with started_by_dvc("/bin/sh", last_words) as (dvc, some_live):
         dvc.kill()
-        wait_until(lambda: not some_live(), 2)
+        wait_until(lambda: not some_live(), SOON)
         assert dvc.stdout is not None
         assert dvc.stdout.readline() == "saved\n"
     assert PATIENCE < 2
@@ -143,7 +142,7 @@ def test_a_stage_that_ends_leaves_no_watcher_and_its_status_is_its_own() -> None
     environment = {**os.environ, DVC_STAGE: "train"}
     with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, env=environment, start_new_session=True) as stage:
         assert stage.wait() == 7
-    wait_until(lambda: not _group(stage.pid), 2)
+    wait_until(lambda: not _group(stage.pid), SOON)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -154,8 +153,7 @@ def test_a_signal_to_the_group_does_not_end_the_watcher_before_the_stage(number:
         for process in watched:
             process.send_signal(number)
         dvc.kill()
-        time.sleep(2)
-        assert not some_live()
+        wait_until(lambda: not some_live(), SOON)
 
 
 def test_by_hand_there_is_no_watcher() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.imports import ROOT
 from tests.kills import Undisturbed, Victim, digests, killed_run, new_workspace, undisturbed
-from tests.small_project import REPRODUCE, SmallProject
+from tests.small_project import REPRODUCE, SOON, SmallProject
 from tests.workspace import Workspace
 
 pytestmark = pytest.mark.slow
@@ -19,7 +19,7 @@ VICTIMS: tuple[Victim, ...] = ("dvc", "command", "group")
 def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(task: str, tiny_model: Path, tmp_path: Path) -> None:
     prepared: Workspace = new_workspace(tmp_path / "prepared", tiny_model, task)
     expected: Undisturbed = undisturbed(prepared.copy_to(tmp_path / "undisturbed"))
-    kills = killed_run(prepared, tmp_path / "killed", task, expected, VICTIMS, random.Random(task))
+    kills = killed_run(prepared, tmp_path / "killed", task, expected, VICTIMS, random.Random(task), SOON)
     assert [fault for kill in kills for fault in kill.faults] == []
 
 

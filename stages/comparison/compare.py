@@ -11,11 +11,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stages.comparison.comparing import LEVEL, compare
-from stages.comparison.gate import Gate, require
+from stages.comparison.gates import add_gates, require_all
 from stages.comparison.markdown import as_markdown
 from stages.comparison.results import Comparison
 from stages.comparison.runs import Run, experiments, load_run
-from stages.comparison.seconds import SpeedGate
 from stages.comparison.terminal import as_text
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.one_line import one_line_errors
@@ -45,10 +44,7 @@ def main() -> None:
         _write(comparison, arguments)
         if arguments.html is not None:
             _write_html(comparison, runs, Path(arguments.html))
-        for gate in arguments.fail_on_worse:
-            require(comparison, gate)
-        for speed_gate in arguments.fail_on_slower:
-            speed_gate.require(comparison)
+        require_all(comparison, arguments)
 
 
 def _names(arguments: argparse.Namespace) -> list[str]:
@@ -102,8 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--level", type=_share, default=LEVEL, help=f"of significance; intervals hold 1 - LEVEL (default: {LEVEL})")
     add("--resamples", type=_count, default=RESAMPLES, help=f"resamples and random exchanges (default: {RESAMPLES})")
     add("--each-seed", dest="by_seed", action="store_false", help="don't take runs that differ only in seed together")
-    Gate.add_to(parser)
-    SpeedGate.add_to(parser)
+    add_gates(parser)
     return parser
 
 

@@ -11,12 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from stages.comparison.comparing import compare
-from stages.comparison.gate import Gate, require
+from stages.comparison.gates import add_gates, require_all
 from stages.comparison.html import as_html
 from stages.comparison.markdown import details, folded, footer, table, tables, verdicts
 from stages.comparison.results import Comparison, Curve
 from stages.comparison.runs import WORKSPACE, Run, load_run
-from stages.comparison.seconds import SpeedGate
 from stages.pipeline.errors import DataError
 from stages.pipeline.escaping import code
 from stages.pipeline.one_line import one_line_errors
@@ -115,8 +114,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m stages.comparison.pull_request", description=__doc__)
     parser.add_argument("base", help="the revision to compare with, such as origin/main")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the comparison's page as well")
-    Gate.add_to(parser)
-    SpeedGate.add_to(parser)
+    add_gates(parser)
     arguments = parser.parse_args()
     with one_line_errors():
         runs = [load_run(arguments.base), _head()]
@@ -125,10 +123,7 @@ def main() -> None:
         sys.stdout.flush()
         if arguments.html is not None:
             write_text(arguments.html, as_html(comparison, runs))
-        for gate in arguments.fail_on_worse:
-            require(comparison, gate)
-        for speed_gate in arguments.fail_on_slower:
-            speed_gate.require(comparison)
+        require_all(comparison, arguments)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from stages.configuration.params_file import read_params
 from stages.configuration.validation import select
 from stages.pipeline.dvc_lock import keep_lock
 from stages.pipeline.environment import Compute
-from stages.pipeline.errors import BusyError
 from stages.pipeline.escaping import visible
 from stages.pipeline.lock import PATIENCE, hold
 from stages.pipeline.one_line import one_line_errors
@@ -34,11 +33,13 @@ def run_stage(stage: Callable[[Config], Compute | None], config_type: type[Confi
         switch_hub_off()
     logging.basicConfig(handlers=[_log_handler()])
     logging.getLogger("stages").setLevel(logging.INFO)
-    with one_line_errors(), _put_back_on_failure():
-        params = read_params()
-        if params is not None:
-            with _alone(stage.__name__):
-                run_recorded(stage, select(params, config_type))
+    with one_line_errors():
+        with _put_back_on_failure():
+            params = read_params()
+            config = None if params is None else select(params, config_type)
+        if config is not None:
+            with _alone(stage.__name__), _put_back_on_failure():
+                run_recorded(stage, config)
 
 
 def tell_faults_early() -> None:
@@ -63,11 +64,9 @@ def _alone(name: str) -> Iterator[None]:
 
 @contextmanager
 def _put_back_on_failure() -> Iterator[None]:
-    """Restore the last outputs if the block fails, unless they are now those of another run, which holds the lock."""
+    """Restore the last outputs if the block fails."""
     try:
         yield
-    except BusyError:
-        raise
     except BaseException:
         if is_main_process():
             restore_outputs()

@@ -196,7 +196,9 @@ def _slices_table(by: str, parts: Mapping[str, SliceScore]) -> Html:
         ]
         for place, (part, found) in enumerate(parts.items())
     ]
-    return table(f"Scores by {by}", [*columns, Column(f"95 % interval of {names[-1]}")], rows, sortable=True)
+    return table(
+        f"Scores of examples by {by}", [*columns, Column(f"95 % interval of {names[-1]}")], rows, sortable=True
+    )
 
 
 def _parts_table(caption: str, what: str, base: str, rows: Sequence[PartDifference]) -> Html:
