@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport VIRTUAL_ENV PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help install compose repro test test-fast check audit clean
+.PHONY: help install compose repro test test-fast check audit bench bench-gpu clean
 
 help:  ## what the targets do
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -41,6 +41,13 @@ check: install  ## lint, types, and params.yaml against conf/
 	@ruff format --check .
 	@mypy
 	@python -m stages.configuration.compose --check
+
+bench: install  ## training beside the tutorial recipe on this CPU; DATA=FOLDER holds wnut17/ and imdb/ (default: the Hub)
+	@python -m benchmarks.training wnut17 --steps 0 $(if $(DATA),--data $(DATA)) --out benchmarks/results/wnut17
+	@python -m benchmarks.training imdb --steps 24 $(if $(DATA),--data $(DATA)) --out benchmarks/results/imdb
+
+bench-gpu: install  ## the same on a GPU: 25,000 reviews, a model of DistilBERT's size with random weights
+	@python -m benchmarks.training imdb-gpu --steps 400 $(if $(DATA),--data $(DATA)) --out benchmarks/results/imdb-gpu
 
 audit: install  ## look the pinned packages up among the known vulnerabilities; needs the network
 	@python -m pip install --quiet --constraint constraints.txt --editable ".[audit]"
