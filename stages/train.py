@@ -10,6 +10,9 @@ import shutil
 import time
 from pathlib import Path
 
+import numpy as np
+from datasets import DatasetDict
+from numpy.typing import NDArray
 from transformers import set_seed
 
 from stages.configuration.schema import TrainStage
@@ -35,7 +38,8 @@ from stages.pipeline.paths import (
 )
 from stages.pipeline.ranks import is_main_process
 from stages.scoring.headline.threshold import write_threshold
-from stages.tasks.columns.names import label_names
+from stages.tasks.columns.arrays import flat
+from stages.tasks.columns.names import INPUT_IDS, label_names
 from stages.tasks.decoding.dispatch import decoding_for
 from stages.training.checkpoints import Checkpoints
 from stages.training.curves import write_curves
@@ -48,6 +52,7 @@ from stages.training.recipe import training_arguments
 from stages.training.resumable import ResumableTrainer
 from stages.training.trainer import Validation, early_stopping
 from stages.training.training_key import training_key
+from stages.training.vocabulary import keep_occurring, restore_all
 
 log = logging.getLogger("stages.train")
 
@@ -82,10 +87,11 @@ def build_trainer(config: TrainStage, checkpoints: Checkpoints, interruption: In
     names = label_names(splits["train"].features)
     padding = padding_id(BASE_TOKENIZER)
     set_seed(config.seed)
+    model = new_model(config.task.kind, BASE_WEIGHTS, names, target, padding=padding)
     return ResumableTrainer(
         checkpoints=checkpoints,
         interruption=interruption,
-        model=compute_without_padding(new_model(config.task.kind, BASE_WEIGHTS, names, target, padding=padding)),
+        model=compute_without_padding(keep_occurring(model, _occurring_sub_words(splits, padding))),
         arguments=training_arguments(config.train, config.task, config.seed, checkpoints.partial),
         train=splits["train"],
         validation=Validation(
@@ -101,10 +107,17 @@ def build_trainer(config: TrainStage, checkpoints: Checkpoints, interruption: In
     )
 
 
+def _occurring_sub_words(splits: DatasetDict, padding: int) -> NDArray[np.int64]:
+    """The codes that training or validation looks up, sorted."""
+    codes = [flat(splits[name], INPUT_IDS) for name in ("train", "validation")]
+    return np.unique(np.concatenate([*map(np.unique, codes), [padding]]))
+
+
 def _write_model(trainer: ResumableTrainer, path: Path) -> None:
     """The best weights, with the tokenizer."""
     best = _best(trainer)
     trainer.bare_model.load_state_dict(trainer.best_weights)
+    restore_all(trainer.bare_model)
     with whole_directory(path) as folder:
         trainer.bare_model.save_pretrained(folder)
         for file in sorted(BASE_TOKENIZER.iterdir()):

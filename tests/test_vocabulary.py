@@ -1,0 +1,87 @@
+"""Training without the embeddings of sub-words that do not occur: the weights are those of training with all."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+from stages.modeling.packing import PACKED_FAMILIES
+from stages.training.vocabulary import OccurringEmbeddings, keep_occurring, restore_all
+from tests.test_packing import PAD, batch_of, model_of
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+OCCURRING = np.array([PAD, 6, 7, 11, 30, 68])
+ABSENT = np.setdiff1d(np.arange(70), OCCURRING)
+DECAY, RATES = 0.1, (0.01, 0.03, 0.02)
+
+
+def batches() -> list[dict[str, torch.Tensor]]:
+    found = []
+    for lengths in ((7, 3, 20), (4, 1), (9, 9, 2)):
+        batch = batch_of(lengths)
+        ids = torch.from_numpy(OCCURRING[1:])[batch["input_ids"] % (len(OCCURRING) - 1)]
+        found.append({**batch, "input_ids": ids.masked_fill(batch["attention_mask"] == 0, PAD)})
+    return found
+
+
+def train(model: PreTrainedModel) -> None:
+    """Some steps as the Trainer does them."""
+    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=DECAY, fused=True)
+    for rate, batch in zip(RATES, batches(), strict=True):
+        optimizer.param_groups[0]["lr"] = rate
+        model(**batch).logits.square().mean().backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+@pytest.mark.parametrize("kind", ["text", "tokens"])
+@pytest.mark.parametrize("family", [*PACKED_FAMILIES, "mpnet"])
+def test_the_weights_are_those_of_training_with_all_embeddings(family: str, kind: str) -> None:
+    expected = model_of(family, kind)
+    start = copy.deepcopy(expected.get_input_embeddings().weight.detach())
+    model = keep_occurring(copy.deepcopy(expected), OCCURRING)
+    assert len(model.get_input_embeddings().weight) == len(OCCURRING) + 1
+    train(expected)
+    train(model)
+    restore_all(model)
+    found, wanted = model.state_dict(), expected.state_dict()
+    assert found.keys() == wanted.keys()
+    for name, weight in wanted.items():
+        torch.testing.assert_close(
+            found[name], weight, rtol=1e-4, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}"
+        )
+    embeddings = model.get_input_embeddings().weight
+    shrunk = np.prod([1 - rate * DECAY for rate in RATES])
+    torch.testing.assert_close(embeddings[ABSENT], start[ABSENT] * shrunk)
+    assert (embeddings[OCCURRING[1:]] - start[OCCURRING[1:]]).abs().max() > 0.01
+
+
+def test_before_training_nothing_differs() -> None:
+    model = model_of("bert", "text").eval()
+    state = copy.deepcopy(model.state_dict())
+    logits = [model(**batch).logits for batch in batches()]
+    keep_occurring(model, OCCURRING)
+    for batch, before in zip(batches(), logits, strict=True):
+        torch.testing.assert_close(model(**batch).logits, before, rtol=0, atol=0)
+    restore_all(model)
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+
+
+def test_padding_is_kept_though_it_never_occurs() -> None:
+    embeddings = torch.nn.Embedding(10, 4, padding_idx=3)
+    kept = OccurringEmbeddings(embeddings, np.array([5, 7]))
+    assert torch.equal(kept(torch.tensor([3, 5, 7])), embeddings(torch.tensor([3, 5, 7])))
+    kept(torch.tensor([3, 5])).sum().backward()
+    assert kept.weight.grad is not None
+    assert kept.weight.grad.abs().sum(1).tolist() == [0.0, 4.0, 0.0, 0.0]
+    assert torch.equal(kept.all().weight, embeddings.weight)
+
+
+def test_what_was_put_aside_can_not_be_looked_up() -> None:
+    model = keep_occurring(model_of("bert", "text"), OCCURRING)
+    with pytest.raises(IndexError):
+        model(input_ids=torch.tensor([[int(ABSENT[0])]]))
