@@ -40,10 +40,10 @@ from stages.scoring.final.plots import confusion, no_confusion, write_confusion,
 from stages.scoring.final.predictions import Description
 from stages.scoring.final.scores import FinalScores
 from stages.scoring.final.scoring import Background, ScoringOptions, score_predictions
+from stages.scoring.final.slices import LENGTH, word_counts
 from stages.scoring.final.surfaces import training_surfaces
 from stages.scoring.headline.threshold import read_threshold
-from stages.tasks.columns.arrays import integers, lengths
-from stages.tasks.columns.names import EXAMPLE, INPUT_IDS, label_names
+from stages.tasks.columns.names import SECOND_TEXT, TEXT, label_names
 from stages.tasks.decoding.base import Decoding, Gold, Units
 from stages.tasks.decoding.dispatch import decoding_for
 from stages.tasks.predictions import Predicted, predictions
@@ -65,7 +65,7 @@ def evaluate(config: EvaluateStage) -> Compute:
     table = predictions(raw, Predicted(units, gold, known, threshold), description)
     _write_predictions(table)
     if config.evaluate.score:
-        background = _background(config, tokenized, threshold)
+        background = _background(config, raw, threshold)
         scores = score_predictions(table, _options(config.evaluate), background)
         _write_scores(scores, table, names, _counts(raw, units, gold))
     else:
@@ -77,12 +77,14 @@ def _options(config: EvaluateConfig) -> ScoringOptions:
     return ScoringOptions(config.mode, config.scheme, config.resamples, config.slices)
 
 
-def _background(config: EvaluateStage, tokenized: Dataset, threshold: float | None) -> Background:
+def _background(config: EvaluateStage, raw: Dataset, threshold: float | None) -> Background:
     """What scores need besides the predictions: the wordings of train's entities, or how long each text is."""
     if config.task.kind == "tokens":
         return Background(seen=training_surfaces(RAW_DATA, config.evaluate.scheme))
-    lengths_of_texts = np.bincount(integers(tokenized, EXAMPLE), weights=lengths(tokenized, INPUT_IDS))
-    return Background(lengths=lengths_of_texts.astype(np.int64), threshold=threshold)
+    if LENGTH not in config.evaluate.slices:
+        return Background(threshold=threshold)
+    seconds = raw[SECOND_TEXT] if SECOND_TEXT in raw.column_names else None
+    return Background(lengths=word_counts(raw[TEXT], seconds), threshold=threshold)
 
 
 def _predict(config: EvaluateStage, decoding: Decoding, tokenized: Dataset) -> Units:

@@ -103,15 +103,20 @@ def _kill_one(workspace: Workspace, kill: Kill, expected: Undisturbed, orphan_se
         kill.stage = _stage_at_work(root)
         _strike(command, kill.victim)
         until = time.monotonic() + orphan_seconds
-        while (left := processes_in(root)) and time.monotonic() < until:
+        while (left := _orphans(root, command)) and time.monotonic() < until:
             time.sleep(0.05)
-        kill.faults += [f"orphan: {' '.join(process)}" for process in left] + _half_written(root, expected)
+        kill.faults += [f"orphan: {' '.join(process)}" for process in left]
+        command.wait()  # where DVC alone was killed, it still puts back what DVC had removed
+        kill.faults += _half_written(root, expected)
 
 
 def _strike(command: subprocess.Popen[bytes], victim: Victim) -> None:
     """Kill DVC alone, our command alone, or both their process groups."""
     with suppress(psutil.NoSuchProcess, ProcessLookupError):
-        dvc = [child for child in psutil.Process(command.pid).children() if "dvc" in child.cmdline()]
+        dvc = _dvc_of(command)
+        while victim == "dvc" and not dvc and command.poll() is None:  # it has not started yet
+            time.sleep(0.02)
+            dvc = _dvc_of(command)
         if victim == "dvc":
             for process in dvc:
                 process.kill()
@@ -122,12 +127,21 @@ def _strike(command: subprocess.Popen[bytes], victim: Victim) -> None:
         os.killpg(command.pid, signal.SIGKILL)
 
 
-def processes_in(root: Path) -> list[list[str]]:
-    """The command line of every process that runs in a folder."""
+def _dvc_of(command: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    return [child for child in psutil.Process(command.pid).children() if "dvc" in child.cmdline()]
+
+
+def _orphans(root: Path, command: subprocess.Popen[bytes]) -> list[list[str]]:
+    """What still runs below a process that was killed; our command is no orphan of its DVC."""
+    return processes_in(root, but=command.pid if command.poll() is None else None)
+
+
+def processes_in(root: Path, but: int | None = None) -> list[list[str]]:
+    """The command line of every process that runs in a folder, but one."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            if process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == root:
+            if process.pid != but and process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == root:
                 found.append(process.cmdline())
     return found
 

@@ -140,7 +140,7 @@ def test_slices_part_the_examples_by_length() -> None:
     gold[7][0] = "B-a"
     run = of_words(gold, gold)
     parts = by_length(run, {})
-    assert [part.name for part in parts] == ["1 word", "2 words", "3 words", "4 to 9 words"]
+    assert [part.name for part in parts] == ["1 word", "2 words", "3 words", "4-9 words"]
     assert np.sum([part.examples for part in parts], axis=0).tolist() == [1] * 8
     words = counted([run])[0].metrics[-1]
     assert [within(words, slice_.examples).counts[:, 1].sum() for slice_ in parts] == [3, 2, 6, 13]

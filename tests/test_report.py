@@ -61,7 +61,7 @@ from tests.saved_splits import save_splits
 from tests.told import told
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"' onclick='x' <!--&amp; \u202egnp.exe \x00\x1b[31m ]]>"
-VOID = {"meta", "input", "br", "link"}
+VOID = {"meta", "input", "br", "link", "wbr"}
 
 
 class Parsed(HTMLParser):

@@ -202,7 +202,7 @@ def test_a_slice_has_the_scores_of_its_examples_alone() -> None:
     assert sum(score.support for score in found["length"].values()) == (lengths > 0).sum()
     assert set(found["label"]) == {"loc", "per"}
     for name, score in found["length"].items():
-        low, _, high = name.partition("-")
+        low, _, high = name.partition(" ")[0].partition("-")
         inside = (lengths >= int(low)) & (lengths <= int(high or low)) & (lengths > 0)
         assert score.support == inside.sum()
         alone = score_predictions(table.filter(pa.array(inside[units.example])), QUICK).headline_json()
@@ -215,7 +215,7 @@ def test_lengths_that_are_mostly_equal_make_fewer_slices() -> None:
     table = label_table(2, texts=8)[0]
     options = ScoringOptions(resamples=0, slices=["length"])
     slices = score_predictions(table, options, Background(lengths=np.array([3] * 7 + [9]))).slices["length"]
-    assert {name: score.support for name, score in slices.items()} == {"3": 7, "9": 1}
+    assert {name: score.support for name, score in slices.items()} == {"3 words": 7, "9 words": 1}
     assert all(score.interval is None for score in slices.values())
 
 

@@ -9,7 +9,6 @@ from stages.comparison.predictions import in_order_of
 from stages.comparison.results import Comparison, LabelDifference, Pair, RunResult, SliceDifference
 from stages.comparison.results import Curve as FoundCurve
 from stages.comparison.runs import Run, Text
-from stages.comparison.slices import LENGTH
 from stages.pipeline.json_files import Json
 from stages.reporting.calibration import calibration_of
 from stages.reporting.confusion import confusion_of
@@ -27,6 +26,7 @@ from stages.reporting.page import render_report
 from stages.reporting.wrong_sentences import wrong_sentences
 from stages.reporting.wrong_texts import wrong_texts
 from stages.scoring.final.predictions import description_of
+from stages.scoring.final.slices import LENGTH
 
 
 def as_html(comparison: Comparison, runs: Sequence[Run]) -> str:

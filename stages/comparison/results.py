@@ -123,7 +123,7 @@ class SliceDifference:
     by: str
     """`length`, or a column that came along with the data."""
     slice: str
-    """As `1 to 8 words`, or the column's value."""
+    """As `1-8 words`, or the column's value."""
     examples: int
     metric: str
     base: float | None

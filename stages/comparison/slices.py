@@ -1,6 +1,6 @@
 """Parts of the test split: by length, and by the columns that came along with the data."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,10 +8,8 @@ from numpy.typing import NDArray
 
 from stages.comparison.predictions import Integers, Predictions
 from stages.comparison.runs import Text
-from stages.scoring.final.slices import MOST_VALUES, by_value
-
-_PARTS = 4
-LENGTH = "length"
+from stages.scoring.final import slices as scoring
+from stages.scoring.final.slices import LENGTH, MOST_VALUES, by_value, word_counts
 
 
 @dataclass(frozen=True)
@@ -38,35 +36,17 @@ def by_columns(run: Predictions) -> Iterator[Slice]:
                 yield Slice(column, name, examples)
 
 
-def by_length(run: Predictions, texts: Mapping[str, Text]) -> Sequence[Slice]:
-    """The examples in quartiles of their lengths in words; those of equal length stay together.
-
-    A text's words are what white space separates. None where lengths are not known, or are all the same.
-    """
-    lengths = _lengths(run, texts)
-    if lengths is None:
-        return []
-    shares = np.arange(1, _PARTS) / _PARTS
-    upper = np.unique([*np.quantile(lengths, shares, method="lower"), lengths.max()])
-    part = np.searchsorted(upper, lengths)
-    if len(upper) == 1:
-        return []
-    return [_named(lengths, part == place) for place in range(len(upper))]
+def by_length(run: Predictions, texts: Mapping[str, Text]) -> list[Slice]:
+    """The examples in quarters of their lengths in words; none where lengths are not known, or are all the same."""
+    words = _words(run, texts)
+    parts = {} if words is None else scoring.by_length(words)
+    return [Slice(LENGTH, name, examples) for name, examples in parts.items()] if len(parts) > 1 else []
 
 
-def _named(lengths: Integers, examples: NDArray[np.bool_]) -> Slice:
-    shortest, longest = int(lengths[examples].min()), int(lengths[examples].max())
-    span = str(longest) if shortest == longest else f"{shortest} to {longest}"
-    return Slice(LENGTH, f"{span} word{'s' if longest != 1 else ''}", examples)
-
-
-def _lengths(run: Predictions, texts: Mapping[str, Text]) -> Integers | None:
+def _words(run: Predictions, texts: Mapping[str, Text]) -> Integers | None:
     if run.kind == "tokens":
         return np.diff(run.start)
     if not texts or not all(id_ in texts for id_ in run.ids):
         return None
-    return np.array([_words(texts[id_]) for id_ in run.ids], np.int64)
-
-
-def _words(text: Text) -> int:
-    return len(text.first.split()) + len((text.second or "").split())
+    found = [texts[id_] for id_ in run.ids]
+    return word_counts([text.first for text in found], [text.second for text in found])

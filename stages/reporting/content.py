@@ -126,7 +126,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class PartDifference:
-    """The same for a part of the test split: a label, an entity type, or a slice such as sentences of 1 to 8 words."""
+    """The same for a part of the test split: a label, an entity type, or a slice such as sentences of 1-8 words."""
 
     part: str
     support: int

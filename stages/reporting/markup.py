@@ -33,6 +33,11 @@ def joined(parts: Iterable[str]) -> Html:
     return Html("".join(map(escaped, parts)))
 
 
+def breakable(name: str) -> Html:
+    """A name that a narrow screen may break behind its underscores and points."""
+    return Html(re.sub(r"([_.])", r"\1<wbr>", escaped(name)))
+
+
 def tag(name: str, *children: str, **attributes: str | float | None) -> Html:
     """An element. Attributes that are None are left out; `class_` is `class`, and `_` in names stands for `-`."""
     written = "".join(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from stages.reporting.charts import interval_mark
 from stages.reporting.content import Difference, PartDifference, Report, RunContent, Score, Verdict
-from stages.reporting.markup import Html, joined, tag
+from stages.reporting.markup import Html, breakable, joined, tag
 from stages.reporting.numbers import MISSING, interval_text, p_text, score_text, signed_text
 from stages.reporting.tables import Cell, Column, table
 from stages.scoring.final.resampling import Interval
@@ -48,7 +48,8 @@ def scores(report: Report) -> Html:
     width = 3 if has_intervals else 1
     columns = [Column("score"), *(column for run in report.runs for column in _score_columns(report, run)[:width])]
     rows = [
-        [Cell(name), *(cell for of_run in by_run for cell in _score_cells(of_run.get(name))[:width])] for name in names
+        [Cell(breakable(name)), *(cell for of_run in by_run for cell in _score_cells(of_run.get(name))[:width])]
+        for name in names
     ]
     said = "Brackets hold 95 % intervals: how much a score would vary on another test split of this size."
     return section(
@@ -61,9 +62,9 @@ def facts(report: Report) -> Html:
     names = list(dict.fromkeys(fact.name for run in report.runs for fact in run.facts))
     by_run = [{fact.name: fact.value for fact in run.facts} for run in report.runs]
     columns = [Column("setting"), *(Column(run.name) for run in report.runs)]
-    told = [[Cell(name), *(Cell(of_run.get(name, MISSING)) for of_run in by_run)] for name in names]
+    told = [[Cell(breakable(name)), *(Cell(of_run.get(name, MISSING)) for of_run in by_run)] for name in names]
     changed = [
-        [Cell(each.name), *(Cell(value or MISSING) for value in each.values)] for each in report.parameters
+        [Cell(breakable(each.name)), *(Cell(value or MISSING) for value in each.values)] for each in report.parameters
     ]  # fmt: skip
     return section(
         "settings",
@@ -101,7 +102,7 @@ def _differences_table(base: str, other: str, rows: Sequence[Difference]) -> Htm
     ]
     cells = [
         [
-            Cell(each.metric),
+            Cell(breakable(each.metric)),
             Cell(_verdict(each.verdict)),
             Cell(score_text(each.base)),
             Cell(score_text(each.other)),
@@ -221,7 +222,7 @@ def _parts_table(caption: str, what: str, base: str, rows: Sequence[PartDifferen
             Cell(row.part, place),
             Cell(f"{row.support:,}", row.support),
             Cell(row.score.run),
-            Cell(row.score.metric),
+            Cell(breakable(row.score.metric)),
             Cell(score_text(row.score.base), row.score.base),
             Cell(score_text(row.score.other), row.score.other),
             Cell(signed_text(row.score.difference), row.score.difference),

@@ -15,7 +15,7 @@ from stages.scoring.final.predictions import Description, description_of
 from stages.scoring.final.probabilities import probability_scores
 from stages.scoring.final.resampling import RESAMPLES, Interval, Statistic, WeightedStatistic, interval, resampled
 from stages.scoring.final.scores import AgreementScores, FinalScores, ProbabilityScores, SliceScore
-from stages.scoring.final.slices import Mask, by_label, by_length, by_value, slice_name, sliced
+from stages.scoring.final.slices import LABEL, LENGTH, Mask, by_label, by_length, by_value, slice_name, sliced
 from stages.scoring.final.statistics import agreement_statistics, average_statistics, mean_statistic
 from stages.scoring.headline.classification import label_sums, score_labels
 from stages.scoring.headline.entities import EntityPairs, TaggedWords, entity_scores
@@ -46,7 +46,7 @@ class Background:
     seen: Set[str] | None = None
     """The wordings of the entities in train."""
     lengths: Integers | None = None
-    """[examples]: how long each is; that of sentences is their words."""
+    """[examples]: the words of each; those of sentences are known without it."""
     threshold: float | None = None
     """The probability from which on a text was said to have a label."""
 
@@ -227,10 +227,10 @@ def _intervals(judged: _Judged, of_slices: Sequence[Statistic], resamples: int) 
 def _masks(judged: _Judged, by: Sequence[str]) -> dict[str, dict[str, Mask]]:
     """By what examples are sliced, as far as it is known, and for each slice which examples it has."""
     masks: dict[str, dict[str, Mask]] = {}
-    if "length" in by and judged.lengths is not None:
-        masks["length"] = by_length(judged.lengths)
-    if "label" in by and judged.has_label is not None:
-        masks["label"] = by_label(judged.has_label, judged.labels)
+    if LENGTH in by and judged.lengths is not None:
+        masks[LENGTH] = by_length(judged.lengths)
+    if LABEL in by and judged.has_label is not None:
+        masks[LABEL] = by_label(judged.has_label, judged.labels)
     return masks
 
 

@@ -6,8 +6,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.configuration.schema import SLICES
 from stages.pipeline.errors import DataError
 from stages.scoring.final.resampling import Statistic
+
+LENGTH, LABEL = SLICES
 
 Mask = NDArray[np.bool_]
 
@@ -20,14 +23,22 @@ NO_VALUE = "(none)"
 """What examples without a value are called."""
 
 
-def by_length(lengths: NDArray[np.int64]) -> dict[str, Mask]:
-    """Four parts of about equal size, named by the lengths they hold (`1-8`); fewer where many are equal.
+def word_counts(texts: Sequence[str], seconds: Sequence[str | None] | None = None) -> NDArray[np.int64]:
+    """How many words each text, and the second one of a pair, has: what white space separates, [examples]."""
+    counts = [len(text.split()) for text in texts]
+    if seconds is not None:
+        counts = [count + len((second or "").split()) for count, second in zip(counts, seconds, strict=True)]
+    return np.array(counts, np.int64)
+
+
+def by_length(words: NDArray[np.int64]) -> dict[str, Mask]:
+    """Four parts of about equal size, named by the lengths they hold (`1-8 words`); fewer where many are equal.
 
     Lengths and masks have shape [examples]. The bounds are quartiles that occur.
     """
-    upper = np.unique([*np.quantile(lengths, _QUARTILES, method="inverted_cdf"), lengths.max()])
-    part = np.searchsorted(upper, lengths)
-    return {_range(lengths[part == each]): part == each for each in range(len(upper))}
+    upper = np.unique([*np.quantile(words, _QUARTILES, method="inverted_cdf"), words.max()])
+    part = np.searchsorted(upper, words)
+    return {_range(words[part == each]): part == each for each in range(len(upper))}
 
 
 def by_label(has_label: Mask, names: Sequence[str]) -> dict[str, Mask]:
@@ -64,6 +75,7 @@ def slice_name(by: str, part: str, score: str) -> str:
     return f"{by}/{part}/{score}"
 
 
-def _range(lengths: NDArray[np.int64]) -> str:
-    low, high = int(lengths.min()), int(lengths.max())
-    return str(low) if low == high else f"{low}-{high}"
+def _range(words: NDArray[np.int64]) -> str:
+    low, high = int(words.min()), int(words.max())
+    span = str(low) if low == high else f"{low}-{high}"
+    return f"{span} word{'s' if high != 1 else ''}"
