@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
-from stages.configuration.schema import TabularData
+from stages.configuration.schema import CANONICAL_COLUMNS, TabularData
 from stages.sources.columns import MISALIGNED, Columns
 from stages.sources.readers.base import Rows, TableFile
 from stages.sources.values import Where, as_text, identifiers, label_lists, labels, numbers, text_lists, texts
 
-TEXT, PAIR, TOKENS, LABEL, TAGS = "text", "text_pair", "tokens", "label", "tags"
-ID, GROUP, PLACE = "id", "group", "place"
+ID, TEXT, PAIR, LABEL, TOKENS, TAGS = CANONICAL_COLUMNS
+GROUP, PLACE = "group", "place"
 KEPT = "kept:"
 """What the names of columns that come along begin with, so that they are no other's."""
 

@@ -8,14 +8,12 @@ of texts whose models tell them apart have `token_type_ids`.
 
 from datasets import ClassLabel, Features, List
 
+from stages.configuration.schema import CANONICAL_COLUMNS
+
 IGNORED = -100
 """The label of a sub-word that takes no part in loss or score; PyTorch's own `ignore_index`."""
 
-TEXT = "text"
-SECOND_TEXT = "text_pair"
-LABEL = "label"
-TOKENS = "tokens"
-TAGS = "tags"
+_, TEXT, SECOND_TEXT, LABEL, TOKENS, TAGS = CANONICAL_COLUMNS
 
 EXAMPLE = "example"
 INPUT_IDS = "input_ids"
