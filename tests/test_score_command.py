@@ -1,7 +1,9 @@
 """`python -m stages.scoring.score`: any system's predictions, with the scores that conlleval and papers give."""
 
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from seqeval.metrics import f1_score
 
 from stages.pipeline.errors import ConfigError, DataError
+from stages.pipeline.one_line import one_line_errors
 from stages.scoring import score
 from stages.scoring.score_files import Columns, read_pair
 from tests.imports import ROOT
@@ -209,3 +212,19 @@ def test_columns_that_are_no_places_are_told(text: str) -> None:
     with pytest.raises(ConfigError) as error:
         score._columns(text, one_file=False)
     assert "give WORD,TAG as 2 places" in told(error)
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_reader_that_goes_away_is_no_error(form: tuple[str, ...], here: Path) -> None:
+    command = [sys.executable, "-m", "stages.scoring.score", "both.txt", *form]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    reads, writes = os.pipe()
+    os.close(reads)
+    done = subprocess.run(command, cwd=here, env=environment, stdout=writes, stderr=subprocess.PIPE, check=False)
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+def test_another_broken_pipe_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(BrokenPipeError), one_line_errors():
+        raise BrokenPipeError
