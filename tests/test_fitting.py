@@ -119,6 +119,20 @@ def test_a_batch_size_that_is_found_trains_to_the_bytes_of_the_number(
     assert trainings.result() == found
 
 
+@pytest.mark.slow
+def test_processes_agree_on_what_fits(trainings: Trainings) -> None:
+    for found, recipe in (
+        ("gradient_accumulation", "train.batch_size=12"),
+        ("batch_size", "train.label_smoothing=0.1"),
+    ):
+        trainings.workspace.python(
+            "stages.train", "train.processes=2", "train.epochs=1", recipe, f"train.{found}=auto", OMP_NUM_THREADS="1"
+        )
+        summary = trainings.workspace.metrics("train")
+        expected = {"gradient_accumulation": (12, 1, 4), "batch_size": (2, 1, 24)}[found]
+        assert (summary["batch_size"], summary["gradient_accumulation"], summary["steps"]) == expected
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> PreTrainedModel:
     return new_model("text", write_tiny_model(tmp_path_factory.mktemp("fits") / "model"), ["a", "b"])
