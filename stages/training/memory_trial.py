@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 from stages.modeling.precision import Precision, device
 from stages.tasks.columns.names import INPUT_IDS
 from stages.training.memory import is_about_memory
+from stages.training.processes import world_size
 
 Fits: TypeAlias = Callable[[Sequence[int]], bool]
 """Whether forward and backward of rows of these lengths, in sub-words, fit beside all else that training needs."""
@@ -65,7 +66,7 @@ class _Trial:
             self._bytes_of_a_sub_word = of_one_more / longest
         weights = sum(weight.nbytes for weight in self._model.parameters())
         needed = _MARGIN * self._bytes_of_a_sub_word * longest * len(lengths) + (1 + _KEPT) * weights
-        return needed <= memory_left()
+        return needed <= memory_left() / world_size()
 
     def _saved_bytes(self, lengths: Sequence[int]) -> int:
         """What rows keep for the backward pass, besides the weights."""
