@@ -41,11 +41,13 @@ from stages.scoring.headline.threshold import write_threshold
 from stages.tasks.columns.arrays import flat
 from stages.tasks.columns.names import INPUT_IDS, label_names
 from stages.tasks.decoding.dispatch import decoding_for
+from stages.training.batching import batching
 from stages.training.checkpoints import Checkpoints
 from stages.training.curves import write_curves
+from stages.training.fitting import without_auto
 from stages.training.interruption import Interruption
 from stages.training.loss import class_weights, loss_function
-from stages.training.memory import for_steps, memory_or
+from stages.training.memory import FOR_TRAINING, memory_or
 from stages.training.processes import part, start_under_torchrun_if_needed
 from stages.training.progress import Best
 from stages.training.recipe import training_arguments
@@ -61,9 +63,10 @@ def train(config: TrainStage) -> Compute:
     """Write `models/trained/`, `metrics/train.json` and the curves."""
     start_under_torchrun_if_needed(config.train.processes)
     interruption = Interruption()
-    with interruption.listening(), memory_or(for_steps(config.train.gradient_accumulation)):
+    with interruption.listening(), memory_or(FOR_TRAINING):
         use_threads(config.threads)
         use_deterministic_algorithms(config.train.deterministic)
+        config = without_auto(config)
         checkpoints = Checkpoints(CHECKPOINTS / training_key(config))
         trainer = build_trainer(config, checkpoints, interruption)
         started = time.perf_counter()
@@ -85,15 +88,16 @@ def build_trainer(config: TrainStage, checkpoints: Checkpoints, interruption: In
     target = config.task.target
     decoding = decoding_for(config.task.kind, target, config.task.pooling)
     names = label_names(splits["train"].features)
-    padding = padding_id(BASE_TOKENIZER)
+    padding, batches = padding_id(BASE_TOKENIZER), batching(config, splits["train"])
     set_seed(config.seed)
     model = new_model(config.task.kind, BASE_WEIGHTS, names, target, padding=padding)
     return ResumableTrainer(
         checkpoints=checkpoints,
         interruption=interruption,
         model=compute_without_padding(keep_occurring(model, _occurring_sub_words(splits, padding))),
-        arguments=training_arguments(config.train, config.task, config.seed, checkpoints.partial),
+        arguments=training_arguments(config.train, batches, config.task, config.seed, checkpoints.partial),
         train=splits["train"],
+        batching=batches,
         validation=Validation(
             splits["validation"], decoding, names, config.train.evaluation_batch_size, resolved(config.train.precision)
         ),
@@ -140,6 +144,8 @@ def _summary(trainer: ResumableTrainer) -> Json:
         "steps": state.global_step,
         "epochs": state.epoch,
         "rows": len(trainer.rows),
+        "batch_size": trainer.batching.rows,
+        "gradient_accumulation": trainer.batching.parts,
     }
 
 

@@ -101,6 +101,10 @@ def test_a_reference_job_runs_from_local_files_by_configuration_alone() -> None:
         (["task=tokens", "tokenize.overflow=truncate"], ["tokenize.overflow=truncate", "windows"]),
         (["tokenize.max_length=64", "tokenize.stride=60"], ["tokenize.stride=60", "tokenize.max_length=64"]),
         (["train.batch_size=15", "train.processes=2"], ["train.batch_size=15", "2"]),
+        (["train.batch_size=15", "train.processes=2", "train.gradient_accumulation=auto"], ["train.batch_size=15"]),
+        (["train.batch_size=most"], ["train.batch_size='most'", "'auto'"]),
+        (["train.batch_size=auto", "train.batch_tokens=4096"], ["train.batch_size=auto", "train.batch_tokens=4096"]),
+        (["train.batch_size=auto", "train.gradient_accumulation=auto"], ["train.gradient_accumulation=auto", "number"]),
         (["train.epochs=1", "train.early_stopping=2"], ["train.early_stopping=2"]),
         (["task=tokens", "evaluate.mode=strict", "evaluate.scheme=plain"], ["evaluate.mode=strict", "scheme=plain"]),
         (["evaluate.scheme=iob3"], ["evaluate.scheme=iob3", "'iobes'"]),
@@ -118,6 +122,20 @@ def test_a_fault_is_told_with_key_value_and_choices(overrides: list[str], told: 
     message = str(caught.value)
     assert all(part in message for part in told), message
     assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["train.batch_size=auto"],
+        ["train.batch_size=auto", "train.gradient_accumulation=2", "train.processes=2"],
+        ["train.gradient_accumulation=auto"],
+        ["train.batch_tokens=4096", "train.gradient_accumulation=auto"],
+        ["train.batch_size=15", "train.batch_tokens=4096", "train.processes=2"],
+    ],
+)
+def test_what_batches_are_made_of_can_be_left_to_the_machine_or_counted_in_sub_words(overrides: list[str]) -> None:
+    compose_params(overrides)
 
 
 @pytest.mark.parametrize(

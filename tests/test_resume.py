@@ -37,8 +37,9 @@ RECIPES: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
     "accumulate": (("train.gradient_accumulation=4", "train.evaluate_every=7"), (3, 7, 12, 25)),
     "stop early": (("train.evaluate_every=2", "train.early_stopping=3", "train.learning_rate=3e-2"), (3, 6, 8)),
     "steps": (("train.max_steps=20",), (12, 17, 20)),
+    "sub-words": (("train.batch_tokens=300", "train.gradient_accumulation=2"), (5, 13, 14, 15, 33, 42)),
 }
-"""Overrides, and the steps at each of which the training is stopped. Epochs have 12 steps."""
+"""Overrides, and the steps at each of which the training is stopped. Epochs have 12 steps, those of sub-words 14."""
 
 
 def stop_at(trainings: Trainings, step: int, *recipe: str) -> None:

@@ -11,6 +11,8 @@ from stages.configuration.compose import compose_params
 from stages.configuration.schema import TrainStage
 from stages.configuration.validation import select, validate
 from stages.train import train
+from stages.training.rows import Batch
+from stages.training.trainer import ValidatingTrainer
 from tests.tiny import write_tiny_model
 from tests.workspace import Workspace
 
@@ -70,6 +72,47 @@ def test_sharing_a_batch_changes_nothing_but_rounding(tokenized: Workspace) -> N
     assert largest_difference(alone, other_seed) > 1e-3  # the comparison can fail
 
 
+def test_sharing_a_batch_of_sub_words_changes_nothing_but_rounding(tokenized: Workspace) -> None:
+    recipe = ("train.batch_tokens=600", "train.gradient_accumulation=1")
+    alone = trained_weights(tokenized, *recipe)
+    steps = tokenized.metrics("train")["steps"]
+    accumulated = trained_weights(tokenized, "train.batch_tokens=600", "train.gradient_accumulation=3")
+    assert tokenized.metrics("train")["steps"] == steps
+    assert largest_difference(alone, accumulated) < 1e-4
+    tokenized.python("stages.train", *recipe, "train.processes=2")
+    shared = load_file(tokenized.root / "models/trained/model.safetensors")
+    assert tokenized.metrics("train")["steps"] == steps
+    assert largest_difference(alone, shared) < 1e-4
+    assert largest_difference(alone, trained_weights(tokenized)) > 1e-4  # the comparison can fail
+
+
+def test_an_epoch_of_sub_word_batches_has_each_row_once(tokenized: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[int, list[int]] = {}
+    sub_words: dict[int, int] = {}
+    compute = ValidatingTrainer.training_step
+
+    def noted(self: ValidatingTrainer, model: torch.nn.Module, inputs: Batch, *rest: object) -> torch.Tensor:
+        seen.setdefault(self.state.global_step, []).extend(inputs["row"])
+        sub_words[self.state.global_step] = sub_words.get(self.state.global_step, 0) + int(
+            inputs["attention_mask"].sum()
+        )
+        return compute(self, model, inputs, *rest)
+
+    monkeypatch.setattr(ValidatingTrainer, "training_step", noted)
+    train_here(tokenized, "train.batch_tokens=600", "train.gradient_accumulation=2", "train.epochs=3")
+    summary = tokenized.metrics("train")
+    epoch = summary["steps"] // 3
+    assert (
+        summary["epochs"] == 3 and len(seen) == summary["steps"] and summary["batch_size"] == pytest.approx(48 / epoch)
+    )
+    orders = [
+        [row for step in range(number * epoch, (number + 1) * epoch) for row in seen[step]] for number in range(3)
+    ]
+    assert all(sorted(order) == list(range(48)) for order in orders)
+    assert orders[0] != orders[1] != orders[2]
+    assert max(sub_words.values()) <= 600
+
+
 def test_the_best_checkpoint_on_validation_is_the_result(tokenized: Workspace) -> None:
     train_here(tokenized, "train.epochs=6", "task.metric=loss", "train.learning_rate=3e-2")
     summary = tokenized.metrics("train")
@@ -113,7 +156,7 @@ def test_the_result_holds_no_pickle_no_checkpoints_and_no_times(tokenized: Works
     assert files == {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
     assert not (tokenized.root / ".checkpoints").exists()
     summary = json.loads((tokenized.root / "metrics/train.json").read_text())
-    assert set(summary) == {"validation", "best_step", "steps", "epochs", "rows"}
+    assert set(summary) == {"validation", "best_step", "steps", "epochs", "rows", "batch_size", "gradient_accumulation"}
 
 
 def test_a_batch_that_processes_cannot_share_evenly_is_refused(tokenized: Workspace) -> None:

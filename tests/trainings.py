@@ -88,8 +88,11 @@ class Trainings:
         shutil.rmtree(self.root / ".checkpoints", ignore_errors=True)
 
     def checkpoints(self) -> list[Path]:
-        """Those that are there, from old to new."""
-        return sorted((self.root / ".checkpoints").glob("*/step-*"))
+        """Those that are there, from old to new; none if the training is just removing them."""
+        try:
+            return sorted((self.root / ".checkpoints").glob("*/step-*"))
+        except FileNotFoundError:  # pathlib's own, where a folder goes while it looks
+            return []
 
 
 def result(root: Path) -> dict[str, bytes]:

@@ -37,6 +37,7 @@ def contradictions(valid: Mapping[str, Any]) -> list[str]:
         _stopping_fault,
         _class_weights_fault,
         _smoothing_fault,
+        _auto_fault,
         _batch_fault,
         _scoring_fault,
         _slices_fault,
@@ -128,8 +129,25 @@ def _stopping_fault(task: TaskConfig, train: TrainConfig) -> str | None:
     return None
 
 
+def _auto_fault(train: TrainConfig) -> str | None:
+    if train.batch_size != "auto":
+        return None
+    if train.batch_tokens is not None:
+        return (
+            f"train.batch_size=auto and train.batch_tokens={train.batch_tokens} both say how large a batch is; drop one"
+        )
+    if train.gradient_accumulation == "auto":
+        return (
+            "train.batch_size=auto and train.gradient_accumulation=auto both fit the same batch into memory; "
+            "set one of them to a number"
+        )
+    return None
+
+
 def _batch_fault(train: TrainConfig) -> str | None:
-    parts = train.processes * train.gradient_accumulation
+    if train.batch_size == "auto" or train.batch_tokens is not None:
+        return None
+    parts = train.processes * (1 if train.gradient_accumulation == "auto" else train.gradient_accumulation)
     if train.batch_size % parts == 0:
         return None
     return (

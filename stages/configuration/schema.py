@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, StringConstraints
 
 Kind = Literal["text", "tokens"]
+Auto = Literal["auto"]
 Target = Literal["label", "labels", "number"]
 Pooling = Literal["mean", "max", "first"]
 Split = Literal["train", "validation", "test"]
@@ -255,11 +256,21 @@ class TrainConfig:
     """Passes over the training rows."""
     max_steps: Count | None
     """Optimizer steps; overrides `epochs` where given."""
-    batch_size: Count
+    batch_size: Count | Auto
     """Rows an optimizer step, over all processes and accumulation steps together: using more devices or
-    accumulating does not change the recipe."""
-    gradient_accumulation: Count
-    """Parts that each batch is computed in, one after the other, to save memory."""
+    accumulating does not change the recipe. `auto`: the largest power of two (times processes and accumulation steps) of
+    which the longest rows fit into memory, as long as an epoch has 100 steps. What is learned then depends on the
+    machine: `metrics/train.json` has the number found, to be set for a repeat. Where memory is short and the recipe
+    is to stay, leave this a number and set `gradient_accumulation=auto`."""
+    batch_tokens: Count | None
+    """Sub-words an optimizer step, at most and almost; overrides `batch_size` where given. Rows keep their shuffled order,
+    all batches have about as many sub-words, and a row longer than this is a batch of its own. `null`: batches of equal
+    row count. This changes the optimisation: batches of short rows have more rows than others. The log tells how many
+    rows a step has on average. Where that is `batch_size`, keep the learning rate; where it is k times that, multiply the
+    learning rate by the square root of k (for AdamW), and look at validation."""
+    gradient_accumulation: Count | Auto
+    """Parts that each batch is computed in, one after the other, to save memory. `auto`: as few as fit into memory with
+    the longest rows; the recipe stays the same, but for the last bits of sums."""
     learning_rate: Annotated[float, Field(gt=0)]
     """The peak learning rate."""
     schedule: Literal["linear", "cosine", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt"]

@@ -29,7 +29,14 @@ from stages.tasks.columns.names import label_names
 _COUNTS = ("examples", "units", "coverage")
 """Numbers of `evaluate.json` that are no scores."""
 
-_TOLD_PARAMETERS = ("train.epochs", "train.learning_rate", "train.batch_size", "train.precision", "seed")
+_TOLD_PARAMETERS = (
+    "train.epochs",
+    "train.learning_rate",
+    "train.batch_size",
+    "train.batch_tokens",
+    "train.precision",
+    "seed",
+)
 """Parameters that the page tells; a list, so that nothing gets into it that a user keeps for themselves."""
 
 

@@ -7,6 +7,7 @@ import torch
 
 from stages.pipeline.errors import TrainingError
 
+FOR_TRAINING = "set train.gradient_accumulation=auto, or lower tokenize.max_length, or choose a smaller model"
 FOR_VALIDATION = "lower train.evaluation_batch_size or tokenize.max_length"
 
 
@@ -24,12 +25,12 @@ def memory_or(advice: str) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not _is_about_memory(error):
+        if not is_about_memory(error):
             raise
         where = "the GPU's memory" if isinstance(error, torch.OutOfMemoryError) else "memory"
         raise TrainingError(f"train: {where} is full; {advice}") from error
 
 
-def _is_about_memory(error: Exception) -> bool:
-    """For want of the system's memory PyTorch raises a plain RuntimeError."""
+def is_about_memory(error: Exception) -> bool:
+    """Whether it was raised for want of memory. For that of the system PyTorch raises a plain RuntimeError."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "DefaultCPUAllocator" in str(error)

@@ -9,8 +9,6 @@ from torch import distributed
 from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-from stages.pipeline.errors import ConfigError
-
 
 def start_under_torchrun_if_needed(processes: int) -> None:
     """Replace this process by torchrun with `processes` of it, unless it is one of them already.
@@ -24,17 +22,6 @@ def start_under_torchrun_if_needed(processes: int) -> None:
 def world_size() -> int:
     """How many processes share each batch."""
     return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def rows_for_each_process(batch_size: int, gradient_accumulation: int) -> int:
-    """A batch's rows that one process computes at once. Raises ConfigError if the batch can't be shared evenly."""
-    parts = world_size() * gradient_accumulation
-    if batch_size % parts:
-        raise ConfigError(
-            f"train.batch_size={batch_size} is not divisible by {world_size()} processes x "
-            f"train.gradient_accumulation={gradient_accumulation}; change one of them"
-        )
-    return batch_size // parts
 
 
 def part() -> None:

@@ -7,10 +7,13 @@ from transformers import TrainingArguments
 
 from stages.configuration.schema import TaskConfig, TrainConfig
 from stages.modeling.precision import device, resolved
-from stages.training.processes import rows_for_each_process, world_size
+from stages.training.batching import Batching
+from stages.training.processes import world_size
 
 
-def training_arguments(train: TrainConfig, task: TaskConfig, seed: int, written: Path) -> TrainingArguments:
+def training_arguments(
+    train: TrainConfig, batching: Batching, task: TaskConfig, seed: int, written: Path
+) -> TrainingArguments:
     """`TrainingArguments` for the recipe. When to write a checkpoint, into `written`, is for a callback to say."""
     precision, on_cpu = resolved(train.precision), device().type == "cpu"
     strategy = "epoch" if train.evaluate_every is None else "steps"
@@ -18,8 +21,8 @@ def training_arguments(train: TrainConfig, task: TaskConfig, seed: int, written:
         output_dir=str(written),
         num_train_epochs=train.epochs,
         max_steps=train.max_steps or -1,
-        per_device_train_batch_size=rows_for_each_process(train.batch_size, train.gradient_accumulation),
-        gradient_accumulation_steps=train.gradient_accumulation,
+        per_device_train_batch_size=batching.rows_at_once,
+        gradient_accumulation_steps=batching.parts,
         learning_rate=train.learning_rate,
         lr_scheduler_type=train.schedule,
         warmup_steps=train.warmup,  # below 1 the Trainer takes it as a share of all steps

@@ -10,6 +10,7 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from numpy.typing import NDArray
 from torch import nn
+from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
 from stages.modeling.batches import PaddingCollator
@@ -20,11 +21,13 @@ from stages.pipeline.arrow import rows
 from stages.scoring.headline.scores import MultiLabelScores, Scores
 from stages.tasks.columns.names import EXAMPLE, LABELS
 from stages.tasks.decoding.base import Decoding
+from stages.training.batching import Batching
 from stages.training.finite import LossWatch, require_finite_scores, require_finite_weights
 from stages.training.loss import Loss
 from stages.training.memory import FOR_VALIDATION, for_steps, memory_or
 from stages.training.progress import Best
 from stages.training.rows import ROW, Batch, NumberedCollator, NumberedRows
+from stages.training.token_batches import EpochLoader, PartsOfBatches
 
 _NOT_DEFINED = -1.0
 """What a correlation that is not defined counts as where checkpoints are compared: as the worst there is."""
@@ -49,6 +52,7 @@ class ValidatingTrainer(Trainer):
         model: PreTrainedModel,
         arguments: TrainingArguments,
         train: Dataset,
+        batching: Batching,
         validation: Validation,
         collate: PaddingCollator,
         loss: Loss,
@@ -65,12 +69,24 @@ class ValidatingTrainer(Trainer):
             compute_loss_func=loss,
             callbacks=list(callbacks),
         )
+        self.batching = batching
         self._validation = validation
         self._collate = collate
         self._losses = LossWatch(self.args.device)
         self.best: Best | None = None
         self.best_weights: dict[str, torch.Tensor] = {}
         """The weights that scored best, in memory: on the disk they would have to be written at each better score."""
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """The training rows in batches: the Trainer's own batches of so many rows, or ours of so many sub-words."""
+        tokens = self.batching.tokens
+        if tokens is None:
+            return super().get_train_dataloader()
+        arguments = self.args
+        parts = PartsOfBatches(tokens, self.batching.parts, arguments.process_index, arguments.world_size)
+        return EpochLoader(
+            self.rows, batch_sampler=parts, collate_fn=self.data_collator, pin_memory=arguments.dataloader_pin_memory
+        )
 
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> torch.Tensor:
         """One part of a batch, forward and backward. Raises TrainingError if the loss is no number, or memory is full."""
