@@ -137,13 +137,16 @@ def _orphans(root: Path, command: subprocess.Popen[bytes]) -> list[list[str]]:
 
 
 def processes_in(root: Path, but: int | None = None) -> list[list[str]]:
-    """The command line of every process that runs in a folder, but one."""
+    """The command line of every process that runs in a folder, but one.
+
+    One that has no command line any more has given its memory back: it has ended, and is about to be a zombie.
+    """
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             if process.pid != but and process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == root:
                 found.append(process.cmdline())
-    return found
+    return [command for command in found if command]
 
 
 def _stage_at_work(root: Path) -> str:
