@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,7 +83,8 @@ def _train(workspace: Workspace, pause: str | None) -> Run:
     )
     seen: set[str] = set()
     while process.poll() is None:
-        seen |= {folder.name for folder in (workspace.root / ".checkpoints").glob("*/step-*")}
+        with suppress(FileNotFoundError):  # pathlib's own, where a folder goes while it looks
+            seen |= {folder.name for folder in (workspace.root / ".checkpoints").glob("*/step-*")}
         time.sleep(0.5)
     assert process.returncode == 0 and process.stdout is not None
     found = re.search(r"trained to step \d+ in ([\d.]+) s", process.stdout.read())
