@@ -31,6 +31,7 @@ from stages.tasks.decoding.dispatch import decoding_for
 from stages.train import build_trainer
 from stages.training.checkpoints import Checkpoints
 from stages.training.interruption import Interruption
+from stages.training.vocabulary import restore_all
 
 Side: TypeAlias = Literal["A", "B", "ours"]
 
@@ -105,6 +106,7 @@ def _our_trainer(config: TrainStage) -> Trainer:
 
 
 def _our_readings(trainer: Trainer, config: TrainStage, split: Dataset) -> NDArray[np.float32]:
+    restore_all(trainer.model)
     collate, size = PaddingCollator(padding_id(BASE_TOKENIZER)), config.train.evaluation_batch_size
     return predict(trainer.model, split, collate, batch_size=size, precision=resolved(config.train.precision))
 

@@ -62,4 +62,4 @@ def restore_all(model: PreTrainedModel) -> None:
     """Give the model the embeddings of its whole vocabulary again."""
     embeddings = model.get_input_embeddings()
     if isinstance(embeddings, OccurringEmbeddings):
-        model.set_input_embeddings(embeddings.all())
+        model.set_input_embeddings(embeddings.all().to(embeddings.weight.device))
