@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -13,6 +14,9 @@ from stages.configuration.schema import FilesData
 from tests.canonical_data import Made, made_of
 from tests.imports import ROOT
 from tests.tiny import write_tiny_model
+
+if TYPE_CHECKING:
+    from tests.trainings import Trainings
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
@@ -64,6 +68,21 @@ def minilm() -> Path:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_model(tmp_path_factory.mktemp("tiny") / "bert")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> "Trainings":
+    """A workspace to train in, made once for a file's tests."""
+    from tests.trainings import Trainings  # imports the Trainer, which takes seconds
+
+    return Trainings(tmp_path_factory.mktemp("trainings"))
+
+
+@pytest.fixture
+def trainings(made: "Trainings", monkeypatch: pytest.MonkeyPatch) -> "Trainings":
+    """The same, as the current folder."""
+    monkeypatch.chdir(made.root)
+    return made
 
 
 @pytest.fixture(scope="module")

@@ -22,17 +22,6 @@ SUB_WORDS = 700
 """What fits at once in these tests, on a device that raises a memory error for more."""
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Trainings:
-    return Trainings(tmp_path_factory.mktemp("fitting"))
-
-
-@pytest.fixture
-def trainings(made: Trainings, monkeypatch: pytest.MonkeyPatch) -> Trainings:
-    monkeypatch.chdir(made.root)
-    return made
-
-
 @pytest.fixture
 def small_gpu(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Try as on a GPU, whose memory is full with more than `SUB_WORDS`; the sub-words of each attempt."""

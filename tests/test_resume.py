@@ -20,17 +20,6 @@ from tests.trainings import FREQUENT, Trainings, kill_at_random, signal_at
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Trainings:
-    return Trainings(tmp_path_factory.mktemp("resume"))
-
-
-@pytest.fixture
-def trainings(made: Trainings, monkeypatch: pytest.MonkeyPatch) -> Trainings:
-    monkeypatch.chdir(made.root)
-    return made
-
-
 RECIPES: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
     "plain": ((), (1, 5, 11, 12, 13, 30, 36)),
     "evaluate often": (("train.evaluate_every=5",), (4, 5, 6, 12, 20, 36)),

@@ -24,11 +24,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 SHORT = ("train.max_steps=12", "train.evaluate_every=4")
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Trainings:
-    return Trainings(tmp_path_factory.mktemp("faults"))
-
-
 @pytest.fixture
 def trainings(made: Trainings, monkeypatch: pytest.MonkeyPatch) -> Trainings:
     """With the outputs of a training that nothing disturbed."""
