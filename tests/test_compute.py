@@ -3,6 +3,9 @@
 import hashlib
 import logging
 import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +48,27 @@ def test_idle_cores_are_told(
     with caplog.at_level(logging.INFO, "stages"):
         use_threads(2)
     assert ("threads=2 of 64 cores" in caplog.text) is told
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "")],
+    ids=str,
+)
+def test_threads_that_wait_soon_sleep_unless_the_user_says_otherwise(given: dict[str, str], expected: str) -> None:
+    """Seen from OpenMP itself, which tells its settings when PyTorch loads it."""
+    code = "import stages, os, torch; print(os.environ.get('GOMP_SPINCOUNT', ''))"
+    others = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        env={**others, **given, "OMP_DISPLAY_ENV": "verbose"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == expected
+    told = re.findall(r"GOMP_SPINCOUNT = '(\d+)'", done.stderr)
+    assert told and (not expected or set(told) == {expected})
 
 
 @pytest.mark.parametrize("wanted", [True, False])

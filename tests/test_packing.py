@@ -16,9 +16,11 @@ from transformers import (
     PreTrainedModel,
 )
 
+from stages.modeling import slots
 from stages.modeling.dropout import CpuDropout, dropout, use_cpu_dropout
 from stages.modeling.packing import PACKED_FAMILIES, compute_without_padding, pack
-from stages.modeling.rows import Rows, group_bounds
+from stages.modeling.rows import Rows
+from stages.modeling.slots import group_bounds
 
 HEADS = {"text": AutoModelForSequenceClassification, "tokens": AutoModelForTokenClassification}
 LENGTHS = (7, 3, 20, 20, 100, 4, 1)
@@ -96,6 +98,44 @@ def test_packed_logits_and_gradients_are_those_of_the_padded_batch(
         assert torch.allclose(of_packed[name], gradient, rtol=1e-3, atol=1e-5 * largest), name
 
 
+@pytest.mark.parametrize("scores", [1, 500, 30_000])
+@pytest.mark.parametrize("family", ["bert", "modernbert"])
+def test_it_is_the_same_however_many_heads_and_rows_are_attended_to_at_once(
+    family: str, scores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1: a head at a time; 500: both heads of short rows, one of long ones; 30,000: several rows, and two heads of 100."""
+    model, batch = model_of(family, "tokens"), batch_of(LENGTHS)
+    expected, gradients = logits_and_gradients(model, batch)
+    assert pack(model)
+    monkeypatch.setattr(slots, "_SCORES", scores)
+    found, of_packed = logits_and_gradients(model, batch)
+    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+    largest = max(float(each.abs().max()) for each in gradients.values())
+    assert all(
+        torch.allclose(of_packed[name], each, rtol=1e-3, atol=1e-5 * largest) for name, each in gradients.items()
+    )
+
+
+@pytest.mark.parametrize("family", PACKED_FAMILIES)
+def test_in_bf16_it_is_as_near_to_fp32_as_a_padded_batch_is(family: str) -> None:
+    def error() -> float:
+        with torch.autocast("cpu", torch.bfloat16):
+            _, found = logits_and_gradients(model, batch)
+        return float((whole(found) - expected).norm() / expected.norm())
+
+    def whole(gradients: dict[str, torch.Tensor]) -> torch.Tensor:
+        return torch.cat([each.flatten() for each in gradients.values()])
+
+    model, batch = model_of(family, "tokens"), batch_of(LENGTHS)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.div_(8 if weight.dim() > 1 else 1)  # as a real model's: with steep scores any rounding error grows
+    expected = whole(logits_and_gradients(model, batch)[1])
+    padded = error()
+    assert pack(model)
+    assert error() <= 1.2 * padded < 0.05
+
+
 @pytest.mark.parametrize("family", ["bert", "modernbert"])
 def test_without_a_mask_nothing_is_padding(family: str) -> None:
     model, batch = model_of(family, "tokens").eval(), batch_of((6, 6))
@@ -149,9 +189,15 @@ def test_packing_and_grouping_lose_and_move_nothing(lengths: list[int]) -> None:
     packed = rows.pack(batch)
     assert len(packed) == sum(lengths)
     assert torch.equal(rows.unpack(packed), batch * mask[..., None])
-    parts = packed.split([group.subwords for group in rows.groups])
-    again = torch.cat([group.unpad(group.pad(part)) for group, part in zip(rows.groups, parts, strict=True)])
-    assert torch.equal(again, packed)
+    heads = torch.rand(sum(lengths), 2, 4)
+    of_heads = rows.slots(2)
+    filled = of_heads.fill(heads)
+    assert torch.equal(of_heads.read(filled, 2), heads)
+    assert len(filled) - len(of_heads.padding) == heads[..., 0].numel()
+    padded = torch.cat([piece.flatten(0, 1) for piece in of_heads.by_piece(filled)])
+    assert torch.equal(
+        padded, torch.cat([heads[group.subwords].transpose(1, 2).flatten(0, 2) for group in rows.groups])
+    )
     assert rows.positions.tolist() == [place for length in sorted(lengths) for place in range(length)]
 
 

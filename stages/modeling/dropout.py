@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-_BITS = 16
+_STEPS = 2**16
+"""The probabilities that 16 bits tell apart."""
 
 
 class CpuDropout(torch.nn.Module):
@@ -33,30 +34,46 @@ def use_cpu_dropout(model: torch.nn.Module) -> None:
 
 def dropout(values: torch.Tensor, p: float) -> torch.Tensor:
     """The values times 1 / (1 - p) with probability 1 - p, else 0; `p` is rounded to a multiple of 2**-16."""
-    dropped = round(p * 2**_BITS)
-    if not dropped:
+    if not _dropped(p):
         return values
-    result: torch.Tensor = _Scaled.apply(values, _kept(values, dropped))
+    result: torch.Tensor = _Dropped.apply(values, drawn(values, p), scale(p))
     return result
 
 
-def _kept(values: torch.Tensor, dropped: int) -> torch.Tensor:
-    """What each value is multiplied with: 0 for `dropped` of 2**16, else what keeps the mean."""
-    drawn = torch.empty((values.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-    bits = drawn.view(torch.int16)[: values.numel()].view(values.shape)
-    kept: torch.Tensor = (bits >= dropped - 2 ** (_BITS - 1)).to(values.dtype)
-    return kept.mul_(2**_BITS / (2**_BITS - dropped))
+def drawn(values: torch.Tensor, p: float) -> torch.Tensor | None:
+    """What decides on each of the values: 0 with probability `p`, else 1, of their shape and type. None if `p` rounds to 0.
+
+    0 and 1 are exact in any type; what keeps the mean, `scale`, is not, and belongs into the product's own rounding.
+    """
+    dropped = _dropped(p)
+    if not dropped:
+        return None
+    random = torch.empty((values.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+    bits = random.view(torch.int16)[: values.numel()].view(values.shape)
+    # written as numbers at once: a comparison's booleans take three times as long, and as long again to convert
+    return torch.ge(bits, dropped - _STEPS // 2, out=torch.empty(values.shape, dtype=values.dtype))
 
 
-class _Scaled(torch.autograd.Function):
-    """A product whose factor needs no gradient: the values need not be kept."""
+def scale(p: float) -> float:
+    """What keeps the mean of values of which `p` are dropped."""
+    return _STEPS / (_STEPS - _dropped(p))
+
+
+def _dropped(p: float) -> int:
+    """Of 2**16."""
+    return round(p * _STEPS)
+
+
+class _Dropped(torch.autograd.Function):
+    """A product whose factors need no gradient: the values need not be kept."""
 
     @staticmethod
-    def forward(context: Any, values: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-        context.save_for_backward(factor)
-        return values * factor
+    def forward(context: Any, values: torch.Tensor, drawn: torch.Tensor, scale: float) -> torch.Tensor:
+        context.save_for_backward(drawn)
+        context.scale = scale
+        return (values * drawn).mul_(scale)
 
     @staticmethod
-    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        (factor,) = context.saved_tensors
-        return gradient * factor, None
+    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        (drawn,) = context.saved_tensors
+        return (gradient * drawn).mul_(context.scale), None, None

@@ -1,16 +1,17 @@
 """Attention of packed rows, each to itself alone, through transformers' interface for attention.
 
-Rows of like length are padded to their longest, and padding is dropped again. On the CPU, training takes plain products and
-a softmax: PyTorch's fused attention is faster there only without a gradient.
+Rows of like length are padded to their longest, and padding is dropped again. On the CPU plain products and a softmax, a few
+heads at a time, are faster than PyTorch's fused attention at every length; the gradient is written out.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch.nn.functional import scaled_dot_product_attention
 
-from stages.modeling.dropout import dropout as cpu_dropout
-from stages.modeling.rows import Group, Rows
+from stages.modeling.dropout import drawn, scale
+from stages.modeling.rows import Rows
+from stages.modeling.slots import Slots
 
 
 def attend_within_rows(
@@ -28,49 +29,72 @@ def attend_within_rows(
 
     With a sliding window, sub-words closer than it see each other.
     """
-    groups = attention_mask.groups
-    sizes = [group.subwords for group in groups]
-    packs = zip(*(states[0].transpose(0, 1).split(sizes) for states in (query, key, value)), strict=True)
-    attended = [
-        _of_group(group, pack, _bias(group, query, sliding_window), scaling, dropout)
-        for group, pack in zip(groups, packs, strict=True)
-    ]
-    return torch.cat(attended)[None], None
+    states = [_in_autocast_type(each)[0].transpose(0, 1) for each in (query, key, value)]
+    slots = attention_mask.slots(query.shape[1])
+    biases = slots.biases(attention_mask.biases(sliding_window))
+    return _Attended.apply(*states, slots, biases, scaling, dropout)[None], None
 
 
-def _of_group(
-    group: Group, pack: tuple[torch.Tensor, ...], bias: torch.Tensor | None, scaling: float, dropout: float
-) -> torch.Tensor:
-    """`pack`: query, key and value, [sub-words, heads, width]; so is the result."""
-    query, key, value = (group.pad(states).transpose(1, 2) for states in pack)
-    return group.unpad(_attended(query, key, value, bias, scaling, dropout).transpose(1, 2))
+def _in_autocast_type(states: torch.Tensor) -> torch.Tensor:
+    """What products are computed in: autocast does not reach into a gradient that is written out."""
+    kind = states.device.type
+    return states.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else states
 
 
-def _attended(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    bias: torch.Tensor | None,
-    scaling: float,
-    dropout: float,
-) -> torch.Tensor:
-    """All [rows, heads, longest, width]."""
-    if query.device.type != "cpu" or not torch.is_grad_enabled():
-        return scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout, scale=scaling)
-    scores = torch.matmul(query * scaling, key.transpose(2, 3))
-    weights = torch.softmax(scores if bias is None else scores + bias, dim=-1)
-    return torch.matmul(cpu_dropout(weights, dropout), value)
+class _Attended(torch.autograd.Function):
+    """softmax(query · key * scaling + bias) · value. What is kept for the gradient is of the products' type."""
+
+    @staticmethod
+    def forward(
+        context: Any,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        slots: Slots,
+        biases: Sequence[torch.Tensor | None],
+        scaling: float,
+        dropout: float,
+    ) -> torch.Tensor:
+        """All [sub-words, heads, width]."""
+        padded = [slots.fill(states) for states in (query, key, value)]
+        attended, kept = torch.empty_like(padded[0]), list[torch.Tensor | None]()
+        pieces = zip(*map(slots.by_piece, (*padded, attended)), biases, strict=True)
+        with torch.autocast(query.device.type, enabled=False):
+            for queries, keys, values, out, bias in pieces:
+                weights = _softmax(queries, keys, bias, scaling)
+                draw = drawn(weights, dropout)
+                torch.bmm(weights if draw is None else weights * draw, values, out=out)
+                if context.needs_input_grad[0]:
+                    kept += [weights, draw]
+        context.slots, context.scaling, context.scale = slots, scaling, scale(dropout)
+        context.save_for_backward(*padded, *kept)
+        return slots.read(attended, query.shape[1]).mul_(context.scale)
+
+    @staticmethod
+    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Of the query, the key and the value."""
+        slots: Slots = context.slots
+        padded: Sequence[torch.Tensor] = context.saved_tensors[:3]
+        kept: Sequence[torch.Tensor | None] = context.saved_tensors[3:]
+        of_output = slots.fill(gradient).mul_(context.scale).index_fill_(0, slots.padding, 0)
+        found = [torch.empty_like(states) for states in padded]
+        pieces = zip(*map(slots.by_piece, (*padded, of_output, *found)), kept[::2], kept[1::2], strict=True)
+        for queries, keys, values, of_out, of_queries, of_keys, of_values, weights, draw in pieces:
+            used = weights if draw is None else weights * draw
+            torch.bmm(used.transpose(1, 2), of_out, out=of_values)
+            of_used = torch.bmm(of_out, values.transpose(1, 2))
+            of_weights = of_used if draw is None else of_used.mul_(draw)
+            of_scores = torch.ops.aten._softmax_backward_data(of_weights, weights, -1, weights.dtype)
+            torch.bmm(of_scores, keys, out=of_queries)
+            torch.bmm(of_scores.transpose(1, 2), queries, out=of_keys)
+        heads = gradient.shape[1]
+        of_query, of_key, of_value = (slots.read(each, heads) for each in found)
+        return of_query.mul_(context.scaling), of_key.mul_(context.scaling), of_value, None, None, None, None
 
 
-def _bias(group: Group, states: torch.Tensor, sliding_window: int | None) -> torch.Tensor | None:
-    """What is added to the scores [rows, heads, longest, longest] to hide padding and what is too far away."""
-    hidden = None if group.is_padding is None else group.is_padding[:, None, None]
-    if sliding_window is not None and group.longest > sliding_window:
-        place = torch.arange(group.longest, device=states.device)
-        far = (place[:, None] - place).abs() >= sliding_window
-        hidden = far if hidden is None else hidden | far
-    return (
-        None
-        if hidden is None
-        else torch.zeros_like(hidden, dtype=states.dtype).masked_fill(hidden, torch.finfo(states.dtype).min)
-    )
+def _softmax(queries: torch.Tensor, keys: torch.Tensor, bias: torch.Tensor | None, scaling: float) -> torch.Tensor:
+    """[heads and rows, longest, longest], computed in fp32."""
+    scores = torch.bmm(queries, keys.transpose(1, 2)).float().mul_(scaling)
+    if bias is not None:
+        scores.view(len(bias), -1, *scores.shape[1:]).add_(bias)
+    return torch.softmax(scores, dim=-1).to(queries.dtype)

@@ -1,43 +1,14 @@
 """Where the sub-words of a batch's rows stand: padded in the batch, and packed without padding."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import torch
 
-_GROUP = 10_000
-"""What one more group of rows costs, in pairs of sub-words attended to."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """Rows of like length that follow each other in the pack."""
-
-    rows: int
-    longest: int
-    slot: torch.Tensor | None
-    """[sub-words]: their places in the group's padded rows; None where nothing is padded."""
-    is_padding: torch.Tensor | None
-    """[rows, longest]; None likewise."""
-
-    @property
-    def subwords(self) -> int:
-        """How many there are."""
-        return self.rows * self.longest if self.slot is None else len(self.slot)
-
-    def pad(self, packed: torch.Tensor) -> torch.Tensor:
-        """[sub-words, …] to [rows, longest, …], 0 where there is padding."""
-        slots = self.rows * self.longest
-        padded: torch.Tensor = packed if self.slot is None else _Spread.apply(packed, self.slot, slots)
-        return padded.view(self.rows, self.longest, *padded.shape[1:])
-
-    def unpad(self, padded: torch.Tensor) -> torch.Tensor:
-        """[rows, longest, …] to [sub-words, …]."""
-        flat = padded.flatten(0, 1)
-        packed: torch.Tensor = flat if self.slot is None else _Taken.apply(flat, self.slot)
-        return packed
+from stages.modeling.slots import Group, Slots, group_bounds
 
 
 @dataclass(frozen=True)
@@ -49,6 +20,8 @@ class Rows:
     lengths: tuple[int, ...]
     """In the order of the pack."""
     longest: int
+    _slots: dict[int, Slots] = field(default_factory=dict, repr=False, compare=False)
+    _biases: dict[int | None, Sequence[torch.Tensor | None]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, batch: torch.Tensor, mask: torch.Tensor | None) -> "Rows":
@@ -79,30 +52,22 @@ class Rows:
     @cached_property
     def groups(self) -> Sequence[Group]:
         """All rows in groups, such that little is padded and there are few of them."""
-        return [_group(self.lengths[first:end], self.place.device) for first, end in group_bounds(self.lengths)]
+        lengths = torch.tensor(self.lengths)
+        starts = [0, *accumulate(self.lengths)]
+        return [Group(lengths[first:end], starts[first]) for first, end in group_bounds(self.lengths)]
 
+    def slots(self, heads: int) -> Slots:
+        """Of this many heads; made once for all layers."""
+        if heads not in self._slots:
+            self._slots[heads] = Slots(self.groups, heads, self.place.device)
+        return self._slots[heads]
 
-def group_bounds(lengths: Sequence[int], cost: int = _GROUP) -> list[tuple[int, int]]:
-    """Where to part ascending lengths, so that the pairs attended to after padding, and `cost` a group, are fewest."""
-    best, begins = [0], [0]
-    for end in range(1, len(lengths) + 1):
-        costs = [best[first] + (end - first) * lengths[end - 1] ** 2 + cost for first in range(end)]
-        best.append(min(costs))
-        begins.append(costs.index(best[-1]))
-    bounds, end = list[tuple[int, int]](), len(lengths)
-    while end:
-        bounds.append((begins[end], end))
-        end = begins[end]
-    return bounds[::-1]
-
-
-def _group(lengths: Sequence[int], device: torch.device) -> Group:
-    longest = max(lengths)
-    if min(lengths) == longest:
-        return Group(len(lengths), longest, None, None)
-    is_padding = torch.arange(longest) >= torch.tensor(lengths)[:, None]
-    slot = (~is_padding).flatten().nonzero()[:, 0]
-    return Group(len(lengths), longest, slot.to(device), is_padding.to(device))
+    def biases(self, window: int | None) -> Sequence[torch.Tensor | None]:
+        """By group, its bias; made once for all layers."""
+        if window not in self._biases:
+            found = (group.bias(window) for group in self.groups)
+            self._biases[window] = [None if bias is None else bias.to(self.place.device) for bias in found]
+        return self._biases[window]
 
 
 class _Taken(torch.autograd.Function):

@@ -1,0 +1,138 @@
+"""Groups of rows of like length, padded to their longest, and where the sub-words of attention's heads stand in them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+_GROUP = 10_000
+"""What one more group of rows costs, in pairs of sub-words attended to."""
+
+_SCORES = 2**20
+"""Pairs of sub-words attended to at once, counted in every head: their fp32 scores are 4 MB. As one tensor the scores of 16 rows
+of 512 sub-words take four to six times as long: they fit into no cache, and the memory comes fresh from the system each time."""
+
+
+_HIDDEN = torch.finfo(torch.float32).min / 2
+"""What is added to a score to hide it: finite, since a row of the softmax whose scores are all hidden must not be NaN."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows of like length that follow each other in the pack, padded to their longest."""
+
+    lengths: torch.Tensor
+    """[rows]"""
+    first: int
+    """The place of its first sub-word in the pack."""
+
+    @cached_property
+    def longest(self) -> int:
+        """Its longest row."""
+        return int(self.lengths.max())
+
+    @cached_property
+    def is_padding(self) -> torch.Tensor:
+        """[rows, longest]"""
+        return torch.arange(self.longest) >= self.lengths[:, None]
+
+    @cached_property
+    def subwords(self) -> torch.Tensor:
+        """[rows, longest]: the place in the pack of each; padding repeats its row's last."""
+        starts = self.first + self.lengths.cumsum(0) - self.lengths
+        within = torch.minimum(torch.arange(self.longest), (self.lengths[:, None] - 1).clamp(min=0))
+        return starts[:, None] + within
+
+    def bias(self, window: int | None) -> torch.Tensor | None:
+        """What hides padding, and what is as far away as `window` or farther, where it is added to the scores.
+
+        [rows, 1, 1 or longest, longest]; None where nothing is to be hidden.
+        """
+        hidden = self.is_padding[:, None, None] if bool(self.is_padding.any()) else None
+        if window is not None and self.longest > window:
+            place = torch.arange(self.longest)
+            far = ((place[:, None] - place).abs() >= window).expand(len(self.lengths), 1, -1, -1)
+            hidden = far if hidden is None else hidden | far
+        return None if hidden is None else torch.zeros(hidden.shape).masked_fill(hidden, _HIDDEN)
+
+
+class Slots:
+    """Where the heads' sub-words [sub-words, heads] stand in the groups' padded rows [rows, heads, longest], group after group.
+
+    One look-up then does what padding and bringing heads before sub-words would do in several copies.
+    """
+
+    def __init__(self, groups: Sequence[Group], heads: int, device: torch.device) -> None:
+        """The slots of all groups."""
+        head = torch.arange(heads)[:, None]
+        subwords = torch.cat([(group.subwords[:, None] * heads + head).flatten() for group in groups])
+        is_padding = torch.cat([group.is_padding[:, None].expand(-1, heads, -1).flatten() for group in groups])
+        filled = (~is_padding).nonzero()[:, 0]
+        of_each = torch.empty_like(filled)
+        of_each[subwords[filled]] = filled
+        self.subwords = subwords.to(device)
+        """[slots]: the place of what stands there; padding repeats its row's last sub-word."""
+        self.padding = is_padding.nonzero()[:, 0].to(device)
+        """[slots that are padding]"""
+        self._of_each = of_each.to(device)
+        self.pieces = [piece for number, group in enumerate(groups) for piece in _pieces(number, group, heads)]
+        """What is attended to at once, in the order of the slots."""
+
+    def fill(self, states: torch.Tensor) -> torch.Tensor:
+        """[sub-words, heads, width] to [slots, width]."""
+        return states.flatten(0, 1).index_select(0, self.subwords)
+
+    def read(self, slots: torch.Tensor, heads: int) -> torch.Tensor:
+        """[slots, width] to [sub-words, heads, width]."""
+        return slots.index_select(0, self._of_each).view(-1, heads, slots.shape[1])
+
+    def by_piece(self, slots: torch.Tensor) -> list[torch.Tensor]:
+        """[slots, width] to [heads and rows, longest, width] a piece: views, not copies."""
+        parts = slots.split([piece.heads * piece.longest for piece in self.pieces])
+        return [part.view(piece.heads, piece.longest, -1) for part, piece in zip(parts, self.pieces, strict=True)]
+
+    def biases(self, of_groups: Sequence[torch.Tensor | None]) -> list[torch.Tensor | None]:
+        """By group [rows, …] to by piece."""
+        found = ((of_groups[piece.group], piece) for piece in self.pieces)
+        return [None if bias is None else bias[piece.first : piece.end] for bias, piece in found]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Rows of a group with all their heads, or some heads of one row."""
+
+    group: int
+    first: int
+    end: int
+    """Its rows in the group: from `first`, before `end`."""
+    heads: int
+    """Of all its rows together."""
+    longest: int
+
+
+def _pieces(number: int, group: Group, heads: int) -> Iterator[Piece]:
+    """The group in pieces of no more than so many scores, but no less than those of one head."""
+    rows, at_once = len(group.lengths), max(1, _SCORES // group.longest**2)
+    if at_once >= heads:
+        for first in range(0, rows, at_once // heads):
+            end = min(rows, first + at_once // heads)
+            yield Piece(number, first, end, (end - first) * heads, group.longest)
+        return
+    for row in range(rows):
+        for head in range(0, heads, at_once):
+            yield Piece(number, row, row + 1, min(at_once, heads - head), group.longest)
+
+
+def group_bounds(lengths: Sequence[int], cost: int = _GROUP) -> list[tuple[int, int]]:
+    """Where to part ascending lengths, so that the pairs attended to after padding, and `cost` a group, are fewest."""
+    best, begins = [0], [0]
+    for end in range(1, len(lengths) + 1):
+        costs = [best[first] + (end - first) * lengths[end - 1] ** 2 + cost for first in range(end)]
+        best.append(min(costs))
+        begins.append(costs.index(best[-1]))
+    bounds, end = list[tuple[int, int]](), len(lengths)
+    while end:
+        bounds.append((begins[end], end))
+        end = begins[end]
+    return bounds[::-1]
