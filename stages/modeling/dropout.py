@@ -1,10 +1,12 @@
 """Dropout on the CPU: PyTorch draws one number an element, in one thread; here four come from each 64 random bits.
 
-The numbers are drawn from PyTorch's own generator, so that a seed decides them and a checkpoint's state continues them.
+The bits are NumPy's SFC64's, twice as fast as PyTorch's. What seeds it is drawn from PyTorch's own generator each time, so
+that a training's seed decides all of them and a checkpoint's state continues them.
 """
 
 from typing import Any
 
+import numpy as np
 import torch
 
 _STEPS = 2**16
@@ -48,8 +50,9 @@ def drawn(values: torch.Tensor, p: float) -> torch.Tensor | None:
     dropped = _dropped(p)
     if not dropped:
         return None
-    random = torch.empty((values.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-    bits = random.view(torch.int16)[: values.numel()].view(values.shape)
+    seed = int(torch.empty((), dtype=torch.int64).random_())
+    random = np.random.SFC64(seed).random_raw((values.numel() + 3) // 4)
+    bits = torch.from_numpy(random.view(np.int16))[: values.numel()].view(values.shape)
     # written as numbers at once: a comparison's booleans take three times as long, and as long again to convert
     return torch.ge(bits, dropped - _STEPS // 2, out=torch.empty(values.shape, dtype=values.dtype))
 
