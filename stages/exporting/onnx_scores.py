@@ -74,4 +74,4 @@ def spread(split: Dataset, count: int) -> Dataset:
     if len(each) <= count:
         return split
     chosen = each[np.linspace(0, len(each) - 1, count).round().astype(int)]
-    return split.select(np.flatnonzero(np.isin(example, chosen))).flatten_indices()
+    return split.select(np.flatnonzero(np.isin(example, chosen)))
