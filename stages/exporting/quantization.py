@@ -53,7 +53,8 @@ def _with_plain_products(model: onnx.ModelProto) -> onnx.ModelProto:
     model.graph.value_info.extend(others)
     plain = ONNXModel(model)
     plain.replace_gemm_with_matmul()
-    return plain.model
+    changed: onnx.ModelProto = plain.model
+    return changed
 
 
 def _narrowing_products(graph: onnx.GraphProto) -> list[str]:
