@@ -6,7 +6,9 @@ if __name__ == "__main__":
     tell_faults_early()
 
 import json
+import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,8 @@ from transformers import PreTrainedModel
 
 from stages.configuration.schema import ExportConfig, ExportStage, Kind
 from stages.exporting.model_card import SCORES, CardFacts, model_card
+from stages.exporting.onnx_files import ONNX, ONNX_INT8
+from stages.exporting.quantization_cost import QuantizationCost
 from stages.modeling.batches import PaddingCollator, Row
 from stages.modeling.compute import use_threads
 from stages.modeling.inputs import input_columns, takes_token_types
@@ -32,10 +36,12 @@ from stages.pipeline.paths import (
     TOKENIZED_DATA,
     TRAINED_MODEL,
 )
+from stages.scoring.headline.threshold import read_threshold
 from stages.tasks.columns.arrays import lengths
 from stages.tasks.columns.names import INPUT_IDS, TOKEN_TYPES
+from stages.tasks.decoding.dispatch import decoding_for
 
-ONNX = "model.onnx"
+log = logging.getLogger("stages.export")
 
 
 def export(config: ExportStage) -> Compute:
@@ -46,9 +52,14 @@ def export(config: ExportStage) -> Compute:
     metrics: dict[str, Json] = {"parameters": model.num_parameters()}
     with whole_directory(EXPORTED_MODEL) as folder:
         _copy_model(model, folder)
-        (folder / "README.md").write_text(model_card(facts), encoding="utf-8")
         if config.export.onnx:
+            facts = replace(facts, onnx=True)
             metrics["onnx_largest_difference"] = _export_onnx(model, config.export, folder / ONNX)
+            if config.export.quantize == "int8":
+                cost = _export_int8(model, config, folder)
+                metrics["int8"] = cost.to_json()
+                facts = replace(facts, int8=cost)
+        (folder / "README.md").write_text(model_card(facts), encoding="utf-8")
         metrics["bytes"] = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
     write_json(EXPORT_METRICS, metrics)
     return Compute("cpu", "fp32", config.threads)
@@ -89,6 +100,26 @@ def _export_onnx(model: PreTrainedModel, config: ExportConfig, path: Path) -> fl
     sample = _rows_of_all_lengths(model, load_split(TOKENIZED_DATA, "test"), config.onnx_check_rows)
     write_onnx(model, collate(sample[:2]), path)
     return largest_difference(model, path, sample, collate, config.onnx_tolerance)
+
+
+def _export_int8(model: PreTrainedModel, config: ExportStage, folder: Path) -> QuantizationCost:
+    """Write the int8 model, and remove it again if it costs more than `export.max_loss`."""
+    from stages.exporting.onnx_scores import Examples, onnx_scores, spread  # importing the quantizers takes a second
+    from stages.exporting.quantization import write_int8
+
+    write_int8(folder / ONNX, folder / ONNX_INT8)
+    threshold = read_threshold(TRAINED_MODEL) if config.task.target == "labels" else None
+    examples = Examples(
+        spread(load_split(TOKENIZED_DATA, "validation"), config.export.max_loss_examples),
+        decoding_for(config.task.kind, config.task.target, config.task.pooling, threshold),
+        PaddingCollator(padding_id(TRAINED_MODEL)),
+    )
+    before, after = (onnx_scores(folder / name, model.config, examples) for name in (ONNX, ONNX_INT8))
+    cost = QuantizationCost(config.task.metric, before, after, config.export.max_loss)
+    if not cost.is_accepted:
+        (folder / ONNX_INT8).unlink()
+        log.warning("%s", cost.refusal())
+    return cost
 
 
 def _rows_of_all_lengths(model: PreTrainedModel, split: Dataset, count: int) -> list[Row]:

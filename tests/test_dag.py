@@ -44,7 +44,7 @@ CANNOT_MATTER = {
         "stages/scoring/metric_modules.py",
     ),
     "evaluate": ("stages/tasks/encoding", "stages/training", "stages/exporting"),
-    "export": ("stages/scoring", "stages/tasks/decoding", "stages/tasks/encoding", "stages/training"),
+    "export": ("stages/scoring/final", "stages/tasks/encoding", "stages/training"),
 }
 
 

@@ -2,10 +2,14 @@
 
 import json
 import os
+import re
 import shutil
 import site
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +18,22 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict
 from huggingface_hub import ModelCard
+from tokenizers import Tokenizer
 from transformers import PreTrainedModel, pipeline
 
-from stages.configuration.schema import ExportConfig, ExportStage, Kind
+from stages.configuration.schema import ExportConfig, ExportStage, Kind, TaskConfig
 from stages.export import export
 from stages.exporting.model_card import CardFacts, model_card
 from stages.exporting.onnx_model import largest_difference, write_onnx
+from stages.exporting.onnx_scores import spread
+from stages.exporting.quantization import write_int8
+from stages.exporting.quantization_cost import QuantizationCost
 from stages.modeling.batches import PaddingCollator, Row
 from stages.modeling.load import new_model, trained_model
 from stages.modeling.padding import padding_id
+from stages.pipeline.arrow import load_split
 from stages.pipeline.errors import ModelError
 from stages.pipeline.escaping import code
 from tests.imports import ROOT
@@ -33,6 +42,10 @@ from tests.tiny import write_tiny_model
 from tests.tokenized import tokenized_rows
 
 FAMILIES = ("bert", "distilbert", "roberta")
+TASKS = {
+    "text": TaskConfig(kind="text", target="label", metric="accuracy", pooling="mean"),
+    "tokens": TaskConfig(kind="tokens", target="label", metric="f1", pooling="mean"),
+}
 KINDS: tuple[Kind, ...] = ("text", "tokens")
 TAGS = ["O", *(f"{prefix}-{kind}" for kind in ("event", "group", "person", "place", "product") for prefix in "BI")]
 NAMES = {"text": ["no", "yes", "perhaps"], "tokens": TAGS}
@@ -151,10 +164,12 @@ ANOTHER_PROCESS = """
 import sys
 from pathlib import Path
 from stages.exporting.onnx_model import write_onnx
+from stages.exporting.quantization import write_int8
 from stages.modeling.batches import PaddingCollator
 from stages.modeling.load import trained_model
 rows = [{"input_ids": [2, 9, 9, 3]}, {"input_ids": [2, 3]}]
 write_onnx(trained_model("text", Path("trained")), PaddingCollator(0)(rows), Path("model.onnx"))
+write_int8(Path("model.onnx"), Path("model_int8.onnx"))
 """
 
 
@@ -168,7 +183,45 @@ def test_exporting_in_another_process_and_place_gives_the_same_bytes(folders: di
     )  # fmt: skip
     model = trained_model("text", Path(shutil.copytree(elsewhere / "trained", tmp_path / "trained")))
     write_onnx(model, PaddingCollator(0)(sample(7, 4)), tmp_path / "model.onnx")
-    assert (tmp_path / "model.onnx").read_bytes() == (elsewhere / "model.onnx").read_bytes()
+    write_int8(tmp_path / "model.onnx", tmp_path / "model_int8.onnx")
+    for name in ("model.onnx", "model_int8.onnx"):
+        assert (tmp_path / name).read_bytes() == (elsewhere / name).read_bytes()
+
+
+# int8
+
+
+def run_onnx(path: Path, rows: list[Row]) -> np.ndarray[Any, Any]:
+    batch = PaddingCollator(0)(rows)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (logits,) = session.run(None, {name: tensor.numpy() for name, tensor in batch.items()})
+    return np.asarray(logits if logits.ndim == 2 else logits[batch["attention_mask"].bool().numpy()])
+
+
+@pytest.mark.slow
+def test_int8_is_near_to_fp32_and_is_int8(exported: tuple[PreTrainedModel, Path], tmp_path: Path) -> None:
+    _, path = exported
+    write_int8(path, tmp_path / "int8.onnx")
+    fp32, int8 = (run_onnx(each, sample(*LENGTHS)) for each in (path, tmp_path / "int8.onnx"))
+    assert 0 < np.abs(int8 - fp32).max() < 0.1 * np.ptp(fp32)
+    nodes = [node.op_type for node in onnx.load(tmp_path / "int8.onnx").graph.node]
+    assert "MatMulNBits" in nodes and "MatMulInteger" in nodes and "MatMul" not in nodes
+
+
+def test_a_loss_of_just_the_limit_is_accepted() -> None:
+    assert QuantizationCost("accuracy", {"accuracy": 0.84}, {"accuracy": 0.835}, 0.005).is_accepted
+    assert not QuantizationCost("accuracy", {"accuracy": 0.84}, {"accuracy": 0.8349}, 0.005).is_accepted
+
+
+def test_a_loss_counts_by_the_share_that_it_grows_by() -> None:
+    assert QuantizationCost("loss", {"loss": 2.0}, {"loss": 2.01}, 0.005).is_accepted
+    assert not QuantizationCost("loss", {"loss": 0.2}, {"loss": 0.21}, 0.005).is_accepted
+
+
+def test_a_score_that_is_no_longer_defined_is_not_accepted() -> None:
+    cost = QuantizationCost("pearson", {"pearson": 0.5}, {"pearson": None}, 1.0)
+    assert not cost.is_accepted and "pearson=undefined on validation, fp32 0.5000" in cost.refusal()
+    assert QuantizationCost("pearson", {"pearson": None}, {"pearson": None}, 0.0).is_accepted
 
 
 # The model card
@@ -258,18 +311,27 @@ def test_names_that_mean_something_to_yaml_do_not_break_the_metadata(name: str) 
 # The folder
 
 
-def write_trained(root: Path, kind: Kind, folder: Path) -> None:
-    """What the stages before leave behind: the trained model, the tokenized test split, two metrics files."""
-    lively_model(kind, folder).save_pretrained(root / "models/trained")
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copyfile(folder / name, root / "models/trained" / name)
+def tokenized(kind: Kind, model: PreTrainedModel) -> Dataset:
+    """A split whose labels are those that the model gives: any change of its answers costs score."""
     rows = sample(*LENGTHS)
     columns: dict[str, Any] = {"example": list(range(len(rows))), "input_ids": [row["input_ids"] for row in rows]}
     columns["subwords"] = [len(ids) for ids in columns["input_ids"]]
-    columns["labels"] = [0] * len(rows) if kind == "text" else [[0] * len(ids) for ids in columns["input_ids"]]
+    with torch.inference_mode():
+        answers = [model(input_ids=torch.tensor([ids])).logits[0].argmax(-1) for ids in columns["input_ids"]]
+    columns["labels"] = [answer.tolist() for answer in answers]
     if kind == "tokens":
         columns["words"] = [list(range(len(ids))) for ids in columns["input_ids"]]
-    save_splits(DatasetDict({"test": tokenized_rows(kind, NAMES[kind], columns)}), root / "data/tokenized")
+    return tokenized_rows(kind, NAMES[kind], columns)
+
+
+def write_trained(root: Path, kind: Kind, folder: Path) -> None:
+    """What the stages before leave behind: the trained model, tokenized splits, two metrics files."""
+    model = lively_model(kind, folder)
+    model.save_pretrained(root / "models/trained")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(folder / name, root / "models/trained" / name)
+    split = tokenized(kind, model)
+    save_splits(DatasetDict({"validation": split, "test": split}), root / "data/tokenized")
     (root / "metrics").mkdir()
     described = {"data": {"name": "demo", "kind": kind}, "model": {"name": "tiny"}}
     (root / "metrics/download.json").write_text(json.dumps(described), encoding="utf-8")
@@ -287,9 +349,16 @@ def run(
     return kind, tmp_path
 
 
-def export_without_onnx() -> Path:
-    export(ExportStage(ExportConfig(onnx=False, onnx_tolerance=1e-4, onnx_check_rows=4), threads=1))
+def run_export(kind: Kind, **changes: Any) -> Path:
+    usual = ExportConfig(
+        onnx=True, onnx_tolerance=1e-4, onnx_check_rows=4, quantize="int8", max_loss=0.5, max_loss_examples=6
+    )
+    export(ExportStage(TASKS[kind], replace(usual, **changes), threads=1))
     return Path("models/export")
+
+
+def export_without_onnx() -> Path:
+    return run_export("text", onnx=False)
 
 
 def test_the_folder_is_a_transformers_pipeline_that_gives_label_names_and_the_models_scores(
@@ -346,11 +415,74 @@ def test_the_card_names_the_labels_in_the_order_of_their_codes(run: tuple[Kind, 
 @pytest.mark.slow
 @pytest.mark.parametrize("run", [("distilbert", "text"), ("bert", "tokens")], ids="-".join, indirect=True)
 def test_the_stage_exports_onnx_and_says_how_near_it_is(run: tuple[Kind, Path]) -> None:
-    _, root = run
-    export(ExportStage(ExportConfig(onnx=True, onnx_tolerance=1e-4, onnx_check_rows=4), threads=1))
+    kind, root = run
+    folder = run_export(kind)
     metrics = json.loads((root / "metrics/export.json").read_text(encoding="utf-8"))
     assert 0 <= metrics["onnx_largest_difference"] <= 1e-4
-    sizes = {file.name: file.stat().st_size for file in (root / "models/export").iterdir()}
+    sizes = {file.name: file.stat().st_size for file in folder.iterdir()}
     assert metrics["bytes"] == sizes
-    assert {"model.onnx", "model.safetensors", "config.json", "tokenizer.json", "README.md"} <= set(sizes)
-    assert padding_id(root / "models/export") == 0
+    assert {"model.onnx", "model_int8.onnx", "model.safetensors", "config.json", "README.md"} <= set(sizes)
+    assert padding_id(folder) == 0
+    assert metrics["int8"]["exported"] is True
+    assert metrics["int8"]["validation"]["fp32"]["accuracy"] == 1.0
+    labels = np.concatenate([np.ravel(row) for row in load_split(root / "data/tokenized", "validation")["labels"]])
+    answers = np.concatenate([run_onnx(folder / "model_int8.onnx", [row]).argmax(-1) for row in sample(*LENGTHS)])
+    found = metrics["int8"]["validation"]["int8"]["accuracy"]
+    assert found == pytest.approx(float((answers == labels).mean()), abs=0.03)  # a batch's activations share a scale
+    check_the_cards_code(kind, folder, root)
+
+
+def check_the_cards_code(kind: Kind, folder: Path, root: Path) -> None:
+    """The ONNX code of the card runs as it stands and gives what the int8 model gives."""
+    code_block = (folder / "README.md").read_text(encoding="utf-8").split("```python\n")[2].split("```")[0]
+    assert "model_int8.onnx" in code_block
+    printed = StringIO()
+    with redirect_stdout(printed):
+        exec(code_block.replace("path/to/this/folder", str(folder)), {})  # noqa: S102 (ours)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    rows = [{"input_ids": tokenizer.encode(text).ids} for text in ("one text", "another one")]
+    answers = run_onnx(folder / "model_int8.onnx", rows).argmax(-1)
+    said = re.findall("|".join(sorted(map(re.escape, NAMES[kind]), key=len, reverse=True)), printed.getvalue())
+    if kind == "text":
+        assert said == [NAMES["text"][answer] for answer in answers]
+    else:
+        assert (
+            printed.getvalue().count("[CLS]") == 2
+            and f"('[CLS]', '{NAMES['tokens'][answers[0]]}')" in printed.getvalue()
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run", [("distilbert", "text"), ("bert", "tokens")], ids="-".join, indirect=True)
+def test_an_int8_model_that_costs_too_much_is_not_exported(
+    run: tuple[Kind, Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    kind, root = run
+
+    def without_weights(source: Path, path: Path) -> None:
+        proto = onnx.load(source)
+        for weight in proto.graph.initializer:
+            if weight.data_type == onnx.TensorProto.FLOAT:
+                weight.CopyFrom(onnx.numpy_helper.from_array(np.zeros(tuple(weight.dims), np.float32), weight.name))
+        onnx.save(proto, path)
+
+    monkeypatch.setattr("stages.exporting.quantization.write_int8", without_weights)
+    folder = run_export(kind, max_loss=0.005)
+    assert not (folder / "model_int8.onnx").exists() and (folder / "model.onnx").exists()
+    metrics = json.loads((root / "metrics/export.json").read_text(encoding="utf-8"))
+    assert metrics["int8"]["exported"] is False and "model_int8.onnx" not in metrics["bytes"]
+    assert "more is lost than export.max_loss=0.005, so there is no int8 model" in caplog.text
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "int8" not in card and "model.onnx" in card
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(2, [0, 5]), (3, [0, 2, 5]), (6, [0, 1, 2, 3, 4, 5]), (99, [0, 1, 2, 3, 4, 5])]
+)
+def test_examples_are_taken_evenly_and_whole(count: int, expected: list[int]) -> None:
+    columns = {
+        "example": [0, 1, 1, 2, 3, 4, 5], "input_ids": [[2, 3]] * 7, "subwords": [2] * 7, "labels": [0] * 7,
+    }  # fmt: skip
+    found = spread(tokenized_rows("text", NAMES["text"], columns), count)
+    assert sorted(set(found["example"])) == expected
+    assert len(found) == len(expected) + (1 in expected)

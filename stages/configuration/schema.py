@@ -338,6 +338,13 @@ class ExportConfig:
     """The largest absolute difference between ONNX and torch logits that is accepted."""
     onnx_check_rows: Count
     """How many rows of the test split the two are compared on, the longest and the shortest among them."""
+    quantize: Literal["none", "int8"]
+    """`int8`: write `model_int8.onnx` as well, which is faster on a CPU. It takes `onnx=true`."""
+    max_loss: Annotated[float, Field(ge=0)]
+    """How much of `task.metric` on validation quantization may cost (0.005: half a point; of `metric=loss` the share by which
+    it may grow). If it costs more, the file is not written, and the log says so."""
+    max_loss_examples: Count
+    """How many examples of validation that is measured on at most, spread evenly."""
 
 
 @dataclass(frozen=True)
@@ -401,5 +408,6 @@ class EvaluateStage:
 class ExportStage:
     """What `stages.export` reads of the parameters."""
 
+    task: TaskConfig
     export: ExportConfig
     threads: Count

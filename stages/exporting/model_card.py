@@ -7,6 +7,9 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from stages.configuration.schema import Kind
+from stages.exporting.onnx_files import ONNX, ONNX_INT8
+from stages.exporting.onnx_snippet import onnx_snippet
+from stages.exporting.quantization_cost import QuantizationCost
 from stages.pipeline.escaping import code
 
 PIPELINES: Mapping[Kind, str] = {"text": "text-classification", "tokens": "token-classification"}
@@ -43,6 +46,10 @@ class CardFacts:
     """The probability from which on a text has a label, where it may have several."""
     per_label: Mapping[str, Mapping[str, Any]]
     """`precision`, `recall`, `f1` and `support` of each label on the test split."""
+    onnx: bool = False
+    """Whether the folder has an ONNX model."""
+    int8: QuantizationCost | None = None
+    """What one in int8 costs, if it was tried."""
 
 
 def model_card(facts: CardFacts) -> str:
@@ -85,11 +92,31 @@ from transformers import pipeline
 classify = pipeline("{pipeline}", model="path/to/this/folder")
 ```""",
         labels,
+        *(_onnx(facts) if facts.onnx else []),
         *([] if facts.threshold is None else [_threshold(facts.threshold)]),
         "## Scores on the test split",
         *(_scores(facts) if facts.scores else ["The test split is not scored."]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _onnx(facts: CardFacts) -> list[str]:
+    """How to run the ONNX model, and what the one in int8 costs."""
+    cost = facts.int8 if facts.int8 is not None and facts.int8.is_accepted else None
+    file = ONNX if cost is None else ONNX_INT8
+    parts = [
+        f"`{file}` is the faster one on a CPU:" if cost else f"`{file}` runs without PyTorch:",
+        onnx_snippet(file, facts.kind, has_labels=bool(facts.labels), threshold=facts.threshold),
+    ]
+    if cost is None:
+        return parts
+    names = [name for name in SCORES if name in cost.before]
+    rows = [[name, _four_digits(cost.before[name]), _four_digits(cost.after[name])] for name in names]
+    return [
+        *parts,
+        f"`{ONNX}` gives PyTorch's logits; what int8 costs is measured on validation:",
+        _table(["score on validation", "fp32", "int8"], rows),
+    ]
 
 
 def _scores(facts: CardFacts) -> list[str]:

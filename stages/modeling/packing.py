@@ -62,6 +62,12 @@ def pack(model: PreTrainedModel) -> bool:
     return True
 
 
+def encoder_of(model: PreTrainedModel) -> torch.nn.Module | None:
+    """The part that packing runs on: it takes hidden states and a mask; None where the family's isn't known."""
+    name = _ENCODERS.get(model.config.model_type)
+    return None if name is None else getattr(model.base_model, name)
+
+
 def compute_without_padding(model: PreTrainedModel) -> PreTrainedModel:
     """The model, which from now on packs rows and draws dropout quickly on the CPU; elsewhere it stays as it is.
 
@@ -89,7 +95,7 @@ class _Packing:
         self, encoder: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[()], dict[str, Any]]:
         """Before an encoder: hidden states [rows, longest, width] become [1, sub-words, width]."""
-        named = _named(encoder, args, kwargs)
+        named = named_arguments(encoder, args, kwargs)
         hidden = next(name for name in named if name.startswith("hidden_state"))
         self._rows = Rows.of(named[hidden], named["attention_mask"])
         return (), {**named, hidden: self._rows.pack(named[hidden])[None], "attention_mask": self._rows}
@@ -98,7 +104,7 @@ class _Packing:
         self, model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[()], dict[str, Any]]:
         """Before a base model: sub-words [rows, longest] become [1, sub-words], with their places in their rows."""
-        named = _named(model, args, kwargs)
+        named = named_arguments(model, args, kwargs)
         self._rows = rows = Rows.of(named["input_ids"], named["attention_mask"])
         masks = {"full_attention": rows, "sliding_attention": rows}
         ids, positions = rows.pack(named["input_ids"])[None], rows.positions[None]
@@ -112,7 +118,7 @@ class _Packing:
         return output
 
 
-def _named(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+def named_arguments(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """All arguments of a call by their names."""
     named = dict(inspect.signature(module.forward).bind(*args, **kwargs).arguments)
     others: dict[str, Any] = named.pop("kwargs", {})
