@@ -10,6 +10,7 @@ import logging
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from datasets import Dataset
@@ -104,15 +105,20 @@ def _export_onnx(model: PreTrainedModel, config: ExportConfig, path: Path) -> fl
 
 def _export_int8(model: PreTrainedModel, config: ExportStage, folder: Path) -> QuantizationCost:
     """Write the int8 model, and remove it again if it costs more than `export.max_loss`."""
+    from stages.exporting.onnx_model import write_onnx
     from stages.exporting.onnx_scores import Examples, onnx_scores, spread  # importing the quantizers takes a second
     from stages.exporting.quantization import write_int8
 
-    write_int8(folder / ONNX, folder / ONNX_INT8)
+    validation = load_split(TOKENIZED_DATA, "validation")
+    collate = PaddingCollator(padding_id(TRAINED_MODEL))
+    with TemporaryDirectory() as packed:
+        write_onnx(model, collate(_rows_of_all_lengths(model, validation, 2)), Path(packed, ONNX), packed=True)
+        write_int8(Path(packed, ONNX), folder / ONNX_INT8)
     threshold = read_threshold(TRAINED_MODEL) if config.task.target == "labels" else None
     examples = Examples(
-        spread(load_split(TOKENIZED_DATA, "validation"), config.export.max_loss_examples),
+        spread(validation, config.export.max_loss_examples),
         decoding_for(config.task.kind, config.task.target, config.task.pooling, threshold),
-        PaddingCollator(padding_id(TRAINED_MODEL)),
+        collate,
     )
     before, after = (onnx_scores(folder / name, model.config, examples) for name in (ONNX, ONNX_INT8))
     cost = QuantizationCost(config.task.metric, before, after, config.export.max_loss)

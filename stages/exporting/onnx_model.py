@@ -1,6 +1,5 @@
 """The trained model as ONNX, checked against torch."""
 
-import copy
 import logging
 import os
 import warnings
@@ -17,7 +16,7 @@ import onnxruntime
 import torch
 from transformers import PreTrainedModel
 
-from stages.exporting.onnx_packing import pack_in_graph
+from stages.exporting.onnx_packing import packed_in_graph
 from stages.modeling.batches import Batch, PaddingCollator, Row
 from stages.pipeline.errors import ModelError
 
@@ -44,24 +43,26 @@ def _inputs(batch: Batch) -> dict[str, torch.Tensor]:
     return {name: batch[name] for name in _INPUTS if name in batch}
 
 
-def write_onnx(model: PreTrainedModel, example: Batch, path: Path) -> None:
+def write_onnx(model: PreTrainedModel, example: Batch, path: Path, *, packed: bool = False) -> None:
     """Write `model` to `path` with inputs of any [rows, sub-words] and the output `logits`.
 
     The inputs are those that `example` has: `input_ids`, `attention_mask`, and `token_type_ids` for pairs of texts
     whose model tells them apart.
 
+    `packed`: computing padding is left out, by operators that ONNX Runtime alone has.
+
     It takes the exporter on `torch.export`: PyTorch's older tracing exporter gives, without an error, BERT logits
     that are wrong by half a unit once a row is padded.
     """
     inputs = _inputs(example)
-    model = copy.deepcopy(model).eval()
-    pack_in_graph(model)
+    if packed:
+        model = packed_in_graph(model)
     dynamic = {0: torch.export.Dim("rows"), 1: torch.export.Dim("subwords")}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), redirect_stdout(StringIO()):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            _Logits(model),
+            _Logits(model).eval(),
             tuple(inputs.values()),
             input_names=list(inputs),
             output_names=["logits"],

@@ -4,6 +4,7 @@ A gather packs the rows before the encoder, another one puts them back behind it
 takes the rows padded and the mask.
 """
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,20 +17,23 @@ _ATTENTION = "onnx_packed"
 """The attention's name in transformers' registry."""
 
 
-def pack_in_graph(model: PreTrainedModel) -> None:
-    """Let what is exported of `model` pack its rows. Afterwards it can be exported, and no longer called.
+def packed_in_graph(model: PreTrainedModel) -> PreTrainedModel:
+    """A copy of the model whose export packs its rows; it can be exported, and not called.
 
-    Families that packing is not proven for stay as they are.
+    In families that packing is not proven for it is the model itself.
     """
+    if encoder_of(model) is None:
+        return model
+    model = copy.deepcopy(model)
     encoder = encoder_of(model)
-    if encoder is None:
-        return
+    assert encoder is not None
     AttentionInterface.register(_ATTENTION, _attend)
     AttentionMaskInterface.register(_ATTENTION, _mask_as_it_is)
     model.set_attn_implementation(_ATTENTION)
     packing = _Packing()
     encoder.register_forward_pre_hook(packing.pack, with_kwargs=True)
     encoder.register_forward_hook(packing.unpack)
+    return model
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
-from onnxruntime.quantization import quantize_dynamic
 from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQuantConfig, MatMulNBitsQuantizer
 from onnxruntime.quantization.onnx_model import ONNXModel
 
 _BLOCK = 128
-"""Numbers that share a scale, in the products that are quantized by blocks."""
+"""Numbers that share a scale."""
 _INT8_ACTIVATIONS = 4
 """ONNX Runtime's accuracy level that computes in int8."""
 
@@ -19,30 +18,18 @@ _INT8_ACTIVATIONS = 4
 def write_int8(source: Path, path: Path) -> None:
     """Write the ONNX model `source` with its products in int8 to `path`.
 
-    Most take one scale for a whole batch's activations, which is fastest. Those that narrow (a feed-forward's second one,
-    the head) read a few very large numbers beside many small ones: each block of each sub-word has its own scale there.
+    Weights and activations have a scale for each block of so many numbers of a row. ONNX Runtime's dynamic quantization has one
+    for all activations of a batch: a text's logits would then depend on the texts beside it.
     """
-    model = _with_plain_products(onnx.load(source))
-    narrowing = _narrowing_products(model.graph)
     with _quietly():
-        # 7 bits a weight: without VNNI, 8 would overflow the CPU's 16 bit sums, in silence
-        quantize_dynamic(
-            model,
-            path,
-            op_types_to_quantize=["MatMul"],
-            nodes_to_exclude=narrowing,
-            per_channel=True,
-            reduce_range=True,
-            extra_options={"MatMulConstBOnly": True},
-        )
-        by_blocks = MatMulNBitsQuantizer(
-            onnx.load(path),
+        quantizer = MatMulNBitsQuantizer(
+            _with_plain_products(onnx.load(source)),
             algo_config=DefaultWeightOnlyQuantConfig(
                 block_size=_BLOCK, is_symmetric=True, accuracy_level=_INT8_ACTIVATIONS, bits=8
             ),
         )
-        by_blocks.process()
-    onnx.save(by_blocks.model.model, path)
+        quantizer.process()
+    onnx.save(quantizer.model.model, path)
 
 
 def _with_plain_products(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -55,13 +42,6 @@ def _with_plain_products(model: onnx.ModelProto) -> onnx.ModelProto:
     plain.replace_gemm_with_matmul()
     changed: onnx.ModelProto = plain.model
     return changed
-
-
-def _narrowing_products(graph: onnx.GraphProto) -> list[str]:
-    """The names of the products with a weight that has more rows than columns."""
-    shapes = {weight.name: tuple(weight.dims) for weight in graph.initializer}
-    products = [(node.name, shapes.get(node.input[1], ())) for node in graph.node if node.op_type == "MatMul"]
-    return [name for name, shape in products if len(shape) == 2 and shape[0] > shape[1]]
 
 
 @contextmanager
