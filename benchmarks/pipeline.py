@@ -54,6 +54,7 @@ def _warm(root: Path, data: Path) -> Workspace:
         "stages.configuration.compose", "experiment=wnut17", "data=files", "model=minilm",
         f"data.train={data / 'wnut17train.conll'}", f"data.validation={data / 'emerging.dev.conll'}",
         f"data.test={data / 'emerging.test.annotated'}", f"train.learning_rate={_LEARNING_RATE}",
+        "export.quantize=none",  # the script does not quantize
     )  # fmt: skip
     workspace.ok("dvc", "repro", "--quiet", "download")
     return workspace

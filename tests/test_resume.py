@@ -24,7 +24,7 @@ RECIPES: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
     "plain": ((), (1, 5, 11, 12, 13, 30, 36)),
     "evaluate often": (("train.evaluate_every=5",), (4, 5, 6, 12, 20, 36)),
     "accumulate": (("train.gradient_accumulation=4", "train.evaluate_every=7"), (3, 7, 12, 25)),
-    "stop early": (("train.evaluate_every=2", "train.early_stopping=3", "train.learning_rate=3e-2"), (3, 6, 8)),
+    "stop early": (("train.evaluate_every=2", "train.early_stopping=4", "train.learning_rate=3e-2"), (3, 6, 8)),
     "steps": (("train.max_steps=20",), (12, 17, 20)),
     "sub-words": (("train.batch_tokens=300", "train.gradient_accumulation=2"), (5, 13, 14, 15, 33, 42)),
 }

@@ -59,7 +59,7 @@ def test_a_run_is_recorded_with_all_that_may_change_its_bytes() -> None:
     assert found["revision"] == git("rev-parse", "HEAD") and found["dirty"] is False
     assert found["python"] == platform.python_version() and found["system"].startswith(platform.system())
     assert found["cpu"]["architecture"]
-    assert found["compute"] == {"device": "cpu", "precision": "bf16", "threads": 2}
+    assert found["compute"] == {"device": "cpu", "precision": "bf16", "threads": 4}
     assert found["packages"]["torch"] == metadata.version("torch")
     assert {"datasets", "tokenizers", "numpy", "onnxruntime"} <= set(found["packages"])
     assert "pytest" not in found["packages"]  # no extra
