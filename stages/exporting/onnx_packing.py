@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers import PreTrainedModel
 
-from stages.modeling.packing import encoder_of, named_arguments
+from stages.modeling.packing import has_packed_encoder, pack_encoder
 
 _ATTENTION = "onnx_packed"
 """The attention's name in transformers' registry."""
@@ -22,17 +22,10 @@ def packed_in_graph(model: PreTrainedModel) -> PreTrainedModel:
 
     In families that packing is not proven for it is the model itself.
     """
-    if encoder_of(model) is None:
+    if not has_packed_encoder(model):
         return model
     model = copy.deepcopy(model)
-    encoder = encoder_of(model)
-    assert encoder is not None
-    AttentionInterface.register(_ATTENTION, _attend)
-    AttentionMaskInterface.register(_ATTENTION, _mask_as_it_is)
-    model.set_attn_implementation(_ATTENTION)
-    packing = _Packing()
-    encoder.register_forward_pre_hook(packing.pack, with_kwargs=True)
-    encoder.register_forward_hook(packing.unpack)
+    pack_encoder(model, _ATTENTION, _attend, _Layout.of)
     return model
 
 
@@ -50,40 +43,18 @@ class _Layout:
     """[rows x longest]: which sub-word stands there; where there is padding, the one before it."""
 
     @classmethod
-    def of(cls, mask: torch.Tensor) -> "_Layout":
+    def of(cls, _: torch.Tensor, mask: torch.Tensor) -> "_Layout":
         flat = mask.reshape(-1)
         rows, longest = mask.shape
         return cls(rows, longest, mask.to(torch.int32), flat.nonzero().squeeze(1), (flat.cumsum(0) - 1).clamp(min=0))
 
-    def pack(self, padded: torch.Tensor) -> torch.Tensor:
-        """[rows, longest, width] to [1, sub-words, width]."""
-        return padded.flatten(0, 1).index_select(0, self.place)[None]
+    def pack(self, batch: torch.Tensor) -> torch.Tensor:
+        """[rows, longest, width] to [sub-words, width]."""
+        return batch.flatten(0, 1).index_select(0, self.place)
 
     def unpack(self, packed: torch.Tensor) -> torch.Tensor:
         """[sub-words, width] to [rows, longest, width]."""
         return packed.index_select(0, self.number).view(self.rows, self.longest, -1)
-
-
-class _Packing:
-    """The hooks of one model's encoder."""
-
-    def __init__(self) -> None:
-        self._layout: _Layout | None = None
-
-    def pack(
-        self, encoder: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[()], dict[str, Any]]:
-        """Before the encoder."""
-        named = named_arguments(encoder, args, kwargs)
-        hidden = next(name for name in named if name.startswith("hidden_state"))
-        self._layout = _Layout.of(named["attention_mask"])
-        return (), {**named, hidden: self._layout.pack(named[hidden]), "attention_mask": self._layout}
-
-    def unpack(self, _: torch.nn.Module, __: object, output: Any) -> Any:
-        """Behind it."""
-        assert self._layout is not None
-        output.last_hidden_state = self._layout.unpack(output.last_hidden_state[0])
-        return output
 
 
 def _attend(
@@ -106,8 +77,4 @@ def _attend(
         shape=padded[0].shape,
         version=1,
     )
-    return layout.pack(attended).unflatten(2, (heads, width)), None
-
-
-def _mask_as_it_is(*_: object, attention_mask: torch.Tensor | None = None, **__: object) -> torch.Tensor | None:
-    return attention_mask
+    return layout.pack(attended)[None].unflatten(2, (heads, width)), None

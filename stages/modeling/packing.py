@@ -6,7 +6,8 @@ order and the result are those of the padded batch: padding was never looked at,
 
 import inspect
 import logging
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
@@ -43,29 +44,54 @@ _LISTED = ", ".join(PACKED_FAMILIES)
 log = logging.getLogger("stages.packing")
 
 
+class Layout(Protocol):
+    """Where the sub-words of a batch stand."""
+
+    def pack(self, batch: torch.Tensor) -> torch.Tensor:
+        """[rows, longest, …] to [sub-words, …]."""
+
+    def unpack(self, packed: torch.Tensor) -> torch.Tensor:
+        """[sub-words, …] to [rows, longest, …]."""
+
+
+LayoutOf: TypeAlias = Callable[[torch.Tensor, torch.Tensor], Layout]
+"""From a batch [rows, longest, …] and its mask [rows, longest]."""
+
+
 def pack(model: PreTrainedModel) -> bool:
     """Let the model compute without padding from now on; False if its family is none that this is proven for."""
     family = model.config.model_type
     if family not in PACKED_FAMILIES:
         return False
-    AttentionInterface.register(_ATTENTION, attend_within_rows)
-    AttentionMaskInterface.register(_ATTENTION, _mask_as_it_is)
-    model.set_attn_implementation(_ATTENTION)
-    packing = _Packing()
-    if family in _ROTARY:
-        part: torch.nn.Module = model.base_model
-        part.register_forward_pre_hook(packing.pack_inputs, with_kwargs=True)
-    else:
-        part = getattr(model.base_model, _ENCODERS[family])
-        part.register_forward_pre_hook(packing.pack_hidden, with_kwargs=True)
-    part.register_forward_hook(packing.unpack)
+    if family in _ENCODERS:
+        pack_encoder(model, _ATTENTION, attend_within_rows, Rows.of)
+        return True
+    use_attention(model, _ATTENTION, attend_within_rows)
+    packing = _Packing(Rows.of)
+    model.base_model.register_forward_pre_hook(packing.pack_inputs, with_kwargs=True)
+    model.base_model.register_forward_hook(packing.unpack)
     return True
 
 
-def encoder_of(model: PreTrainedModel) -> torch.nn.Module | None:
-    """The part that packing runs on: it takes hidden states and a mask; None where the family's isn't known."""
-    name = _ENCODERS.get(model.config.model_type)
-    return None if name is None else getattr(model.base_model, name)
+def has_packed_encoder(model: PreTrainedModel) -> bool:
+    """Whether the model's family has an encoder that takes hidden states and a mask, and that packing is proven for."""
+    return model.config.model_type in _ENCODERS
+
+
+def pack_encoder(model: PreTrainedModel, name: str, attend: Callable[..., Any], layout_of: LayoutOf) -> None:
+    """Let the encoder run on packed rows, with `attend` as the attention called `name`; it gets the layout as its mask."""
+    use_attention(model, name, attend)
+    packing = _Packing(layout_of)
+    encoder: torch.nn.Module = getattr(model.base_model, _ENCODERS[model.config.model_type])
+    encoder.register_forward_pre_hook(packing.pack_hidden, with_kwargs=True)
+    encoder.register_forward_hook(packing.unpack)
+
+
+def use_attention(model: PreTrainedModel, name: str, attend: Callable[..., Any]) -> None:
+    """Let the model attend by `attend`, through transformers' registry."""
+    AttentionInterface.register(name, attend)
+    AttentionMaskInterface.register(name, _mask_as_it_is)
+    model.set_attn_implementation(name)
 
 
 def compute_without_padding(model: PreTrainedModel) -> PreTrainedModel:
@@ -88,37 +114,38 @@ def _mask_as_it_is(*_: object, attention_mask: torch.Tensor | None = None, **__:
 class _Packing:
     """The hooks of one model. They run one after the other in each forward pass."""
 
-    def __init__(self) -> None:
-        self._rows: Rows | None = None
+    def __init__(self, layout_of: LayoutOf) -> None:
+        self._layout_of = layout_of
+        self._layout: Layout | None = None
 
     def pack_hidden(
         self, encoder: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[()], dict[str, Any]]:
         """Before an encoder: hidden states [rows, longest, width] become [1, sub-words, width]."""
-        named = named_arguments(encoder, args, kwargs)
+        named = _named(encoder, args, kwargs)
         hidden = next(name for name in named if name.startswith("hidden_state"))
-        self._rows = Rows.of(named[hidden], named["attention_mask"])
-        return (), {**named, hidden: self._rows.pack(named[hidden])[None], "attention_mask": self._rows}
+        self._layout = layout = self._layout_of(named[hidden], named["attention_mask"])
+        return (), {**named, hidden: layout.pack(named[hidden])[None], "attention_mask": layout}
 
     def pack_inputs(
         self, model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[()], dict[str, Any]]:
         """Before a base model: sub-words [rows, longest] become [1, sub-words], with their places in their rows."""
-        named = named_arguments(model, args, kwargs)
-        self._rows = rows = Rows.of(named["input_ids"], named["attention_mask"])
+        named = _named(model, args, kwargs)
+        self._layout = rows = Rows.of(named["input_ids"], named["attention_mask"])
         masks = {"full_attention": rows, "sliding_attention": rows}
         ids, positions = rows.pack(named["input_ids"])[None], rows.positions[None]
         return (), {**named, "input_ids": ids, "position_ids": positions, "attention_mask": masks}
 
     def unpack(self, _: torch.nn.Module, __: object, output: Any) -> Any:
         """After it: the last hidden state is [rows, longest, width] again, 0 where there is padding."""
-        assert self._rows is not None
-        output.last_hidden_state = self._rows.unpack(output.last_hidden_state[0])
-        self._rows = None
+        assert self._layout is not None
+        output.last_hidden_state = self._layout.unpack(output.last_hidden_state[0])
+        self._layout = None
         return output
 
 
-def named_arguments(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+def _named(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """All arguments of a call by their names."""
     named = dict(inspect.signature(module.forward).bind(*args, **kwargs).arguments)
     others: dict[str, Any] = named.pop("kwargs", {})
