@@ -215,7 +215,7 @@ def test_int8_is_near_to_fp32_and_is_int8(exported: tuple[PreTrainedModel, Path]
     fp32, found = (run_onnx(each, sample(*LENGTHS)) for each in (exported[1], int8))
     assert 0 < np.abs(found - fp32).max() < 0.1 * np.ptp(fp32)
     nodes = [node.op_type for node in onnx.load(int8).graph.node]
-    assert {"MatMulNBits", "MultiHeadAttention"} <= set(nodes) and "MatMul" not in nodes
+    assert {"MatMulIntegerToFloat", "MultiHeadAttention"} <= set(nodes) and "MatMul" not in nodes
 
 
 @pytest.mark.slow

@@ -1,38 +1,45 @@
-"""The ONNX model in int8: weights and, as they come, activations."""
+"""The ONNX model in int8: weights, and activations as they come, a scale for each row."""
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import onnx
-from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQuantConfig, MatMulNBitsQuantizer
+from numpy.typing import NDArray
+from onnx import GraphProto, ModelProto, NodeProto
+from onnx.helper import make_node, make_opsetid
+from onnx.numpy_helper import from_array, to_array
 from onnxruntime.quantization.onnx_model import ONNXModel
 
-_BLOCK = 128
-"""Numbers that share a scale."""
-_INT8_ACTIVATIONS = 4
-"""ONNX Runtime's accuracy level that computes in int8."""
+from stages.exporting.int8_weights import Int8Weights
+
+_ONNX_RUNTIME = "com.microsoft"
+"""The name of ONNX Runtime's own operators."""
+_LAST, _STEP, _TINY, _ONE, _ZERO = (f"int8.{name}" for name in ("last_axis", "step", "tiny", "one", "zero"))
+_CONSTANTS: Mapping[str, NDArray[np.generic]] = {
+    _LAST: np.array([-1], np.int64),
+    _STEP: np.array(1 / 127, np.float32),
+    _TINY: np.array(1e-12, np.float32),
+    _ONE: np.array(1, np.float32),
+    _ZERO: np.array(128, np.uint8),
+}
+"""What is stored for 0 is 128, so that activations are unsigned: as such CPUs multiply them."""
 
 
 def write_int8(source: Path, path: Path) -> None:
     """Write the ONNX model `source` with its products in int8 to `path`.
 
-    Weights and activations have a scale for each block of so many numbers of a row. ONNX Runtime's dynamic quantization has one
-    for all activations of a batch: a text's logits would then depend on the texts beside it.
+    Each row of activations has a scale. ONNX Runtime's dynamic quantization has one for all activations of a batch: a text's
+    logits would then depend on the texts beside it.
     """
-    with _quietly():
-        quantizer = MatMulNBitsQuantizer(
-            _with_plain_products(onnx.load(source)),
-            algo_config=DefaultWeightOnlyQuantConfig(
-                block_size=_BLOCK, is_symmetric=True, accuracy_level=_INT8_ACTIVATIONS, bits=8
-            ),
-        )
-        quantizer.process()
-    onnx.save(quantizer.model.model, path)
+    model = _with_plain_products(onnx.load(source))
+    _quantize_products(model.graph)
+    if all(opset.domain != _ONNX_RUNTIME for opset in model.opset_import):
+        model.opset_import.append(make_opsetid(_ONNX_RUNTIME, 1))
+    onnx.save(model, path)
 
 
-def _with_plain_products(model: onnx.ModelProto) -> onnx.ModelProto:
+def _with_plain_products(model: ModelProto) -> ModelProto:
     """With `MatMul` and `Add` in place of `Gemm`, as which the exporter writes the layers behind pooling."""
     weights = {weight.name for weight in model.graph.initializer}
     others = [value for value in model.graph.value_info if value.name not in weights]
@@ -40,16 +47,54 @@ def _with_plain_products(model: onnx.ModelProto) -> onnx.ModelProto:
     model.graph.value_info.extend(others)
     plain = ONNXModel(model)
     plain.replace_gemm_with_matmul()
-    changed: onnx.ModelProto = plain.model
+    changed: ModelProto = plain.model
     return changed
 
 
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without the quantizers' advice, which is none for those who run a pipeline."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
+def _quantize_products(graph: GraphProto) -> None:
+    """Put every product with a constant matrix into int8; activations that several products take are quantized once."""
+    weights = {weight.name: weight for weight in graph.initializer if len(weight.dims) == 2}
+    constants, nodes, quantized = dict(_CONSTANTS), list[NodeProto](), set[str]()
+    for node in graph.node:
+        if node.op_type != "MatMul" or node.input[1] not in weights:
+            nodes.append(node)
+            continue
+        activations, name = node.input
+        if activations not in quantized:
+            quantized.add(activations)
+            nodes += _quantized_rows(activations)
+        int8 = Int8Weights.of(to_array(weights[name]))
+        constants |= {_values(name): int8.values, _scales(name): int8.scales}
+        nodes += _int8_product(activations, name, node.output[0])
+    used = {name for node in nodes for name in node.input}
+    kept = [initializer for initializer in graph.initializer if initializer.name in used]
+    added = [from_array(value, name) for name, value in constants.items() if name in used]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend([*kept, *added])
+
+
+def _quantized_rows(activations: str) -> Iterator[NodeProto]:
+    """[…, width] in uint8, and the scale of each row [..., 1]: its largest number is 127 steps from 0."""
+    sizes, largest, steps = (f"{activations}.{name}" for name in ("sizes", "largest", "steps"))
+    yield make_node("Abs", [activations], [sizes])
+    yield make_node("ReduceMax", [sizes, _LAST], [largest], keepdims=1)
+    yield make_node("Mul", [largest, _STEP], [steps])
+    yield make_node("Max", [steps, _TINY], [_scales(activations)])
+    yield make_node("Div", [activations, _scales(activations)], [in_steps := f"{activations}.in_steps"])
+    yield make_node("QuantizeLinear", [in_steps, _ONE, _ZERO], [_values(activations)])
+
+
+def _int8_product(activations: str, weights: str, product: str) -> Iterator[NodeProto]:
+    """The product of what is quantized already, in fp32."""
+    inputs = [_values(activations), _values(weights), _ONE, _scales(weights), _ZERO]
+    yield make_node("MatMulIntegerToFloat", inputs, [in_steps := f"{product}.in_steps"], domain=_ONNX_RUNTIME)
+    yield make_node("Mul", [in_steps, _scales(activations)], [product])
+
+
+def _values(name: str) -> str:
+    return f"{name}.int8"
+
+
+def _scales(name: str) -> str:
+    return f"{name}.scales"
