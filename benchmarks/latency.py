@@ -9,11 +9,10 @@ the side's.
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -21,6 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.result_files import write_results
 from stages.configuration.schema import Kind
 from stages.exporting.onnx_files import ONNX, ONNX_INT8
 from stages.exporting.onnx_model import session
@@ -63,9 +63,7 @@ def main() -> None:
     table = _table(figures)
     print(table)
     if options.out:
-        content = [asdict(row) for row in figures]
-        options.out.with_suffix(".json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        options.out.with_suffix(".md").write_text(f"{table}\n", encoding="utf-8")
+        write_results(options.out, f"{table}\n", figures)
 
 
 def _options() -> argparse.Namespace:

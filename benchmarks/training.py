@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import get_args
 
 from benchmarks.jobs import JOBS, overrides, write_distilbert
+from benchmarks.result_files import write_results
 from benchmarks.sides import Figures, Side, measured
 from benchmarks.table import table
 
@@ -38,10 +39,7 @@ def main() -> None:
     text = f"## {options.job}\n\n{table(found)}\n"
     print(text)
     if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        content = json.dumps([asdict(each) for each in found], indent=2)
-        options.out.with_suffix(".json").write_text(f"{content}\n", encoding="utf-8")
-        options.out.with_suffix(".md").write_text(text, encoding="utf-8")
+        write_results(options.out, text, found)
 
 
 def _options() -> argparse.Namespace:

@@ -192,7 +192,7 @@ def test_packing_and_grouping_lose_and_move_nothing(lengths: list[int]) -> None:
     heads = torch.rand(sum(lengths), 2, 4)
     of_heads = rows.slots(2)
     filled = of_heads.fill(heads)
-    assert torch.equal(of_heads.read(filled, 2), heads)
+    assert torch.equal(of_heads.read(filled), heads)
     assert len(filled) - len(of_heads.padding) == heads[..., 0].numel()
     padded = torch.cat([piece.flatten(0, 1) for piece in of_heads.by_piece(filled)])
     assert torch.equal(

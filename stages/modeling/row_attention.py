@@ -68,7 +68,7 @@ class _Attended(torch.autograd.Function):
                     kept += [weights, draw]
         context.slots, context.scaling, context.scale = slots, scaling, scale(dropout)
         context.save_for_backward(*padded, *kept)
-        return slots.read(attended, query.shape[1]).mul_(context.scale)
+        return slots.read(attended).mul_(context.scale)
 
     @staticmethod
     def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -87,8 +87,7 @@ class _Attended(torch.autograd.Function):
             of_scores = torch.ops.aten._softmax_backward_data(of_weights, weights, -1, weights.dtype)
             torch.bmm(of_scores, keys, out=of_queries)
             torch.bmm(of_scores.transpose(1, 2), queries, out=of_keys)
-        heads = gradient.shape[1]
-        of_query, of_key, of_value = (slots.read(each, heads) for each in found)
+        of_query, of_key, of_value = map(slots.read, found)
         return of_query.mul_(context.scaling), of_key.mul_(context.scaling), of_value, None, None, None, None
 
 

@@ -76,6 +76,7 @@ class Slots:
         self.padding = is_padding.nonzero()[:, 0].to(device)
         """[slots that are padding]"""
         self._of_each = of_each.to(device)
+        self._heads = heads
         self.pieces = [piece for number, group in enumerate(groups) for piece in _pieces(number, group, heads)]
         """What is attended to at once, in the order of the slots."""
 
@@ -83,9 +84,9 @@ class Slots:
         """[sub-words, heads, width] to [slots, width]."""
         return states.flatten(0, 1).index_select(0, self.subwords)
 
-    def read(self, slots: torch.Tensor, heads: int) -> torch.Tensor:
+    def read(self, slots: torch.Tensor) -> torch.Tensor:
         """[slots, width] to [sub-words, heads, width]."""
-        return slots.index_select(0, self._of_each).view(-1, heads, slots.shape[1])
+        return slots.index_select(0, self._of_each).view(-1, self._heads, slots.shape[1])
 
     def by_piece(self, slots: torch.Tensor) -> list[torch.Tensor]:
         """[slots, width] to [heads and rows, longest, width] a piece: views, not copies."""
