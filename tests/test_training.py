@@ -92,7 +92,7 @@ def test_an_epoch_of_sub_word_batches_has_each_row_once(tokenized: Workspace, mo
     compute = ValidatingTrainer.training_step
 
     def noted(self: ValidatingTrainer, model: torch.nn.Module, inputs: Batch, *rest: object) -> torch.Tensor:
-        seen.setdefault(self.state.global_step, []).extend(inputs["row"])
+        seen.setdefault(self.state.global_step, []).extend(inputs["example"])
         sub_words[self.state.global_step] = sub_words.get(self.state.global_step, 0) + int(
             inputs["attention_mask"].sum()
         )

@@ -15,7 +15,7 @@ from stages.modeling.batches import PaddingCollator, Row
 from stages.pipeline.errors import DataError, OutputError, TrainingError
 from stages.training.finite import LossWatch
 from stages.training.resumable import ResumableTrainer
-from stages.training.rows import NumberedRows
+from stages.training.rows import TrainingRows
 from stages.training.trainer import ValidatingTrainer
 from tests.trainings import Trainings, before_step, save_after_each_step
 
@@ -125,14 +125,19 @@ def test_memory_that_does_not_suffice_is_told_with_the_setting_that_needs_less(
 def test_an_example_that_cannot_be_put_into_a_batch_is_named(
     trainings: Trainings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    collate, read = PaddingCollator.__call__, NumberedRows._read
+    collate, read = PaddingCollator.__call__, TrainingRows._read
 
     def refusing(self: PaddingCollator, batch: Sequence[Row]) -> object:
-        if any(row.get("row") == 17 for row in batch):
+        if any(row.get("example") == 17 for row in batch):
             raise TypeError("input_ids is None")
         return collate(self, batch)
 
-    def unreadable(self: NumberedRows, numbers: Sequence[int]) -> object:
+    def refusing_when_validating(self: PaddingCollator, batch: Sequence[Row]) -> object:
+        if any(row["example"] == 5 and "labels" not in row for row in batch):
+            raise ValueError("too many dimensions")
+        return collate(self, batch)
+
+    def unreadable(self: TrainingRows, numbers: Sequence[int]) -> object:
         if 23 in numbers:
             raise OSError("Input/output error")
         return read(self, numbers)
@@ -140,9 +145,12 @@ def test_an_example_that_cannot_be_put_into_a_batch_is_named(
     with monkeypatch.context() as patch:
         patch.setattr(PaddingCollator, "__call__", refusing)
         told = fails(trainings)
-        assert "train, row 17 (example 17) can't be put into a batch (input_ids is None)" in told
+        assert "train, example 17 can't be put into a batch (input_ids is None)" in told
     with monkeypatch.context() as patch:
-        patch.setattr(NumberedRows, "_read", unreadable)
+        patch.setattr(PaddingCollator, "__call__", refusing_when_validating)
+        assert "validation, example 5 can't be put into a batch (too many dimensions)" in fails(trainings)
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingRows, "_read", unreadable)
         assert "train, row 23 can't be read (Input/output error)" in fails(trainings)
 
 

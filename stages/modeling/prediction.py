@@ -1,6 +1,6 @@
 """Logits of a tokenized split: the one loop that validation while training and the evaluate stage share."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -8,11 +8,12 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from stages.modeling.batches import PaddingCollator, Row
+from stages.modeling.batches import Batch, PaddingCollator, Row
 from stages.modeling.inputs import input_columns
 from stages.modeling.precision import Precision
+from stages.modeling.row_faults import first_failing, uncollatable
 from stages.tasks.columns.arrays import flat, lengths, ranges
-from stages.tasks.columns.names import INPUT_IDS, WORDS
+from stages.tasks.columns.names import EXAMPLE, INPUT_IDS, WORDS
 
 
 def predict(
@@ -25,13 +26,16 @@ def predict(
     counts = _readings_of_rows(split)
     starts = np.cumsum(counts) - counts
     readings = np.zeros((int(counts.sum()), len(model.config.id2label or {})), np.float32)
-    columns = [*(inputs := input_columns(model, split)), *({WORDS} & set(split.column_names))]
+    columns = split.select_columns([*input_columns(model, split), EXAMPLE])
+    words = split.select_columns(WORDS) if WORDS in split.column_names else None
     was_training = model.training
     model.eval()
     with torch.inference_mode(), torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bf16"):
         for batch in _batches(split, batch_size):
-            rows = _rows(split, columns, batch)
-            readings[ranges(starts[batch], counts[batch])] = _read(model, rows, inputs, collate)
+            inputs = _collated(columns, batch, collate)
+            logits = model(**{name: tensor.to(model.device) for name, tensor in inputs.items()}).logits
+            read = logits if words is None else logits[_begins(words, batch).to(logits.device)]
+            readings[ranges(starts[batch], counts[batch])] = read.float().cpu().numpy()
     model.train(was_training)
     return readings
 
@@ -53,19 +57,16 @@ def _batches(split: Dataset, size: int) -> Iterator[NDArray[np.int64]]:
         yield order[start : start + size]
 
 
-def _rows(split: Dataset, columns: Sequence[str], batch: NDArray[np.int64]) -> list[Row]:
-    values = split.select_columns(list(columns))[batch]
-    return [dict(zip(columns, row, strict=True)) for row in zip(*(values[name] for name in columns), strict=True)]
+def _collated(split: Dataset, batch: NDArray[np.int64], collate: PaddingCollator) -> Batch:
+    """The rows of a batch as tensors. Raises DataError naming the example of the one that can't be."""
+    rows: list[Row] = split.__getitems__(batch.tolist())
+    try:
+        return collate(rows)
+    except Exception as error:
+        raise uncollatable(str(split.split), first_failing(collate, rows)[EXAMPLE], error) from error
 
 
-def _read(
-    model: PreTrainedModel, rows: Sequence[Row], inputs: Sequence[str], collate: PaddingCollator
-) -> NDArray[np.float32]:
-    batch = collate([{name: row[name] for name in inputs} for row in rows])
-    logits = model(**{name: tensor.to(model.device) for name, tensor in batch.items()}).logits
-    if WORDS in rows[0]:
-        words = [torch.as_tensor(row[WORDS], dtype=torch.long) for row in rows]
-        begins = torch.nn.utils.rnn.pad_sequence(words, batch_first=True, padding_value=-1) >= 0
-        logits = logits[begins.to(logits.device)]
-    array: NDArray[np.float32] = logits.float().cpu().numpy()
-    return array
+def _begins(words: Dataset, batch: NDArray[np.int64]) -> torch.Tensor:
+    """[rows, longest]: whether a word begins there."""
+    rows = [torch.as_tensor(row, dtype=torch.long) for row in words[batch][WORDS]]
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1) >= 0

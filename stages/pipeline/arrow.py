@@ -130,7 +130,7 @@ class _SplitWriter:
             "_format_kwargs": {},
             "_format_type": None,
             "_output_all_columns": False,
-            "_split": None,
+            "_split": self._folder.name,
         }
         for name, content in (("dataset_info.json", info), (_STATE, state)):
             text = json.dumps(content, indent=2, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Rows of the training split and batches of them, which know their numbers, so that a fault can name its example."""
+"""Rows of the training split and batches of them, which know their examples, so that a fault can name its example."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -7,19 +7,17 @@ from datasets import Dataset
 from torch.utils.data import Dataset as TorchDataset
 
 from stages.modeling.batches import PaddingCollator, Row
+from stages.modeling.row_faults import first_failing, uncollatable, unreadable
 from stages.pipeline.arrow import rows
-from stages.pipeline.errors import DataError
-from stages.pipeline.paths import TOKENIZED_DATA
 from stages.tasks.columns.names import EXAMPLE
 
-ROW = "row"
-"""The key of a row's number in the tokenized split."""
+_TRAIN = "train"
 
 Batch: TypeAlias = dict[str, Any]
-"""What the model takes, and the numbers of the rows and of their examples, each a list."""
+"""What the model takes, and the numbers of the rows' examples, a list."""
 
 
-class NumberedRows(TorchDataset[Row]):
+class TrainingRows(TorchDataset[Row]):
     """The rows of a tokenized split, with some of its columns."""
 
     def __init__(self, split: Dataset, columns: Sequence[str]) -> None:
@@ -36,20 +34,17 @@ class NumberedRows(TorchDataset[Row]):
     def __getitems__(self, numbers: Sequence[int]) -> list[Row]:
         """Several rows at once, as PyTorch's loader asks for them. Raises DataError naming the one that can't be read."""
         try:
-            return [{**row, ROW: number} for row, number in zip(self._read(numbers), numbers, strict=True)]
+            return self._read(numbers)
         except Exception as error:
-            raise _fault(f"row {self._first_unreadable(numbers)}", "read", error) from error
+            raise unreadable(_TRAIN, first_failing(self._read, numbers), error) from error
 
     def _read(self, numbers: Sequence[int]) -> list[Row]:
         found: list[Row] = self._split.__getitems__(list(numbers))
         return found
 
-    def _first_unreadable(self, numbers: Sequence[int]) -> int:
-        return next(number for number in numbers if not _succeeds(self._read, [number]))
 
-
-class NumberedCollator:
-    """Makes batches of numbered rows."""
+class TrainingCollator:
+    """Makes batches of training rows."""
 
     def __init__(self, collate: PaddingCollator) -> None:
         """`collate`: what makes the tensors."""
@@ -60,22 +55,5 @@ class NumberedCollator:
         try:
             tensors = self._collate(batch)
         except Exception as error:
-            odd = next((row for row in batch if not _succeeds(self._collate, [row])), batch[0])
-            raise _fault(f"row {odd[ROW]} (example {odd[EXAMPLE]})", "put into a batch", error) from error
-        return {**tensors, **{name: [row[name] for row in batch] for name in (ROW, EXAMPLE)}}
-
-
-def _succeeds(function: Any, rows: Sequence[object]) -> bool:
-    try:
-        function(rows)
-    except Exception:
-        return False
-    return True
-
-
-def _fault(place: str, attempt: str, error: Exception) -> DataError:
-    reason = next(iter(str(error).splitlines()), type(error).__name__)
-    return DataError(
-        f"{TOKENIZED_DATA}: train, {place} can't be {attempt} ({reason}); run `dvc repro --force tokenize`, "
-        "and look at the example if that does not help"
-    )
+            raise uncollatable(_TRAIN, first_failing(self._collate, batch)[EXAMPLE], error) from error
+        return {**tensors, EXAMPLE: [row[EXAMPLE] for row in batch]}

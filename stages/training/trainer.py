@@ -26,7 +26,7 @@ from stages.training.finite import LossWatch, require_finite_scores, require_fin
 from stages.training.loss import Loss
 from stages.training.memory import FOR_VALIDATION, for_steps, memory_or
 from stages.training.progress import Best
-from stages.training.rows import ROW, Batch, NumberedCollator, NumberedRows
+from stages.training.rows import Batch, TrainingCollator, TrainingRows
 from stages.training.token_batches import EpochLoader, PartsOfBatches
 
 _NOT_DEFINED = -1.0
@@ -59,11 +59,11 @@ class ValidatingTrainer(Trainer):
         callbacks: Sequence[TrainerCallback],
     ) -> None:
         """Everything that a training needs; nothing is taken from elsewhere."""
-        self.rows = NumberedRows(train, [*input_columns(model, train), LABELS])
+        self.rows = TrainingRows(train, [*input_columns(model, train), LABELS])
         super().__init__(
             model=model,
             args=arguments,
-            data_collator=NumberedCollator(collate),
+            data_collator=TrainingCollator(collate),
             train_dataset=self.rows,
             eval_dataset=validation.split,
             compute_loss_func=loss,
@@ -90,7 +90,6 @@ class ValidatingTrainer(Trainer):
 
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> torch.Tensor:
         """One part of a batch, forward and backward. Raises TrainingError if the loss is no number, or memory is full."""
-        del inputs[ROW]
         examples = inputs.pop(EXAMPLE)
         with memory_or(for_steps(self.args.gradient_accumulation_steps)):
             loss = super().training_step(model, inputs, num_items_in_batch)
