@@ -1,6 +1,7 @@
 """Comparing runs, from a repository's revisions and experiments to exit statuses."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -381,6 +382,15 @@ def test_what_stages_ran_on_travels_with_an_experiment_and_is_told_where_it_diff
     assert "environment\n  compute.threads: 4 → 2 (evaluate)\n" in out
     _, out, _ = compare("workspace", "worse", "--resamples", "500", "--markdown", "-")
     assert "| `compute.threads` | `4` | `2` | `evaluate` |" in out
+    compare("workspace", "worse", "better", "--resamples", "500", "--html", "compared.html")
+    page = Path("compared.html").read_text(encoding="utf-8")
+    Path("compared.html").unlink()
+    shown = " ".join(re.sub("<[^>]*>", " ", page.replace("<wbr>", "")).split())
+    assert "Environment that differs setting workspace worse better compute.threads (evaluate) 4 2 4" in shown
+    assert (
+        "Seconds of stages stage workspace worse better evaluate 1.5 s 15.0 s (other machine) 4.5 s (3.00 times)"
+        in shown
+    )
 
 
 @pytest.mark.parametrize(

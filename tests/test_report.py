@@ -34,7 +34,6 @@ from stages.reporting.content import (
     Difference,
     Fact,
     Mistake,
-    ParameterDifference,
     PartDifference,
     Report,
     RunContent,
@@ -42,6 +41,7 @@ from stages.reporting.content import (
     TextExample,
     TextPrediction,
     TokensExample,
+    ValuesOfRuns,
 )
 from stages.reporting.curves import read_curves
 from stages.reporting.entity_mistakes import entity_mistakes
@@ -137,7 +137,9 @@ def hostile_report() -> Report:
         differences=(difference,),
         label_differences=(PartDifference(HOSTILE, 3, difference),),
         slice_differences=(PartDifference(HOSTILE, 3, difference),),
-        parameters=(ParameterDifference(HOSTILE, (HOSTILE, "")),),
+        parameters=(ValuesOfRuns(HOSTILE, (HOSTILE, "")),),
+        environment=(ValuesOfRuns(HOSTILE, (HOSTILE, "")),),
+        seconds=(ValuesOfRuns(HOSTILE, (HOSTILE, "")),),
         notes=(HOSTILE,),
     )
 

@@ -5,22 +5,30 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 from datasets import Dataset
 
+from stages.comparison import wording
 from stages.comparison.predictions import in_order_of
-from stages.comparison.results import Comparison, LabelDifference, Pair, RunResult, SliceDifference
+from stages.comparison.results import (
+    Comparison,
+    EnvironmentDifference,
+    LabelDifference,
+    Pair,
+    ParamDifference,
+    RunResult,
+    SliceDifference,
+)
 from stages.comparison.results import Curve as FoundCurve
 from stages.comparison.runs import Run, Text
-from stages.pipeline.json_files import Json
 from stages.reporting.calibration import calibration_of
 from stages.reporting.confusion import confusion_of
 from stages.reporting.content import (
     Curve,
     Difference,
     Example,
-    ParameterDifference,
     PartDifference,
     Report,
     RunContent,
     Score,
+    ValuesOfRuns,
 )
 from stages.reporting.page import render_report
 from stages.reporting.wrong_sentences import wrong_sentences
@@ -42,6 +50,8 @@ def as_html(comparison: Comparison, runs: Sequence[Run]) -> str:
             rank="absolute error" if comparison.target == "number" else "confidence",
             differences=tuple(difference for pair in comparison.pairs for difference in _differences(pair)),
             parameters=_parameters(comparison),
+            environment=_environment(comparison),
+            seconds=_seconds(comparison),
             label_differences=tuple(
                 _part(pair, label.label, label.support, "f1", label)
                 for pair in comparison.pairs
@@ -136,17 +146,46 @@ def _part(pair: Pair, part: str, support: int, metric: str, found: LabelDifferen
     return PartDifference(part, support, score)
 
 
-def _parameters(comparison: Comparison) -> tuple[ParameterDifference, ...]:
+def _parameters(comparison: Comparison) -> tuple[ValuesOfRuns, ...]:
     """Every parameter that some run has otherwise than the base."""
-    keys = dict.fromkeys(param.key for pair in comparison.pairs for param in pair.params)
-    return tuple(ParameterDifference(key, tuple(_values(key, comparison))) for key in keys)
+    pairs = [{each.key: _settings(each) for each in pair.params} for pair in comparison.pairs]
+    return _of_runs(pairs, is_base_elsewhere=True)
 
 
-def _values(key: str, comparison: Comparison) -> list[str]:
-    found = [{param.key: param for param in pair.params}.get(key) for pair in comparison.pairs]
-    base = next(param.base for param in found if param is not None)
-    return [_told(base), *(_told(base if param is None else param.other) for param in found)]
+def _environment(comparison: Comparison) -> tuple[ValuesOfRuns, ...]:
+    """All that stages of some run ran on, and not those of the base."""
+    pairs = [
+        {f"{each.key} ({', '.join(each.stages)})": _settings(each) for each in pair.environment}
+        for pair in comparison.pairs
+    ]
+    return _of_runs(pairs, is_base_elsewhere=True)
 
 
-def _told(value: Json) -> str:
-    return "" if value is None else str(value)
+def _seconds(comparison: Comparison) -> tuple[ValuesOfRuns, ...]:
+    """How long the stages took that are recorded for the base and another run."""
+    pairs = [{each.stage: wording.took(each) for each in pair.seconds} for pair in comparison.pairs]
+    return _of_runs(pairs, is_base_elsewhere=False)
+
+
+def _of_runs(pairs: Sequence[Mapping[str, tuple[str, str]]], *, is_base_elsewhere: bool) -> tuple[ValuesOfRuns, ...]:
+    """From what the base and another run have of each name, a pair each.
+
+    `is_base_elsewhere`: whether a run whose pair does not have the name is like the base.
+    """
+    bases: dict[str, str] = {}
+    for pair in pairs:
+        for name, (base, _) in pair.items():
+            bases.setdefault(name, base)
+    return tuple(
+        ValuesOfRuns(name, (base, *(_other(pair.get(name), base if is_base_elsewhere else "") for pair in pairs)))
+        for name, base in bases.items()
+    )
+
+
+def _other(found: tuple[str, str] | None, elsewhere: str) -> str:
+    return elsewhere if found is None else found[1]
+
+
+def _settings(found: ParamDifference | EnvironmentDifference) -> tuple[str, str]:
+    base, other = ("" if value is None else wording.setting(value) for value in (found.base, found.other))
+    return base, other

@@ -87,12 +87,15 @@ def param(difference: ParamDifference) -> str:
     return f"{difference.key}: {setting(difference.base)} → {setting(difference.other)}"
 
 
-def seconds(took: StageSeconds) -> str:
+def seconds(found: StageSeconds) -> str:
     """How long a stage took: `train: 274.0 s → 236.0 s (0.86 times)`."""
-    times = f"{took.other / took.base:.2f} times" if took.base else "-"
-    return (
-        f"{took.stage}: {took.base:.1f} s → {took.other:.1f} s ({times if took.is_same_machine else 'other machine'})"
-    )
+    return f"{found.stage}: {' → '.join(took(found))}"
+
+
+def took(found: StageSeconds) -> tuple[str, str]:
+    """How long a stage took in the base and in the other run: `274.0 s` and `236.0 s (0.86 times)`."""
+    times = f"{found.other / found.base:.2f} times" if found.base else "-"
+    return f"{found.base:.1f} s", f"{found.other:.1f} s ({times if found.is_same_machine else 'other machine'})"
 
 
 def environment(difference: EnvironmentDifference) -> str:

@@ -134,8 +134,8 @@ class PartDifference:
 
 
 @dataclass(frozen=True)
-class ParameterDifference:
-    """A parameter that is not the same in all runs; `values` are in the order of the runs, `""` where it is not set."""
+class ValuesOfRuns:
+    """Something that is not the same in all runs; `values` are in the order of the runs, `""` where a run has none."""
 
     name: str
     values: tuple[str, ...]
@@ -214,7 +214,12 @@ class Report:
     rank: str = "confidence"
     """What examples are sorted by: `confidence` in what is wrong, or `absolute error`."""
     differences: tuple[Difference, ...] = ()
-    parameters: tuple[ParameterDifference, ...] = ()
+    parameters: tuple[ValuesOfRuns, ...] = ()
+    """Those that differ."""
+    environment: tuple[ValuesOfRuns, ...] = ()
+    """What the runs' stages ran on, as far as it differs."""
+    seconds: tuple[ValuesOfRuns, ...] = ()
+    """How long their stages took."""
     label_differences: tuple[PartDifference, ...] = ()
     slice_differences: tuple[PartDifference, ...] = ()
     notes: tuple[str, ...] = ()

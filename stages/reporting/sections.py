@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from stages.reporting.charts import interval_mark
-from stages.reporting.content import Difference, PartDifference, Report, RunContent, Score, Verdict
+from stages.reporting.content import Difference, PartDifference, Report, RunContent, Score, ValuesOfRuns, Verdict
 from stages.reporting.markup import Html, breakable, joined, tag
 from stages.reporting.numbers import MISSING, interval_text, p_text, score_text, signed_text
 from stages.reporting.tables import Cell, Column, table
@@ -58,20 +58,26 @@ def scores(report: Report) -> Html:
 
 
 def facts(report: Report) -> Html:
-    """What the runs are, and the parameters in which they differ."""
+    """What the runs are, and in which parameters, environment and seconds they differ."""
     names = list(dict.fromkeys(fact.name for run in report.runs for fact in run.facts))
     by_run = [{fact.name: fact.value for fact in run.facts} for run in report.runs]
-    columns = [Column("setting"), *(Column(run.name) for run in report.runs)]
-    told = [[Cell(breakable(name)), *(Cell(of_run.get(name, MISSING)) for of_run in by_run)] for name in names]
-    changed = [
-        [Cell(breakable(each.name)), *(Cell(value or MISSING) for value in each.values)] for each in report.parameters
-    ]  # fmt: skip
+    told = tuple(ValuesOfRuns(name, tuple(of_run.get(name, "") for of_run in by_run)) for name in names)
     return section(
         "settings",
         "Settings",
-        table("Parameters that differ", columns, changed) if changed else "",
-        table("The runs", columns, told) if told else "",
+        _values_table(report, "Parameters that differ", "setting", report.parameters),
+        _values_table(report, "Environment that differs", "setting", report.environment),
+        _values_table(report, "Seconds of stages", "stage", report.seconds),
+        _values_table(report, "The runs", "setting", told),
     )
+
+
+def _values_table(report: Report, title: str, what: str, values: Sequence[ValuesOfRuns]) -> Html:
+    if not values:
+        return Html()
+    columns = [Column(what), *(Column(run.name) for run in report.runs)]
+    rows = [[Cell(breakable(each.name)), *(Cell(value or MISSING) for value in each.values)] for each in values]
+    return table(title, columns, rows)
 
 
 def labels(report: Report) -> Html:
