@@ -35,6 +35,7 @@ from stages.reporting.wrong_sentences import wrong_sentences
 from stages.reporting.wrong_texts import wrong_texts
 from stages.scoring.final.predictions import description_of
 from stages.scoring.final.slices import LENGTH
+from stages.tasks.columns.names import SECOND_TEXT, TEXT
 
 
 def as_html(comparison: Comparison, runs: Sequence[Run]) -> str:
@@ -117,10 +118,10 @@ def _examples(runs: Sequence[Run], tables: Mapping[str, pa.Table]) -> tuple[Exam
 
 
 def _split(ids: Sequence[str], texts: Mapping[str, Text]) -> Dataset:
-    columns: dict[str, list[str]] = {"id": list(ids), "text": [texts[id_].first for id_ in ids]}
+    columns: dict[str, list[str]] = {"id": list(ids), TEXT: [texts[id_].first for id_ in ids]}
     seconds = [texts[id_].second for id_ in ids]
     if all(second is not None for second in seconds):
-        columns["text_pair"] = [str(second) for second in seconds]
+        columns[SECOND_TEXT] = [str(second) for second in seconds]
     return Dataset(pa.table(columns))
 
 

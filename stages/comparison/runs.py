@@ -23,6 +23,7 @@ from stages.pipeline.errors import DataError
 from stages.pipeline.json_files import Json
 from stages.pipeline.paths import CURVES, EVALUATE_METRICS, PARAMS, PREDICTIONS, RAW_DATA, RUNS, TRAIN_METRICS
 from stages.pipeline.runs import StageRun, stage_runs
+from stages.tasks.columns.names import SECOND_TEXT, TEXT
 
 WORKSPACE = "workspace"
 _LOCK = Path("dvc.lock")
@@ -201,9 +202,9 @@ def _texts(place: Place) -> Mapping[str, Text]:
     for path in place.files(RAW_DATA / "test"):
         if path.suffix == ".arrow" and (content := place.read(path)):
             rows = pa.ipc.open_stream(pa.BufferReader(content)).read_all()
-            if not {"id", "text"} <= set(rows.column_names):
+            if not {"id", TEXT} <= set(rows.column_names):
                 return {}
-            second = rows["text_pair"].to_pylist() if "text_pair" in rows.column_names else [None] * rows.num_rows
-            pairs = zip(rows["text"].to_pylist(), second, strict=True)
+            second = rows[SECOND_TEXT].to_pylist() if SECOND_TEXT in rows.column_names else [None] * rows.num_rows
+            pairs = zip(rows[TEXT].to_pylist(), second, strict=True)
             texts |= {str(id_): Text(*pair) for id_, pair in zip(rows["id"].to_pylist(), pairs, strict=True)}
     return texts
