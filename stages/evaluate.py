@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from stages.configuration.schema import EvaluateConfig, EvaluateStage
 from stages.modeling.batches import PaddingCollator
-from stages.modeling.compute import use_threads
+from stages.modeling.compute import use_tf32, use_threads
 from stages.modeling.load import trained_model
 from stages.modeling.packing import compute_without_padding
 from stages.modeling.padding import padding_id
-from stages.modeling.precision import device, device_name, resolved
+from stages.modeling.precision import compute_head_in_fp32, device, device_name, resolved
 from stages.modeling.prediction import predict
 from stages.pipeline.arrow import load_split, rows
 from stages.pipeline.environment import Compute
@@ -52,6 +52,7 @@ from stages.tasks.predictions import Predicted, predictions
 def evaluate(config: EvaluateStage) -> Compute:
     """Write `data/predictions/`, `metrics/evaluate.json` and the plots."""
     use_threads(config.threads)
+    use_tf32()
     threshold = read_threshold(TRAINED_MODEL) if config.task.target == "labels" else None
     decoding = decoding_for(config.task.kind, config.task.target, config.task.pooling, threshold)
     raw, tokenized = load_split(RAW_DATA, "test"), load_split(TOKENIZED_DATA, "test")
@@ -90,7 +91,7 @@ def _background(config: EvaluateStage, raw: Dataset, threshold: float | None) ->
 def _predict(config: EvaluateStage, decoding: Decoding, tokenized: Dataset) -> Units:
     model = trained_model(config.task.kind, TRAINED_MODEL)
     torch.nn.Module.to(model, device())
-    compute_without_padding(model)
+    compute_without_padding(compute_head_in_fp32(model))
     readings = predict(
         model,
         tokenized,

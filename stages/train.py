@@ -17,12 +17,12 @@ from transformers import set_seed
 
 from stages.configuration.schema import TrainStage
 from stages.modeling.batches import PaddingCollator
-from stages.modeling.compute import use_deterministic_algorithms, use_threads
+from stages.modeling.compute import use_deterministic_algorithms, use_tf32, use_threads
 from stages.modeling.label_tensors import label_tensor
 from stages.modeling.load import new_model
 from stages.modeling.packing import compute_without_padding
 from stages.modeling.padding import padding_id
-from stages.modeling.precision import device_name, resolved
+from stages.modeling.precision import compute_head_in_fp32, device_name, resolved
 from stages.pipeline.arrow import load_splits
 from stages.pipeline.environment import Compute
 from stages.pipeline.json_files import Json, write_json
@@ -65,6 +65,7 @@ def train(config: TrainStage) -> Compute:
     interruption = Interruption()
     with interruption.listening(), memory_or(FOR_TRAINING):
         use_threads(config.threads)
+        use_tf32()
         use_deterministic_algorithms(config.train.deterministic)
         config = without_auto(config)
         checkpoints = Checkpoints(CHECKPOINTS / training_key(config))
@@ -90,7 +91,7 @@ def build_trainer(config: TrainStage, checkpoints: Checkpoints, interruption: In
     names = label_names(splits["train"].features)
     padding, batches = padding_id(BASE_TOKENIZER), batching(config, splits["train"])
     set_seed(config.seed)
-    model = new_model(config.task.kind, BASE_WEIGHTS, names, target, padding=padding)
+    model = compute_head_in_fp32(new_model(config.task.kind, BASE_WEIGHTS, names, target, padding=padding))
     return ResumableTrainer(
         checkpoints=checkpoints,
         interruption=interruption,

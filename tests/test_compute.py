@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_info
 from transformers import AutoModelForSequenceClassification
 
 from stages.modeling import compute
-from stages.modeling.compute import CUBLAS_WORKSPACE, use_deterministic_algorithms, use_threads
+from stages.modeling.compute import CUBLAS_WORKSPACE, use_deterministic_algorithms, use_tf32, use_threads
 
 
 @pytest.fixture(autouse=True)
@@ -117,3 +117,13 @@ def test_the_number_of_cores_changes_no_bit(tiny_model: Path) -> None:
         assert _step(tiny_model) == on_all
     finally:
         os.sched_setaffinity(0, cores)
+
+
+@pytest.mark.parametrize(("has_gpu", "expected"), [(True, "high"), (False, "highest")])
+def test_a_gpu_multiplies_fp32_in_tf32(has_gpu: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
+    try:
+        use_tf32()
+        assert torch.get_float32_matmul_precision() == expected
+    finally:
+        torch.set_float32_matmul_precision("highest")

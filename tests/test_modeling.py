@@ -18,6 +18,7 @@ from stages.configuration.schema import Kind
 from stages.modeling.batches import PaddingCollator
 from stages.modeling.load import new_model, trained_model
 from stages.modeling.padding import padding_id
+from stages.modeling.precision import compute_head_in_fp32
 from stages.modeling.prediction import predict
 from stages.pipeline.errors import ModelError
 from stages.tasks.columns.names import IGNORED
@@ -194,6 +195,34 @@ def test_bf16_gives_nearly_the_same_as_float32_numbers(folders: dict[str, Path])
     )
     assert rough.dtype == np.float32
     assert 0 < np.abs(rough - exact).max() < np.abs(exact).max() / 10
+
+
+@pytest.mark.parametrize("kind", NAMES)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_head_computes_in_fp32_what_the_encoder_gives_in_bf16(
+    family: str, kind: Kind, folders: dict[str, Path]
+) -> None:
+    model, plain = (lively_model_of(kind, folders[family]).eval() for _ in range(2))
+    compute_head_in_fp32(model)
+    batch = {"input_ids": torch.arange(5, 17).view(2, 6), "attention_mask": torch.ones(2, 6, dtype=torch.long)}
+    with torch.autocast("cpu", torch.bfloat16):
+        logits, rough = model(**batch).logits, plain(**batch).logits.detach()
+        assert torch.is_autocast_enabled("cpu")
+    assert rough.dtype == torch.bfloat16 and logits.dtype == torch.float32
+    assert not torch.equal(logits, logits.bfloat16().float())
+    assert logits.detach().numpy() == pytest.approx(rough.float().numpy(), abs=0.05 * float(rough.abs().max()))
+    logits.sum().backward()
+    assert all(weight.grad is None or weight.grad.dtype == torch.float32 for weight in model.parameters())
+    exact = model(**batch).logits
+    assert torch.equal(exact, plain(**batch).logits)
+
+
+def test_an_error_in_the_head_leaves_autocast_as_it_was(folders: dict[str, Path]) -> None:
+    model = compute_head_in_fp32(model_of("tokens", folders["bert"]))
+    with torch.autocast("cpu", torch.bfloat16):
+        with pytest.raises(RuntimeError):
+            model.get_submodule("classifier")(torch.ones(2, 1))
+        assert torch.is_autocast_enabled("cpu")
 
 
 def test_no_rows_give_no_readings(folders: dict[str, Path]) -> None:

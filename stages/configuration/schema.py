@@ -291,7 +291,8 @@ class TrainConfig:
     early_stopping: Count | None
     """Evaluations without a better `task.metric` after which training ends. `null`: never."""
     precision: Literal["auto", "fp32", "bf16", "fp16"]
-    """`auto`: bf16 where the device computes it fast, else fp32."""
+    """Of the encoder; head and loss are in fp32. `auto`: bf16 where the device computes it fast, else fp32. A GPU multiplies
+    what is in fp32 in TF32."""
     processes: Count
     """Processes that share each batch, one a GPU. With more than 1 the stage starts itself under torchrun."""
     evaluation_batch_size: Count
@@ -309,7 +310,7 @@ class EvaluateConfig:
     batch_size: Count
     """Rows a forward pass."""
     precision: Literal["auto", "fp32", "bf16"]
-    """`auto`: bf16 where the device computes it fast, else fp32."""
+    """As `train.precision`."""
     score: bool
     """Whether the test split is scored. With `true`, every row of it must be labelled; with `false`, it is predicted
     alone, and the metrics hold no scores."""

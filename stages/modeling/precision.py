@@ -1,8 +1,9 @@
 """The device, and the number format to compute in."""
 
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
+from transformers import PreTrainedModel
 
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
 
@@ -29,3 +30,42 @@ def _has_native_bf16() -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+
+
+def compute_head_in_fp32(model: PreTrainedModel) -> PreTrainedModel:
+    """The model, all of which that is not its pretrained encoder leaves autocast from now on and computes in fp32.
+
+    In bf16 a logit has two to three digits, and so has the gradient that it gives.
+    """
+    for name, module in model.named_children():
+        if name != model.base_model_prefix:
+            outside = _OutsideAutocast()
+            module.register_forward_pre_hook(outside.enter, with_kwargs=True)
+            module.register_forward_hook(outside.leave, always_call=True)
+    return model
+
+
+class _OutsideAutocast:
+    """The hooks of one module."""
+
+    def __init__(self) -> None:
+        self._left: list[torch.autocast] = []
+
+    def enter(
+        self, _: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Before it: autocast ends, and what autocast has made is fp32 again."""
+        hidden = next(each for each in (*args, *kwargs.values()) if isinstance(each, torch.Tensor))
+        context = torch.autocast(hidden.device.type, enabled=False)
+        context.__enter__()
+        self._left.append(context)
+        return tuple(map(_in_fp32, args)), {name: _in_fp32(value) for name, value in kwargs.items()}
+
+    def leave(self, _: torch.nn.Module, __: object, ___: object) -> None:
+        """After it, or after its error."""
+        if self._left:
+            self._left.pop().__exit__(None, None, None)
+
+
+def _in_fp32(value: Any) -> Any:
+    return value.float() if isinstance(value, torch.Tensor) and value.is_floating_point() else value
