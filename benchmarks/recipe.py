@@ -31,6 +31,9 @@ _FLAGS: dict[Recipe, dict[str, Any]] = {
 
 def recipe_trainer(config: TrainStage, recipe: Recipe) -> Trainer:
     """A trainer that neither validates nor writes anything."""
+    rows = config.train.batch_size
+    if rows == "auto":
+        raise SystemExit("benchmarks: the Trainer's recipe needs a number of rows; give --set train.batch_size=16")
     train = load_split(TOKENIZED_DATA, "train")
     names, padding = label_names(train.features), padding_id(BASE_TOKENIZER)
     set_seed(config.seed)
@@ -38,7 +41,7 @@ def recipe_trainer(config: TrainStage, recipe: Recipe) -> Trainer:
         model=new_model(config.task.kind, BASE_WEIGHTS, names, config.task.target, padding=padding),
         args=TrainingArguments(
             output_dir="recipe",
-            per_device_train_batch_size=config.train.batch_size,
+            per_device_train_batch_size=rows,
             learning_rate=config.train.learning_rate,
             weight_decay=config.train.weight_decay,
             num_train_epochs=config.train.epochs,
@@ -59,7 +62,7 @@ def recipe_trainer(config: TrainStage, recipe: Recipe) -> Trainer:
 
 def recipe_readings(trainer: Trainer, split: Dataset) -> NDArray[np.float32]:
     """What `Trainer.predict` gives, read off as our stages do: one a row, or one a word that begins there."""
-    logits: NDArray[np.float32] = trainer.predict(split.select_columns([INPUT_IDS])).predictions
+    logits = np.asarray(trainer.predict(split.select_columns([INPUT_IDS])).predictions, np.float32)
     if WORDS not in split.column_names:
         return logits
     return np.concatenate(

@@ -5,21 +5,21 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 import torch
 from datasets import Dataset
 from numpy.typing import NDArray
 from ruamel.yaml import YAML
-from transformers import Trainer, TrainerCallback
+from transformers import PreTrainedModel, Trainer, TrainerCallback
 
 from benchmarks.machine import peak_memory, product_rate, wait_for
 from benchmarks.recipe import recipe_readings, recipe_trainer
 from stages.configuration.schema import TrainStage
 from stages.configuration.validation import select, validate
 from stages.modeling.batches import PaddingCollator
-from stages.modeling.compute import use_threads
+from stages.modeling.compute import use_tf32, use_threads
 from stages.modeling.padding import padding_id
 from stages.modeling.precision import device, resolved
 from stages.modeling.prediction import predict
@@ -69,6 +69,8 @@ def measured(side: Side, steps: int, epochs: float, seed: int) -> Figures:
     """Train in the current folder, predict the test split, and say what that took."""
     config = _configuration(steps, epochs, seed)
     use_threads(config.threads)
+    if side == "ours":
+        use_tf32()
     trainer = _our_trainer(config) if side == "ours" else recipe_trainer(config, side)
     seconds = _timed(trainer)[_WARM_UP - 1 :]
     step = statistics.fmean(seconds)
@@ -106,12 +108,13 @@ def _our_trainer(config: TrainStage) -> Trainer:
 
 
 def _our_readings(trainer: Trainer, config: TrainStage, split: Dataset) -> NDArray[np.float32]:
-    restore_all(trainer.model)
+    model = cast(PreTrainedModel, trainer.model)
+    restore_all(model)
     collate, size = PaddingCollator(padding_id(BASE_TOKENIZER)), config.train.evaluation_batch_size
-    return predict(trainer.model, split, collate, batch_size=size, precision=resolved(config.train.precision))
+    return predict(model, split, collate, batch_size=size, precision=resolved(config.train.precision))
 
 
-class _Clock(TrainerCallback):  # type: ignore[misc]
+class _Clock(TrainerCallback):
     """Notes when each step ends."""
 
     def __init__(self) -> None:
@@ -126,7 +129,8 @@ def _timed(trainer: Trainer) -> list[float]:
     """The seconds of each step but the first, from the end of the one before: reading rows and collating belong to it."""
     clock = _Clock()
     trainer.add_callback(clock)
-    trainer.evaluate = lambda *_, **__: {f"eval_{trainer.args.metric_for_best_model}": 0.0}
+    no_validation = {f"eval_{trainer.args.metric_for_best_model}": 0.0}
+    setattr(trainer, "evaluate", lambda *_, **__: no_validation)  # noqa: B010 (mypy lets no method be assigned)
     trainer.train()
     return list(np.diff(clock.ends))
 

