@@ -69,8 +69,6 @@ def measured(side: Side, steps: int, epochs: float, seed: int) -> Figures:
     """Train in the current folder, predict the test split, and say what that took."""
     config = _configuration(steps, epochs, seed)
     use_threads(config.threads)
-    if side == "ours":
-        use_tf32()
     trainer = _our_trainer(config) if side == "ours" else recipe_trainer(config, side)
     seconds = _timed(trainer)[_WARM_UP - 1 :]
     step = statistics.fmean(seconds)
@@ -104,6 +102,7 @@ def _configuration(steps: int, epochs: float, seed: int) -> TrainStage:
 
 
 def _our_trainer(config: TrainStage) -> Trainer:
+    use_tf32()
     return build_trainer(config, Checkpoints(Path("checkpoints")), Interruption())
 
 

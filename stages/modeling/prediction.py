@@ -8,10 +8,10 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from stages.modeling.batches import Batch, PaddingCollator, Row
+from stages.modeling.batches import PaddingCollator
 from stages.modeling.inputs import input_columns
 from stages.modeling.precision import Precision
-from stages.modeling.row_faults import first_failing, uncollatable
+from stages.modeling.row_faults import collated
 from stages.tasks.columns.arrays import flat, lengths, ranges
 from stages.tasks.columns.names import EXAMPLE, INPUT_IDS, WORDS
 
@@ -32,7 +32,7 @@ def predict(
     model.eval()
     with torch.inference_mode(), torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bf16"):
         for batch in _batches(split, batch_size):
-            inputs = _collated(columns, batch, collate)
+            inputs = collated(columns.__getitems__(batch.tolist()), collate, str(split.split))
             logits = model(**{name: tensor.to(model.device) for name, tensor in inputs.items()}).logits
             read = logits if words is None else logits[_begins(words, batch).to(logits.device)]
             readings[ranges(starts[batch], counts[batch])] = read.float().cpu().numpy()
@@ -55,15 +55,6 @@ def _batches(split: Dataset, size: int) -> Iterator[NDArray[np.int64]]:
     order = np.argsort(-lengths(split, INPUT_IDS), kind="stable")
     for start in range(0, len(order), size):
         yield order[start : start + size]
-
-
-def _collated(split: Dataset, batch: NDArray[np.int64], collate: PaddingCollator) -> Batch:
-    """The rows of a batch as tensors. Raises DataError naming the example of the one that can't be."""
-    rows: list[Row] = split.__getitems__(batch.tolist())
-    try:
-        return collate(rows)
-    except Exception as error:
-        raise uncollatable(str(split.split), first_failing(collate, rows)[EXAMPLE], error) from error
 
 
 def _begins(words: Dataset, batch: NDArray[np.int64]) -> torch.Tensor:

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from stages.modeling.batches import Batch, PaddingCollator, Row
 from stages.pipeline.errors import DataError
 from stages.pipeline.paths import TOKENIZED_DATA
+from stages.tasks.columns.names import EXAMPLE
 
 Item = TypeVar("Item")
 
@@ -14,9 +16,13 @@ def unreadable(split: str, row: int, error: Exception) -> DataError:
     return _fault(split, f"row {row}", "read", error)
 
 
-def uncollatable(split: str, example: object, error: Exception) -> DataError:
-    """A row of example number `example` of the split can't be collated."""
-    return _fault(split, f"example {example}", "put into a batch", error)
+def collated(rows: Sequence[Row], collate: PaddingCollator, split: str) -> Batch:
+    """Collate rows of the split that know their examples. Raises DataError naming the example of the one that can't be."""
+    try:
+        return collate(rows)
+    except Exception as error:
+        example = first_failing(collate, rows)[EXAMPLE]
+        raise _fault(split, f"example {example}", "put into a batch", error) from error
 
 
 def first_failing(function: Callable[[Sequence[Item]], object], items: Sequence[Item]) -> Item:

@@ -7,7 +7,7 @@ from datasets import Dataset
 from torch.utils.data import Dataset as TorchDataset
 
 from stages.modeling.batches import PaddingCollator, Row
-from stages.modeling.row_faults import first_failing, uncollatable, unreadable
+from stages.modeling.row_faults import collated, first_failing, unreadable
 from stages.pipeline.arrow import rows
 from stages.tasks.columns.names import EXAMPLE
 
@@ -52,8 +52,4 @@ class TrainingCollator:
 
     def __call__(self, batch: Sequence[Row]) -> Batch:
         """Collate rows. Raises DataError naming the example that can't be."""
-        try:
-            tensors = self._collate(batch)
-        except Exception as error:
-            raise uncollatable(_TRAIN, first_failing(self._collate, batch)[EXAMPLE], error) from error
-        return {**tensors, EXAMPLE: [row[EXAMPLE] for row in batch]}
+        return {**collated(batch, self._collate, _TRAIN), EXAMPLE: [row[EXAMPLE] for row in batch]}
