@@ -79,10 +79,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> "Trainings":
 
 
 @pytest.fixture
-def trainings(made: "Trainings", monkeypatch: pytest.MonkeyPatch) -> "Trainings":
-    """The same, as the current folder."""
+def trainings(made: "Trainings", monkeypatch: pytest.MonkeyPatch) -> "Iterator[Trainings]":
+    """The same, as the current folder; a test that fails leaves no checkpoints to the next."""
     monkeypatch.chdir(made.root)
-    return made
+    yield made
+    made.forget()
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Locks that end with their holder, stages that end with their DVC, and copies of `dvc.lock` that are whole."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -90,6 +91,7 @@ STAGE = "import stages, time, sys; print('ready', flush=True); time.sleep(60)"
 DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {STAGE}"
 FORKED = "import os; os.fork(); " + STAGE
 LATE = "import os, time; time.sleep(1); " + STAGE
+BARELY_STARTED = "import os, time; fork = os.fork; os.fork = lambda: fork() or time.sleep(1) or 0; "
 
 
 @contextmanager
@@ -127,6 +129,21 @@ def test_a_stage_and_what_it_started_end_soon_after_dvc(stage: str, shell: str, 
         wait_until(lambda: not some_live(), SOON)
 
 
+def test_in_a_container_whose_first_process_is_a_shell_a_stage_ends_too() -> None:
+    """It takes on orphans in the very process group of DVC."""
+    container = ["unshare", "--map-root-user", "--pid", "--fork", "--mount-proc"]
+    if shutil.which("unshare") is None or subprocess.run([*container, "true"], check=False).returncode:
+        pytest.skip("this machine has no namespaces for us")
+    dvc = "import os, subprocess, sys; stage = subprocess.Popen([sys.executable, '-c', sys.argv[1]], "
+    dvc += f"env={{**os.environ, {DVC_STAGE!r}: 'train'}}, stdout=subprocess.PIPE); "
+    dvc += "print(stage.stdout.readline()); os.kill(os.getpid(), 9)"
+    look = f"import os, psutil, tests.small_project as it; it.wait_until(lambda: psutil.pids() == [1, os.getpid()], {SOON})"
+    shell = ["bash", "-c", '"$0" -c "$1" "$2"; "$0" -c "$3"; exit $?', sys.executable, dvc, STAGE, look]
+    done = subprocess.run([*container, *shell], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "ready" in done.stdout
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_stage_may_end_in_its_own_way_first() -> None:
     last_words = f"import signal, sys; signal.signal(15, lambda *_: (print('saved'), sys.exit())); {STAGE}"
     with started_by_dvc("/bin/sh", last_words) as (dvc, some_live):
@@ -145,9 +162,11 @@ def test_a_stage_that_ends_leaves_no_watcher_and_its_status_is_its_own() -> None
     wait_until(lambda: not _group(stage.pid), SOON)
 
 
+@pytest.mark.parametrize("start", ["", BARELY_STARTED], ids=["watching", "barely started"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_the_group_does_not_end_the_watcher_before_the_stage(number: signal.Signals) -> None:
-    patient = f"import stages, signal; signal.signal({int(number)}, signal.SIG_IGN); {STAGE}"
+def test_a_signal_to_the_group_does_not_end_the_watcher_before_the_stage(number: signal.Signals, start: str) -> None:
+    """Not even one that comes before the watcher has done anything."""
+    patient = f"{start}import stages, signal; signal.signal({int(number)}, signal.SIG_IGN); {STAGE}"
     with started_by_dvc("/bin/bash", patient) as (dvc, some_live):
         watched = psutil.Process(dvc.pid).children(recursive=True)
         for process in watched:

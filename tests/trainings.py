@@ -81,7 +81,7 @@ class Trainings:
 
     def is_writing(self) -> bool:
         """Whether a checkpoint is, or when its training was killed was, half-written."""
-        return any((self.root / ".checkpoints").glob("*/.partial/checkpoint-*"))
+        return bool(self._in_checkpoints("*/.partial/checkpoint-*"))
 
     def forget(self) -> None:
         """Remove all checkpoints."""
@@ -89,8 +89,11 @@ class Trainings:
 
     def checkpoints(self) -> list[Path]:
         """Those that are there, from old to new; none if the training is just removing them."""
+        return self._in_checkpoints("*/step-*")
+
+    def _in_checkpoints(self, pattern: str) -> list[Path]:
         try:
-            return sorted((self.root / ".checkpoints").glob("*/step-*"))
+            return sorted((self.root / ".checkpoints").glob(pattern))
         except FileNotFoundError:  # pathlib's own, where a folder goes while it looks
             return []
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,12 +38,21 @@ def end_with_parent() -> None:
     _guard(lambda guarded: [found for found in guarded.parents()[:1] if found.pid == parent])
 
 
+_LEFT_TO_THE_GUARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that reach the whole group: what they mean is for the guarded process to say."""
+
+
 def _guard(parents_of: Callable[["Process"], list["Process"]]) -> None:
     """Start the process that watches. `parents_of` finds whom to watch, and nobody if they are gone already."""
     guarded = os.getpid()
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _LEFT_TO_THE_GUARDED)  # until the child ignores them
     if os.fork():
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         return
     try:
+        for number in _LEFT_TO_THE_GUARDED:
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         _step_aside()
         _watch(guarded, parents_of)
     finally:
@@ -50,14 +60,12 @@ def _guard(parents_of: Callable[["Process"], list["Process"]]) -> None:
 
 
 def _step_aside() -> None:
-    """Hold on to no file of the guarded process, and leave to it what a signal to the whole group means."""
+    """Hold on to no file of the guarded process."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for standard in (sys.__stdin__, sys.__stdout__, sys.__stderr__):
         if standard is not None:
             os.dup2(nowhere, standard.fileno())
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
 
 
 def _watch(guarded: int, parents_of: Callable[["Process"], list["Process"]]) -> None:
@@ -112,7 +120,8 @@ def _others_below(process: "Process") -> list["Process"]:
 def _up_to_dvc(process: "Process") -> list["Process"]:
     """The parents up to DVC, which is the first that does not carry the stage's name; a shell may be between.
 
-    Empty if DVC is gone: whoever takes on orphans is not of the process group that DVC and its stage share.
+    Empty if DVC is gone: whoever takes on orphans is not of the process group that DVC and its stage share or, in a
+    container, a first process that may share it, but is a shell or `make`.
     """
     links = [process]
     for parent in process.parents():
@@ -120,7 +129,18 @@ def _up_to_dvc(process: "Process") -> list["Process"]:
         if not carries_stage(parent):
             break
     below, last = links[-2:]
-    return links[1:] if os.getpgid(below.pid) == os.getpgid(last.pid) else []
+    shares_group = os.getpgid(below.pid) == os.getpgid(last.pid)
+    return links[1:] if shares_group and (last.pid != 1 or _may_be_dvc(last)) else []
+
+
+def _may_be_dvc(process: "Process") -> bool:
+    """Whether it runs Python, as DVC does and programs that use it, or DVC as one executable."""
+    from psutil import AccessDenied
+
+    try:
+        return Path(process.exe()).name.startswith(("python", "pypy", "dvc"))
+    except AccessDenied:  # another user's
+        return False
 
 
 def carries_stage(process: "Process") -> bool:
