@@ -48,7 +48,7 @@ from stages.training.fitting import without_auto
 from stages.training.interruption import Interruption
 from stages.training.loss import class_weights, loss_function
 from stages.training.memory import FOR_TRAINING, memory_or
-from stages.training.processes import part, start_under_torchrun_if_needed
+from stages.training.processes import ending_at_once, part, start_under_torchrun_if_needed
 from stages.training.progress import Best
 from stages.training.recipe import training_arguments
 from stages.training.resumable import ResumableTrainer
@@ -151,4 +151,5 @@ def _summary(trainer: ResumableTrainer) -> Json:
 
 
 if __name__ == "__main__":
-    run_stage(train, TrainStage)
+    with ending_at_once():
+        run_stage(train, TrainStage)

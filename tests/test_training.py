@@ -1,6 +1,10 @@
 """Training as the stage does it: the recipe, the best checkpoint, several processes, faults."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,7 @@ from stages.configuration.validation import select, validate
 from stages.train import train
 from stages.training.rows import Batch
 from stages.training.trainer import ValidatingTrainer
+from tests.imports import ROOT
 from tests.tiny import write_tiny_model
 from tests.workspace import Workspace
 
@@ -157,6 +162,18 @@ def test_the_result_holds_no_pickle_no_checkpoints_and_no_times(tokenized: Works
     assert not (tokenized.root / ".checkpoints").exists()
     summary = json.loads((tokenized.root / "metrics/train.json").read_text())
     assert set(summary) == {"validation", "best_step", "steps", "epochs", "rows", "batch_size", "gradient_accumulation"}
+
+
+@pytest.mark.parametrize("block", ["pass", "sys.exit(3)"])
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_one_of_several_processes_ends_without_the_interpreters_teardown(processes: str, block: str) -> None:
+    script = "import atexit, os, sys; from stages.training.processes import ending_at_once\n"
+    script += f"atexit.register(os.abort)\nwith ending_at_once():\n    print('said', end=''); {block}"
+    environment = {**os.environ, "WORLD_SIZE": processes}
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, check=False)
+    ended = 3 if "exit" in block else 0
+    assert done.returncode == (ended if processes == "2" else -signal.SIGABRT)
+    assert processes == "1" or done.stdout == b"said"
 
 
 def test_a_batch_that_processes_cannot_share_evenly_is_refused(tokenized: Workspace) -> None:

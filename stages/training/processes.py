@@ -1,7 +1,10 @@
 """Several processes, one a GPU, that share each batch."""
 
+import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 import torch
@@ -25,9 +28,30 @@ def world_size() -> int:
 
 
 def part() -> None:
-    """End what connects the processes: its threads would be torn down with the interpreter, which may abort it."""
+    """End what connects the processes."""
     if distributed.is_initialized():
         distributed.destroy_process_group()
+
+
+@contextmanager
+def ending_at_once() -> Iterator[None]:
+    """End this process with the block, or with the exit status it asks for, if others share the training.
+
+    The interpreter's own end tears down tensors that PyTorch's threads still hold, which aborts the process now and then,
+    also after `part`; torchrun would then stop the others, the one that writes the model among them.
+    """
+    status = 0
+    try:
+        yield
+    except SystemExit as ending:
+        if world_size() == 1 or not isinstance(ending.code, int):
+            raise
+        status = ending.code
+    if world_size() > 1:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 class Agreement:
