@@ -19,7 +19,7 @@ from benchmarks.recipe import recipe_readings, recipe_trainer
 from stages.configuration.schema import TrainStage
 from stages.configuration.validation import select, validate
 from stages.modeling.batches import PaddingCollator
-from stages.modeling.compute import use_tf32, use_threads
+from stages.modeling.compute import keep_freed_memory, use_tf32, use_threads
 from stages.modeling.padding import padding_id
 from stages.modeling.precision import device, resolved
 from stages.modeling.prediction import predict
@@ -103,6 +103,7 @@ def _configuration(steps: int, epochs: float, seed: int) -> TrainStage:
 
 def _our_trainer(config: TrainStage) -> Trainer:
     use_tf32()
+    keep_freed_memory()
     return build_trainer(config, Checkpoints(Path("checkpoints")), Interruption())
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from stages.configuration.schema import EvaluateConfig, EvaluateStage
 from stages.modeling.batches import PaddingCollator
-from stages.modeling.compute import use_tf32, use_threads
+from stages.modeling.compute import keep_freed_memory, use_tf32, use_threads
 from stages.modeling.load import trained_model
 from stages.modeling.packing import compute_without_padding
 from stages.modeling.padding import padding_id
@@ -53,6 +53,7 @@ def evaluate(config: EvaluateStage) -> Compute:
     """Write `data/predictions/`, `metrics/evaluate.json` and the plots."""
     use_threads(config.threads)
     use_tf32()
+    keep_freed_memory()
     threshold = read_threshold(TRAINED_MODEL) if config.task.target == "labels" else None
     decoding = decoding_for(config.task.kind, config.task.target, config.task.pooling, threshold)
     raw, tokenized = load_split(RAW_DATA, "test"), load_split(TOKENIZED_DATA, "test")

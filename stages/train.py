@@ -17,7 +17,7 @@ from transformers import set_seed
 
 from stages.configuration.schema import TrainStage
 from stages.modeling.batches import PaddingCollator
-from stages.modeling.compute import use_deterministic_algorithms, use_tf32, use_threads
+from stages.modeling.compute import keep_freed_memory, use_deterministic_algorithms, use_tf32, use_threads
 from stages.modeling.label_tensors import label_tensor
 from stages.modeling.load import new_model
 from stages.modeling.packing import compute_without_padding
@@ -68,6 +68,7 @@ def train(config: TrainStage) -> Compute:
         use_tf32()
         use_deterministic_algorithms(config.train.deterministic)
         config = without_auto(config)
+        keep_freed_memory()
         checkpoints = Checkpoints(CHECKPOINTS / training_key(config))
         trainer = build_trainer(config, checkpoints, interruption)
         started = time.perf_counter()

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from transformers import AutoModelForSequenceClassification
 
 from stages.modeling import compute
 from stages.modeling.compute import CUBLAS_WORKSPACE, use_deterministic_algorithms, use_tf32, use_threads
+from tests.imports import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -117,6 +119,22 @@ def test_the_number_of_cores_changes_no_bit(tiny_model: Path) -> None:
         assert _step(tiny_model) == on_all
     finally:
         os.sched_setaffinity(0, cores)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="this system's C library is another")
+@pytest.mark.parametrize(("keeping", "kept"), [("keep_freed_memory()", 80), ("", 0)])
+def test_freed_memory_is_kept_for_what_follows(keeping: str, kept: int) -> None:
+    script = f"""
+import psutil, torch
+from stages.modeling.compute import keep_freed_memory
+{keeping}
+before = psutil.Process().memory_info().rss
+tensors = [torch.ones(5_000_000) for _ in range(4)]
+del tensors
+print(psutil.Process().memory_info().rss - before)
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(done.stdout) / 1e6 == pytest.approx(kept, abs=25)
 
 
 @pytest.mark.parametrize(("has_gpu", "expected"), [(True, "high"), (False, "highest")])

@@ -187,9 +187,8 @@ def test_packing_and_grouping_lose_and_move_nothing(lengths: list[int]) -> None:
     mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
     rows = Rows.of(batch, mask)
     packed = rows.pack(batch)
-    assert len(packed) == sum(lengths)
-    assert torch.equal(rows.unpack(packed), batch * mask[..., None])
-    heads = torch.rand(sum(lengths), 2, 4)
+    assert torch.equal(rows.unpack(packed) * mask[..., None], batch * mask[..., None])
+    heads = torch.rand(len(packed), 2, 4)
     of_heads = rows.slots(2)
     filled = of_heads.fill(heads)
     assert torch.equal(of_heads.read(filled), heads)
@@ -198,7 +197,23 @@ def test_packing_and_grouping_lose_and_move_nothing(lengths: list[int]) -> None:
     assert torch.equal(
         padded, torch.cat([heads[group.subwords].transpose(1, 2).flatten(0, 2) for group in rows.groups])
     )
-    assert rows.positions.tolist() == [place for length in sorted(lengths) for place in range(length)]
+
+
+@settings(max_examples=50)
+@given(st.lists(st.integers(1, 200), min_size=1, max_size=9))
+def test_a_pack_is_its_rows_and_padding_up_to_a_multiple_of_eight(lengths: list[int]) -> None:
+    longest = max(lengths)
+    mask = torch.arange(longest) < torch.tensor(lengths)[:, None]
+    rows = Rows.of(mask, mask)
+    found = {tuple(row.tolist()) for row in rows.place.split(rows.lengths)}
+    own = {tuple(range(number * longest, number * longest + length)) for number, length in enumerate(lengths)}
+    assert own <= found
+    padding = [place for row in found - own for place in row]
+    assert not mask.flatten()[padding].any()
+    wanted = -sum(lengths) % 8
+    assert len(padding) == len(set(padding)) == (wanted if wanted <= mask.numel() - sum(lengths) else 0)
+    assert rows.positions.tolist() == [place % longest for place in rows.place.tolist()]
+    assert list(rows.lengths) == sorted(rows.lengths)
 
 
 # Dropout

@@ -138,7 +138,7 @@ class _Packing:
         return (), {**named, "input_ids": ids, "position_ids": positions, "attention_mask": masks}
 
     def unpack(self, _: torch.nn.Module, __: object, output: Any) -> Any:
-        """After it: the last hidden state is [rows, longest, width] again, 0 where there is padding."""
+        """After it: the last hidden state is [rows, longest, width] again."""
         assert self._layout is not None
         output.last_hidden_state = self._layout.unpack(output.last_hidden_state[0])
         self._layout = None
