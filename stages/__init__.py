@@ -14,4 +14,9 @@ if "OMP_WAIT_POLICY" not in os.environ:
 """PyTorch's threads wait for each other thousands of times a second, and as a rule they keep their core busy meanwhile. On idle
 cores that is no faster than to sleep after a moment; two trainings on the same two cores took 15 times as long with it."""
 
+for cache in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
+    os.environ.setdefault(cache, "512")
+"""For each size of a product PyTorch and oneDNN keep what computes it, 0.4 MB together, 1024 of them by default. A training has
+some 13 products, each in as many sizes as batches have sub-words."""
+
 end_with_dvc()  # before the seconds that a stage's imports take

@@ -31,8 +31,7 @@ def attend_within_rows(
     """
     states = [_in_autocast_type(each)[0].transpose(0, 1) for each in (query, key, value)]
     slots = attention_mask.slots(query.shape[1])
-    biases = slots.biases(attention_mask.biases(sliding_window))
-    return _Attended.apply(*states, slots, biases, scaling, dropout)[None], None
+    return _Attended.apply(*states, slots, slots.biases(sliding_window), scaling, dropout)[None], None
 
 
 def _in_autocast_type(states: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ from stages.modeling.slots import Group, Slots, group_bounds
 
 _MULTIPLE = 8
 """Of so many sub-words, padding included, a pack is where it can be. oneDNN makes the code of each product's size anew, 0.3 ms
-and 256 KB a piece, and keeps a thousand: packs of any number had it make a dozen in each step, and took 0.4 GB more."""
+each time; for packs of any number it made a dozen in each step."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,6 @@ class Rows:
     """The batch's rows."""
     longest: int
     _slots: dict[int, Slots] = field(default_factory=dict, repr=False, compare=False)
-    _biases: dict[int | None, Sequence[torch.Tensor | None]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, batch: torch.Tensor, mask: torch.Tensor | None) -> "Rows":
@@ -73,13 +72,6 @@ class Rows:
         if heads not in self._slots:
             self._slots[heads] = Slots(self.groups, heads, self.place.device)
         return self._slots[heads]
-
-    def biases(self, window: int | None) -> Sequence[torch.Tensor | None]:
-        """By group, its bias; made once for all layers."""
-        if window not in self._biases:
-            found = (group.bias(window) for group in self.groups)
-            self._biases[window] = [None if bias is None else bias.to(self.place.device) for bias in found]
-        return self._biases[window]
 
 
 class _Taken(torch.autograd.Function):

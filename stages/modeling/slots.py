@@ -76,7 +76,8 @@ class Slots:
         self.padding = is_padding.nonzero()[:, 0].to(device)
         """[slots that are padding]"""
         self._of_each = of_each.to(device)
-        self._heads = heads
+        self._heads, self._groups = heads, groups
+        self._biases: dict[int | None, Sequence[torch.Tensor | None]] = {}
         self.pieces = [piece for number, group in enumerate(groups) for piece in _pieces(number, group, heads)]
         """What is attended to at once, in the order of the slots."""
 
@@ -93,10 +94,16 @@ class Slots:
         parts = slots.split([piece.heads * piece.longest for piece in self.pieces])
         return [part.view(piece.heads, piece.longest, -1) for part, piece in zip(parts, self.pieces, strict=True)]
 
-    def biases(self, of_groups: Sequence[torch.Tensor | None]) -> list[torch.Tensor | None]:
-        """By group [rows, …] to by piece."""
-        found = ((of_groups[piece.group], piece) for piece in self.pieces)
-        return [None if bias is None else bias[piece.first : piece.end] for bias, piece in found]
+    def biases(self, window: int | None) -> Sequence[torch.Tensor | None]:
+        """By piece, the bias of its rows; made once for all layers."""
+        if window not in self._biases:
+            of_groups = [group.bias(window) for group in self._groups]
+            of_pieces = ((of_groups[piece.group], piece) for piece in self.pieces)
+            self._biases[window] = [
+                None if bias is None else bias[piece.first : piece.end].to(self.padding.device)
+                for bias, piece in of_pieces
+            ]
+        return self._biases[window]
 
 
 @dataclass(frozen=True)
