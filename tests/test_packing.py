@@ -187,7 +187,9 @@ def test_packing_and_grouping_lose_and_move_nothing(lengths: list[int]) -> None:
     mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
     rows = Rows.of(batch, mask)
     packed = rows.pack(batch)
-    assert torch.equal(rows.unpack(packed) * mask[..., None], batch * mask[..., None])
+    is_packed = torch.zeros(mask.numel(), dtype=torch.bool).index_fill(0, rows.place, True).view(mask.shape)
+    assert torch.equal(rows.unpack(packed), batch * is_packed[..., None])
+    assert bool(is_packed[mask].all())
     heads = torch.rand(len(packed), 2, 4)
     of_heads = rows.slots(2)
     filled = of_heads.fill(heads)
