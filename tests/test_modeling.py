@@ -19,7 +19,7 @@ from stages.modeling.batches import PaddingCollator
 from stages.modeling.load import new_model, trained_model
 from stages.modeling.padding import padding_id
 from stages.modeling.precision import compute_head_in_fp32
-from stages.modeling.prediction import predict
+from stages.modeling.prediction import batches, predict
 from stages.pipeline.errors import ModelError
 from stages.tasks.columns.names import IGNORED
 from stages.tasks.decoding.dispatch import decoding_for
@@ -329,3 +329,19 @@ def test_balanced_weights_of_tokens_count_words_alone() -> None:
     train = tokenized("tokens", [1, 8, 4])  # the labels 0; 0, 1, 2, 0; 0, 1
     expected = compute_class_weight("balanced", classes=np.arange(3), y=[0, 0, 1, 2, 0, 0, 1])
     assert balanced_weights(train, NAMES["tokens"]).numpy() == pytest.approx(expected)
+
+
+@given(st.lists(st.integers(1, 99), max_size=30), st.integers(1, 9), st.none() | st.integers(1, 400))
+def test_batches_are_of_like_length_and_of_bounded_size(lengths: list[int], size: int, at_once: int | None) -> None:
+    found = [batch.tolist() for batch in batches(np.array(lengths, np.int64), size, at_once)]
+    order = [row for batch in found for row in batch]
+    assert sorted(order) == list(range(len(lengths)))
+    assert [lengths[row] for row in order] == sorted(lengths, reverse=True)
+    for batch in found:
+        padded = len(batch) * lengths[batch[0]]
+        assert padded <= size * max(lengths)
+        assert len(batch) == 1 or at_once is None or padded <= at_once
+
+
+def test_short_rows_share_a_batch_with_more_of_them() -> None:
+    assert [len(batch) for batch in batches(np.array([8, 8, 4, 4, 4, 4, 1]), 2, None)] == [2, 4, 1]

@@ -296,7 +296,7 @@ class TrainConfig:
     processes: Count
     """Processes that share each batch, one a GPU. With more than 1 the stage starts itself under torchrun."""
     evaluation_batch_size: Count
-    """Rows a forward pass on validation."""
+    """Rows a forward pass on validation, if they are as long as the longest; of shorter ones more."""
     deterministic: bool
     """Whether a GPU uses only algorithms that repeat bit by bit, which are slower. A CPU repeats itself in any case."""
 
@@ -308,7 +308,7 @@ class EvaluateConfig:
     __pydantic_config__ = STRICT
 
     batch_size: Count
-    """Rows a forward pass."""
+    """Rows a forward pass, if they are as long as the longest; of shorter ones more."""
     precision: Literal["auto", "fp32", "bf16"]
     """As `train.precision`."""
     score: bool

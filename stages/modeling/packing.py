@@ -14,6 +14,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 
 from stages.modeling.dropout import use_cpu_dropout
 from stages.modeling.precision import device
+from stages.modeling.products import use_cpu_products
 from stages.modeling.row_attention import attend_within_rows
 from stages.modeling.rows import Rows
 
@@ -101,6 +102,7 @@ def compute_without_padding(model: PreTrainedModel) -> PreTrainedModel:
     """
     if device().type == "cpu":
         use_cpu_dropout(model)
+        use_cpu_products(model.base_model)
         if not pack(model):
             log.info("%s models compute padding too: packing is proven for %s", model.config.model_type, _LISTED)
     return model

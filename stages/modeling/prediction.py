@@ -11,9 +11,14 @@ from transformers import PreTrainedModel
 from stages.modeling.batches import PaddingCollator
 from stages.modeling.inputs import input_columns
 from stages.modeling.precision import Precision
+from stages.modeling.products import casts_kept
 from stages.modeling.row_faults import collated
 from stages.tasks.columns.arrays import flat, lengths, ranges
 from stages.tasks.columns.names import EXAMPLE, INPUT_IDS, WORDS
+
+_AT_ONCE = 4096
+"""Sub-words that a CPU computes at once. What a layer makes of more does not fit into the cores' caches; of fewer, products
+have less to do than it takes to start them."""
 
 
 def predict(
@@ -30,8 +35,10 @@ def predict(
     words = split.select_columns(WORDS) if WORDS in split.column_names else None
     was_training = model.training
     model.eval()
-    with torch.inference_mode(), torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        for batch in _batches(split, batch_size):
+    autocast = torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bf16")
+    at_once = _AT_ONCE if model.device.type == "cpu" else None
+    with torch.inference_mode(), autocast, casts_kept(model):
+        for batch in batches(lengths(split, INPUT_IDS), batch_size, at_once):
             inputs = collated(columns.__getitems__(batch.tolist()), collate, str(split.split))
             logits = model(**{name: tensor.to(model.device) for name, tensor in inputs.items()}).logits
             read = logits if words is None else logits[_begins(words, batch).to(logits.device)]
@@ -50,11 +57,20 @@ def _readings_of_rows(split: Dataset) -> NDArray[np.int64]:
     return counts
 
 
-def _batches(split: Dataset, size: int) -> Iterator[NDArray[np.int64]]:
-    """The indices of rows, the longest first: what is too large for the memory is so at once."""
-    order = np.argsort(-lengths(split, INPUT_IDS), kind="stable")
-    for start in range(0, len(order), size):
-        yield order[start : start + size]
+def batches(row_lengths: NDArray[np.int64], size: int, at_once: int | None) -> Iterator[NDArray[np.int64]]:
+    """The indices of rows, the longest first: what is too large for the memory is so at once.
+
+    A batch has as many sub-words, padded, as `size` of the longest rows: short rows are more. If it has several rows, it has
+    no more than `at_once` where that is given.
+    """
+    order = np.argsort(-row_lengths, kind="stable")
+    most = size * int(row_lengths.max(initial=1))
+    most = most if at_once is None else min(most, at_once)
+    start = 0
+    while start < len(order):
+        end = start + max(1, most // max(1, int(row_lengths[order[start]])))
+        yield order[start:end]
+        start = end
 
 
 def _begins(words: Dataset, batch: NDArray[np.int64]) -> torch.Tensor:

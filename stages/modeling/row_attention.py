@@ -1,17 +1,19 @@
 """Attention of packed rows, each to itself alone, through transformers' interface for attention.
 
-Rows of like length are padded to their longest, and padding is dropped again. On the CPU plain products and a softmax, a few
-heads at a time, are faster than PyTorch's fused attention at every length; the gradient is written out.
+For training, rows of like length are padded to their longest, and padding is dropped again: on the CPU plain products and a
+softmax, a few heads at a time, are faster than PyTorch's fused attention with its gradient at every length. Ours is written
+out. Without a gradient the fused attention is the faster one, which takes rows of one length from the pack as they are.
 """
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import torch
 
 from stages.modeling.dropout import drawn, scale
 from stages.modeling.rows import Rows
-from stages.modeling.slots import Slots
+from stages.modeling.slots import Slots, is_near
 
 
 def attend_within_rows(
@@ -30,8 +32,27 @@ def attend_within_rows(
     With a sliding window, sub-words closer than it see each other.
     """
     states = [_in_autocast_type(each)[0].transpose(0, 1) for each in (query, key, value)]
+    if not dropout and not any(each.requires_grad for each in states):
+        return _attended(states, attention_mask.lengths, sliding_window, scaling)[None], None
     slots = attention_mask.slots(query.shape[1])
-    return _Attended.apply(*states, slots, slots.biases(sliding_window), scaling, dropout)[None], None
+    return _Attended.apply(*states, slots, slots.biases(sliding_window, states[0].dtype), scaling, dropout)[None], None
+
+
+def _attended(
+    states: Sequence[torch.Tensor], row_lengths: Sequence[int], window: int | None, scaling: float
+) -> torch.Tensor:
+    """Without a gradient: rows of the same length that follow each other at once."""
+    attended = torch.zeros_like(states[0], memory_format=torch.contiguous_format)
+    first = 0
+    for length, rows in groupby(row_lengths):
+        shape = (sum(1 for _ in rows), length)
+        end = first + shape[0] * length
+        query, key, value = (each[first:end].unflatten(0, shape).transpose(1, 2) for each in states)
+        mask = is_near(length, window) if window is not None and window < length else None
+        of_rows = torch.nn.functional.scaled_dot_product_attention(query, key, value, mask, scale=scaling)
+        attended[first:end] = of_rows.transpose(1, 2).flatten(0, 1)
+        first = end
+    return attended
 
 
 def _in_autocast_type(states: torch.Tensor) -> torch.Tensor:
@@ -54,7 +75,7 @@ class _Attended(torch.autograd.Function):
         scaling: float,
         dropout: float,
     ) -> torch.Tensor:
-        """All [sub-words, heads, width]."""
+        """All [sub-words and filler, heads, width]."""
         padded = [slots.fill(states) for states in (query, key, value)]
         attended, kept = torch.empty_like(padded[0]), list[torch.Tensor | None]()
         pieces = zip(*map(slots.by_piece, (*padded, attended)), biases, strict=True)
@@ -67,7 +88,7 @@ class _Attended(torch.autograd.Function):
                     kept += [weights, draw]
         context.slots, context.scaling, context.scale = slots, scaling, scale(dropout)
         context.save_for_backward(*padded, *kept)
-        return slots.read(attended).mul_(context.scale)
+        return slots.read(attended, len(query)).mul_(context.scale)
 
     @staticmethod
     def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -86,13 +107,13 @@ class _Attended(torch.autograd.Function):
             of_scores = torch.ops.aten._softmax_backward_data(of_weights, weights, -1, weights.dtype)
             torch.bmm(of_scores, keys, out=of_queries)
             torch.bmm(of_scores.transpose(1, 2), queries, out=of_keys)
-        of_query, of_key, of_value = map(slots.read, found)
+        of_query, of_key, of_value = (slots.read(states, len(gradient)) for states in found)
         return of_query.mul_(context.scaling), of_key.mul_(context.scaling), of_value, None, None, None, None
 
 
 def _softmax(queries: torch.Tensor, keys: torch.Tensor, bias: torch.Tensor | None, scaling: float) -> torch.Tensor:
-    """[heads and rows, longest, longest], computed in fp32."""
-    scores = torch.bmm(queries, keys.transpose(1, 2)).float().mul_(scaling)
+    """[heads and rows, longest, longest], of the products' type; the products and the softmax add up in fp32."""
+    scores = torch.baddbmm(queries.new_empty(()), queries, keys.transpose(1, 2), beta=0, alpha=scaling)
     if bias is not None:
-        scores.view(len(bias), -1, *scores.shape[1:]).add_(bias)
-    return torch.softmax(scores, dim=-1).to(queries.dtype)
+        scores.view(len(bias), -1, *scores.shape[1:])[..., -bias.shape[-1] :].add_(bias)
+    return torch.softmax(scores, dim=-1)

@@ -10,16 +10,17 @@ import torch
 
 from stages.modeling.slots import Group, Slots, group_bounds
 
-_MULTIPLE = 8
-"""Of so many sub-words, padding included, a pack is where it can be. oneDNN makes the code of each product's size anew, 0.3 ms
-each time; for packs of any number it made a dozen in each step."""
+_FEWEST, _PARTS = 5, 6
+"""A pack is filled up to a multiple of a power of two: of 2^5, or of the largest whose 2^6 parts are more than the pack. oneDNN
+makes the code of each product's size anew, 3 to 7 ms each time where there is AMX: sizes have to meet again. AMX's tiles have
+16 rows, and what is no multiple of them takes up to 1.4 times as long."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a padded batch, and their pack: row after row, the shortest first.
+    """The rows of a padded batch, and their pack: row after row, the shortest first, and behind them a filler.
 
-    Some of the batch's padding may be a row too, of which nobody reads what becomes.
+    Nobody looks at the filler, and it has no gradient: it is there for the sake of round sizes.
     """
 
     place: torch.Tensor
@@ -36,27 +37,27 @@ class Rows:
         """The layout of a batch [rows, longest, …], with 0 in `mask` [rows, longest] where there is padding; None: nowhere."""
         count, longest = batch.shape[:2]
         present = torch.ones(count, longest, dtype=torch.bool) if mask is None else mask.bool().cpu()
-        flat = present.flatten()
-        of_rows, padding = flat.nonzero()[:, 0], (~flat).nonzero()[:, 0]
-        places = list(of_rows.split(present.sum(dim=1).tolist()))
-        wanted = -len(of_rows) % _MULTIPLE
-        if 0 < wanted <= len(padding):
-            places.append(padding[:wanted])
-        places.sort(key=len)
+        places = sorted(present.flatten().nonzero()[:, 0].split(present.sum(dim=1).tolist()), key=len)
         return cls(torch.cat(places).to(batch.device), tuple(map(len, places)), count, longest)
 
     @cached_property
+    def filler(self) -> int:
+        """Places behind the sub-words."""
+        subwords = len(self.place)
+        return -subwords % (1 << max(_FEWEST, subwords.bit_length() - _PARTS))
+
+    @cached_property
     def positions(self) -> torch.Tensor:
-        """[sub-words]: the place of each in its row."""
-        return self.place % self.longest
+        """[sub-words and filler]: the place of each in its row."""
+        return torch.nn.functional.pad(self.place % self.longest, (0, self.filler))
 
     def pack(self, batch: torch.Tensor) -> torch.Tensor:
-        """[rows, longest, …] to [sub-words, …]."""
-        packed: torch.Tensor = _Taken.apply(batch.flatten(0, 1), self.place)
+        """[rows, longest, …] to [sub-words and filler, …]; the filler is 0."""
+        packed: torch.Tensor = _Taken.apply(batch.flatten(0, 1), self.place, self.filler)
         return packed
 
     def unpack(self, packed: torch.Tensor) -> torch.Tensor:
-        """[sub-words, …] to [rows, longest, …], 0 where there is padding that was not packed."""
+        """[sub-words and filler, …] to [rows, longest, …], 0 where there is padding."""
         batch: torch.Tensor = _Spread.apply(packed, self.place, self.count * self.longest)
         return batch.view(self.count, self.longest, *batch.shape[1:])
 
@@ -75,33 +76,37 @@ class Rows:
 
 
 class _Taken(torch.autograd.Function):
-    """Some places of a sequence, none twice: the gradient need not be added up, as PyTorch's own does."""
+    """Some places of a sequence, none twice: the gradient need not be added up, as PyTorch's own does. Then zeros."""
 
     @staticmethod
-    def forward(context: Any, values: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    def forward(context: Any, values: torch.Tensor, places: torch.Tensor, zeros: int) -> torch.Tensor:
         context.save_for_backward(places)
-        context.length = len(values)
-        return values.index_select(0, places)
+        context.length, count = len(values), len(places)
+        taken = values.new_empty((count + zeros, *values.shape[1:]))
+        torch.index_select(values, 0, places, out=taken[:count])
+        taken[count:] = 0
+        return taken
 
     @staticmethod
-    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         (places,) = context.saved_tensors
-        return _spread(gradient, places, context.length), None
+        return _spread(gradient, places, context.length), None, None
 
 
 class _Spread(torch.autograd.Function):
-    """A sequence put into places of a longer one that is 0 elsewhere."""
+    """The first values of a sequence put into places of a longer one that is 0 elsewhere."""
 
     @staticmethod
     def forward(context: Any, values: torch.Tensor, places: torch.Tensor, length: int) -> torch.Tensor:
         context.save_for_backward(places)
+        context.zeros = len(values) - len(places)
         return _spread(values, places, length)
 
     @staticmethod
     def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         (places,) = context.saved_tensors
-        return gradient.index_select(0, places), None, None
+        return _Taken.apply(gradient, places, context.zeros), None, None
 
 
 def _spread(values: torch.Tensor, places: torch.Tensor, length: int) -> torch.Tensor:
-    return values.new_zeros((length, *values.shape[1:])).index_copy_(0, places, values)
+    return values.new_zeros((length, *values.shape[1:])).index_copy_(0, places, values[: len(places)])

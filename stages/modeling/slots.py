@@ -47,13 +47,12 @@ class Group:
     def bias(self, window: int | None) -> torch.Tensor | None:
         """What hides padding, and what is as far away as `window` or farther, where it is added to the scores.
 
-        [rows, 1, 1 or longest, longest]; None where nothing is to be hidden.
+        [rows, 1, 1 or longest, last columns], without the columns before them where nothing is hidden; None if that is all.
         """
-        hidden = self.is_padding[:, None, None] if bool(self.is_padding.any()) else None
+        shortest = int(self.lengths.min())
+        hidden = self.is_padding[:, None, None, shortest:] if shortest < self.longest else None
         if window is not None and self.longest > window:
-            place = torch.arange(self.longest)
-            far = ((place[:, None] - place).abs() >= window).expand(len(self.lengths), 1, -1, -1)
-            hidden = far if hidden is None else hidden | far
+            hidden = ~is_near(self.longest, window) | self.is_padding[:, None, None]
         return None if hidden is None else torch.zeros(hidden.shape).masked_fill(hidden, _HIDDEN)
 
 
@@ -65,45 +64,63 @@ class Slots:
 
     def __init__(self, groups: Sequence[Group], heads: int, device: torch.device) -> None:
         """The slots of all groups."""
-        head = torch.arange(heads)[:, None]
-        subwords = torch.cat([(group.subwords[:, None] * heads + head).flatten() for group in groups])
-        is_padding = torch.cat([group.is_padding[:, None].expand(-1, heads, -1).flatten() for group in groups])
-        filled = (~is_padding).nonzero()[:, 0]
-        of_each = torch.empty_like(filled)
-        of_each[subwords[filled]] = filled
-        self.subwords = subwords.to(device)
-        """[slots]: the place of what stands there; padding repeats its row's last sub-word."""
+        self._heads, self._groups = heads, groups
+        self._places_by_step: dict[int, torch.Tensor] = {}
+        slots = [(group.subwords[:, None].expand(-1, heads, -1), group.is_padding) for group in groups]
+        self._subword = torch.cat([subwords.flatten() for subwords, _ in slots]).to(device)
+        head = torch.arange(heads)[None, :, None]
+        self._head = torch.cat([head.expand_as(subwords).flatten() for subwords, _ in slots]).to(device)
+        is_padding = torch.cat([each[:, None].expand(-1, heads, -1).flatten() for _, each in slots])
+        filled = (~is_padding).nonzero()[:, 0].to(device)
+        self._of_each = torch.empty_like(filled)
+        self._of_each[self._places(heads)[filled]] = filled
         self.padding = is_padding.nonzero()[:, 0].to(device)
         """[slots that are padding]"""
-        self._of_each = of_each.to(device)
-        self._heads, self._groups = heads, groups
-        self._biases: dict[int | None, Sequence[torch.Tensor | None]] = {}
+        self._biases: dict[tuple[int | None, torch.dtype], Sequence[torch.Tensor | None]] = {}
         self.pieces = [piece for number, group in enumerate(groups) for piece in _pieces(number, group, heads)]
         """What is attended to at once, in the order of the slots."""
 
     def fill(self, states: torch.Tensor) -> torch.Tensor:
-        """[sub-words, heads, width] to [slots, width]."""
-        return states.flatten(0, 1).index_select(0, self.subwords)
+        """[sub-words or more, heads, width] to [slots, width]; padding repeats its row's last sub-word.
 
-    def read(self, slots: torch.Tensor) -> torch.Tensor:
-        """[slots, width] to [sub-words, heads, width]."""
-        return slots.index_select(0, self._of_each).view(-1, self._heads, slots.shape[1])
+        What stands between one sub-word's heads and the next one's, such as its key and its value, is passed over.
+        """
+        (count, heads, width), (stride, *inner) = states.shape, states.stride()
+        step = stride // width
+        if inner != [width, 1] or stride % width or step < heads:
+            states, step = states.contiguous(), heads
+        of_heads = states.as_strided(((count - 1) * step + heads, width), (width, 1))
+        return of_heads.index_select(0, self._places(step))
+
+    def read(self, slots: torch.Tensor, count: int) -> torch.Tensor:
+        """[slots, width] to [`count`, heads, width]: the sub-words, then zeros."""
+        read = slots.new_empty((count * self._heads, slots.shape[1]))
+        subwords = len(self._of_each)
+        torch.index_select(slots, 0, self._of_each, out=read[:subwords])
+        read[subwords:] = 0
+        return read.view(count, self._heads, -1)
 
     def by_piece(self, slots: torch.Tensor) -> list[torch.Tensor]:
         """[slots, width] to [heads and rows, longest, width] a piece: views, not copies."""
         parts = slots.split([piece.heads * piece.longest for piece in self.pieces])
         return [part.view(piece.heads, piece.longest, -1) for part, piece in zip(parts, self.pieces, strict=True)]
 
-    def biases(self, window: int | None) -> Sequence[torch.Tensor | None]:
+    def biases(self, window: int | None, dtype: torch.dtype) -> Sequence[torch.Tensor | None]:
         """By piece, the bias of its rows; made once for all layers."""
-        if window not in self._biases:
-            of_groups = [group.bias(window) for group in self._groups]
+        if (window, dtype) not in self._biases:
+            found = [group.bias(window) for group in self._groups]
+            of_groups = [None if bias is None else bias.to(self.padding.device, dtype) for bias in found]
             of_pieces = ((of_groups[piece.group], piece) for piece in self.pieces)
-            self._biases[window] = [
-                None if bias is None else bias[piece.first : piece.end].to(self.padding.device)
-                for bias, piece in of_pieces
+            self._biases[window, dtype] = [
+                None if bias is None else bias[piece.first : piece.end] for bias, piece in of_pieces
             ]
-        return self._biases[window]
+        return self._biases[window, dtype]
+
+    def _places(self, step: int) -> torch.Tensor:
+        """[slots]: the place of what stands there where the heads of a sub-word are so many places from the last one's."""
+        if step not in self._places_by_step:
+            self._places_by_step[step] = self._subword * step + self._head
+        return self._places_by_step[step]
 
 
 @dataclass(frozen=True)
@@ -130,6 +147,12 @@ def _pieces(number: int, group: Group, heads: int) -> Iterator[Piece]:
     for row in range(rows):
         for head in range(0, heads, at_once):
             yield Piece(number, row, row + 1, min(at_once, heads - head), group.longest)
+
+
+def is_near(length: int, window: int) -> torch.Tensor:
+    """[length, length]: whether two sub-words are closer than `window`."""
+    place = torch.arange(length)
+    return (place[:, None] - place).abs() < window
 
 
 def group_bounds(lengths: Sequence[int], cost: int = _GROUP) -> list[tuple[int, int]]:

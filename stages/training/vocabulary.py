@@ -5,10 +5,14 @@ step zeroes, measures, multiplies and updates it, and of most vocabularies that 
 weights of XLM-RoBERTa. So what does not occur is put aside, and a single row that no sub-word looks up shrinks in its place.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
+
+from stages.modeling.gradients import KeptRowsGradient, can_be_kept
 
 
 class OccurringEmbeddings(torch.nn.Embedding):
@@ -33,11 +37,16 @@ class OccurringEmbeddings(torch.nn.Embedding):
         place = None if padding is None else int(places[padding])
         super().__init__(weight.shape[0], weight.shape[1], padding_idx=place, _weight=weight)
         self._codes, self._every, self._padding = codes, every, padding
+        self._gradient = KeptRowsGradient()
         self.register_buffer("places", places, persistent=False)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """[…] codes to […, width]."""
-        return super().forward(self.places[input])
+        places = self.places[input]
+        if not can_be_kept(self.weight):
+            return super().forward(places)
+        found: torch.Tensor = _LookedUp.apply(self.weight, places, self._gradient, self.padding_idx)
+        return found
 
     def all(self) -> torch.nn.Embedding:
         """The embeddings of the whole vocabulary as they are now."""
@@ -45,6 +54,28 @@ class OccurringEmbeddings(torch.nn.Embedding):
         every = self._every.cpu() * weight[-1, 0]
         every[self._codes] = weight[:-1]
         return torch.nn.Embedding(every.shape[0], every.shape[1], padding_idx=self._padding, _weight=every)
+
+
+class _LookedUp(torch.autograd.Function):
+    """Rows of a weight, whose gradient the backward pass puts where it is kept: to autograd it gives none."""
+
+    @staticmethod
+    def forward(
+        context: Any, weight: torch.Tensor, places: torch.Tensor, gradient: KeptRowsGradient, padding: int | None
+    ) -> torch.Tensor:
+        context.weight, context.gradient, context.padding = weight, gradient, padding
+        context.save_for_backward(places)
+        return torch.nn.functional.embedding(places, weight)
+
+    @staticmethod
+    def backward(context: Any, gradient: torch.Tensor) -> tuple[None, None, None, None]:
+        (places,) = context.saved_tensors
+        rows, row_of_each = torch.unique(places, return_inverse=True)
+        of_rows = torch.ops.aten.embedding_dense_backward(gradient, row_of_each, len(rows), -1, False)
+        if context.padding is not None:
+            of_rows[rows == context.padding] = 0
+        context.gradient.add(context.weight, rows, of_rows)
+        return None, None, None, None
 
 
 def keep_occurring(model: PreTrainedModel, codes: NDArray[np.int64]) -> PreTrainedModel:
