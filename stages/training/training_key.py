@@ -48,7 +48,9 @@ def _machine(config: TrainStage) -> Machine:
 def _processor() -> str:
     if device().type == "cuda":
         return torch.cuda.get_device_name()
-    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+    has = torch.cpu.get_capabilities()
+    products = (name for name in ("amx_bf16", "avx512_bf16") if has.get(name))
+    return " ".join((platform.machine(), torch.backends.cpu.get_cpu_capability(), *products))
 
 
 def _dependencies() -> Iterator[Path]:
