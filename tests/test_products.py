@@ -106,7 +106,7 @@ def test_in_fp32_nothing_differs() -> None:
 
 
 def test_gradients_of_several_batches_add_up_and_begin_anew() -> None:
-    layers, optimizer = products_of(), None
+    layers = products_of()
     result_and_gradients(layers, states())
     once = {name: weight.grad.clone() for name, weight in layers.named_parameters() if weight.grad is not None}
     places = {name: weight.grad.data_ptr() for name, weight in layers.named_parameters() if weight.grad is not None}
