@@ -16,7 +16,7 @@ class KeptGradient:
         self._memory: torch.Tensor | None = None
 
     def add(self, parameter: torch.Tensor, gradient: torch.Tensor) -> None:
-        """Add to the parameter's gradient, which is of its shape and type; if it has none, begin one."""
+        """Add a gradient of the parameter's shape, in any type, to the parameter's; if it has none, begin one."""
         if parameter.grad is not None:
             parameter.grad.add_(gradient)
             return

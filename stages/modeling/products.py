@@ -46,7 +46,7 @@ class Products:
         self._layers = layers
         self._input: torch.Tensor | None = None
         self._outputs: dict[CpuLinear, torch.Tensor] = {}
-        self.is_cast_kept = False
+        self._is_cast_kept = False
         self._cast: Cast | None = None
 
     def of(self, layer: CpuLinear, input: torch.Tensor) -> torch.Tensor:
@@ -60,12 +60,12 @@ class Products:
 
     def keep_cast(self, is_kept: bool) -> None:
         """Whether the weights stay as they are, so that one cast will do."""
-        self.is_cast_kept, self._cast = is_kept, None
+        self._is_cast_kept, self._cast = is_kept, None
 
     def _computed(self, input: torch.Tensor) -> Sequence[torch.Tensor]:
         weights, biases = [layer.weight for layer in self._layers], [layer.bias for layer in self._layers]
         cast = self._cast or (_side_by_side(weights), None if biases[0] is None else _side_by_side(biases))
-        self._cast = cast if self.is_cast_kept else None
+        self._cast = cast if self._is_cast_kept else None
         outputs: Sequence[torch.Tensor] = _Product.apply(input, *cast, self._layers, *weights, *biases)
         return outputs
 
