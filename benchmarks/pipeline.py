@@ -8,7 +8,6 @@ with all its scores and intervals, plots, checks and hashes; the script is `benc
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.environment import recipe_environment
 from tests.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,9 +63,7 @@ def _warm(root: Path, data: Path) -> Workspace:
 def _script(root: Path, scores: dict[str, float]) -> float:
     command = [sys.executable, str(ROOT / "benchmarks/tutorial_script.py"), _LEARNING_RATE]
     started = time.perf_counter()
-    done = subprocess.run(
-        command, cwd=root, env={**os.environ, "HF_HUB_OFFLINE": "1"}, check=True, stdout=subprocess.PIPE, text=True
-    )
+    done = subprocess.run(command, cwd=root, env=recipe_environment(), check=True, stdout=subprocess.PIPE, text=True)
     scores["script"] = json.loads(done.stdout.splitlines()[-1])["f1"]
     return time.perf_counter() - started
 

@@ -20,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
+from benchmarks.environment import recipe_environment
 from benchmarks.jobs import JOBS, overrides, write_distilbert
 from benchmarks.result_files import write_results
 from benchmarks.sides import Figures, Side, measured
@@ -86,7 +87,8 @@ def _in_turn(folder: Path, options: argparse.Namespace) -> list[Figures]:
 def _in_a_process(folder: Path, side: Side, seed: int, options: argparse.Namespace) -> Figures:
     amount: Sequence[str] = ("--steps", str(options.steps), "--epochs", str(options.epochs), "--seeds", str(seed))
     command = [sys.executable, "-m", "benchmarks.training", options.job, "--measure", side, *amount]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(folder)}
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"} if side == "ours" else recipe_environment()
+    environment["PYTHONPATH"] = str(folder)
     done = subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True, env=environment)
     return Figures(**json.loads(done.stdout.splitlines()[-1]))
 

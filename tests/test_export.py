@@ -219,6 +219,19 @@ def test_int8_is_near_to_fp32_and_is_int8(exported: tuple[PreTrainedModel, Path]
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("kind", "last"), [("text", 1), ("tokens", "subwords")])
+def test_the_last_layer_of_a_text_asks_for_first_sub_words_alone(
+    kind: Kind, last: int | str, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "packed.onnx"
+    write_onnx(lively_model(kind, folders["distilbert"]), PaddingCollator(0)(sample(7, 4)), path, packed=True)
+    graph = onnx.load(path).graph
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in graph.value_info}
+    attended = [shapes[node.output[0]][1] for node in graph.node if node.op_type == "MultiHeadAttention"]
+    assert [length.dim_param or length.dim_value for length in attended] == ["subwords", last]
+
+
+@pytest.mark.slow
 def test_only_the_int8_file_needs_onnx_runtimes_own_operators(
     exported: tuple[PreTrainedModel, Path], int8: Path
 ) -> None:

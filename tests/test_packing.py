@@ -159,6 +159,24 @@ def test_a_row_sees_no_other_row() -> None:
     ] == [*(True, False, True, True)]
 
 
+@pytest.mark.parametrize("is_bf16", [False, True], ids=["fp32", "bf16"])
+@pytest.mark.parametrize("family", PACKED_FAMILIES)
+def test_without_a_gradient_the_last_layer_of_a_text_computes_what_the_head_reads(family: str, is_bf16: bool) -> None:
+    model, batch = model_of(family, "text").eval(), batch_of((9, 40, 9, 3, 77))
+    use_cpu_products(model.base_model)
+    assert pack(model)
+    sizes: list[int] = []
+    for norm in (each for each in model.base_model.modules() if isinstance(each, torch.nn.LayerNorm)):
+        norm.register_forward_hook(lambda _, __, states: sizes.append(states.flatten(0, -2).shape[0]))
+    with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
+        whole = logits_of(model, batch).detach()
+        assert sizes.pop() == sizes.pop()
+        with torch.no_grad():
+            found = logits_of(model, batch)
+    assert (sizes.pop() < 138) == (family not in {"albert", "modernbert"})
+    assert torch.allclose(found, whole, rtol=1e-4, atol=(0.05 if is_bf16 else 1e-4) * float(whole.abs().max()))
+
+
 def test_a_packed_model_is_saved_as_it_was(tmp_path: Path) -> None:
     model = model_of("bert", "text", rate=0.1)
     model.save_pretrained(tmp_path / "padded")

@@ -12,6 +12,7 @@ import torch
 from transformers import PreTrainedModel
 
 from stages.modeling.packing import has_packed_encoder, pack_encoder
+from stages.modeling.products import keys_and_values
 
 _ATTENTION = "onnx_packed"
 """The attention's name in transformers' registry."""
@@ -56,19 +57,49 @@ class _Layout:
         """[sub-words, width] to [rows, longest, width]."""
         return packed.index_select(0, self.number).view(self.rows, self.longest, -1)
 
+    def first_subwords(self, hidden: torch.Tensor) -> "_FirstSubwords":
+        """Those of the hidden states [1, sub-words, width]."""
+        return _FirstSubwords(self, hidden)
+
+
+@dataclass(frozen=True)
+class _FirstSubwords:
+    """The first sub-words of the rows; keys and values are of all of them."""
+
+    of: _Layout
+    hidden: torch.Tensor
+
+    def pack(self) -> torch.Tensor:
+        """[1, rows, width]"""
+        return self.of.unpack(self.hidden[0])[None, :, 0]
+
+    def unpack(self, packed: torch.Tensor) -> torch.Tensor:
+        """[rows, width] to [rows, 1, width]."""
+        return packed[:, None]
+
 
 def _attend(
-    _: torch.nn.Module,
+    module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    attention_mask: _Layout,
+    attention_mask: _Layout | _FirstSubwords,
     scaling: float | None = None,
     **__: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Query, key and value [1, heads, sub-words, width] to [1, sub-words, heads, width]."""
-    layout, heads, width = attention_mask, query.shape[1], query.shape[3]
-    padded = [layout.unpack(each.transpose(1, 2).flatten(2)[0]) for each in (query, key, value)]
+    """Query, key and value [1, heads, sub-words, width] to [1, sub-words, heads, width].
+
+    Of first sub-words alone the keys and values are not used: they see those of their whole rows.
+    """
+    heads, width = query.shape[1], query.shape[3]
+    queries, keys, values = (each.transpose(1, 2).flatten(2)[0] for each in (query, key, value))
+    if isinstance(attention_mask, _FirstSubwords):
+        layout = attention_mask.of
+        keys, values = (layer(attention_mask.hidden)[0] for layer in keys_and_values(module))
+        padded = [attention_mask.unpack(queries), layout.unpack(keys), layout.unpack(values)]
+    else:
+        layout = attention_mask
+        padded = [layout.unpack(each) for each in (queries, keys, values)]
     attended = torch.onnx.ops.symbolic(
         "com.microsoft::MultiHeadAttention",
         [*padded, None, layout.mask],
@@ -77,4 +108,5 @@ def _attend(
         shape=padded[0].shape,
         version=1,
     )
-    return layout.pack(attended)[None].unflatten(2, (heads, width)), None
+    found = attended[:, 0] if isinstance(attention_mask, _FirstSubwords) else layout.pack(attended)
+    return found[None].unflatten(2, (heads, width)), None

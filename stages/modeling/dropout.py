@@ -13,6 +13,10 @@ _STEPS = 2**16
 """The probabilities that 16 bits tell apart."""
 
 
+_AS_WIDE = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""Integers by their bytes."""
+
+
 class CpuDropout(torch.nn.Module):
     """As `torch.nn.Dropout`, but for the numbers drawn; `p` is rounded to a multiple of 2**-16."""
 
@@ -36,16 +40,17 @@ def use_cpu_dropout(model: torch.nn.Module) -> None:
 
 def dropout(values: torch.Tensor, p: float) -> torch.Tensor:
     """The values times 1 / (1 - p) with probability 1 - p, else 0; `p` is rounded to a multiple of 2**-16."""
-    if not _dropped(p):
+    draw = drawn(values, p)
+    if draw is None:
         return values
-    result: torch.Tensor = _Dropped.apply(values, drawn(values, p), scale(p))
+    result: torch.Tensor = _Dropped.apply(values, draw, scale(p))
     return result
 
 
 def drawn(values: torch.Tensor, p: float) -> torch.Tensor | None:
-    """What decides on each of the values: 0 with probability `p`, else 1, of their shape and type. None if `p` rounds to 0.
+    """What decides on each of the values: 0 with probability `p`, else 1, of their shape. None if `p` rounds to 0.
 
-    0 and 1 are exact in any type; what keeps the mean, `scale`, is not, and belongs into the product's own rounding.
+    They are integers as wide as the values, for `kept`.
     """
     dropped = _dropped(p)
     if not dropped:
@@ -53,8 +58,14 @@ def drawn(values: torch.Tensor, p: float) -> torch.Tensor | None:
     seed = int(torch.empty((), dtype=torch.int64).random_())
     random = np.random.SFC64(seed).random_raw((values.numel() + 3) // 4)
     bits = torch.from_numpy(random.view(np.int16))[: values.numel()].view(values.shape)
-    # written as numbers at once: a comparison's booleans take three times as long, and as long again to convert
-    return torch.ge(bits, dropped - _STEPS // 2, out=torch.empty(values.shape, dtype=values.dtype))
+    # written as integers at once: a comparison's booleans take three times as long, and as long again to convert
+    return torch.ge(bits, dropped - _STEPS // 2, out=torch.empty(values.shape, dtype=_AS_WIDE[values.element_size()]))
+
+
+def kept(values: torch.Tensor, draw: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
+    """The values where `draw` is 1, else 0, in new memory or in that of `out`. Their bits are multiplied: that is quicker."""
+    bits = torch.mul(values.view(draw.dtype), draw, out=None if out is None else out.view(draw.dtype))
+    return bits.view(values.dtype)
 
 
 def scale(p: float) -> float:
@@ -74,9 +85,9 @@ class _Dropped(torch.autograd.Function):
     def forward(context: Any, values: torch.Tensor, drawn: torch.Tensor, scale: float) -> torch.Tensor:
         context.save_for_backward(drawn)
         context.scale = scale
-        return (values * drawn).mul_(scale)
+        return kept(values, drawn).mul_(scale)
 
     @staticmethod
     def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         (drawn,) = context.saved_tensors
-        return (gradient * drawn).mul_(context.scale), None, None
+        return kept(gradient, drawn).mul_(context.scale), None, None

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeAlias
 
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 
 from stages.modeling.dropout import use_cpu_dropout
 from stages.modeling.precision import device
@@ -45,6 +46,16 @@ _LISTED = ", ".join(PACKED_FAMILIES)
 log = logging.getLogger("stages.packing")
 
 
+class FirstLayout(Protocol):
+    """Where the first sub-words of a batch's rows stand."""
+
+    def pack(self) -> torch.Tensor:
+        """[1, rows, width]"""
+
+    def unpack(self, packed: torch.Tensor) -> torch.Tensor:
+        """[rows, width] to [rows, 1, width]."""
+
+
 class Layout(Protocol):
     """Where the sub-words of a batch stand."""
 
@@ -53,6 +64,9 @@ class Layout(Protocol):
 
     def unpack(self, packed: torch.Tensor) -> torch.Tensor:
         """[sub-words, …] to [rows, longest, …]."""
+
+    def first_subwords(self, hidden: torch.Tensor) -> FirstLayout:
+        """Those of the hidden states [1, sub-words, width]."""
 
 
 LayoutOf: TypeAlias = Callable[[torch.Tensor, torch.Tensor], Layout]
@@ -80,12 +94,24 @@ def has_packed_encoder(model: PreTrainedModel) -> bool:
 
 
 def pack_encoder(model: PreTrainedModel, name: str, attend: Callable[..., Any], layout_of: LayoutOf) -> None:
-    """Let the encoder run on packed rows, with `attend` as the attention called `name`; it gets the layout as its mask."""
+    """Let the encoder run on packed rows, with `attend` as the attention called `name`; it gets the layout as its mask.
+
+    Without a gradient, the last layer computes no more than a text's head reads: the first sub-word of each row. Its attention
+    then gets the layout of these.
+    """
     use_attention(model, name, attend)
     packing = _Packing(layout_of)
     encoder: torch.nn.Module = getattr(model.base_model, _ENCODERS[model.config.model_type])
     encoder.register_forward_pre_hook(packing.pack_hidden, with_kwargs=True)
     encoder.register_forward_hook(packing.unpack)
+    layers = getattr(encoder, "layer", None)  # ALBERT has none by this name: its layers are all the same one
+    if isinstance(layers, torch.nn.ModuleList) and _reads_first_alone(model):
+        layers[-1].register_forward_pre_hook(packing.keep_first, with_kwargs=True)
+
+
+def _reads_first_alone(model: PreTrainedModel) -> bool:
+    """Whether the head reads the first sub-word of each row alone, as all those of texts do in these families."""
+    return type(model).__name__ == MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES[model.config.model_type]
 
 
 def use_attention(model: PreTrainedModel, name: str, attend: Callable[..., Any]) -> None:
@@ -118,7 +144,7 @@ class _Packing:
 
     def __init__(self, layout_of: LayoutOf) -> None:
         self._layout_of = layout_of
-        self._layout: Layout | None = None
+        self._layout: Layout | FirstLayout | None = None
 
     def pack_hidden(
         self, encoder: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -128,6 +154,17 @@ class _Packing:
         hidden = next(name for name in named if name.startswith("hidden_state"))
         self._layout = layout = self._layout_of(named[hidden], named["attention_mask"])
         return (), {**named, hidden: layout.pack(named[hidden])[None], "attention_mask": layout}
+
+    def keep_first(
+        self, layer: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[()], dict[str, Any]] | None:
+        """Before an encoder's last layer, without a gradient: hidden states [1, sub-words, width] become [1, rows, width]."""
+        if torch.is_grad_enabled():
+            return None
+        named = _named(layer, args, kwargs)
+        layout: Layout = named["attention_mask"]
+        self._layout = first = layout.first_subwords(named["hidden_states"])
+        return (), {**named, "hidden_states": first.pack(), "attention_mask": first}
 
     def pack_inputs(
         self, model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -18,7 +18,7 @@ Cast: TypeAlias = tuple[torch.Tensor, torch.Tensor | None]
 """Weights [outputs, inputs] and biases [outputs] of layers side by side, in bf16."""
 
 _OF_ONE_INPUT = (("query", "key", "value"), ("q_lin", "k_lin", "v_lin"))
-"""Names of layers that a module calls with the same input, one after the other."""
+"""Names of a self-attention's query, key and value, which it calls with the same input, one after the other."""
 
 
 class CpuLinear(torch.nn.Linear):
@@ -80,6 +80,12 @@ def use_cpu_products(model: torch.nn.Module) -> None:
                 setattr(module, name, CpuLinear(child))
         for names in _OF_ONE_INPUT:
             _join([getattr(module, name, None) for name in names])
+
+
+def keys_and_values(module: torch.nn.Module) -> Sequence[torch.nn.Module]:
+    """The layers of a self-attention that make its keys and its values."""
+    names = next(names for names in _OF_ONE_INPUT if hasattr(module, names[0]))
+    return [module.get_submodule(name) for name in names[1:]]
 
 
 @contextmanager

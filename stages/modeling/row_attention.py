@@ -11,17 +11,18 @@ from typing import Any
 
 import torch
 
-from stages.modeling.dropout import drawn, scale
-from stages.modeling.rows import Rows
+from stages.modeling.dropout import drawn, kept, scale
+from stages.modeling.products import keys_and_values
+from stages.modeling.rows import FirstSubwords, Rows
 from stages.modeling.slots import Slots, is_near
 
 
 def attend_within_rows(
-    _: torch.nn.Module,
+    module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    attention_mask: Rows,
+    attention_mask: Rows | FirstSubwords,
     scaling: float,
     dropout: float = 0.0,
     sliding_window: int | None = None,
@@ -29,9 +30,14 @@ def attend_within_rows(
 ) -> tuple[torch.Tensor, None]:
     """Query, key and value [1, heads, sub-words, width] of a pack of rows to [1, sub-words, heads, width].
 
-    With a sliding window, sub-words closer than it see each other.
+    With a sliding window, sub-words closer than it see each other. Of first sub-words alone, without a gradient, the keys and
+    values are not used: they see those of their whole rows.
     """
     states = [_in_autocast_type(each)[0].transpose(0, 1) for each in (query, key, value)]
+    if isinstance(attention_mask, FirstSubwords):
+        of_rows = (layer(attention_mask.hidden)[0] for layer in keys_and_values(module))
+        states[1:] = (_in_autocast_type(each).view(-1, *states[0].shape[1:]) for each in of_rows)
+        return _attended(states, attention_mask.lengths, None, scaling, is_first_alone=True)[None], None
     if not dropout and not any(each.requires_grad for each in states):
         return _attended(states, attention_mask.lengths, sliding_window, scaling)[None], None
     slots = attention_mask.slots(query.shape[1])
@@ -39,19 +45,29 @@ def attend_within_rows(
 
 
 def _attended(
-    states: Sequence[torch.Tensor], row_lengths: Sequence[int], window: int | None, scaling: float
+    states: Sequence[torch.Tensor],
+    row_lengths: Sequence[int],
+    window: int | None,
+    scaling: float,
+    *,
+    is_first_alone: bool = False,
 ) -> torch.Tensor:
-    """Without a gradient: rows of the same length that follow each other at once."""
-    attended = torch.zeros_like(states[0], memory_format=torch.contiguous_format)
-    first = 0
-    for length, rows in groupby(row_lengths):
-        shape = (sum(1 for _ in rows), length)
-        end = first + shape[0] * length
-        query, key, value = (each[first:end].unflatten(0, shape).transpose(1, 2) for each in states)
+    """Without a gradient: rows of the same length that follow each other at once.
+
+    `states`: query, key and value; a query for each sub-word, or for the first of each row alone.
+    """
+    query, key, value = states
+    attended = torch.zeros_like(query, memory_format=torch.contiguous_format)
+    first = first_query = 0
+    for length, same in groupby(row_lengths):
+        rows, asking = sum(1 for _ in same), 1 if is_first_alone else length
+        end, end_query = first + rows * length, first_query + rows * asking
+        queries = query[first_query:end_query].unflatten(0, (rows, asking)).transpose(1, 2)
+        keys, values = (each[first:end].unflatten(0, (rows, length)).transpose(1, 2) for each in (key, value))
         mask = is_near(length, window) if window is not None and window < length else None
-        of_rows = torch.nn.functional.scaled_dot_product_attention(query, key, value, mask, scale=scaling)
-        attended[first:end] = of_rows.transpose(1, 2).flatten(0, 1)
-        first = end
+        of_rows = torch.nn.functional.scaled_dot_product_attention(queries, keys, values, mask, scale=scaling)
+        attended[first_query:end_query] = of_rows.transpose(1, 2).flatten(0, 1)
+        first, first_query = end, end_query
     return attended
 
 
@@ -77,17 +93,17 @@ class _Attended(torch.autograd.Function):
     ) -> torch.Tensor:
         """All [sub-words and filler, heads, width]."""
         padded = [slots.fill(states) for states in (query, key, value)]
-        attended, kept = torch.empty_like(padded[0]), list[torch.Tensor | None]()
+        attended, saved = torch.empty_like(padded[0]), list[torch.Tensor | None]()
         pieces = zip(*map(slots.by_piece, (*padded, attended)), biases, strict=True)
         with torch.autocast(query.device.type, enabled=False):
             for queries, keys, values, out, bias in pieces:
                 weights = _softmax(queries, keys, bias, scaling)
                 draw = drawn(weights, dropout)
-                torch.bmm(weights if draw is None else weights * draw, values, out=out)
+                torch.bmm(weights if draw is None else kept(weights, draw), values, out=out)
                 if context.needs_input_grad[0]:
-                    kept += [weights, draw]
+                    saved += [weights, draw]
         context.slots, context.scaling, context.scale = slots, scaling, scale(dropout)
-        context.save_for_backward(*padded, *kept)
+        context.save_for_backward(*padded, *saved)
         return slots.read(attended, len(query)).mul_(context.scale)
 
     @staticmethod
@@ -95,15 +111,15 @@ class _Attended(torch.autograd.Function):
         """Of the query, the key and the value."""
         slots: Slots = context.slots
         padded: Sequence[torch.Tensor] = context.saved_tensors[:3]
-        kept: Sequence[torch.Tensor | None] = context.saved_tensors[3:]
+        saved: Sequence[torch.Tensor | None] = context.saved_tensors[3:]
         of_output = slots.fill(gradient).mul_(context.scale).index_fill_(0, slots.padding, 0)
         found = [torch.empty_like(states) for states in padded]
-        pieces = zip(*map(slots.by_piece, (*padded, of_output, *found)), kept[::2], kept[1::2], strict=True)
+        pieces = zip(*map(slots.by_piece, (*padded, of_output, *found)), saved[::2], saved[1::2], strict=True)
         for queries, keys, values, of_out, of_queries, of_keys, of_values, weights, draw in pieces:
-            used = weights if draw is None else weights * draw
+            used = weights if draw is None else kept(weights, draw)
             torch.bmm(used.transpose(1, 2), of_out, out=of_values)
             of_used = torch.bmm(of_out, values.transpose(1, 2))
-            of_weights = of_used if draw is None else of_used.mul_(draw)
+            of_weights = of_used if draw is None else kept(of_used, draw, out=of_used)
             of_scores = torch.ops.aten._softmax_backward_data(of_weights, weights, -1, weights.dtype)
             torch.bmm(of_scores, keys, out=of_queries)
             torch.bmm(of_scores.transpose(1, 2), queries, out=of_keys)

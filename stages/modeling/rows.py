@@ -16,6 +16,32 @@ makes the code of each product's size anew, 3 to 7 ms each time where there is A
 16 rows, and what is no multiple of them takes up to 1.4 times as long."""
 
 
+class FirstSubwords:
+    """The first sub-words of a pack's rows, in its order, and behind them a filler.
+
+    For an encoder's last layer it is then as if each row had one sub-word. Keys and values are of all of them.
+    """
+
+    def __init__(self, rows: "Rows", hidden: torch.Tensor) -> None:
+        """`hidden` [1, sub-words and filler, width]: what the last layer would get. An empty row has no first sub-word."""
+        self.hidden = hidden
+        self.lengths: Sequence[int] = [length for length in rows.lengths if length]
+        """The sub-words of each row."""
+        self._places = torch.tensor([0, *accumulate(self.lengths)][:-1], device=hidden.device)
+        self._numbers = rows.place[self._places] // rows.longest
+        self._count = rows.count
+
+    def pack(self) -> torch.Tensor:
+        """[1, first sub-words and filler, width]; the filler is 0."""
+        first = self.hidden[:, self._places]
+        return torch.nn.functional.pad(first, (0, 0, 0, -len(self._places) % (1 << _FEWEST)))
+
+    def unpack(self, packed: torch.Tensor) -> torch.Tensor:
+        """[first sub-words and filler, width] to [rows, 1, width], 0 in an empty row."""
+        rows = packed.new_zeros(self._count, packed.shape[1])
+        return rows.index_copy_(0, self._numbers, packed[: len(self._numbers)])[:, None]
+
+
 @dataclass(frozen=True)
 class Rows:
     """The rows of a padded batch, and their pack: row after row, the shortest first, and behind them a filler.
@@ -60,6 +86,10 @@ class Rows:
         """[sub-words and filler, …] to [rows, longest, …], 0 where there is padding."""
         batch: torch.Tensor = _Spread.apply(packed, self.place, self.count * self.longest)
         return batch.view(self.count, self.longest, *batch.shape[1:])
+
+    def first_subwords(self, hidden: torch.Tensor) -> FirstSubwords:
+        """Of the hidden states [1, sub-words and filler, width], those of the first sub-word of each row."""
+        return FirstSubwords(self, hidden)
 
     @cached_property
     def groups(self) -> Sequence[Group]:
