@@ -15,6 +15,7 @@ from stages.configuration.compose import compose_params
 from stages.configuration.schema import TrainStage
 from stages.configuration.validation import select, validate
 from stages.train import train
+from stages.training.clipping import clip_in_next_step
 from stages.training.rows import Batch
 from stages.training.trainer import ValidatingTrainer
 from tests.imports import ROOT
@@ -75,6 +76,23 @@ def test_sharing_a_batch_changes_nothing_but_rounding(tokenized: Workspace) -> N
     assert largest_difference(alone, shared) < 1e-4
     other_seed = trained_weights(tokenized, exact, "seed=7")
     assert largest_difference(alone, other_seed) > 1e-3  # the comparison can fail
+
+
+def test_gradients_are_clipped_as_the_trainer_itself_does(
+    tokenized: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which it would go on doing, slower, if a release of transformers no longer called the method that is overridden."""
+    steps: list[float] = []
+
+    def clip(optimizer: torch.optim.AdamW, norm: torch.Tensor, most: float) -> None:
+        steps.append(float(norm))
+        clip_in_next_step(optimizer, norm, most)
+
+    monkeypatch.setattr("stages.training.trainer.clip_in_next_step", clip)
+    ours = trained_weights(tokenized, "train.max_grad_norm=0.3")
+    assert len(steps) == tokenized.metrics("train")["steps"] and min(steps) < 0.3 < max(steps)
+    monkeypatch.delattr(ValidatingTrainer, "_clip_grad_norm")
+    assert largest_difference(ours, trained_weights(tokenized, "train.max_grad_norm=0.3")) < 1e-5
 
 
 def test_sharing_a_batch_of_sub_words_changes_nothing_but_rounding(tokenized: Workspace) -> None:

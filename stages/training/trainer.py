@@ -10,6 +10,7 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from numpy.typing import NDArray
 from torch import nn
+from torch.optim import AdamW
 from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
@@ -22,6 +23,7 @@ from stages.scoring.headline.scores import MultiLabelScores, Scores
 from stages.tasks.columns.names import EXAMPLE, LABELS
 from stages.tasks.decoding.base import Decoding
 from stages.training.batching import Batching
+from stages.training.clipping import clip_in_next_step, gradient_norm
 from stages.training.finite import LossWatch, require_finite_scores, require_finite_weights
 from stages.training.loss import Loss
 from stages.training.memory import FOR_VALIDATION, for_steps, memory_or
@@ -95,6 +97,15 @@ class ValidatingTrainer(Trainer):
             loss = super().training_step(model, inputs, num_items_in_batch)
         self._losses.add(self.state.global_step + 1, loss, examples)
         return loss
+
+    def _clip_grad_norm(self, model: nn.Module) -> Any:
+        """The norm of the gradients, which are clipped on the way to the next step."""
+        optimizer = getattr(self.optimizer, "optimizer", None)
+        if self.args.device.type != "cpu" or type(optimizer) is not AdamW:
+            return super()._clip_grad_norm(model)
+        norm = gradient_norm(model.parameters())
+        clip_in_next_step(optimizer, norm, self.args.max_grad_norm)
+        return norm
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Score the validation split; every process predicts a share of it and all know the result."""
