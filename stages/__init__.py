@@ -12,8 +12,8 @@ half a second of a stage's start."""
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 """PyTorch's threads wait for each other thousands of times a second, and by themselves they keep their core busy meanwhile for
-300,000 turns. Two trainings on the same two cores then take 5.2 s a step of MiniLM on WNUT 17; after 1,000 turns each 0.28, after
-10,000 0.5. But to wake up takes time: alone, 10,000 are some 5 % faster than 1,000, and 3 to 4 % slower than 30,000 or more."""
+300,000 turns. Two trainings on the same two cores then take 5.2 s a step of MiniLM on WNUT 17; after 10,000 turns each 0.5, after
+1,000 0.28. But to wake up takes time: alone, 1,000 are 5 to 15 % slower than 10,000, and more turns are no faster."""
 
 for cache in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
     os.environ.setdefault(cache, "512")
