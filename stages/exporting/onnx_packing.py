@@ -92,21 +92,24 @@ def _attend(
     Of first sub-words alone the keys and values are not used: they see those of their whole rows.
     """
     heads, width = query.shape[1], query.shape[3]
+
+    def attended(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return torch.onnx.ops.symbolic(
+            "com.microsoft::MultiHeadAttention",
+            [queries, keys, values, None, mask],
+            {"num_heads": heads, "scale": width**-0.5 if scaling is None else float(scaling)},
+            dtype=query.dtype,
+            shape=queries.shape,
+            version=1,
+        )
+
     queries, keys, values = (each.transpose(1, 2).flatten(2)[0] for each in (query, key, value))
     if isinstance(attention_mask, _FirstSubwords):
         layout = attention_mask.of
-        keys, values = (layer(attention_mask.hidden)[0] for layer in keys_and_values(module))
-        padded = [attention_mask.unpack(queries), layout.unpack(keys), layout.unpack(values)]
+        keys, values = (layout.unpack(layer(attention_mask.hidden)[0]) for layer in keys_and_values(module))
+        found = attended(attention_mask.unpack(queries), keys, values, layout.mask)[:, 0]
     else:
         layout = attention_mask
-        padded = [layout.unpack(each) for each in (queries, keys, values)]
-    attended = torch.onnx.ops.symbolic(
-        "com.microsoft::MultiHeadAttention",
-        [*padded, None, layout.mask],
-        {"num_heads": heads, "scale": width**-0.5 if scaling is None else float(scaling)},
-        dtype=query.dtype,
-        shape=padded[0].shape,
-        version=1,
-    )
-    found = attended[:, 0] if isinstance(attention_mask, _FirstSubwords) else layout.pack(attended)
+        queries, keys, values = map(layout.unpack, (queries, keys, values))
+        found = layout.pack(attended(queries, keys, values, layout.mask))
     return found[None].unflatten(2, (heads, width)), None

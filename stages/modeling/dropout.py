@@ -12,7 +12,6 @@ import torch
 _STEPS = 2**16
 """The probabilities that 16 bits tell apart."""
 
-
 _AS_WIDE = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 """Integers by their bytes."""
 
@@ -63,7 +62,10 @@ def drawn(values: torch.Tensor, p: float) -> torch.Tensor | None:
 
 
 def kept(values: torch.Tensor, draw: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
-    """The values where `draw` is 1, else 0, in new memory or in that of `out`. Their bits are multiplied: that is quicker."""
+    """The values where `draw` is 1, else 0 (also of NaN), in new memory or in that of `out`.
+
+    Their bits are multiplied: that is quicker.
+    """
     bits = torch.mul(values.view(draw.dtype), draw, out=None if out is None else out.view(draw.dtype))
     return bits.view(values.dtype)
 

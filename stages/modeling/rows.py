@@ -27,19 +27,19 @@ class FirstSubwords:
         self.hidden = hidden
         self.lengths: Sequence[int] = [length for length in rows.lengths if length]
         """The sub-words of each row."""
-        self._places = torch.tensor([0, *accumulate(self.lengths)][:-1], device=hidden.device)
+        starts = [start for start, length in zip(rows.starts, rows.lengths, strict=True) if length]
+        self._places = torch.tensor(starts, dtype=torch.long, device=hidden.device)
         self._numbers = rows.place[self._places] // rows.longest
         self._count = rows.count
 
     def pack(self) -> torch.Tensor:
         """[1, first sub-words and filler, width]; the filler is 0."""
-        first = self.hidden[:, self._places]
-        return torch.nn.functional.pad(first, (0, 0, 0, -len(self._places) % (1 << _FEWEST)))
+        packed: torch.Tensor = _Taken.apply(self.hidden[0], self._places, _filler(len(self._places)))
+        return packed[None]
 
     def unpack(self, packed: torch.Tensor) -> torch.Tensor:
         """[first sub-words and filler, width] to [rows, 1, width], 0 in an empty row."""
-        rows = packed.new_zeros(self._count, packed.shape[1])
-        return rows.index_copy_(0, self._numbers, packed[: len(self._numbers)])[:, None]
+        return _spread(packed, self._numbers, self._count)[:, None]
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,12 @@ class Rows:
     @cached_property
     def filler(self) -> int:
         """Places behind the sub-words."""
-        subwords = len(self.place)
-        return -subwords % (1 << max(_FEWEST, subwords.bit_length() - _PARTS))
+        return _filler(len(self.place))
+
+    @cached_property
+    def starts(self) -> Sequence[int]:
+        """By row, in the order of the pack, the place of its first sub-word there."""
+        return [0, *accumulate(self.lengths)][:-1]
 
     @cached_property
     def positions(self) -> torch.Tensor:
@@ -95,14 +99,18 @@ class Rows:
     def groups(self) -> Sequence[Group]:
         """All rows in groups, such that little is padded and there are few of them."""
         lengths = torch.tensor(self.lengths)
-        starts = [0, *accumulate(self.lengths)]
-        return [Group(lengths[first:end], starts[first]) for first, end in group_bounds(self.lengths)]
+        return [Group(lengths[first:end], self.starts[first]) for first, end in group_bounds(self.lengths)]
 
     def slots(self, heads: int) -> Slots:
         """Of this many heads; made once for all layers."""
         if heads not in self._slots:
             self._slots[heads] = Slots(self.groups, heads, self.place.device)
         return self._slots[heads]
+
+
+def _filler(count: int) -> int:
+    """What is missing behind so many places for a round size."""
+    return -count % (1 << max(_FEWEST, count.bit_length() - _PARTS))
 
 
 class _Taken(torch.autograd.Function):
