@@ -20,6 +20,7 @@ import pytest
 import torch
 from datasets import Dataset, DatasetDict
 from huggingface_hub import ModelCard
+from onnx.helper import make_empty_tensor_value_info
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel, pipeline
 
@@ -219,16 +220,32 @@ def test_int8_is_near_to_fp32_and_is_int8(exported: tuple[PreTrainedModel, Path]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "last"), [("text", 1), ("tokens", "subwords")])
+def test_a_packed_graph_gives_torchs_logits_however_many_rows_it_groups(
+    exported: tuple[PreTrainedModel, Path], int8: Path
+) -> None:
+    draw = np.random.default_rng(1)
+    for rows in range(1, 12):
+        batch = sample(*draw.integers(0, 40, size=rows))
+        assert largest_difference(exported[0], int8.with_name("packed.onnx"), batch, PaddingCollator(0), 1e-4) <= 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "asks_for_one"), [("text", True), ("tokens", False)])
 def test_the_last_layer_of_a_text_asks_for_first_sub_words_alone(
-    kind: Kind, last: int | str, folders: dict[str, Path], tmp_path: Path
+    kind: Kind, asks_for_one: bool, folders: dict[str, Path], tmp_path: Path
 ) -> None:
     path = tmp_path / "packed.onnx"
     write_onnx(lively_model(kind, folders["distilbert"]), PaddingCollator(0)(sample(7, 4)), path, packed=True)
-    graph = onnx.load(path).graph
-    shapes = {value.name: value.type.tensor_type.shape.dim for value in graph.value_info}
-    attended = [shapes[node.output[0]][1] for node in graph.node if node.op_type == "MultiHeadAttention"]
-    assert [length.dim_param or length.dim_value for length in attended] == ["subwords", last]
+    model = onnx.load(path)
+    attended = [node.output[0] for node in model.graph.node if node.op_type == "MultiHeadAttention"]
+    model.graph.output.extend(map(make_empty_tensor_value_info, attended))
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    batch = PaddingCollator(0)(sample(*LENGTHS))
+    found = session.run(attended, {name: tensor.numpy() for name, tensor in batch.items()})
+    lengths = [np.asarray(each).shape[1] for each in found]
+    first, last = lengths[: len(lengths) // 2], lengths[len(lengths) // 2 :]
+    assert max(first) == batch["input_ids"].shape[1]
+    assert last == ([1] * len(last) if asks_for_one else first)
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ import onnxruntime
 import torch
 from transformers import PreTrainedModel
 
+from stages.exporting.onnx_attention import expand_row_attention
 from stages.exporting.onnx_packing import packed_in_graph
 from stages.modeling.batches import Batch, PaddingCollator, Row
 from stages.pipeline.errors import ModelError
@@ -73,6 +74,8 @@ def write_onnx(model: PreTrainedModel, example: Batch, path: Path, *, packed: bo
     assert program is not None
     proto = program.model_proto
     _strip_origins(proto)
+    if packed:
+        expand_row_attention(proto)
     onnx.save(proto, path)
 
 

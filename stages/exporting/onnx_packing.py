@@ -1,7 +1,6 @@
 """Unpadding inside an ONNX graph: the encoder computes on sub-words alone, however much padding a batch has.
 
-A gather packs the rows before the encoder, another one puts them back behind it. Attention, as ONNX Runtime's fused operator,
-takes the rows padded and the mask.
+A gather packs the rows before the encoder, the shortest one first, another one puts them back behind it.
 """
 
 import copy
@@ -9,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.nn.functional import embedding
 from transformers import PreTrainedModel
 
+from stages.exporting.onnx_attention import row_attention
 from stages.modeling.packing import has_packed_encoder, pack_encoder
 from stages.modeling.products import keys_and_values
 
@@ -34,28 +35,32 @@ def packed_in_graph(model: PreTrainedModel) -> PreTrainedModel:
 class _Layout:
     """Where the sub-words of a batch stand, as tensors of the graph."""
 
-    rows: int
-    longest: int
-    mask: torch.Tensor
-    """[rows, longest]: 0 where there is padding."""
     place: torch.Tensor
     """[sub-words]: their places in the flattened batch."""
+    present: torch.Tensor
+    """[rows of the pack, longest], int32: 0 where there is padding."""
     number: torch.Tensor
-    """[rows x longest]: which sub-word stands there; where there is padding, the one before it."""
+    """[rows of the pack, longest]: which sub-word stands there; where there is padding, another one."""
+    rank: torch.Tensor
+    """[rows of the batch]: which row of the pack each is."""
 
     @classmethod
     def of(cls, _: torch.Tensor, mask: torch.Tensor) -> "_Layout":
-        flat = mask.reshape(-1)
-        rows, longest = mask.shape
-        return cls(rows, longest, mask.to(torch.int32), flat.nonzero().squeeze(1), (flat.cumsum(0) - 1).clamp(min=0))
+        order = mask.sum(dim=1).argsort()
+        present = mask.index_select(0, order).to(torch.int32)
+        place = torch.arange(mask.numel()).view(mask.shape).index_select(0, order)
+        number = (present.flatten().cumsum(0) - 1).clamp(min=0).view(mask.shape)
+        return cls(
+            place.flatten().index_select(0, present.flatten().nonzero().squeeze(1)), present, number, order.argsort()
+        )
 
     def pack(self, batch: torch.Tensor) -> torch.Tensor:
         """[rows, longest, width] to [sub-words, width]."""
-        return batch.flatten(0, 1).index_select(0, self.place)
+        return embedding(self.place, batch.flatten(0, 1))
 
     def unpack(self, packed: torch.Tensor) -> torch.Tensor:
         """[sub-words, width] to [rows, longest, width]."""
-        return packed.index_select(0, self.number).view(self.rows, self.longest, -1)
+        return embedding(self.number.index_select(0, self.rank), packed)
 
     def first_subwords(self, hidden: torch.Tensor) -> "_FirstSubwords":
         """Those of the hidden states [1, sub-words, width]."""
@@ -64,18 +69,18 @@ class _Layout:
 
 @dataclass(frozen=True)
 class _FirstSubwords:
-    """The first sub-words of the rows; keys and values are of all of them."""
+    """The first sub-words of the rows, the shortest row's first; keys and values are of all of them."""
 
     of: _Layout
     hidden: torch.Tensor
 
     def pack(self) -> torch.Tensor:
         """[1, rows, width]"""
-        return self.of.unpack(self.hidden[0])[None, :, 0]
+        return self.hidden.index_select(1, self.of.number[:, 0])
 
     def unpack(self, packed: torch.Tensor) -> torch.Tensor:
-        """[rows, width] to [rows, 1, width]."""
-        return packed[:, None]
+        """[rows, width] to [rows, 1, width], in the batch's order."""
+        return embedding(self.of.rank, packed)[:, None]
 
 
 def _attend(
@@ -92,24 +97,11 @@ def _attend(
     Of first sub-words alone the keys and values are not used: they see those of their whole rows.
     """
     heads, width = query.shape[1], query.shape[3]
-
-    def attended(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return torch.onnx.ops.symbolic(
-            "com.microsoft::MultiHeadAttention",
-            [queries, keys, values, None, mask],
-            {"num_heads": heads, "scale": width**-0.5 if scaling is None else float(scaling)},
-            dtype=query.dtype,
-            shape=queries.shape,
-            version=1,
-        )
-
-    queries, keys, values = (each.transpose(1, 2).flatten(2)[0] for each in (query, key, value))
+    queries, keys, values = (each.transpose(1, 2).reshape(-1, heads * width) for each in (query, key, value))
+    layout = attention_mask if isinstance(attention_mask, _Layout) else attention_mask.of
     if isinstance(attention_mask, _FirstSubwords):
-        layout = attention_mask.of
-        keys, values = (layout.unpack(layer(attention_mask.hidden)[0]) for layer in keys_and_values(module))
-        found = attended(attention_mask.unpack(queries), keys, values, layout.mask)[:, 0]
-    else:
-        layout = attention_mask
-        queries, keys, values = map(layout.unpack, (queries, keys, values))
-        found = layout.pack(attended(queries, keys, values, layout.mask))
-    return found[None].unflatten(2, (heads, width)), None
+        queries = queries[:, None]
+        keys, values = (layer(attention_mask.hidden)[0] for layer in keys_and_values(module))
+    scale = width**-0.5 if scaling is None else float(scaling)
+    attended = row_attention(queries, keys, values, layout.present, layout.number, heads=heads, scale=scale)
+    return attended.view(1, -1, heads, width), None

@@ -12,15 +12,13 @@ from onnx.numpy_helper import from_array, to_array
 from onnxruntime.quantization.onnx_model import ONNXModel
 
 from stages.exporting.int8_weights import Int8Weights
+from stages.exporting.onnx_files import ONNX_RUNTIME
 
-_ONNX_RUNTIME = "com.microsoft"
-"""The name of ONNX Runtime's own operators."""
-_LAST, _STEP, _TINY, _ONE, _ZERO = (f"int8.{name}" for name in ("last_axis", "step", "tiny", "one", "zero"))
+_LAST, _STEP, _TINY, _ZERO = (f"int8.{name}" for name in ("last_axis", "step", "tiny", "zero"))
 _CONSTANTS: Mapping[str, NDArray[np.generic]] = {
     _LAST: np.array([-1], np.int64),
     _STEP: np.array(1 / 127, np.float32),
     _TINY: np.array(1e-12, np.float32),
-    _ONE: np.array(1, np.float32),
     _ZERO: np.array(128, np.uint8),
 }
 """What is stored for 0 is 128, so that activations are unsigned: as such CPUs multiply them."""
@@ -34,8 +32,8 @@ def write_int8(source: Path, path: Path) -> None:
     """
     model = _with_plain_products(onnx.load(source))
     _quantize_products(model.graph)
-    if all(opset.domain != _ONNX_RUNTIME for opset in model.opset_import):
-        model.opset_import.append(make_opsetid(_ONNX_RUNTIME, 1))
+    if all(opset.domain != ONNX_RUNTIME for opset in model.opset_import):
+        model.opset_import.append(make_opsetid(ONNX_RUNTIME, 1))
     onnx.save(model, path)
 
 
@@ -75,22 +73,21 @@ def _quantize_products(graph: GraphProto) -> None:
 
 
 def _quantized_rows(activations: str) -> Iterator[NodeProto]:
-    """[…, width] in uint8, and the scale of each row [..., 1]: its largest number is 127 steps from 0."""
-    sizes, largest, steps, inverse = (f"{activations}.{name}" for name in ("sizes", "largest", "steps", "inverse"))
+    """[…, width] in uint8, and the scale of each row [..., 1]: its largest number, which is 127 steps from 0."""
+    sizes, largest, inverse = (f"{activations}.{name}" for name in ("sizes", "largest", "inverse"))
     yield make_node("Abs", [activations], [sizes])
     yield make_node("ReduceMax", [sizes, _LAST], [largest], keepdims=1)
-    yield make_node("Mul", [largest, _STEP], [steps])
-    yield make_node("Max", [steps, _TINY], [_scales(activations)])
+    yield make_node("Max", [largest, _TINY], [_scales(activations)])
     yield make_node("Reciprocal", [_scales(activations)], [inverse])  # quicker than to divide every number
-    yield make_node("Mul", [activations, inverse], [in_steps := f"{activations}.in_steps"])
-    yield make_node("QuantizeLinear", [in_steps, _ONE, _ZERO], [_values(activations)])
+    yield make_node("Mul", [activations, inverse], [scaled := f"{activations}.scaled"])
+    yield make_node("QuantizeLinear", [scaled, _STEP, _ZERO], [_values(activations)])
 
 
 def _int8_product(activations: str, weights: str, product: str) -> Iterator[NodeProto]:
     """The product of what is quantized already, in fp32."""
-    inputs = [_values(activations), _values(weights), _ONE, _scales(weights), _ZERO]
-    yield make_node("MatMulIntegerToFloat", inputs, [in_steps := f"{product}.in_steps"], domain=_ONNX_RUNTIME)
-    yield make_node("Mul", [in_steps, _scales(activations)], [product])
+    inputs = [_values(activations), _values(weights), _STEP, _scales(weights), _ZERO]
+    yield make_node("MatMulIntegerToFloat", inputs, [scaled := f"{product}.scaled"], domain=ONNX_RUNTIME)
+    yield make_node("Mul", [scaled, _scales(activations)], [product])
 
 
 def _values(name: str) -> str:
