@@ -1,16 +1,16 @@
 """Attention of packed rows in an ONNX graph, by ONNX Runtime's fused operator.
 
 That takes padded rows and their mask, in time that grows with the square of the longest. So it takes a quarter of the rows at
-a time, of like lengths. While the graph is exported, one operator of our own stands for it all: PyTorch's exporter takes long
-over sizes that only the data tell.
+a time, of like lengths, unless there is no padding. While the graph is exported, one operator of our own stands for it all:
+PyTorch's exporter takes long over sizes that only the data tell.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from onnx import ModelProto, NodeProto
-from onnx.helper import get_node_attr_value, make_node, make_opsetid
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto
+from onnx.helper import get_node_attr_value, make_empty_tensor_value_info, make_graph, make_node, make_opsetid
 from onnx.numpy_helper import from_array
 
 from stages.exporting.onnx_files import ONNX_RUNTIME
@@ -19,6 +19,10 @@ _OURS = "stagewright"
 _GROUPS = range(4)
 """The graph has as many attentions a layer, of no rows where a batch has fewer."""
 
+_UNPADDED = "attention.unpadded"
+"""Whether all places of the rows have a sub-word."""
+_ROWS = "attention.rows"
+"""[3]: the shape of rows in which nothing is padded."""
 _SIZES = "attention.sizes"
 """[groups]: how many rows each has."""
 _PLACE = "attention.place"
@@ -70,7 +74,7 @@ def expand_row_attention(model: ModelProto) -> None:
             continue
         if not any(_PLACE in known.output for known in nodes):
             nodes += _groups(*node.input[3:])
-        nodes += _attention(node)
+        nodes.append(_attention(node))
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     model.graph.initializer.extend(from_array(np.array(value), name) for name, value in _CONSTANTS.items())
@@ -81,8 +85,12 @@ def expand_row_attention(model: ModelProto) -> None:
 
 def _groups(present: str, number: str) -> Iterator[NodeProto]:
     """Rows cut into groups, those without the columns that only longer rows have."""
-    yield make_node("Shape", [present], [rows := "attention.rows"], start=0, end=1)
-    yield make_node("Add", [rows, _ROUNDING], [rounded := "attention.rounded"])
+    yield make_node("ReduceMin", [present], [least := "attention.least"], keepdims=0)
+    yield make_node("Cast", [least], [_UNPADDED], to=TensorProto.BOOL)
+    yield make_node("Shape", [present], [shape := "attention.shape"])
+    yield make_node("Concat", [shape, _FLAT], [_ROWS], axis=0)
+    yield make_node("Shape", [present], [count := "attention.row_count"], end=1)
+    yield make_node("Add", [count, _ROUNDING], [rounded := "attention.rounded"])
     yield make_node("Div", [rounded, _COUNT], [_SIZES])
     uncut, numbers = ([f"{name}.uncut" for name in names] for names in (_MASK, _NUMBER))
     yield make_node("Split", [present, _SIZES], uncut, axis=0)
@@ -103,28 +111,56 @@ def _groups(present: str, number: str) -> Iterator[NodeProto]:
     yield make_node("Squeeze", [places, _FIRST], [_PLACE])
 
 
-def _attention(node: NodeProto) -> Iterator[NodeProto]:
-    *packed, _, _ = node.input
+def _attention(node: NodeProto) -> NodeProto:
+    """All rows at once if nothing in the batch is padded, as where it is one row; else in groups."""
     (name,) = node.output
-    heads, scale, one_a_row = (get_node_attr_value(node, key) for key in ("num_heads", "scale", "one_a_row"))
+    at_once, in_groups = f"{name}.at_once", f"{name}.in_groups"
+    branches = {
+        "then_branch": _branch(at_once, _at_once(node, at_once)),
+        "else_branch": _branch(in_groups, _in_groups(node, in_groups)),
+    }
+    return make_node("If", [_UNPADDED], [name], **branches)
+
+
+def _branch(output: str, nodes: Iterator[NodeProto]) -> GraphProto:
+    return make_graph(list(nodes), output, [], [make_empty_tensor_value_info(output)])
+
+
+def _at_once(node: NodeProto, output: str) -> Iterator[NodeProto]:
+    """Packed as they are. Without its mask the operator would be quicker, and would round a row otherwise than beside others."""
+    *inputs, mask, _ = node.input
+    for part in range(int(_is_one_a_row(node)), 3):
+        yield make_node("Reshape", [inputs[part], _ROWS], [rows := f"{output}.{part}"])
+        inputs[part] = rows
+    yield _fused(node, [*inputs, "", mask], f"{output}.attended")
+    yield make_node("Flatten", [f"{output}.attended"], [output], axis=2)
+
+
+def _in_groups(node: NodeProto, output: str) -> Iterator[NodeProto]:
+    """The attention of each group, and what they find joined, in the pack's order."""
     queries, keys, values, attended, flat = (
-        [f"{name}.{part}.{group}" for group in _GROUPS] for part in ("queries", "keys", "values", "attended", "flat")
+        [f"{output}.{part}.{group}" for group in _GROUPS] for part in ("queries", "keys", "values", "attended", "flat")
     )
-    if one_a_row:
-        yield make_node("Split", [packed[0], _SIZES], queries, axis=0)
+    spread = list(zip(node.input, (queries, keys, values), strict=False))
+    if _is_one_a_row(node):
+        del spread[0]
+        yield make_node("Split", [node.input[0], _SIZES], queries, axis=0)
     for group in _GROUPS:
-        parts = [queries[group], keys[group], values[group]]
-        for source, part in list(zip(packed, parts, strict=True))[one_a_row:]:
-            yield make_node("Gather", [source, _NUMBER[group]], [part])
-        yield make_node(
-            "MultiHeadAttention",
-            [*parts, "", _MASK[group]],
-            [attended[group]],
-            domain=ONNX_RUNTIME,
-            num_heads=heads,
-            scale=scale,
-        )
+        for packed, padded in spread:
+            yield make_node("Gather", [packed, _NUMBER[group]], [padded[group]])
+        yield _fused(node, [queries[group], keys[group], values[group], "", _MASK[group]], attended[group])
         yield make_node("Flatten", [attended[group]], [flat[group]], axis=2)
-    yield make_node("Concat", flat, [joined := name if one_a_row else f"{name}.joined"], axis=0)
-    if not one_a_row:
-        yield make_node("Gather", [joined, _PLACE], [name])
+    if _is_one_a_row(node):
+        yield make_node("Concat", flat, [output], axis=0)
+    else:
+        yield make_node("Concat", flat, [joined := f"{output}.joined"], axis=0)
+        yield make_node("Gather", [joined, _PLACE], [output])
+
+
+def _is_one_a_row(node: NodeProto) -> bool:
+    return bool(get_node_attr_value(node, "one_a_row"))
+
+
+def _fused(node: NodeProto, inputs: Sequence[str], output: str) -> NodeProto:
+    settings = {name: get_node_attr_value(node, name) for name in ("num_heads", "scale")}
+    return make_node("MultiHeadAttention", inputs, [output], domain=ONNX_RUNTIME, **settings)

@@ -83,9 +83,8 @@ def session(path: Path) -> onnxruntime.InferenceSession:
     """The model at `path`, ready to run on the CPU with as many threads as torch."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    options.add_session_config_entry(
-        "session.intra_op.allow_spinning", "0"
-    )  # threads that wait leave their core to others
+    # between two runs, threads that wait leave their core to others
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     # its fused form of an addition and a norm is several times slower than the two
     return onnxruntime.InferenceSession(
         str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=["SkipLayerNormFusion"]
