@@ -241,6 +241,17 @@ def test_a_packed_graph_gives_torchs_logits_however_many_rows_it_groups(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("empty", [1, 3, 9])
+def test_rows_without_sub_words_change_nothing_beside_them(empty: int, int8: Path) -> None:
+    session = onnxruntime.InferenceSession(str(int8), providers=["CPUExecutionProvider"])
+    batch = {name: tensor.numpy() for name, tensor in PaddingCollator(0)(sample(6, 14)).items()}
+    filled = {name: np.concatenate([np.zeros((empty, 16), np.int64), rows]) for name, rows in batch.items()}
+    alone, beside = (np.asarray(session.run(None, inputs)[0])[-2:] for inputs in (batch, filled))
+    real = batch["attention_mask"].astype(bool) if alone.ndim == 3 else slice(None)
+    assert np.abs(beside - alone)[real].max() < 1e-3 * np.ptp(alone)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "asks_for_one"), [("text", True), ("tokens", False)])
 def test_the_last_layer_of_a_text_asks_for_first_sub_words_alone(
     kind: Kind, asks_for_one: bool, folders: dict[str, Path], tmp_path: Path

@@ -51,7 +51,7 @@ def row_attention(
     """What queries see of their own rows, [queries, width]; it can be exported, and not computed.
 
     Keys and values are [sub-words, width], and so are queries; or queries are [rows, 1, width], one of each row.
-    `present` [rows, longest], int32: 0 where there is padding; the shortest row is the first.
+    `present` [rows, longest], int32: 0 where there is padding. Rows of like length should be neighbours.
     `number` [rows, longest]: which sub-word stands there; where there is padding, any.
     """
     attended: torch.Tensor = torch.onnx.ops.symbolic(
@@ -95,11 +95,12 @@ def _groups(present: str, number: str) -> Iterator[NodeProto]:
     uncut, numbers = ([f"{name}.uncut" for name in names] for names in (_MASK, _NUMBER))
     yield make_node("Split", [present, _SIZES], uncut, axis=0)
     yield make_node("Split", [number, _SIZES], numbers, axis=0)
-    yield make_node("Slice", [present, _FIRST, _SECOND], [shortest := "attention.shortest"])
+    yield make_node("EyeLike", [present], [diagonal := "attention.diagonal"])
+    yield make_node("Slice", [diagonal, _FIRST, _SECOND], [first_column := "attention.first_column"])
     flat = [f"{mask}.flat" for mask in _MASK]
     for group in _GROUPS:
-        # a group of no rows has the shortest row's columns, for the operator takes none without a length
-        yield make_node("Concat", [shortest, uncut[group]], [seen := f"{_MASK[group]}.seen"], axis=0)
+        # the first column stays even where no row has it, so that nothing attends to 0 places
+        yield make_node("Concat", [first_column, uncut[group]], [seen := f"{_MASK[group]}.seen"], axis=0)
         yield make_node("ReduceMax", [seen, _FIRST], [used := f"{_MASK[group]}.used"], keepdims=0)
         yield make_node("NonZero", [used], [found := f"{_MASK[group]}.found"])
         yield make_node("Squeeze", [found, _FIRST], [columns := f"{_MASK[group]}.columns"])

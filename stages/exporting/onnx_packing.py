@@ -56,6 +56,7 @@ class _Layout:
 
     def pack(self, batch: torch.Tensor) -> torch.Tensor:
         """[rows, longest, width] to [sub-words, width]."""
+        # exported as one operator, where indexing is also a reshape or two
         return embedding(self.place, batch.flatten(0, 1))
 
     def unpack(self, packed: torch.Tensor) -> torch.Tensor:
