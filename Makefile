@@ -4,8 +4,9 @@
 PYTHON ?= python3.11
 OVERRIDES ?=
 ARGS ?=
-# the tests of a file share what is slow to make, so a file stays in one process; more processes would take a GB each
-PYTEST := python -m pytest --numprocesses 2 --dist loadfile
+# the tests of a file share what is slow to make, so a file stays in one process; more processes would take a GB each.
+# tests/conftest.py has the order of files; else those with the fewest tests, the slowest ones, would come last
+PYTEST := python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport VIRTUAL_ENV PYTHONPATH
 
