@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto
-from onnx.helper import get_node_attr_value, make_empty_tensor_value_info, make_graph, make_node, make_opsetid
+from onnx.helper import get_node_attr_value, make_empty_tensor_value_info, make_graph, make_node
 from onnx.numpy_helper import from_array
 
 from stages.exporting.onnx_files import ONNX_RUNTIME
@@ -66,21 +66,21 @@ def row_attention(
 
 
 def expand_row_attention(model: ModelProto) -> None:
-    """Put ONNX Runtime's operators in place of `row_attention`."""
-    nodes = list[NodeProto]()
-    for node in model.graph.node:
-        if node.domain != _OURS:
-            nodes.append(node)
-            continue
-        if not any(_PLACE in known.output for known in nodes):
-            nodes += _groups(*node.input[3:])
-        nodes.append(_attention(node))
+    """Put ONNX Runtime's operators in place of `row_attention`, if the model has any."""
+    nodes = list(model.graph.node)
+    ours = [place for place, node in enumerate(nodes) if node.domain == _OURS]
+    if not ours:
+        return
+    groups = list(_groups(*nodes[ours[0]].input[3:]))
+    for place in ours:
+        nodes[place] = _attention(nodes[place])
+    nodes[ours[0] : ours[0]] = groups
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     model.graph.initializer.extend(from_array(np.array(value), name) for name, value in _CONSTANTS.items())
-    others = [opset for opset in model.opset_import if opset.domain != _OURS]
-    del model.opset_import[:]
-    model.opset_import.extend([*others, make_opsetid(ONNX_RUNTIME, 1)])
+    for opset in model.opset_import:
+        if opset.domain == _OURS:
+            opset.domain = ONNX_RUNTIME  # both are in their first version
 
 
 def _groups(present: str, number: str) -> Iterator[NodeProto]:

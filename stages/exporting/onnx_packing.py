@@ -99,10 +99,12 @@ def _attend(
     """
     heads, width = query.shape[1], query.shape[3]
     queries, keys, values = (each.transpose(1, 2).reshape(-1, heads * width) for each in (query, key, value))
-    layout = attention_mask if isinstance(attention_mask, _Layout) else attention_mask.of
     if isinstance(attention_mask, _FirstSubwords):
+        layout = attention_mask.of
         queries = queries[:, None]
         keys, values = (layer(attention_mask.hidden)[0] for layer in keys_and_values(module))
+    else:
+        layout = attention_mask
     scale = width**-0.5 if scaling is None else float(scaling)
     attended = row_attention(queries, keys, values, layout.present, layout.number, heads=heads, scale=scale)
     return attended.view(1, -1, heads, width), None
