@@ -9,7 +9,7 @@ import torch
 
 from stages.modeling import gradients, products
 from stages.modeling.gradients import KeptGradient, KeptRowsGradient
-from stages.modeling.products import CpuLinear, casts_kept, use_cpu_products
+from stages.modeling.products import CpuLinear, casts_kept, part_queries, use_cpu_products
 from tests.test_packing import batch_of, logits_of, model_of
 
 pytestmark = [
@@ -77,8 +77,13 @@ def test_results_and_gradients_are_those_of_autocast(
     assert all(near(of_products[name], gradient) for name, gradient in of_autocast.items())
 
 
-def test_layers_of_one_input_are_one_product(monkeypatch: pytest.MonkeyPatch) -> None:
-    layers, counted, compute = products_of(), [], products._Product.apply
+@pytest.mark.parametrize(("are_queries_parted", "expected"), [(False, [3, 1]), (True, [1, 2, 1])])
+def test_layers_of_one_input_are_one_product(
+    are_queries_parted: bool, expected: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers, counted, compute = products_of(), list[int](), products._Product.apply
+    if are_queries_parted:
+        part_queries(layers)
 
     def counting(*arguments: Any) -> Any:
         counted.append(len(arguments[3]))
@@ -88,7 +93,7 @@ def test_layers_of_one_input_are_one_product(monkeypatch: pytest.MonkeyPatch) ->
     with bf16():
         layers(states())
         layers(states())
-    assert counted == [3, 1, 3, 1]
+    assert counted == expected * 2
 
 
 def test_another_input_is_another_product() -> None:

@@ -15,7 +15,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICA
 
 from stages.modeling.dropout import use_cpu_dropout
 from stages.modeling.precision import device
-from stages.modeling.products import use_cpu_products
+from stages.modeling.products import part_queries, use_cpu_products
 from stages.modeling.row_attention import attend_within_rows
 from stages.modeling.rows import Rows
 
@@ -96,8 +96,8 @@ def has_packed_encoder(model: PreTrainedModel) -> bool:
 def pack_encoder(model: PreTrainedModel, name: str, attend: Callable[..., Any], layout_of: LayoutOf) -> None:
     """Let the encoder run on packed rows, with `attend` as the attention called `name`; it gets the layout as its mask.
 
-    Without a gradient, the last layer computes no more than a text's head reads: the first sub-word of each row. Its attention
-    then gets the layout of these.
+    The last layer computes no more than a text's head reads: the first sub-word of each row. Its attention gets the layout of
+    these.
     """
     use_attention(model, name, attend)
     packing = _Packing(layout_of)
@@ -107,6 +107,7 @@ def pack_encoder(model: PreTrainedModel, name: str, attend: Callable[..., Any], 
     layers = getattr(encoder, "layer", None)  # ALBERT has none by this name: its layers are all the same one
     if isinstance(layers, torch.nn.ModuleList) and _reads_first_alone(model):
         layers[-1].register_forward_pre_hook(packing.keep_first, with_kwargs=True)
+        part_queries(layers[-1])
 
 
 def _reads_first_alone(model: PreTrainedModel) -> bool:
@@ -157,10 +158,8 @@ class _Packing:
 
     def keep_first(
         self, layer: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[()], dict[str, Any]] | None:
-        """Before an encoder's last layer, without a gradient: hidden states [1, sub-words, width] become [1, rows, width]."""
-        if torch.is_grad_enabled():
-            return None
+    ) -> tuple[tuple[()], dict[str, Any]]:
+        """Before an encoder's last layer: hidden states [1, sub-words, width] become [1, rows, width]."""
         named = _named(layer, args, kwargs)
         layout: Layout = named["attention_mask"]
         self._layout = first = layout.first_subwords(named["hidden_states"])

@@ -82,6 +82,14 @@ def use_cpu_products(model: torch.nn.Module) -> None:
             _join([getattr(module, name, None) for name in names])
 
 
+def part_queries(layer: torch.nn.Module) -> None:
+    """Let the queries of a layer's self-attention be a product of their own: they are not of all that its keys are of."""
+    for module in layer.modules():
+        for query, *others in _OF_ONE_INPUT:
+            _join([getattr(module, query, None)])
+            _join([getattr(module, name, None) for name in others])
+
+
 def keys_and_values(module: torch.nn.Module) -> Sequence[torch.nn.Module]:
     """The layers of a self-attention that make its keys and its values."""
     names = next(names for names in _OF_ONE_INPUT if hasattr(module, names[0]))

@@ -30,37 +30,29 @@ def attend_within_rows(
 ) -> tuple[torch.Tensor, None]:
     """Query, key and value [1, heads, sub-words, width] of a pack of rows to [1, sub-words, heads, width].
 
-    With a sliding window, sub-words closer than it see each other. Of first sub-words alone, without a gradient, the keys and
-    values are not used: they see those of their whole rows.
+    With a sliding window, sub-words closer than it see each other. Of first sub-words alone the keys and values are not used:
+    they see those of their whole rows.
     """
     states = [_in_autocast_type(each)[0].transpose(0, 1) for each in (query, key, value)]
     if isinstance(attention_mask, FirstSubwords):
         of_rows = (layer(attention_mask.hidden)[0] for layer in keys_and_values(module))
         states[1:] = (_in_autocast_type(each).view(-1, *states[0].shape[1:]) for each in of_rows)
-        return _attended(states, attention_mask.lengths, None, scaling, is_first_alone=True)[None], None
     if not dropout and not any(each.requires_grad for each in states):
-        return _attended(states, attention_mask.lengths, sliding_window, scaling)[None], None
+        return _attended(states, attention_mask, sliding_window, scaling)[None], None
     slots = attention_mask.slots(query.shape[1])
-    return _Attended.apply(*states, slots, slots.biases(sliding_window, states[0].dtype), scaling, dropout)[None], None
+    where = attention_mask.query_slots(query.shape[1]), slots, slots.biases(sliding_window, states[0].dtype)
+    return _Attended.apply(*states, *where, scaling, dropout)[None], None
 
 
 def _attended(
-    states: Sequence[torch.Tensor],
-    row_lengths: Sequence[int],
-    window: int | None,
-    scaling: float,
-    *,
-    is_first_alone: bool = False,
+    states: Sequence[torch.Tensor], layout: Rows | FirstSubwords, window: int | None, scaling: float
 ) -> torch.Tensor:
-    """Without a gradient: rows of the same length that follow each other at once.
-
-    `states`: query, key and value; a query for each sub-word, or for the first of each row alone.
-    """
+    """Of query, key and value, without a gradient: rows of the same length that follow each other at once."""
     query, key, value = states
     attended = torch.zeros_like(query, memory_format=torch.contiguous_format)
     first = first_query = 0
-    for length, same in groupby(row_lengths):
-        rows, asking = sum(1 for _ in same), 1 if is_first_alone else length
+    for length, same in groupby(layout.lengths):
+        rows, asking = sum(1 for _ in same), 1 if isinstance(layout, FirstSubwords) else length
         end, end_query = first + rows * length, first_query + rows * asking
         queries = query[first_query:end_query].unflatten(0, (rows, asking)).transpose(1, 2)
         keys, values = (each[first:end].unflatten(0, (rows, length)).transpose(1, 2) for each in (key, value))
@@ -86,36 +78,40 @@ class _Attended(torch.autograd.Function):
         query: torch.Tensor,
         key: torch.Tensor,
         value: torch.Tensor,
+        query_slots: Slots,
         slots: Slots,
         biases: Sequence[torch.Tensor | None],
         scaling: float,
         dropout: float,
     ) -> torch.Tensor:
-        """All [sub-words and filler, heads, width]."""
-        padded = [slots.fill(states) for states in (query, key, value)]
+        """All [sub-words and filler, heads, width]; there may be fewer queries than keys and values."""
+        padded = [query_slots.fill(query), slots.fill(key), slots.fill(value)]
         attended, saved = torch.empty_like(padded[0]), list[torch.Tensor | None]()
-        pieces = zip(*map(slots.by_piece, (*padded, attended)), biases, strict=True)
+        of_queries = map(query_slots.by_piece, (padded[0], attended))
+        pieces = zip(*of_queries, *map(slots.by_piece, padded[1:]), biases, strict=True)
         with torch.autocast(query.device.type, enabled=False):
-            for queries, keys, values, out, bias in pieces:
+            for queries, out, keys, values, bias in pieces:
                 weights = _softmax(queries, keys, bias, scaling)
                 draw = drawn(weights, dropout)
                 torch.bmm(weights if draw is None else kept(weights, draw), values, out=out)
                 if context.needs_input_grad[0]:
                     saved += [weights, draw]
-        context.slots, context.scaling, context.scale = slots, scaling, scale(dropout)
+        context.slots, context.scaling, context.scale = (query_slots, slots, slots), scaling, scale(dropout)
+        context.counts = len(query), len(key), len(value)
         context.save_for_backward(*padded, *saved)
-        return slots.read(attended, len(query)).mul_(context.scale)
+        return query_slots.read(attended, len(query)).mul_(context.scale)
 
     @staticmethod
     def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Of the query, the key and the value."""
-        slots: Slots = context.slots
+        slots: Sequence[Slots] = context.slots
         padded: Sequence[torch.Tensor] = context.saved_tensors[:3]
         saved: Sequence[torch.Tensor | None] = context.saved_tensors[3:]
-        of_output = slots.fill(gradient).mul_(context.scale).index_fill_(0, slots.padding, 0)
+        of_output = slots[0].fill(gradient).mul_(context.scale).index_fill_(0, slots[0].padding, 0)
         found = [torch.empty_like(states) for states in padded]
-        pieces = zip(*map(slots.by_piece, (*padded, of_output, *found)), saved[::2], saved[1::2], strict=True)
-        for queries, keys, values, of_out, of_queries, of_keys, of_values, weights, draw in pieces:
+        in_pieces = (where.by_piece(states) for where, states in zip([*slots] * 2, [*padded, *found], strict=True))
+        pieces = zip(slots[0].by_piece(of_output), *in_pieces, saved[::2], saved[1::2], strict=True)
+        for of_out, queries, keys, values, of_queries, of_keys, of_values, weights, draw in pieces:
             used = weights if draw is None else kept(weights, draw)
             torch.bmm(used.transpose(1, 2), of_out, out=of_values)
             of_used = torch.bmm(of_out, values.transpose(1, 2))
@@ -123,8 +119,11 @@ class _Attended(torch.autograd.Function):
             of_scores = torch.ops.aten._softmax_backward_data(of_weights, weights, -1, weights.dtype)
             torch.bmm(of_scores, keys, out=of_queries)
             torch.bmm(of_scores.transpose(1, 2), queries, out=of_keys)
-        of_query, of_key, of_value = (slots.read(states, len(gradient)) for states in found)
-        return of_query.mul_(context.scaling), of_key.mul_(context.scaling), of_value, None, None, None, None
+        of_query, of_key, of_value = (
+            where.read(states, count) for where, states, count in zip(slots, found, context.counts, strict=True)
+        )
+        of_query.mul_(context.scaling), of_key.mul_(context.scaling)
+        return of_query, of_key, of_value, *[None] * 5
 
 
 def _softmax(queries: torch.Tensor, keys: torch.Tensor, bias: torch.Tensor | None, scaling: float) -> torch.Tensor:

@@ -23,14 +23,13 @@ class FirstSubwords:
     """
 
     def __init__(self, rows: "Rows", hidden: torch.Tensor) -> None:
-        """`hidden` [1, sub-words and filler, width]: what the last layer would get. An empty row has no first sub-word."""
+        """`hidden` [1, sub-words and filler, width]: what the last layer would get."""
         self.hidden = hidden
-        self.lengths: Sequence[int] = [length for length in rows.lengths if length]
+        self.lengths = rows.lengths
         """The sub-words of each row."""
-        starts = [start for start, length in zip(rows.starts, rows.lengths, strict=True) if length]
-        self._places = torch.tensor(starts, dtype=torch.long, device=hidden.device)
+        self._rows = rows
+        self._places = torch.tensor(rows.starts, dtype=torch.long, device=hidden.device)
         self._numbers = rows.place[self._places] // rows.longest
-        self._count = rows.count
 
     def pack(self) -> torch.Tensor:
         """[1, first sub-words and filler, width]; the filler is 0."""
@@ -39,7 +38,16 @@ class FirstSubwords:
 
     def unpack(self, packed: torch.Tensor) -> torch.Tensor:
         """[first sub-words and filler, width] to [rows, 1, width], 0 in an empty row."""
-        return _spread(packed, self._numbers, self._count)[:, None]
+        batch: torch.Tensor = _Spread.apply(packed, self._numbers, self._rows.count)
+        return batch[:, None]
+
+    def slots(self, heads: int) -> Slots:
+        """Of the keys and values."""
+        return self._rows.slots(heads)
+
+    def query_slots(self, heads: int) -> Slots:
+        """Of the queries."""
+        return self._rows.slots(heads).of_first()
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,7 @@ class Rows:
     place: torch.Tensor
     """[sub-words]: their places in the flattened batch."""
     lengths: tuple[int, ...]
-    """In the order of the pack."""
+    """In the order of the pack, without those of empty rows."""
     count: int
     """The batch's rows."""
     longest: int
@@ -64,7 +72,7 @@ class Rows:
         count, longest = batch.shape[:2]
         present = torch.ones(count, longest, dtype=torch.bool) if mask is None else mask.bool().cpu()
         places = sorted(present.flatten().nonzero()[:, 0].split(present.sum(dim=1).tolist()), key=len)
-        return cls(torch.cat(places).to(batch.device), tuple(map(len, places)), count, longest)
+        return cls(torch.cat(places).to(batch.device), tuple(filter(None, map(len, places))), count, longest)
 
     @cached_property
     def filler(self) -> int:
@@ -106,6 +114,10 @@ class Rows:
         if heads not in self._slots:
             self._slots[heads] = Slots(self.groups, heads, self.place.device)
         return self._slots[heads]
+
+    def query_slots(self, heads: int) -> Slots:
+        """Of the queries: each sub-word has one."""
+        return self.slots(heads)
 
 
 def _filler(count: int) -> int:

@@ -1,8 +1,9 @@
 """Groups of rows of like length, padded to their longest, and where the sub-words of attention's heads stand in them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate
 
 import torch
 
@@ -62,8 +63,10 @@ class Slots:
     One look-up then does what padding and bringing heads before sub-words would do in several copies.
     """
 
-    def __init__(self, groups: Sequence[Group], heads: int, device: torch.device) -> None:
-        """The slots of all groups."""
+    def __init__(
+        self, groups: Sequence[Group], heads: int, device: torch.device, pieces: Sequence["Piece"] | None = None
+    ) -> None:
+        """The slots of all groups; `pieces`: what is attended to at once, if not as it is for these groups by themselves."""
         self._heads, self._groups = heads, groups
         self._places_by_step: dict[int, torch.Tensor] = {}
         slots = [(group.subwords[:, None].expand(-1, heads, -1), group.is_padding) for group in groups]
@@ -77,8 +80,20 @@ class Slots:
         self.padding = is_padding.nonzero()[:, 0].to(device)
         """[slots that are padding]"""
         self._biases: dict[tuple[int | None, torch.dtype], Sequence[torch.Tensor | None]] = {}
-        self.pieces = [piece for number, group in enumerate(groups) for piece in _pieces(number, group, heads)]
+        self.pieces = pieces or [
+            piece for number, group in enumerate(groups) for piece in _pieces(number, group, heads)
+        ]
         """What is attended to at once, in the order of the slots."""
+
+    def of_first(self) -> "Slots":
+        """The slots of each row's first sub-word, where those stand row after row; in the pieces of all sub-words."""
+        ends = list(accumulate(len(group.lengths) for group in self._groups))
+        groups = [
+            Group(torch.ones_like(group.lengths), end - len(group.lengths))
+            for group, end in zip(self._groups, ends, strict=True)
+        ]
+        pieces = [replace(piece, longest=1) for piece in self.pieces]
+        return Slots(groups, self._heads, self.padding.device, pieces)
 
     def fill(self, states: torch.Tensor) -> torch.Tensor:
         """[sub-words or more, heads, width] to [slots, width]; padding repeats its row's last sub-word.
