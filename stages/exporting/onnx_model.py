@@ -60,8 +60,7 @@ def write_onnx(model: PreTrainedModel, example: Batch, path: Path, *, packed: bo
         model = packed_in_graph(model)
     dynamic = {0: torch.export.Dim("rows"), 1: torch.export.Dim("subwords")}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    # without a gradient: a packed encoder then leaves out what a text's head does not read
-    with warnings.catch_warnings(), redirect_stdout(StringIO()), torch.no_grad():
+    with warnings.catch_warnings(), redirect_stdout(StringIO()):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             _Logits(model).eval(),
