@@ -122,8 +122,7 @@ class _Attended(torch.autograd.Function):
         of_query, of_key, of_value = (
             where.read(states, count) for where, states, count in zip(slots, found, context.counts, strict=True)
         )
-        of_query.mul_(context.scaling), of_key.mul_(context.scaling)
-        return of_query, of_key, of_value, *[None] * 5
+        return of_query.mul_(context.scaling), of_key.mul_(context.scaling), of_value, *[None] * 5
 
 
 def _softmax(queries: torch.Tensor, keys: torch.Tensor, bias: torch.Tensor | None, scaling: float) -> torch.Tensor:

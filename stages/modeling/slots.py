@@ -42,7 +42,7 @@ class Group:
     def subwords(self) -> torch.Tensor:
         """[rows, longest]: the place in the pack of each; padding repeats its row's last."""
         starts = self.first + self.lengths.cumsum(0) - self.lengths
-        within = torch.minimum(torch.arange(self.longest), (self.lengths[:, None] - 1).clamp(min=0))
+        within = torch.minimum(torch.arange(self.longest), self.lengths[:, None] - 1)
         return starts[:, None] + within
 
     def bias(self, window: int | None) -> torch.Tensor | None:
@@ -87,11 +87,8 @@ class Slots:
 
     def of_first(self) -> "Slots":
         """The slots of each row's first sub-word, where those stand row after row; in the pieces of all sub-words."""
-        ends = list(accumulate(len(group.lengths) for group in self._groups))
-        groups = [
-            Group(torch.ones_like(group.lengths), end - len(group.lengths))
-            for group, end in zip(self._groups, ends, strict=True)
-        ]
+        ones = [torch.ones_like(group.lengths) for group in self._groups]
+        groups = list(map(Group, ones, accumulate(map(len, ones), initial=0)))
         pieces = [replace(piece, longest=1) for piece in self.pieces]
         return Slots(groups, self._heads, self.padding.device, pieces)
 
