@@ -30,8 +30,8 @@ class Group:
 
     @cached_property
     def longest(self) -> int:
-        """Its longest row."""
-        return int(self.lengths.max())
+        """Its longest row, or 1."""
+        return max(1, int(self.lengths.max()))
 
     @cached_property
     def is_padding(self) -> torch.Tensor:
@@ -40,10 +40,10 @@ class Group:
 
     @cached_property
     def subwords(self) -> torch.Tensor:
-        """[rows, longest]: the place in the pack of each; padding repeats its row's last."""
-        starts = self.first + self.lengths.cumsum(0) - self.lengths
-        within = torch.minimum(torch.arange(self.longest), self.lengths[:, None] - 1)
-        return starts[:, None] + within
+        """[rows, longest]: the place in the pack of each; padding repeats its row's last, or of an empty row another's."""
+        ends = self.first + self.lengths.cumsum(0)
+        places = (ends - self.lengths)[:, None] + torch.arange(self.longest)
+        return torch.minimum(places, ends[:, None] - 1).clamp(min=0)
 
     def bias(self, window: int | None) -> torch.Tensor | None:
         """What hides padding, and what is as far away as `window` or farther, where it is added to the scores.
@@ -85,11 +85,12 @@ class Slots:
         ]
         """What is attended to at once, in the order of the slots."""
 
-    def of_first(self) -> "Slots":
-        """The slots of each row's first sub-word, where those stand row after row; in the pieces of all sub-words."""
-        ones = [torch.ones_like(group.lengths) for group in self._groups]
-        groups = list(map(Group, ones, accumulate(map(len, ones), initial=0)))
-        pieces = [replace(piece, longest=1) for piece in self.pieces]
+    def of_queries(self, counts: Sequence[int]) -> "Slots":
+        """The slots of so many sub-words of each row, where those stand row after row; in the pieces of all sub-words."""
+        of_groups = torch.tensor(counts).split([len(group.lengths) for group in self._groups])
+        firsts = accumulate((int(lengths.sum()) for lengths in of_groups), initial=0)
+        groups = list(map(Group, of_groups, firsts))
+        pieces = [replace(piece, longest=groups[piece.group].longest) for piece in self.pieces]
         return Slots(groups, self._heads, self.padding.device, pieces)
 
     def fill(self, states: torch.Tensor) -> torch.Tensor:

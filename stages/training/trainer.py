@@ -16,6 +16,7 @@ from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer, Traine
 
 from stages.modeling.batches import PaddingCollator
 from stages.modeling.inputs import input_columns
+from stages.modeling.packing import takes_read
 from stages.modeling.precision import Precision
 from stages.modeling.prediction import predict
 from stages.pipeline.arrow import rows
@@ -65,7 +66,7 @@ class ValidatingTrainer(Trainer):
         super().__init__(
             model=model,
             args=arguments,
-            data_collator=TrainingCollator(collate),
+            data_collator=TrainingCollator(collate, takes_read(model)),
             train_dataset=self.rows,
             eval_dataset=validation.split,
             compute_loss_func=loss,
@@ -98,12 +99,16 @@ class ValidatingTrainer(Trainer):
         self._losses.add(self.state.global_step + 1, loss, examples)
         return loss
 
+    def floating_point_ops(self, inputs: Batch) -> int:
+        """None: nobody asks for their sum, and the Trainer would walk through the whole model for it at each step."""
+        return 0
+
     def _clip_grad_norm(self, model: nn.Module) -> Any:
         """The norm of the gradients, which are clipped on the way to the next step."""
         optimizer = getattr(self.optimizer, "optimizer", None)
         if self.args.device.type != "cpu" or type(optimizer) is not AdamW:
             return super()._clip_grad_norm(model)
-        norm = gradient_norm(model.parameters())
+        norm = gradient_norm(weight for group in optimizer.param_groups for weight in group["params"])
         clip_in_next_step(optimizer, norm, self.args.max_grad_norm)
         return norm
 
