@@ -15,9 +15,4 @@ if "OMP_WAIT_POLICY" not in os.environ:
 300,000 turns. Two trainings on the same two cores then take 5.2 s a step of MiniLM on WNUT 17; after 10,000 turns each 0.5, after
 1,000 0.28. But to wake up takes time: alone, 1,000 are 5 to 15 % slower than 10,000, and more turns are no faster."""
 
-for cache in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
-    os.environ.setdefault(cache, "512")
-"""For each size of a product PyTorch and oneDNN keep what computes it, 0.4 MB together, 1024 of them by default. A training has
-some 13 products, each in as many sizes as batches have sub-words."""
-
 end_with_dvc()  # before the seconds that a stage's imports take

@@ -121,19 +121,6 @@ def test_the_number_of_cores_changes_no_bit(tiny_model: Path) -> None:
         os.sched_setaffinity(0, cores)
 
 
-@pytest.mark.parametrize("cache", ["LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"])
-@pytest.mark.parametrize(("chosen", "expected"), [(None, "512"), ("64", "64")])
-def test_what_computes_each_size_of_a_product_is_kept_for_few_sizes(
-    cache: str, chosen: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv(cache, raising=False)
-    if chosen:
-        monkeypatch.setenv(cache, chosen)
-    code = f"import stages, os; print(os.environ[{cache!r}])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == expected
-
-
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="this system's C library is another")
 @pytest.mark.parametrize(("keeping", "kept"), [("keep_freed_memory()", 80), ("", 0)])
 def test_freed_memory_is_kept_for_what_follows(keeping: str, kept: int) -> None:

@@ -17,7 +17,6 @@ from transformers.utils.generic import ModelOutput
 from stages.configuration.schema import Kind
 from stages.modeling.batches import PaddingCollator
 from stages.modeling.load import new_model, trained_model
-from stages.modeling.packing import compute_without_padding
 from stages.modeling.padding import padding_id
 from stages.modeling.precision import compute_head_in_fp32
 from stages.modeling.prediction import batches, predict
@@ -176,17 +175,6 @@ def test_tokens_are_read_only_where_a_word_begins(folders: dict[str, Path]) -> N
     units = decoding_for("tokens").decode(split, found)
     assert units.example.tolist() == [0, 0, 0, 1, 2, 2]
     assert units.word.tolist() == [0, 1, 2, 0, 0, 1]
-
-
-def test_where_no_word_begins_the_last_layer_of_a_packed_model_computes_nothing(folders: dict[str, Path]) -> None:
-    model, split = lively_model_of("tokens", folders["bert"]), tokenized("tokens", [40, 50, 60])
-    expected = row_by_row("tokens", model, split)
-    sizes: list[int] = []
-    last = [each for each in model.base_model.modules() if isinstance(each, torch.nn.LayerNorm)][-1]
-    last.register_forward_hook(lambda _, __, states: sizes.append(states.flatten(0, -2).shape[0]))
-    found = predict(compute_without_padding(model), split, PaddingCollator(PAD), batch_size=3, precision="fp32")
-    assert found == pytest.approx(expected, abs=1e-4)
-    assert sizes == [96]  # the round size behind 75 words of 156 sub-words
 
 
 def test_predicting_switches_dropout_off_and_leaves_the_model_in_its_mode(folders: dict[str, Path]) -> None:

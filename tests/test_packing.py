@@ -18,7 +18,7 @@ from transformers import (
 
 from stages.modeling import slots
 from stages.modeling.dropout import CpuDropout, dropout, use_cpu_dropout
-from stages.modeling.packing import PACKED_FAMILIES, READ, compute_without_padding, pack, takes_read
+from stages.modeling.packing import PACKED_FAMILIES, compute_without_padding, pack
 from stages.modeling.products import use_cpu_products
 from stages.modeling.rows import Rows
 from stages.modeling.slots import group_bounds
@@ -74,19 +74,9 @@ def batch_of(lengths: Sequence[int]) -> dict[str, torch.Tensor]:
 
 
 def logits_of(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Where they are read, and there is no padding."""
-    given = {name: each for name, each in batch.items() if name != READ or takes_read(model)}
-    logits: torch.Tensor = model(**given).logits
-    read = batch.get(READ, batch["attention_mask"] > 0) & batch["attention_mask"].bool()
-    return logits[read] if logits.dim() == 3 else logits
-
-
-def partly_read(lengths: Sequence[int]) -> dict[str, torch.Tensor]:
-    """A batch whose logits are read at some sub-words, at all of the first row's and at none of the third's."""
-    batch = batch_of(lengths)
-    read = torch.rand(batch["input_ids"].shape) < 0.5
-    read[0], read[2:3] = True, False
-    return {**batch, READ: read}
+    """Where there is no padding."""
+    logits: torch.Tensor = model(**batch).logits
+    return logits[batch["attention_mask"].bool()] if logits.dim() == 3 else logits
 
 
 def logits_and_gradients(
@@ -119,41 +109,6 @@ def test_packed_logits_and_gradients_are_those_of_the_padded_batch(
         assert torch.allclose(of_packed[name], gradient, rtol=1e-3, atol=1e-5 * largest), name
 
 
-@pytest.mark.parametrize("scores", [1, 500, 30_000, None])
-@pytest.mark.parametrize("family", PACKED_FAMILIES)
-def test_where_tokens_are_read_logits_and_all_gradients_are_those_of_the_padded_batch(
-    family: str, scores: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model, batch = model_of(family, "tokens"), partly_read(LENGTHS)
-    expected, gradients = logits_and_gradients(model, batch)
-    assert pack(model)
-    if scores is not None:
-        monkeypatch.setattr(slots, "_SCORES", scores)
-    found, of_packed = logits_and_gradients(model, batch)
-    most = 1e-4 * float(expected.abs().max())
-    assert torch.allclose(found, expected, rtol=1e-4, atol=most)
-    with torch.no_grad():
-        assert torch.allclose(logits_of(model, batch), expected, rtol=1e-4, atol=most)
-    largest = max(float(each.abs().max()) for each in gradients.values())
-    assert of_packed.keys() == gradients.keys()
-    for name, gradient in gradients.items():
-        assert torch.allclose(of_packed[name], gradient, rtol=1e-3, atol=1e-5 * largest), name
-
-
-@pytest.mark.parametrize("has_gradient", [False, True], ids=["predicted", "trained"])
-@pytest.mark.parametrize("is_read", [False, True], ids=["none", "the last"])
-def test_a_batch_may_be_read_nowhere_and_a_row_at_its_end_alone(has_gradient: bool, is_read: bool) -> None:
-    model, batch = model_of("bert", "tokens").eval(), batch_of((3, 5, 5))
-    expected = logits_of(model, batch)[3 + 5 + 5 - 1].detach()
-    batch[READ] = torch.zeros(3, 5, dtype=torch.bool)
-    batch[READ][2, 4] = is_read
-    assert pack(model)
-    with torch.set_grad_enabled(has_gradient):
-        found = model(**batch).logits
-    assert found.shape == (3, 5, 3) and found.isfinite().all()
-    assert torch.allclose(found[2, 4], expected, rtol=1e-4, atol=1e-3)
-
-
 @pytest.mark.parametrize("scores", [1, 500, 30_000])
 @pytest.mark.parametrize(("family", "kind"), [("bert", "text"), ("bert", "tokens"), ("modernbert", "tokens")])
 def test_it_is_the_same_however_many_heads_and_rows_are_attended_to_at_once(
@@ -183,7 +138,7 @@ def test_in_bf16_it_is_as_near_to_fp32_as_a_padded_batch_is(family: str, kind: s
     def whole(gradients: dict[str, torch.Tensor]) -> torch.Tensor:
         return torch.cat([each.flatten() for each in gradients.values()])
 
-    model, batch = flat(model_of(family, kind)), partly_read(LENGTHS) if kind == "tokens" else batch_of(LENGTHS)
+    model, batch = flat(model_of(family, kind)), batch_of(LENGTHS)
     expected = whole(logits_and_gradients(model, batch)[1])
     padded = error()
     use_cpu_products(model.base_model)
@@ -214,8 +169,10 @@ def test_a_row_sees_no_other_row() -> None:
 @pytest.mark.parametrize("is_bf16", [False, True], ids=["fp32", "bf16"])
 @pytest.mark.parametrize("kind", HEADS)
 @pytest.mark.parametrize("family", PACKED_FAMILIES)
-def test_the_last_layer_computes_what_is_read(family: str, kind: str, is_bf16: bool, has_gradient: bool) -> None:
-    model, batch = model_of(family, kind).eval(), partly_read((9, 40, 9, 3, 77))
+def test_the_last_layer_of_a_text_computes_what_the_head_reads(
+    family: str, kind: str, is_bf16: bool, has_gradient: bool
+) -> None:
+    model, batch = model_of(family, kind).eval(), batch_of((9, 40, 9, 3, 77))
     model = flat(model) if is_bf16 else model
     padded = logits_of(model, batch).detach()
     use_cpu_products(model.base_model)
@@ -225,13 +182,13 @@ def test_the_last_layer_computes_what_is_read(family: str, kind: str, is_bf16: b
         norm.register_forward_hook(lambda _, __, states: sizes.append(states.flatten(0, -2).shape[0]))
     with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16), torch.set_grad_enabled(has_gradient):
         found = logits_of(model, batch).detach().float()
-    assert (sizes.pop() < 138) == (family not in {"albert", "modernbert"})
+    assert (sizes.pop() < 138) == (kind == "text" and family not in {"albert", "modernbert"})
     assert (found - padded).abs().max() < (0.1 if is_bf16 else 1e-5) * padded.std(dim=0).mean()
 
 
-@pytest.mark.parametrize(("kind", "is_partly_read"), [("text", False), ("tokens", False), ("tokens", True)])
+@pytest.mark.parametrize("kind", HEADS)
 @pytest.mark.parametrize("family", ["bert", "distilbert"])
-def test_with_dropout_the_gradient_is_that_of_the_numbers_drawn(family: str, kind: str, is_partly_read: bool) -> None:
+def test_with_dropout_the_gradient_is_that_of_the_numbers_drawn(family: str, kind: str) -> None:
     """Along a random direction, against the difference of two losses."""
 
     def loss(step: float) -> torch.Tensor:
@@ -242,9 +199,6 @@ def test_with_dropout_the_gradient_is_that_of_the_numbers_drawn(family: str, kin
 
     model, batch = compute_without_padding(model_of(family, kind, rate=0.3).double()), batch_of((5, 9, 9, 30))
     mask = batch["attention_mask"][..., None]
-    if is_partly_read:
-        batch = partly_read((5, 9, 9, 30))
-        mask = mask * batch[READ][..., None]
     weights = dict(model.named_parameters())
     direction = {name: torch.randn_like(weight) for name, weight in weights.items()}
     loss(0.0).backward()
@@ -309,6 +263,19 @@ def test_packing_and_grouping_lose_and_move_nothing(lengths: list[int]) -> None:
     padded = torch.cat([piece.flatten(0, 1) for piece in of_heads.by_piece(filled)])
     by_group = [heads[group.subwords].transpose(1, 2).flatten(0, 2) for group in rows.groups]
     assert torch.equal(padded, torch.cat(by_group))
+
+
+@settings(max_examples=50)
+@given(st.lists(st.integers(1, 600), min_size=1, max_size=20).map(sorted), st.sampled_from([1, 2, 12, 16]))
+def test_what_is_attended_to_at_once_has_few_sizes(lengths: list[int], heads: int) -> None:
+    """Each would have oneDNN make code of its own."""
+    rows = Rows(torch.arange(sum(lengths)), tuple(lengths), len(lengths), lengths[-1])
+    groups, pieces = rows.groups, rows.slots(heads).pieces
+    assert all(int(group.lengths.max()) <= group.longest < int(group.lengths.max()) + 16 for group in groups)
+    assert all(piece.longest == groups[piece.group].longest and piece.longest % 16 == 0 for piece in pieces)
+    assert all(piece.heads % heads == 0 or heads % piece.heads == 0 for piece in pieces)
+    assert sum(piece.heads for piece in pieces) == heads * len(lengths)
+    assert all(piece.heads == 1 or piece.heads * piece.longest**2 <= 2**20 for piece in pieces)
 
 
 @settings(max_examples=50)

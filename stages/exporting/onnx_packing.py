@@ -43,18 +43,16 @@ class _Layout:
     """[rows of the pack, longest]: which sub-word stands there; where there is padding, another one."""
     rank: torch.Tensor
     """[rows of the batch]: which row of the pack each is."""
-    reads_first: bool
-    """Whether the first sub-word of each row is all that the model's head reads."""
 
     @classmethod
-    def of(cls, _: torch.Tensor, mask: torch.Tensor, read: torch.Tensor | None) -> "_Layout":
-        """`read` [rows, 1]: the first sub-word of each row; None: all."""
+    def of(cls, _: torch.Tensor, mask: torch.Tensor) -> "_Layout":
         order = mask.sum(dim=1).argsort()
         present = mask.index_select(0, order).to(torch.int32)
         place = torch.arange(mask.numel()).view(mask.shape).index_select(0, order)
         number = (present.flatten().cumsum(0) - 1).clamp(min=0).view(mask.shape)
-        present_places = place.flatten().index_select(0, present.flatten().nonzero().squeeze(1))
-        return cls(present_places, present, number, order.argsort(), read is not None)
+        return cls(
+            place.flatten().index_select(0, present.flatten().nonzero().squeeze(1)), present, number, order.argsort()
+        )
 
     def pack(self, batch: torch.Tensor) -> torch.Tensor:
         """[rows, longest, width] to [sub-words, width]."""
@@ -65,9 +63,9 @@ class _Layout:
         """[sub-words, width] to [rows, longest, width]."""
         return embedding(self.number.index_select(0, self.rank), packed)
 
-    def read_subwords(self, hidden: torch.Tensor) -> "_FirstSubwords | None":
-        """Of the hidden states [1, sub-words, width], those that the head reads; None: all."""
-        return _FirstSubwords(self, hidden) if self.reads_first else None
+    def first_subwords(self, hidden: torch.Tensor) -> "_FirstSubwords":
+        """Those of the hidden states [1, sub-words, width]."""
+        return _FirstSubwords(self, hidden)
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,6 @@ from stages.modeling.products import part_queries, use_cpu_products
 from stages.modeling.row_attention import attend_within_rows
 from stages.modeling.rows import Rows
 
-READ = "read"
-"""The name of an input beside a packed model's own, [rows, longest]: where its logits are read. Elsewhere they are of no use."""
-
 _ATTENTION = "within_rows"
 """Our attention's name in transformers' registry."""
 
@@ -49,14 +46,14 @@ _LISTED = ", ".join(PACKED_FAMILIES)
 log = logging.getLogger("stages.packing")
 
 
-class ReadLayout(Protocol):
-    """Where the sub-words stand at which a model's head is read, [rows, columns] at most."""
+class FirstLayout(Protocol):
+    """Where the first sub-words of a batch's rows stand."""
 
     def pack(self) -> torch.Tensor:
-        """[1, sub-words read, width]"""
+        """[1, rows, width]"""
 
     def unpack(self, packed: torch.Tensor) -> torch.Tensor:
-        """[sub-words read, width] to [rows, columns, width]."""
+        """[rows, width] to [rows, 1, width]."""
 
 
 class Layout(Protocol):
@@ -68,12 +65,12 @@ class Layout(Protocol):
     def unpack(self, packed: torch.Tensor) -> torch.Tensor:
         """[sub-words, …] to [rows, longest, …]."""
 
-    def read_subwords(self, hidden: torch.Tensor) -> ReadLayout | None:
-        """Of the hidden states [1, sub-words, width], those at which the head is read; None: all."""
+    def first_subwords(self, hidden: torch.Tensor) -> FirstLayout:
+        """Those of the hidden states [1, sub-words, width]."""
 
 
-LayoutOf: TypeAlias = Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], Layout]
-"""From a batch [rows, longest, …], its mask [rows, longest], and where its first columns are read [rows, columns]; None: all."""
+LayoutOf: TypeAlias = Callable[[torch.Tensor, torch.Tensor], Layout]
+"""From a batch [rows, longest, …] and its mask [rows, longest]."""
 
 
 def pack(model: PreTrainedModel) -> bool:
@@ -85,7 +82,7 @@ def pack(model: PreTrainedModel) -> bool:
         pack_encoder(model, _ATTENTION, attend_within_rows, Rows.of)
         return True
     use_attention(model, _ATTENTION, attend_within_rows)
-    packing = _Packing(Rows.of, reads_first=False)
+    packing = _Packing(Rows.of)
     model.base_model.register_forward_pre_hook(packing.pack_inputs, with_kwargs=True)
     model.base_model.register_forward_hook(packing.unpack)
     return True
@@ -99,35 +96,18 @@ def has_packed_encoder(model: PreTrainedModel) -> bool:
 def pack_encoder(model: PreTrainedModel, name: str, attend: Callable[..., Any], layout_of: LayoutOf) -> None:
     """Let the encoder run on packed rows, with `attend` as the attention called `name`; it gets the layout as its mask.
 
-    The last layer computes no more than the head is read at: the first sub-word of each row, or what `READ` says. Its attention
-    gets the layout of these.
+    The last layer computes no more than a text's head reads: the first sub-word of each row. Its attention gets the layout of
+    these.
     """
     use_attention(model, name, attend)
-    last = _last_layer(model)
-    packing = _Packing(layout_of, last is not None and _reads_first_alone(model))
-    encoder = _encoder(model)
+    packing = _Packing(layout_of)
+    encoder: torch.nn.Module = getattr(model.base_model, _ENCODERS[model.config.model_type])
     encoder.register_forward_pre_hook(packing.pack_hidden, with_kwargs=True)
     encoder.register_forward_hook(packing.unpack)
-    if last is not None:
-        last.register_forward_pre_hook(packing.keep_read, with_kwargs=True)
-        part_queries(last)
-
-
-def takes_read(model: PreTrainedModel) -> bool:
-    """Whether `READ` may be among the model's inputs: it is packed, and not a text's, whose head always reads the same."""
-    is_packed = model.config._attn_implementation == _ATTENTION and has_packed_encoder(model)
-    return is_packed and not _reads_first_alone(model)
-
-
-def _encoder(model: PreTrainedModel) -> torch.nn.Module:
-    encoder: torch.nn.Module = getattr(model.base_model, _ENCODERS[model.config.model_type])
-    return encoder
-
-
-def _last_layer(model: PreTrainedModel) -> torch.nn.Module | None:
-    """None in ALBERT, whose layers are all the same one."""
-    layers = getattr(_encoder(model), "layer", None)
-    return layers[-1] if isinstance(layers, torch.nn.ModuleList) else None
+    layers = getattr(encoder, "layer", None)  # ALBERT has none by this name: its layers are all the same one
+    if isinstance(layers, torch.nn.ModuleList) and _reads_first_alone(model):
+        layers[-1].register_forward_pre_hook(packing.keep_first, with_kwargs=True)
+        part_queries(layers[-1])
 
 
 def _reads_first_alone(model: PreTrainedModel) -> bool:
@@ -163,9 +143,9 @@ def _mask_as_it_is(*_: object, attention_mask: torch.Tensor | None = None, **__:
 class _Packing:
     """The hooks of one model. They run one after the other in each forward pass."""
 
-    def __init__(self, layout_of: LayoutOf, reads_first: bool) -> None:
-        self._layout_of, self._reads_first = layout_of, reads_first
-        self._layout: Layout | ReadLayout | None = None
+    def __init__(self, layout_of: LayoutOf) -> None:
+        self._layout_of = layout_of
+        self._layout: Layout | FirstLayout | None = None
 
     def pack_hidden(
         self, encoder: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -173,23 +153,17 @@ class _Packing:
         """Before an encoder: hidden states [rows, longest, width] become [1, sub-words, width]."""
         named = _named(encoder, args, kwargs)
         hidden = next(name for name in named if name.startswith("hidden_state"))
-        read = named.pop(READ, None)
-        if self._reads_first:
-            read = named[hidden].new_ones(named[hidden].shape[0], 1, dtype=torch.bool)
-        self._layout = layout = self._layout_of(named[hidden], named["attention_mask"], read)
+        self._layout = layout = self._layout_of(named[hidden], named["attention_mask"])
         return (), {**named, hidden: layout.pack(named[hidden])[None], "attention_mask": layout}
 
-    def keep_read(
+    def keep_first(
         self, layer: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[()], dict[str, Any]]:
-        """Before an encoder's last layer: hidden states [1, sub-words, width] become [1, sub-words read, width]."""
+        """Before an encoder's last layer: hidden states [1, sub-words, width] become [1, rows, width]."""
         named = _named(layer, args, kwargs)
         layout: Layout = named["attention_mask"]
-        read = layout.read_subwords(named["hidden_states"])
-        if read is not None:
-            self._layout = read
-            named = {**named, "hidden_states": read.pack(), "attention_mask": read}
-        return (), named
+        self._layout = first = layout.first_subwords(named["hidden_states"])
+        return (), {**named, "hidden_states": first.pack(), "attention_mask": first}
 
     def pack_inputs(
         self, model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -10,7 +10,6 @@ from transformers import PreTrainedModel
 
 from stages.modeling.batches import PaddingCollator
 from stages.modeling.inputs import input_columns
-from stages.modeling.packing import READ, takes_read
 from stages.modeling.precision import Precision
 from stages.modeling.products import casts_kept
 from stages.modeling.row_faults import collated
@@ -41,11 +40,8 @@ def predict(
     with torch.inference_mode(), autocast, casts_kept(model):
         for batch in batches(lengths(split, INPUT_IDS), batch_size, at_once):
             inputs = collated(columns.__getitems__(batch.tolist()), collate, str(split.split))
-            begins = None if words is None else _begins(words, batch)
-            if begins is not None and takes_read(model):
-                inputs[READ] = begins
             logits = model(**{name: tensor.to(model.device) for name, tensor in inputs.items()}).logits
-            read = logits if begins is None else logits[begins.to(logits.device)]
+            read = logits if words is None else logits[_begins(words, batch).to(logits.device)]
             readings[ranges(starts[batch], counts[batch])] = read.float().cpu().numpy()
     model.train(was_training)
     return readings

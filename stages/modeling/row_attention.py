@@ -13,7 +13,7 @@ import torch
 
 from stages.modeling.dropout import drawn, kept, scale
 from stages.modeling.products import keys_and_values
-from stages.modeling.rows import ReadSubwords, Rows
+from stages.modeling.rows import FirstSubwords, Rows
 from stages.modeling.slots import Slots, is_near
 
 
@@ -22,7 +22,7 @@ def attend_within_rows(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    attention_mask: Rows | ReadSubwords,
+    attention_mask: Rows | FirstSubwords,
     scaling: float,
     dropout: float = 0.0,
     sliding_window: int | None = None,
@@ -30,11 +30,11 @@ def attend_within_rows(
 ) -> tuple[torch.Tensor, None]:
     """Query, key and value [1, heads, sub-words, width] of a pack of rows to [1, sub-words, heads, width].
 
-    With a sliding window, sub-words closer than it see each other. Where only some sub-words are read, the keys and values are
-    not used: their queries see those of their whole rows.
+    With a sliding window, sub-words closer than it see each other. Of first sub-words alone the keys and values are not used:
+    they see those of their whole rows.
     """
     states = [_in_autocast_type(each)[0].transpose(0, 1) for each in (query, key, value)]
-    if isinstance(attention_mask, ReadSubwords):
+    if isinstance(attention_mask, FirstSubwords):
         of_rows = (layer(attention_mask.hidden)[0] for layer in keys_and_values(module))
         states[1:] = (_in_autocast_type(each).view(-1, *states[0].shape[1:]) for each in of_rows)
     if not dropout and not any(each.requires_grad for each in states):
@@ -45,16 +45,16 @@ def attend_within_rows(
 
 
 def _attended(
-    states: Sequence[torch.Tensor], layout: Rows | ReadSubwords, window: int | None, scaling: float
+    states: Sequence[torch.Tensor], layout: Rows | FirstSubwords, window: int | None, scaling: float
 ) -> torch.Tensor:
-    """Of query, key and value, without a gradient: at once rows that follow each other with one length and as many queries."""
+    """Of query, key and value, without a gradient: rows of the same length that follow each other at once."""
     query, key, value = states
     attended = torch.zeros_like(query, memory_format=torch.contiguous_format)
     first = first_query = 0
-    for (length, count), same in groupby(zip(layout.lengths, layout.queries, strict=True)):
-        rows = sum(1 for _ in same)
-        end, end_query = first + rows * length, first_query + rows * count
-        queries = query[first_query:end_query].view(rows, count, *query.shape[1:]).transpose(1, 2)
+    for length, same in groupby(layout.lengths):
+        rows, asking = sum(1 for _ in same), 1 if isinstance(layout, FirstSubwords) else length
+        end, end_query = first + rows * length, first_query + rows * asking
+        queries = query[first_query:end_query].unflatten(0, (rows, asking)).transpose(1, 2)
         keys, values = (each[first:end].unflatten(0, (rows, length)).transpose(1, 2) for each in (key, value))
         mask = is_near(length, window) if window is not None and window < length else None
         of_rows = torch.nn.functional.scaled_dot_product_attention(queries, keys, values, mask, scale=scaling)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from stages.modeling.slots import Group, Slots, group_bounds
+from stages.modeling.slots import Group, Slots, group_bounds, padded_length
 
 _FEWEST, _PARTS = 5, 6
 """A pack is filled up to a multiple of a power of two: of 2^5, or of the largest whose 2^6 parts are more than the pack. oneDNN
@@ -16,36 +16,30 @@ makes the code of each product's size anew, 3 to 7 ms each time where there is A
 16 rows, and what is no multiple of them takes up to 1.4 times as long."""
 
 
-class ReadSubwords:
-    """The sub-words of a pack at which the model's head is read, in its order, and behind them a filler.
+class FirstSubwords:
+    """The first sub-words of a pack's rows, in its order, and behind them a filler.
 
-    For an encoder's last layer it is then as if there were no others, but for keys and values, which are of all of them.
+    For an encoder's last layer it is then as if each row had one sub-word. Keys and values are of all of them.
     """
 
-    def __init__(self, rows: "Rows", read: torch.Tensor, hidden: torch.Tensor) -> None:
-        """`read` [rows, columns]: where the head is read; `hidden` [1, sub-words and filler, width]: the last layer's input."""
+    def __init__(self, rows: "Rows", hidden: torch.Tensor) -> None:
+        """`hidden` [1, sub-words and filler, width]: what the last layer would get."""
         self.hidden = hidden
         self.lengths = rows.lengths
         """The sub-words of each row."""
-        self._rows, (_, self._columns) = rows, read.shape
-        every = torch.nn.functional.pad(read, (0, rows.longest - self._columns)).flatten()
-        is_read = every[rows.place.to(read.device)]
-        until = is_read.cumsum(0)[torch.tensor(rows.lengths).cumsum(0) - 1]
-        self.queries: Sequence[int] = torch.diff(until, prepend=until.new_zeros(1)).tolist()
-        """How many of them the head is read at."""
-        self._places = is_read.nonzero()[:, 0].to(hidden.device)
-        place = rows.place[self._places]
-        self._numbers = place // rows.longest * self._columns + place % rows.longest
+        self._rows = rows
+        self._places = torch.tensor(rows.starts, dtype=torch.long, device=hidden.device)
+        self._numbers = rows.place[self._places] // rows.longest
 
     def pack(self) -> torch.Tensor:
-        """[1, sub-words read and filler, width]; the filler is 0."""
+        """[1, first sub-words and filler, width]; the filler is 0."""
         packed: torch.Tensor = _Taken.apply(self.hidden[0], self._places, _filler(len(self._places)))
         return packed[None]
 
     def unpack(self, packed: torch.Tensor) -> torch.Tensor:
-        """[sub-words read and filler, width] to [rows, columns, width], 0 where the head is not read."""
-        batch: torch.Tensor = _Spread.apply(packed, self._numbers, self._rows.count * self._columns)
-        return batch.view(self._rows.count, self._columns, -1)
+        """[first sub-words and filler, width] to [rows, 1, width], 0 in an empty row."""
+        batch: torch.Tensor = _Spread.apply(packed, self._numbers, self._rows.count)
+        return batch[:, None]
 
     def slots(self, heads: int) -> Slots:
         """Of the keys and values."""
@@ -53,7 +47,7 @@ class ReadSubwords:
 
     def query_slots(self, heads: int) -> Slots:
         """Of the queries."""
-        return self._rows.slots(heads).of_queries(self.queries)
+        return self._rows.slots(heads).of_first()
 
 
 @dataclass(frozen=True)
@@ -70,26 +64,15 @@ class Rows:
     count: int
     """The batch's rows."""
     longest: int
-    read: torch.Tensor | None = None
-    """[rows, columns]: at which sub-words of the first columns the model's head is read; None: at all."""
     _slots: dict[int, Slots] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def of(cls, batch: torch.Tensor, mask: torch.Tensor | None, read: torch.Tensor | None = None) -> "Rows":
-        """The layout of a batch [rows, longest, …], with 0 in `mask` [rows, longest] where there is padding; None: nowhere.
-
-        `read` [rows, columns]: see there; of no sub-word at all it is as good as None.
-        """
+    def of(cls, batch: torch.Tensor, mask: torch.Tensor | None) -> "Rows":
+        """The layout of a batch [rows, longest, …], with 0 in `mask` [rows, longest] where there is padding; None: nowhere."""
         count, longest = batch.shape[:2]
         present = torch.ones(count, longest, dtype=torch.bool) if mask is None else mask.bool().cpu()
-        read = None if read is None else read.cpu() & present[:, : read.shape[1]]
-        read = None if read is None or not read.any() else read
-        places = present.flatten().nonzero()[:, 0].split(present.sum(dim=1).tolist())
-        queries = [0] * count if read is None else read.sum(dim=1).tolist()
-        # rows of one length stand together, and among them those of as many queries
-        order = sorted(range(count), key=lambda row: (len(places[row]), queries[row]))
-        lengths = tuple(filter(None, (len(places[row]) for row in order)))
-        return cls(torch.cat([places[row] for row in order]).to(batch.device), lengths, count, longest, read)
+        places = sorted(present.flatten().nonzero()[:, 0].split(present.sum(dim=1).tolist()), key=len)
+        return cls(torch.cat(places).to(batch.device), tuple(filter(None, map(len, places))), count, longest)
 
     @cached_property
     def filler(self) -> int:
@@ -116,20 +99,15 @@ class Rows:
         batch: torch.Tensor = _Spread.apply(packed, self.place, self.count * self.longest)
         return batch.view(self.count, self.longest, *batch.shape[1:])
 
-    def read_subwords(self, hidden: torch.Tensor) -> ReadSubwords | None:
-        """Of the hidden states [1, sub-words and filler, width], those at which the model's head is read; None: all."""
-        return None if self.read is None else ReadSubwords(self, self.read, hidden)
-
-    @property
-    def queries(self) -> Sequence[int]:
-        """By row, in the order of the pack, how many queries there are: each sub-word has one."""
-        return self.lengths
+    def first_subwords(self, hidden: torch.Tensor) -> FirstSubwords:
+        """Of the hidden states [1, sub-words and filler, width], those of the first sub-word of each row."""
+        return FirstSubwords(self, hidden)
 
     @cached_property
     def groups(self) -> Sequence[Group]:
         """All rows in groups, such that little is padded and there are few of them."""
-        lengths = torch.tensor(self.lengths)
-        return [Group(lengths[first:end], self.starts[first]) for first, end in group_bounds(self.lengths)]
+        lengths, padded = torch.tensor(self.lengths), [*map(padded_length, self.lengths)]
+        return [Group(lengths[first:end], self.starts[first], padded[end - 1]) for first, end in group_bounds(padded)]
 
     def slots(self, heads: int) -> Slots:
         """Of this many heads; made once for all layers."""

@@ -10,6 +10,10 @@ import torch
 _GROUP = 10_000
 """What one more group of rows costs, in pairs of sub-words attended to."""
 
+_ROUND = 16
+"""Rows are padded to a multiple of it, the rows of AMX's tiles. oneDNN makes the code of each product's size anew, some 1 ms each
+time: with reviews' lengths as they are, 1,200 times in 16 steps."""
+
 _SCORES = 2**20
 """Pairs of sub-words attended to at once, counted in every head: their fp32 scores are 4 MB. As one tensor the scores of 16 rows
 of 512 sub-words take four to six times as long: they fit into no cache, and the memory comes fresh from the system each time."""
@@ -21,17 +25,14 @@ _HIDDEN = torch.finfo(torch.float32).min / 2
 
 @dataclass(frozen=True)
 class Group:
-    """Rows of like length that follow each other in the pack, padded to their longest."""
+    """Rows of like length that follow each other in the pack, padded to one length."""
 
     lengths: torch.Tensor
     """[rows]"""
     first: int
     """The place of its first sub-word in the pack."""
-
-    @cached_property
-    def longest(self) -> int:
-        """Its longest row, or 1."""
-        return max(1, int(self.lengths.max()))
+    longest: int
+    """What its rows are padded to: no less than the longest."""
 
     @cached_property
     def is_padding(self) -> torch.Tensor:
@@ -40,10 +41,10 @@ class Group:
 
     @cached_property
     def subwords(self) -> torch.Tensor:
-        """[rows, longest]: the place in the pack of each; padding repeats its row's last, or of an empty row another's."""
-        ends = self.first + self.lengths.cumsum(0)
-        places = (ends - self.lengths)[:, None] + torch.arange(self.longest)
-        return torch.minimum(places, ends[:, None] - 1).clamp(min=0)
+        """[rows, longest]: the place in the pack of each; padding repeats its row's last."""
+        starts = self.first + self.lengths.cumsum(0) - self.lengths
+        within = torch.minimum(torch.arange(self.longest), self.lengths[:, None] - 1)
+        return starts[:, None] + within
 
     def bias(self, window: int | None) -> torch.Tensor | None:
         """What hides padding, and what is as far away as `window` or farther, where it is added to the scores.
@@ -85,12 +86,12 @@ class Slots:
         ]
         """What is attended to at once, in the order of the slots."""
 
-    def of_queries(self, counts: Sequence[int]) -> "Slots":
-        """The slots of so many sub-words of each row, where those stand row after row; in the pieces of all sub-words."""
-        of_groups = torch.tensor(counts).split([len(group.lengths) for group in self._groups])
-        firsts = accumulate((int(lengths.sum()) for lengths in of_groups), initial=0)
-        groups = list(map(Group, of_groups, firsts))
-        pieces = [replace(piece, longest=groups[piece.group].longest) for piece in self.pieces]
+    def of_first(self) -> "Slots":
+        """The slots of each row's first sub-word, where those stand row after row; in the pieces of all sub-words."""
+        ones = [torch.ones_like(group.lengths) for group in self._groups]
+        firsts = accumulate(map(len, ones), initial=0)
+        groups = [Group(lengths, first, longest=1) for lengths, first in zip(ones, firsts, strict=False)]
+        pieces = [replace(piece, longest=1) for piece in self.pieces]
         return Slots(groups, self._heads, self.padding.device, pieces)
 
     def fill(self, states: torch.Tensor) -> torch.Tensor:
@@ -150,16 +151,22 @@ class Piece:
 
 
 def _pieces(number: int, group: Group, heads: int) -> Iterator[Piece]:
-    """The group in pieces of no more than so many scores, but no less than those of one head."""
+    """The group in pieces of no more than so many scores, but no less than those of one head; of one row, all of one size."""
     rows, at_once = len(group.lengths), max(1, _SCORES // group.longest**2)
+    at_once = at_once if at_once >= heads else max(count for count in range(1, at_once + 1) if heads % count == 0)
     if at_once >= heads:
         for first in range(0, rows, at_once // heads):
             end = min(rows, first + at_once // heads)
             yield Piece(number, first, end, (end - first) * heads, group.longest)
         return
     for row in range(rows):
-        for head in range(0, heads, at_once):
-            yield Piece(number, row, row + 1, min(at_once, heads - head), group.longest)
+        for _ in range(heads // at_once):
+            yield Piece(number, row, row + 1, at_once, group.longest)
+
+
+def padded_length(length: int) -> int:
+    """What a row of this length is padded to if it is the longest of its group."""
+    return length + -length % _ROUND
 
 
 def is_near(length: int, window: int) -> torch.Tensor:

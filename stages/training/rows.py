@@ -7,10 +7,9 @@ from datasets import Dataset
 from torch.utils.data import Dataset as TorchDataset
 
 from stages.modeling.batches import PaddingCollator, Row
-from stages.modeling.packing import READ
 from stages.modeling.row_faults import collated, first_failing, unreadable
 from stages.pipeline.arrow import rows
-from stages.tasks.columns.names import EXAMPLE, IGNORED, LABELS
+from stages.tasks.columns.names import EXAMPLE
 
 _TRAIN = "train"
 
@@ -47,12 +46,10 @@ class TrainingRows(TorchDataset[Row]):
 class TrainingCollator:
     """Makes batches of training rows."""
 
-    def __init__(self, collate: PaddingCollator, tells_read: bool) -> None:
-        """`collate`: what makes the tensors; `tells_read`: whether the model wants to know which of its logits are used."""
-        self._collate, self._tells_read = collate, tells_read
+    def __init__(self, collate: PaddingCollator) -> None:
+        """`collate`: what makes the tensors."""
+        self._collate = collate
 
     def __call__(self, batch: Sequence[Row]) -> Batch:
         """Collate rows. Raises DataError naming the example that can't be."""
-        tensors = collated(batch, self._collate, _TRAIN)
-        read = {READ: tensors[LABELS] != IGNORED} if self._tells_read else {}
-        return {**tensors, **read, EXAMPLE: [row[EXAMPLE] for row in batch]}
+        return {**collated(batch, self._collate, _TRAIN), EXAMPLE: [row[EXAMPLE] for row in batch]}

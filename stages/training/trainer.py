@@ -16,7 +16,6 @@ from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer, Traine
 
 from stages.modeling.batches import PaddingCollator
 from stages.modeling.inputs import input_columns
-from stages.modeling.packing import takes_read
 from stages.modeling.precision import Precision
 from stages.modeling.prediction import predict
 from stages.pipeline.arrow import rows
@@ -66,7 +65,7 @@ class ValidatingTrainer(Trainer):
         super().__init__(
             model=model,
             args=arguments,
-            data_collator=TrainingCollator(collate, takes_read(model)),
+            data_collator=TrainingCollator(collate),
             train_dataset=self.rows,
             eval_dataset=validation.split,
             compute_loss_func=loss,
