@@ -1,4 +1,4 @@
-"""Groups of rows of like length, padded to their longest, and where the sub-words of attention's heads stand in them."""
+"""Groups of rows of like length, padded to one, and where the sub-words of attention's heads stand in them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -153,12 +153,12 @@ class Piece:
 def _pieces(number: int, group: Group, heads: int) -> Iterator[Piece]:
     """The group in pieces of no more than so many scores, but no less than those of one head; of one row, all of one size."""
     rows, at_once = len(group.lengths), max(1, _SCORES // group.longest**2)
-    at_once = at_once if at_once >= heads else max(count for count in range(1, at_once + 1) if heads % count == 0)
     if at_once >= heads:
         for first in range(0, rows, at_once // heads):
             end = min(rows, first + at_once // heads)
             yield Piece(number, first, end, (end - first) * heads, group.longest)
         return
+    at_once = max(count for count in range(1, at_once + 1) if heads % count == 0)
     for row in range(rows):
         for _ in range(heads // at_once):
             yield Piece(number, row, row + 1, at_once, group.longest)

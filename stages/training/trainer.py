@@ -99,7 +99,7 @@ class ValidatingTrainer(Trainer):
         return loss
 
     def floating_point_ops(self, inputs: Batch) -> int:
-        """None: nobody asks for their sum, and the Trainer would walk through the whole model for it at each step."""
+        """0, not counted: nobody asks for the sum, and the Trainer would walk through the whole model for it at each step."""
         return 0
 
     def _clip_grad_norm(self, model: nn.Module) -> Any:
