@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Barrier, Event
 
 import pytest
 import torch
@@ -16,7 +17,13 @@ from threadpoolctl import threadpool_info
 from transformers import AutoModelForSequenceClassification
 
 from stages.modeling import compute
-from stages.modeling.compute import CUBLAS_WORKSPACE, use_deterministic_algorithms, use_tf32, use_threads
+from stages.modeling.compute import (
+    CUBLAS_WORKSPACE,
+    each_in_a_thread,
+    use_deterministic_algorithms,
+    use_tf32,
+    use_threads,
+)
 from tests.imports import ROOT
 
 
@@ -40,6 +47,39 @@ def test_torch_and_numpy_compute_with_the_threads_asked_for(threads: int) -> Non
     use_threads(threads)
     assert torch.get_num_threads() == threads
     assert _blas_threads() == {threads}
+
+
+def test_items_are_computed_side_by_side_and_given_in_order() -> None:
+    torch.set_num_threads(5)
+    both = Barrier(2)
+
+    def threads_of(item: str) -> tuple[str, int]:
+        both.wait(timeout=60)  # no item could be left if they came one after the other
+        return item, torch.get_num_threads()
+
+    assert list(each_in_a_thread(threads_of, ["b", "a"])) == [("b", 2), ("a", 2)]
+    assert torch.get_num_threads() == 5
+    assert list(each_in_a_thread(threads_of, [])) == []
+
+
+def test_the_error_is_that_of_the_first_item_which_has_one() -> None:
+    torch.set_num_threads(3)
+    fifth = Event()
+
+    def itself(item: int) -> int:
+        if item == 4:
+            fifth.wait(timeout=60)
+        if item == 5:
+            fifth.set()
+        if item >= 4:
+            raise ValueError(item)
+        return item
+
+    results = each_in_a_thread(itself, range(100))
+    assert [next(results) for _ in range(4)] == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match=r"^4$"):
+        next(results)
+    assert torch.get_num_threads() == 3
 
 
 @pytest.mark.parametrize(("cores", "told"), [(64, True), (2, False), (1, False)])

@@ -1,5 +1,6 @@
 """Batches, predictions and the loss: neither padding nor the size of a batch shows in a result."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
 from stages.configuration.schema import Kind
+from stages.modeling import prediction
 from stages.modeling.batches import PaddingCollator
 from stages.modeling.load import new_model, trained_model
+from stages.modeling.packing import compute_without_padding
 from stages.modeling.padding import padding_id
 from stages.modeling.precision import compute_head_in_fp32
 from stages.modeling.prediction import batches, predict
@@ -223,6 +226,28 @@ def test_an_error_in_the_head_leaves_autocast_as_it_was(folders: dict[str, Path]
         with pytest.raises(RuntimeError):
             model.get_submodule("classifier")(torch.ones(2, 1))
         assert torch.is_autocast_enabled("cpu")
+
+
+@pytest.mark.parametrize("kind", NAMES)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_threads_that_predict_side_by_side_change_no_bit(
+    family: str, kind: Kind, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, split = lively_model_of(kind, folders[family]), tokenized(kind, [*range(1, 31)] * 2)
+    compute_without_padding(compute_head_in_fp32(model))
+    interval = sys.getswitchinterval()
+    monkeypatch.setattr(prediction, "_AT_ONCE", 64)
+    for precision in ("fp32", "bf16"):
+        expected = predict(model, split, PaddingCollator(PAD), batch_size=100, precision=precision)
+        torch.set_num_threads(4)
+        sys.setswitchinterval(1e-6)  # they change within each layer
+        try:
+            found = predict(model, split, PaddingCollator(PAD), batch_size=100, precision=precision)
+        finally:
+            sys.setswitchinterval(interval)
+        assert torch.get_num_threads() == 4
+        torch.set_num_threads(1)
+        assert np.array_equal(found, expected)
 
 
 def test_no_rows_give_no_readings(folders: dict[str, Path]) -> None:

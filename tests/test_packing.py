@@ -89,7 +89,7 @@ def logits_and_gradients(
     return logits.detach(), gradients
 
 
-@pytest.mark.parametrize("lengths", [LENGTHS, (5, 5, 5), (9,)], ids=str)
+@pytest.mark.parametrize("lengths", [LENGTHS, (5, 5, 5), (9,), (5, 27)], ids=str)
 @pytest.mark.parametrize("kind", HEADS)
 @pytest.mark.parametrize("family", PACKED_FAMILIES)
 def test_packed_logits_and_gradients_are_those_of_the_padded_batch(
@@ -154,15 +154,17 @@ def test_without_a_mask_nothing_is_padding(family: str) -> None:
     assert torch.allclose(model(input_ids=batch["input_ids"]).logits, expected, atol=1e-3)
 
 
-def test_a_row_sees_no_other_row() -> None:
-    model, batch = model_of("bert", "tokens").eval(), batch_of((4, 6, 6, 9))
+@pytest.mark.parametrize("has_gradient", [False, True], ids=["predicted", "trained"])
+@pytest.mark.parametrize("family", ["bert", "modernbert"])
+def test_a_row_sees_no_other_row(family: str, has_gradient: bool) -> None:
+    model, batch = model_of(family, "tokens").eval(), batch_of((4, 9, 9, 12))
     assert pack(model)
-    before = logits_of(model, batch)
-    batch["input_ids"][1] = batch["input_ids"][1].flip(0)
-    assert [
-        bool(torch.equal(*rows))
-        for rows in zip(before.split((4, 6, 6, 9)), logits_of(model, batch).split((4, 6, 6, 9)), strict=True)
-    ] == [*(True, False, True, True)]
+    with torch.set_grad_enabled(has_gradient):
+        before = logits_of(model, batch)
+        batch["input_ids"][2] = batch["input_ids"][2].flip(0)
+        after = logits_of(model, batch)
+    rows = zip(before.split((4, 9, 9, 12)), after.split((4, 9, 9, 12)), strict=True)
+    assert [bool(torch.equal(*each)) for each in rows] == [True, True, False, True]
 
 
 @pytest.mark.parametrize("has_gradient", [False, True], ids=["predicted", "trained"])

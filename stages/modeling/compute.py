@@ -4,9 +4,15 @@ import ctypes
 import logging
 import os
 import platform
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import torch
 from threadpoolctl import threadpool_limits
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 log = logging.getLogger("stages.compute")
 
@@ -28,6 +34,22 @@ def use_threads(count: int) -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if cores > count and not torch.cuda.is_available():
         log.info("threads=%d of %d cores; a larger `threads` is faster and gives weights other last bits", count, cores)
+
+
+def each_in_a_thread(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """The results in order, as `map` gives them; PyTorch's threads compute them side by side, an item each.
+
+    No thread then waits for others after each operation, and what is serial in one goes on beside the others. Where items are
+    fewer than threads, several threads share one. An error is that of the first item which has one; no more are begun then.
+    """
+    threads = torch.get_num_threads()
+    at_once = max(1, min(threads, len(items)))
+    torch.set_num_threads(threads // at_once)  # new threads take it over
+    try:
+        with ThreadPoolExecutor(at_once) as pool:
+            yield from pool.map(function, items)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def keep_freed_memory() -> None:

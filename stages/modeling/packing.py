@@ -7,6 +7,7 @@ order and the result are those of the padded batch: padding was never looked at,
 import inspect
 import logging
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any, Protocol, TypeAlias
 
 import torch
@@ -88,6 +89,11 @@ def pack(model: PreTrainedModel) -> bool:
     return True
 
 
+def is_packed(model: PreTrainedModel) -> bool:
+    """Whether `pack` has been here. Several threads may then call the model at once, each with a batch of its own."""
+    return getattr(model.config, "_attn_implementation", None) == _ATTENTION
+
+
 def has_packed_encoder(model: PreTrainedModel) -> bool:
     """Whether the model's family has an encoder that takes hidden states and a mask, and that packing is proven for."""
     return model.config.model_type in _ENCODERS
@@ -141,11 +147,12 @@ def _mask_as_it_is(*_: object, attention_mask: torch.Tensor | None = None, **__:
 
 
 class _Packing:
-    """The hooks of one model. They run one after the other in each forward pass."""
+    """The hooks of one model. They run one after the other in each forward pass; each thread may have one of its own."""
 
     def __init__(self, layout_of: LayoutOf) -> None:
         self._layout_of = layout_of
-        self._layout: Layout | FirstLayout | None = None
+        self._layouts: dict[int, Layout | FirstLayout] = {}
+        """By thread, that of the pass which it is in."""
 
     def pack_hidden(
         self, encoder: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -153,7 +160,7 @@ class _Packing:
         """Before an encoder: hidden states [rows, longest, width] become [1, sub-words, width]."""
         named = _named(encoder, args, kwargs)
         hidden = next(name for name in named if name.startswith("hidden_state"))
-        self._layout = layout = self._layout_of(named[hidden], named["attention_mask"])
+        self._layouts[get_ident()] = layout = self._layout_of(named[hidden], named["attention_mask"])
         return (), {**named, hidden: layout.pack(named[hidden])[None], "attention_mask": layout}
 
     def keep_first(
@@ -162,7 +169,7 @@ class _Packing:
         """Before an encoder's last layer: hidden states [1, sub-words, width] become [1, rows, width]."""
         named = _named(layer, args, kwargs)
         layout: Layout = named["attention_mask"]
-        self._layout = first = layout.first_subwords(named["hidden_states"])
+        self._layouts[get_ident()] = first = layout.first_subwords(named["hidden_states"])
         return (), {**named, "hidden_states": first.pack(), "attention_mask": first}
 
     def pack_inputs(
@@ -170,16 +177,15 @@ class _Packing:
     ) -> tuple[tuple[()], dict[str, Any]]:
         """Before a base model: sub-words [rows, longest] become [1, sub-words], with their places in their rows."""
         named = _named(model, args, kwargs)
-        self._layout = rows = Rows.of(named["input_ids"], named["attention_mask"])
+        self._layouts[get_ident()] = rows = Rows.of(named["input_ids"], named["attention_mask"])
         masks = {"full_attention": rows, "sliding_attention": rows}
         ids, positions = rows.pack(named["input_ids"])[None], rows.positions[None]
         return (), {**named, "input_ids": ids, "position_ids": positions, "attention_mask": masks}
 
     def unpack(self, _: torch.nn.Module, __: object, output: Any) -> Any:
         """After it: the last hidden state is [rows, longest, width] again."""
-        assert self._layout is not None
-        output.last_hidden_state = self._layout.unpack(output.last_hidden_state[0])
-        self._layout = None
+        layout = self._layouts.pop(get_ident())
+        output.last_hidden_state = layout.unpack(output.last_hidden_state[0])
         return output
 
 

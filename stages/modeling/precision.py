@@ -1,5 +1,7 @@
 """The device, and the number format to compute in."""
 
+from collections import defaultdict
+from threading import get_ident
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -49,7 +51,8 @@ class _OutsideAutocast:
     """The hooks of one module."""
 
     def __init__(self) -> None:
-        self._left: list[torch.autocast] = []
+        self._left: defaultdict[int, list[torch.autocast]] = defaultdict(list)
+        """By thread."""
 
     def enter(
         self, _: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -58,13 +61,14 @@ class _OutsideAutocast:
         hidden = next(each for each in (*args, *kwargs.values()) if isinstance(each, torch.Tensor))
         context = torch.autocast(hidden.device.type, enabled=False)
         context.__enter__()
-        self._left.append(context)
+        self._left[get_ident()].append(context)
         return tuple(map(_in_fp32, args)), {name: _in_fp32(value) for name, value in kwargs.items()}
 
     def leave(self, _: torch.nn.Module, __: object, ___: object) -> None:
         """After it, or after its error."""
-        if self._left:
-            self._left.pop().__exit__(None, None, None)
+        left = self._left[get_ident()]
+        if left:
+            left.pop().__exit__(None, None, None)
 
 
 def _in_fp32(value: Any) -> Any:

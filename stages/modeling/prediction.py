@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from stages.modeling.batches import PaddingCollator
+from stages.modeling.compute import each_in_a_thread
 from stages.modeling.inputs import input_columns
+from stages.modeling.packing import is_packed
 from stages.modeling.precision import Precision
 from stages.modeling.products import casts_kept
 from stages.modeling.row_faults import collated
@@ -33,16 +35,23 @@ def predict(
     readings = np.zeros((int(counts.sum()), len(model.config.id2label or {})), np.float32)
     columns = split.select_columns([*input_columns(model, split), EXAMPLE])
     words = split.select_columns(WORDS) if WORDS in split.column_names else None
-    was_training = model.training
-    model.eval()
-    autocast = torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bf16")
     at_once = _AT_ONCE if model.device.type == "cpu" else None
-    with torch.inference_mode(), autocast, casts_kept(model):
-        for batch in batches(lengths(split, INPUT_IDS), batch_size, at_once):
+    todo = list(batches(lengths(split, INPUT_IDS), batch_size, at_once))
+
+    def read_off(batch: NDArray[np.int64]) -> NDArray[np.float32]:
+        with torch.inference_mode(), torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bf16"):
             inputs = collated(columns.__getitems__(batch.tolist()), collate, str(split.split))
             logits = model(**{name: tensor.to(model.device) for name, tensor in inputs.items()}).logits
             read = logits if words is None else logits[_begins(words, batch).to(logits.device)]
-            readings[ranges(starts[batch], counts[batch])] = read.float().cpu().numpy()
+            found: NDArray[np.float32] = read.float().cpu().numpy()
+            return found
+
+    was_training = model.training
+    model.eval()
+    with casts_kept(model):
+        each = each_in_a_thread if is_packed(model) else map
+        for batch, found in zip(todo, each(read_off, todo), strict=True):
+            readings[ranges(starts[batch], counts[batch])] = found
     model.train(was_training)
     return readings
 

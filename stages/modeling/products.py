@@ -8,6 +8,7 @@ or once for all of them where `casts_kept` says that it does not change. Gradien
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
+from threading import get_ident
 from typing import Any, TypeAlias
 
 import torch
@@ -39,23 +40,26 @@ class CpuLinear(torch.nn.Linear):
 
 
 class Products:
-    """Layers of one input. The first that is called with it computes for all of them."""
+    """Layers of one input. The first that is called with it computes for all of them; each thread has inputs of its own."""
 
     def __init__(self, layers: Sequence[CpuLinear]) -> None:
         """All have a bias, or none has."""
         self._layers = layers
-        self._input: torch.Tensor | None = None
-        self._outputs: dict[CpuLinear, torch.Tensor] = {}
+        self._computed_of: dict[int, tuple[torch.Tensor, dict[CpuLinear, torch.Tensor]]] = {}
+        """By thread, the last input, and the outputs of the layers that have not been called with it yet."""
         self._is_cast_kept = False
         self._cast: Cast | None = None
 
     def of(self, layer: CpuLinear, input: torch.Tensor) -> torch.Tensor:
         """What the layer makes of the input."""
-        if self._input is not input or layer not in self._outputs:
-            self._input, self._outputs = input, dict(zip(self._layers, self._computed(input), strict=True))
-        output = self._outputs.pop(layer)
-        if not self._outputs:
-            self._input = None
+        thread = get_ident()
+        last, outputs = self._computed_of.get(thread, (None, {}))
+        if last is not input or layer not in outputs:
+            outputs = dict(zip(self._layers, self._computed(input), strict=True))
+            self._computed_of[thread] = input, outputs
+        output = outputs.pop(layer)
+        if not outputs:
+            del self._computed_of[thread]
         return output
 
     def keep_cast(self, is_kept: bool) -> None:

@@ -2,7 +2,8 @@
 
 For training, rows of like length are padded to their longest, and padding is dropped again: on the CPU plain products and a
 softmax, a few heads at a time, are faster than PyTorch's fused attention with its gradient at every length. Ours is written
-out. Without a gradient the fused attention is the faster one, which takes rows of one length from the pack as they are.
+out. Without a gradient the fused attention is the faster one, which takes rows of one length from the pack as they are. It
+sees keys of a round number, those of the next row among them, and a mask hides these: 205 keys take it 1.7 times as long as 208.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import torch
 from stages.modeling.dropout import drawn, kept, scale
 from stages.modeling.products import keys_and_values
 from stages.modeling.rows import FirstSubwords, Rows
-from stages.modeling.slots import Slots, is_near
+from stages.modeling.slots import Slots, is_near, padded_length
 
 
 def attend_within_rows(
@@ -55,12 +56,21 @@ def _attended(
         rows, asking = sum(1 for _ in same), 1 if isinstance(layout, FirstSubwords) else length
         end, end_query = first + rows * length, first_query + rows * asking
         queries = query[first_query:end_query].unflatten(0, (rows, asking)).transpose(1, 2)
-        keys, values = (each[first:end].unflatten(0, (rows, length)).transpose(1, 2) for each in (key, value))
-        mask = is_near(length, window) if window is not None and window < length else None
+        seen = min(padded_length(length), length + len(key) - end)
+        # rows overlap where more is seen of each than its own: nothing is copied
+        keys, values = (each[first : end - length + seen].unfold(0, seen, length).mT for each in (key, value))
+        mask = _mask(length, seen, window)
         of_rows = torch.nn.functional.scaled_dot_product_attention(queries, keys, values, mask, scale=scaling)
         attended[first_query:end_query] = of_rows.transpose(1, 2).flatten(0, 1)
         first, first_query = end, end_query
     return attended
+
+
+def _mask(length: int, seen: int, window: int | None) -> torch.Tensor | None:
+    """[1 or length, seen]: whether a row's sub-words look at what is seen with it; None if at all of that."""
+    if window is not None and window < length:
+        return torch.nn.functional.pad(is_near(length, window), (0, seen - length))
+    return (torch.arange(seen) < length)[None] if length < seen else None
 
 
 def _in_autocast_type(states: torch.Tensor) -> torch.Tensor:

@@ -165,7 +165,7 @@ def _pieces(number: int, group: Group, heads: int) -> Iterator[Piece]:
 
 
 def padded_length(length: int) -> int:
-    """What a row of this length is padded to if it is the longest of its group."""
+    """What a row of this length is padded to if it is the longest of its group, or by itself."""
     return length + -length % _ROUND
 
 
