@@ -1,6 +1,7 @@
 """Logits of a tokenized split: the one loop that validation while training and the evaluate stage share."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -19,8 +20,8 @@ from stages.tasks.columns.arrays import flat, lengths, ranges
 from stages.tasks.columns.names import EXAMPLE, INPUT_IDS, WORDS
 
 _AT_ONCE = 4096
-"""Sub-words that a CPU computes at once. What a layer makes of more does not fit into the cores' caches; of fewer, products
-have less to do than it takes to start them."""
+"""Sub-words that a thread of a CPU computes at once. What a layer makes of more does not fit into a core's caches; of fewer,
+products have less to do than it takes to start them."""
 
 
 def predict(
@@ -39,7 +40,7 @@ def predict(
     todo = list(batches(lengths(split, INPUT_IDS), batch_size, at_once))
 
     def read_off(batch: NDArray[np.int64]) -> NDArray[np.float32]:
-        with torch.inference_mode(), torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        with _predicting(model, precision):
             inputs = collated(columns.__getitems__(batch.tolist()), collate, str(split.split))
             logits = model(**{name: tensor.to(model.device) for name, tensor in inputs.items()}).logits
             read = logits if words is None else logits[_begins(words, batch).to(logits.device)]
@@ -48,12 +49,19 @@ def predict(
 
     was_training = model.training
     model.eval()
-    with casts_kept(model):
+    with _predicting(model, precision), casts_kept(model):
         each = each_in_a_thread if is_packed(model) else map
         for batch, found in zip(todo, each(read_off, todo), strict=True):
             readings[ranges(starts[batch], counts[batch])] = found
     model.train(was_training)
     return readings
+
+
+@contextmanager
+def _predicting(model: PreTrainedModel, precision: Precision) -> Iterator[None]:
+    """A thread's modes. Autocast keeps what it has cast until the outermost of these ends."""
+    with torch.inference_mode(), torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        yield
 
 
 def _readings_of_rows(split: Dataset) -> NDArray[np.int64]:
