@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.training.pace import SECONDS
+from stages.training.checkpoints import SECONDS
 from tests.trainings import result
 from tests.workspace import Workspace
 

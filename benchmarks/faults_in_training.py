@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.training.manifest import fault
+from stages.training.checkpoints import fault
 from tests.damage import DAMAGES
 from tests.trainings import Trainings, kill_at_random, terminate_at_random
 

@@ -19,20 +19,20 @@ from typing import TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from ruamel.yaml import YAML
+from transformers import PreTrainedModel
 
 from benchmarks.result_files import write_results
-from stages.configuration.schema import Kind
+from stages.columns.arrays import lengths
+from stages.columns.names import INPUT_IDS
+from stages.configuration.validation import validate
 from stages.exporting.onnx_files import ONNX, ONNX_INT8
 from stages.exporting.onnx_model import session
-from stages.modeling.batches import Batch, PaddingCollator, Row
-from stages.modeling.inputs import input_columns
+from stages.modeling.batches import Batch, PaddingCollator, Row, input_columns, padding_id
 from stages.modeling.load import trained_model
-from stages.modeling.padding import padding_id
 from stages.pipeline.arrow import load_split
-from stages.pipeline.json_files import read_json
-from stages.pipeline.paths import DOWNLOAD_METRICS, EXPORTED_MODEL, TOKENIZED_DATA
-from stages.tasks.columns.arrays import lengths
-from stages.tasks.columns.names import INPUT_IDS
+from stages.pipeline.paths import EXPORTED_MODEL, PARAMS, TOKENIZED_DATA
+from stages.tasks.registry import task_for
 
 Side: TypeAlias = Callable[[Batch], object]
 
@@ -76,8 +76,7 @@ def _options() -> argparse.Namespace:
 
 def _sides() -> dict[str, Side]:
     """The exported models by name, torch first."""
-    kind: Kind = read_json(DOWNLOAD_METRICS)["data"]["kind"]
-    model = trained_model(kind, EXPORTED_MODEL)
+    model = _exported_model()
 
     def in_torch(batch: Batch) -> object:
         with torch.inference_mode():
@@ -87,6 +86,11 @@ def _sides() -> dict[str, Side]:
     return {"torch fp32": in_torch, **{name: _in_onnx(EXPORTED_MODEL / name) for name in names}}
 
 
+def _exported_model() -> PreTrainedModel:
+    params = validate(YAML(typ="safe").load(PARAMS.read_text(encoding="utf-8")), str(PARAMS))
+    return trained_model(task_for(params.task), EXPORTED_MODEL)
+
+
 def _in_onnx(path: Path) -> Side:
     model = session(path)
     names = [entry.name for entry in model.get_inputs()]
@@ -94,9 +98,8 @@ def _in_onnx(path: Path) -> Side:
 
 
 def _batches(count: int) -> dict[str, list[Batch]]:
-    kind: Kind = read_json(DOWNLOAD_METRICS)["data"]["kind"]
     split = load_split(TOKENIZED_DATA, "test")
-    split = split.select_columns(input_columns(trained_model(kind, EXPORTED_MODEL), split))
+    split = split.select_columns(input_columns(_exported_model(), split))
     collate = PaddingCollator(padding_id(EXPORTED_MODEL))
     order = np.random.default_rng(0).permutation(len(split))
     by_length = order[np.argsort(lengths(split, INPUT_IDS)[order], kind="stable")]

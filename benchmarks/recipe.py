@@ -4,6 +4,7 @@ A is the recipe as written: fp32, batches padded to their longest row. B has the
 rows of like length in a batch, the loss's filter off (the optimizer is fused in both: it is the Trainer's default).
 """
 
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -12,14 +13,13 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from transformers import Trainer, TrainingArguments, set_seed
 
+from stages.columns.names import INPUT_IDS, LABELS, WORDS, label_names
 from stages.configuration.schema import TrainStage
-from stages.modeling.batches import PaddingCollator
-from stages.modeling.label_tensors import label_tensor
+from stages.modeling.batches import PaddingCollator, padding_id
 from stages.modeling.load import new_model
-from stages.modeling.padding import padding_id
 from stages.pipeline.arrow import load_split
 from stages.pipeline.paths import BASE_TOKENIZER, BASE_WEIGHTS, TOKENIZED_DATA
-from stages.tasks.columns.names import INPUT_IDS, LABELS, WORDS, label_names
+from stages.tasks.registry import task_for
 
 Recipe = Literal["A", "B"]
 
@@ -35,10 +35,10 @@ def recipe_trainer(config: TrainStage, recipe: Recipe) -> Trainer:
     if rows == "auto":
         raise SystemExit("benchmarks: the Trainer's recipe needs a number of rows; give --set train.batch_size=16")
     train = load_split(TOKENIZED_DATA, "train")
-    names, padding = label_names(train.features), padding_id(BASE_TOKENIZER)
+    task, names, padding = task_for(config.task), label_names(train.features), padding_id(BASE_TOKENIZER)
     set_seed(config.seed)
     return Trainer(
-        model=new_model(config.task.kind, BASE_WEIGHTS, names, config.task.target, padding=padding),
+        model=new_model(task, BASE_WEIGHTS, names, padding=padding),
         args=TrainingArguments(
             output_dir="recipe",
             per_device_train_batch_size=rows,
@@ -56,7 +56,7 @@ def recipe_trainer(config: TrainStage, recipe: Recipe) -> Trainer:
             **_FLAGS[recipe],
         ),
         train_dataset=train.select_columns([INPUT_IDS, LABELS]),
-        data_collator=PaddingCollator(padding, label_tensor(config.task.target, len(names))),
+        data_collator=PaddingCollator(padding, partial(task.label_tensor, labels=len(names))),
     )
 
 

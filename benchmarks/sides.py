@@ -16,22 +16,21 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback
 
 from benchmarks.machine import peak_memory, product_rate, wait_for
 from benchmarks.recipe import recipe_readings, recipe_trainer
+from stages.columns.arrays import lengths
+from stages.columns.names import INPUT_IDS, label_names
 from stages.configuration.schema import TrainStage
 from stages.configuration.validation import select, validate
-from stages.modeling.batches import PaddingCollator
+from stages.modeling.batches import PaddingCollator, padding_id
 from stages.modeling.compute import keep_freed_memory, use_tf32, use_threads
-from stages.modeling.padding import padding_id
 from stages.modeling.precision import device, resolved
 from stages.modeling.prediction import predict
-from stages.pipeline.arrow import load_split
+from stages.modeling.preparation import undo_for_saving
+from stages.pipeline.arrow import load_split, load_splits
 from stages.pipeline.paths import BASE_TOKENIZER, TOKENIZED_DATA
-from stages.tasks.columns.arrays import lengths
-from stages.tasks.columns.names import INPUT_IDS, label_names
-from stages.tasks.decoding.dispatch import decoding_for
-from stages.train import build_trainer
+from stages.tasks.registry import task_for
+from stages.training.building import build_trainer
 from stages.training.checkpoints import Checkpoints
 from stages.training.interruption import Interruption
-from stages.training.vocabulary import restore_all
 
 Side: TypeAlias = Literal["A", "B", "ours"]
 
@@ -104,12 +103,11 @@ def _configuration(steps: int, epochs: float, seed: int) -> TrainStage:
 def _our_trainer(config: TrainStage) -> Trainer:
     use_tf32()
     keep_freed_memory()
-    return build_trainer(config, Checkpoints(Path("checkpoints")), Interruption())
+    return build_trainer(config, load_splits(TOKENIZED_DATA), Checkpoints(Path("checkpoints")), Interruption())
 
 
 def _our_readings(trainer: Trainer, config: TrainStage, split: Dataset) -> NDArray[np.float32]:
-    model = cast(PreTrainedModel, trainer.model)
-    restore_all(model)
+    model = undo_for_saving(cast(PreTrainedModel, trainer.model))
     collate, size = PaddingCollator(padding_id(BASE_TOKENIZER)), config.train.evaluation_batch_size
     return predict(model, split, collate, batch_size=size, precision=resolved(config.train.precision))
 
@@ -149,7 +147,7 @@ def _weights(model: Any) -> int:
 
 
 def _scores(readings: NDArray[np.float32], split: Dataset, config: TrainStage) -> dict[str, float | None]:
-    decoding = decoding_for(config.task.kind, config.task.target, config.task.pooling)
-    units = decoding.decode(split, readings)
-    found = decoding.score(units, decoding.tokenized_gold(split), label_names(split.features)).headline_json()
+    task = task_for(config.task)
+    units = task.decode(split, readings)
+    found = task.score(units, task.tokenized_gold(split), label_names(split.features)).headline_json()
     return {name: found[name] for name in _SCORES if name in found}

@@ -1,9 +1,9 @@
 """Download: any source to one canonical data set, and the base model with its tokenizer. The only stage that uses the network."""
 
-from stages.pipeline.stage import run_stage, tell_faults_early
+from stages.configuration.run_stage import params_or_exit, run_stage
 
 if __name__ == "__main__":
-    tell_faults_early()
+    PARAMS = params_or_exit()
 
 from stages.configuration.schema import DownloadStage
 from stages.pipeline.json_files import write_json
@@ -18,7 +18,7 @@ from stages.pipeline.paths import (
     SCRATCH,
 )
 from stages.sources.base_model import write_base_model
-from stages.sources.dispatch import write_data
+from stages.sources.data_source import write_data
 
 
 def download(config: DownloadStage) -> None:
@@ -42,4 +42,4 @@ def download(config: DownloadStage) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(download, DownloadStage, offline=False)
+    run_stage(download, DownloadStage, PARAMS, offline=False)

@@ -1,9 +1,9 @@
 """Tokenize: the canonical data set to rows of sub-words, nothing padded, every word aligned to its label."""
 
-from stages.pipeline.stage import run_stage, tell_faults_early
+from stages.configuration.run_stage import params_or_exit, run_stage
 
 if __name__ == "__main__":
-    tell_faults_early()
+    PARAMS = params_or_exit()
 
 import logging
 from collections.abc import Iterator
@@ -14,15 +14,13 @@ import pyarrow.compute as pc
 from datasets import Dataset, Features
 from numpy.typing import NDArray
 
-from stages.configuration.schema import SPLITS, Kind, Split, TokenizeStage
+from stages.columns.names import EXAMPLE, INPUT_IDS, SUBWORDS
+from stages.configuration.schema import SPLITS, Split, TokenizeStage
 from stages.pipeline.arrow import read_batches, read_features, write_splits
 from stages.pipeline.errors import DataError
 from stages.pipeline.json_files import Json, quantiles, write_json
 from stages.pipeline.paths import BASE_TOKENIZER, RAW_DATA, TOKENIZE_METRICS, TOKENIZED_DATA
-from stages.tasks.columns.names import EXAMPLE, INPUT_IDS, SUBWORDS, TOKENS
-from stages.tasks.encoding.base import Encoding
-from stages.tasks.encoding.dispatch import encoding_for
-from stages.tasks.encoding.pairs import token_type_features
+from stages.tasks.encoding.encodings import Encoding, encoding_for
 from stages.tasks.encoding.subwords import SubwordEncoder
 
 log = logging.getLogger("stages.tokenize")
@@ -32,9 +30,9 @@ def tokenize(config: TokenizeStage) -> None:
     """Write `data/tokenized/` and `metrics/tokenize.json`."""
     encoding = encoding_for(config.kind)
     raw = read_features(RAW_DATA, "train")
-    _require_kind(raw, config.kind)
-    encoder = SubwordEncoder(BASE_TOKENIZER, config.tokenize.max_length, pretokenized=config.kind == "tokens")
-    features = Features({**encoding.features(raw), **token_type_features(raw, encoder)})
+    _require_columns(raw, encoding, config.kind)
+    encoder = SubwordEncoder(BASE_TOKENIZER, config.tokenize.max_length, pretokenized=encoding.pretokenized)
+    features = encoding.features(raw, encoder)
     splits: dict[str, Iterator[pa.Table]] = {
         name: _tokenize_split(name, encoding, encoder, config, features) for name in SPLITS
     }
@@ -57,11 +55,11 @@ def _as_split(batch: pa.RecordBatch) -> Dataset:
     return Dataset(pa.Table.from_batches([batch]), fingerprint="batch")  # else datasets takes a digest of all rows
 
 
-def _require_kind(raw: Features, kind: Kind) -> None:
-    found = "tokens" if TOKENS in raw else "text"
-    if found != kind:
+def _require_columns(raw: Features, encoding: Encoding, kind: str) -> None:
+    missing = [column for column in encoding.takes if column not in raw]
+    if missing:
         raise DataError(
-            f"{RAW_DATA}: holds data for task={found}, but task.kind={kind}; run `dvc repro` from download on"
+            f"{RAW_DATA}: has no column {missing[0]}, which task.kind={kind} takes; run `dvc repro` from download on"
         )
 
 
@@ -88,4 +86,4 @@ def _describe(name: Split, row: int) -> Json:
 
 
 if __name__ == "__main__":
-    run_stage(tokenize, TokenizeStage)
+    run_stage(tokenize, TokenizeStage, PARAMS)

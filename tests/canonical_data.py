@@ -11,13 +11,11 @@ from datasets import DatasetDict
 
 from stages.configuration.schema import FilesData, Kind, Split
 from stages.pipeline.arrow import load_splits
-from stages.sources.canonical import write_canonical
-from stages.sources.columns import choose_columns
-from stages.sources.dispatch import write_data
-from stages.sources.examples import checked_examples
-from stages.sources.readers.base import Rows, TableFile
-from stages.sources.report import DataReport
-from stages.sources.tables import Source, SourceSplit
+from stages.sources.canonical import Source, SourceSplit, write_canonical
+from stages.sources.data_report import DataReport
+from stages.sources.data_source import write_data
+from stages.sources.examples import checked_examples, choose_columns
+from stages.sources.readers.table_file import Rows, TableFile
 
 
 @dataclass(frozen=True)

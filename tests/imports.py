@@ -49,5 +49,12 @@ def code_dependencies(module: str) -> list[str]:
 
 
 def _modules_below(folder: Path) -> set[str]:
-    modules = (ROOT / folder).rglob("*.py")
-    return {file.relative_to(ROOT).as_posix() for file in modules if file.name != "__init__.py"}
+    """The modules that DVC hashes with the folder, package `__init__` files excepted."""
+    modules = {file.relative_to(ROOT).as_posix() for file in (ROOT / folder).rglob("*.py")}
+    return {module for module in modules if not module.endswith("__init__.py")} - ignored_by_dvc()
+
+
+def ignored_by_dvc() -> set[str]:
+    """The modules that `.dvcignore` names: a change of them alone re-runs no stage."""
+    lines = (ROOT / ".dvcignore").read_text(encoding="utf-8").splitlines()
+    return {line.removeprefix("/") for line in lines if line.endswith(".py")}

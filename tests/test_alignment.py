@@ -12,20 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
+from stages.columns.names import EXAMPLE, IGNORED, INPUT_IDS, LABELS, WORDS
 from stages.configuration.schema import FilesModel, LabelOn, TokenizeConfig, TokenizeStage
 from stages.pipeline.arrow import load_split
 from stages.pipeline.errors import DataError, ModelError
 from stages.pipeline.paths import BASE_TOKENIZER, RAW_DATA, TOKENIZE_METRICS, TOKENIZED_DATA
 from stages.sources.base_model import write_base_model
-from stages.tasks.columns.names import EXAMPLE, IGNORED, INPUT_IDS, LABELS, WORDS
-from stages.tasks.decoding.tokens import TokensDecoding
 from stages.tasks.encoding import subwords
 from stages.tasks.encoding.subwords import SubwordEncoder
-from stages.tasks.encoding.tokens import TokensEncoding
+from stages.tasks.encoding.tokens_encoding import TokensEncoding
 from stages.tasks.encoding.windows import window_starts
 from stages.tokenize import tokenize
 from tests.saved_splits import save_splits
 from tests.tiny import write_tiny_tokenizer
+from tests.tokenized import task_of
 
 NAMES = ["O", "B-x", "I-x", "E-x", "S-x", "B-y", "I-y", "U-z", "L-z", "B-w", "NOUN", "S-v", "I-v"]
 INSIDE = [0, 2, 2, 3, 2, 6, 6, 7, 8, 9, 10, 12, 12]
@@ -77,7 +77,7 @@ def tokenized_split(raw: Dataset, tokenizer: Path, config: TokenizeConfig = WHOL
     encoding = TokensEncoding()
     encoder = SubwordEncoder(tokenizer, config.max_length, pretokenized=True)
     columns = encoding.encode(raw, encoder, config, first_example=0)
-    return Dataset(pa.table(columns, schema=encoding.features(raw.features).arrow_schema))
+    return Dataset(pa.table(columns, schema=encoding.features(raw.features, encoder).arrow_schema))
 
 
 def subwords_of(tokenizer: Tokenizer, word: str) -> list[int]:
@@ -163,7 +163,7 @@ def test_a_word_without_subwords_keeps_a_place_and_shifts_nothing(strange: str, 
 
 def test_a_sentence_of_nothing_but_such_words_is_scored_too(tiny_tokenizer: Path) -> None:
     tokenized = tokenized_split(raw_split([[("\u200b", 3)], [("\u00ad", 4), ("\x07", 5)]]), tiny_tokenizer)
-    assert TokensDecoding().tokenized_gold(tokenized).label.tolist() == [3, 4, 5]
+    assert task_of("tokens").tokenized_gold(tokenized).label.tolist() == [3, 4, 5]
 
 
 def test_only_the_first_subword_of_a_word_is_labelled(tiny_tokenizer: Path) -> None:
@@ -172,7 +172,7 @@ def test_only_the_first_subword_of_a_word_is_labelled(tiny_tokenizer: Path) -> N
 
 
 def test_sentences_without_words_give_no_row_and_no_unit(tiny_tokenizer: Path) -> None:
-    decoding, raw = TokensDecoding(), raw_split([[], [("the", 1)], [], [("a", 2)], []])
+    decoding, raw = task_of("tokens"), raw_split([[], [("the", 1)], [], [("a", 2)], []])
     tokenized = tokenized_split(raw, tiny_tokenizer)
     units, gold = decoding.decode(tokenized, logits_that_tell_the_label(tokenized)), decoding.raw_gold(raw)
     assert units.example.tolist() == gold.example.tolist() == [1, 3]
@@ -184,7 +184,7 @@ def test_sentences_without_words_give_no_row_and_no_unit(tiny_tokenizer: Path) -
 def test_words_in_are_words_out_whatever_the_words(
     tagged: list[list[tuple[str, int]]], shape: tuple[int, int], label_on: LabelOn, tiny_tokenizer: Path
 ) -> None:
-    decoding, raw = TokensDecoding(), raw_split(tagged)
+    decoding, raw = task_of("tokens"), raw_split(tagged)
     tokenized = tokenized_split(raw, tiny_tokenizer, TokenizeConfig(shape[0], "windows", shape[1], label_on))
     units = decoding.decode(tokenized, logits_that_tell_the_label(tokenized))
     every_word = [(row, place) for row, sentence in enumerate(tagged) for place in range(len(sentence))]
@@ -280,7 +280,7 @@ def test_a_word_longer_than_a_row_is_labelled_once_in_each_row_and_leaves_no_row
     raw = raw_split([[("the", 1), ("x" * 50, 2), ("order", 3)]])
     tokenized = tokenized_split(raw, tiny_tokenizer, TokenizeConfig(8, "windows", 2, "first"))
     assert all(any(label != IGNORED for label in labels) for labels in tokenized[LABELS])
-    assert TokensDecoding().tokenized_gold(tokenized).label.tolist() == [1, 2, 3]
+    assert task_of("tokens").tokenized_gold(tokenized).label.tolist() == [1, 2, 3]
 
 
 @pytest.fixture(scope="module")
@@ -405,7 +405,7 @@ def test_the_stage_numbers_examples_on_from_batch_to_batch(
 def test_byte_level_bpe_loses_no_word_either(tagged: list[list[tuple[str, int]]], byte_level_tokenizer: Path) -> None:
     tokenized = tokenized_split(raw_split(tagged), byte_level_tokenizer, TokenizeConfig(16, "windows", 4, "first"))
     tags = [tag for sentence in tagged for _, tag in sentence]
-    assert TokensDecoding().tokenized_gold(tokenized).label.tolist() == tags
+    assert task_of("tokens").tokenized_gold(tokenized).label.tolist() == tags
 
 
 def test_special_subwords_stand_around_every_row(tiny_tokenizer: Path) -> None:

@@ -12,6 +12,7 @@ from stages.configuration.schema import FilesModel, PackageModel
 from stages.pipeline.errors import ModelError
 from stages.sources.base_model import write_base_model
 from tests.tiny import write_tiny_model
+from tests.tokenized import task_of
 from tests.told import told
 
 
@@ -157,15 +158,15 @@ def test_a_tokenizer_that_states_no_limit_gets_the_models_positions(tmp_path: Pa
 
 
 def test_a_tokenizer_without_padding_gets_some_and_the_model_an_embedding_for_it(model: Path, tmp_path: Path) -> None:
+    from stages.modeling.batches import padding_id
     from stages.modeling.load import new_model
-    from stages.modeling.padding import padding_id
 
     without_padding(model)
     write(model, tmp_path / "base")
     padding = padding_id(tmp_path / "base/tokenizer")
     embeddings = json.loads((model / "config.json").read_text(encoding="utf-8"))["vocab_size"]
     assert padding == embeddings
-    made = new_model("text", tmp_path / "base/weights", ["a", "b"], padding=padding)
+    made = new_model(task_of("text"), tmp_path / "base/weights", ["a", "b"], padding=padding)
     assert made.get_input_embeddings().num_embeddings == embeddings + 1
     assert (made.config.pad_token_id, made.config.vocab_size) == (padding, embeddings + 1)
 

@@ -6,9 +6,7 @@ from pathlib import Path
 import pytest
 
 from stages.pipeline.errors import ConfigError
-from stages.training.checkpoints import KEPT_TRAININGS, Checkpoints
-from stages.training.manifest import fault, write_manifest
-from stages.training.pace import SECONDS, Pace
+from stages.training.checkpoints import KEPT_TRAININGS, SECONDS, Checkpoints, Pace, fault, write_manifest
 from tests.damage import DAMAGES, Damage
 
 FILES = {"model.safetensors": bytes(range(256)) * 40, "progress.json": b"{}"}

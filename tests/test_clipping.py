@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.optim import AdamW
 
-from stages.training.clipping import clip_in_next_step, gradient_norm
+from stages.modeling.cpu.gradients import clip_in_next_step, gradient_norm
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

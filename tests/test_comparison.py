@@ -15,15 +15,14 @@ from datasets import Dataset, DatasetDict
 
 from stages.comparison import compare as command
 from stages.comparison import comparing, pull_request
-from stages.comparison.changes import environment_differences
 from stages.comparison.html import as_html
+from stages.comparison.loaded_runs import load_run
 from stages.comparison.results import EnvironmentDifference, StageSeconds
-from stages.comparison.runs import load_run
-from stages.comparison.seconds import stage_seconds
+from stages.comparison.run_differences import environment_differences, stage_seconds
 from stages.comparison.significance import holm
 from stages.pipeline.environment import Compute, Cpu, Environment
 from stages.pipeline.paths import PREDICTIONS, RAW_DATA
-from stages.pipeline.runs import StageRun
+from stages.pipeline.stage_records import StageRun
 from tests.compared_runs import Runs
 from tests.saved_splits import save_splits
 
@@ -195,7 +194,7 @@ def test_outputs_go_where_they_are_asked_to(runs: Runs, compare: Command, tmp_pa
         (["workspace", "missing.parquet"], "missing.parquet: is not there"),
         (["workspace", "write.parquet"], "is no whole Parquet file"),
         (["workspace", "better", "better"], "better: named twice"),
-        (["workspace", "better", "--metric", "bleu"], "choose from accuracy, f1"),
+        (["workspace", "better", "--metric", "bleu"], "choose one by --metric from accuracy, precision"),
         (["workspace", "better", "--json", "-", "--markdown", "-"], "both write to standard output"),
         (["workspace", "columns.parquet"], "have no column 'gold'"),
         (["workspace", "fewer.parquet"], "has other examples than that of workspace (299 and 300)"),
@@ -222,7 +221,7 @@ def write_odd_files(root: Path) -> None:
         "fewer": table.slice(1),
         "gold": with_gold(table, pa.array([*gold[:7], "x", *gold[8:]])),
         "unlabelled": with_gold(table, pa.array([None, *gold[1:]])),
-        "numbers": with_gold(table, pa.array([1.0] * 300)),
+        "numbers": pa.table({"id": table["id"], "gold": [1.0] * 300, "predicted": [1.0] * 300}),
     }
     for name, content in odd.items():
         pq.write_table(content, root / f"{name}.parquet")

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from stages.comparison.compare import as_json
 from stages.comparison.comparing import compare
-from stages.comparison.layout import fitted, lines, width
+from stages.comparison.loaded_runs import Run
 from stages.comparison.markdown import as_markdown
 from stages.comparison.pull_request import comment
-from stages.comparison.results import Comparison, Curve
-from stages.comparison.runs import Run
+from stages.comparison.results import Comparison
 from stages.comparison.terminal import as_text
-from stages.pipeline.escaping import code, visible
+from stages.pipeline.escaping import code, fitted, lines, visible, width
+from stages.reporting.content import Curve
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -57,7 +57,7 @@ def comparison() -> Comparison:
             words([tag, *["O"] * (len(tokens) - 1)], tokens),
             params={"data.name": HOSTILE[place], "seed": place, "rate": float(place)},
             metrics={f"evaluate.{HOSTILE[0]}": float(place)},
-            curves={"validation/f1": Curve([1.0, 2.0], [0.1, 0.2])},
+            curves={"validation/f1": Curve("validation", "f1", (1.0, 2.0), (0.1, 0.2))},
         )
         for place, tag in enumerate(["B-" + HOSTILE[0], "B-" + HOSTILE[1]])
     ]
@@ -140,3 +140,17 @@ def test_code_ends_where_it_should(text: str) -> None:
     inside = shown[len(fence[0]) : -len(fence[0])]
     assert shown.endswith(fence[0])
     assert len(fence[0]) not in {len(run) for run in re.findall("`+", inside)}
+
+
+@given(st.lists(st.text("abé-/.e\u0301😀", min_size=1, max_size=12), min_size=1), st.integers(12, 40))
+def test_lines_break_between_words(text: list[str], columns: int) -> None:
+    """A word that fits into a line stays whole, whatever is in it; wide characters may be parted from what is beside them."""
+    broken = lines(" ".join(text), columns)
+    assert " ".join(broken).split() == text or "😀" in "".join(text)
+    assert "".join(broken).replace(" ", "") == "".join(text)
+
+
+def test_a_line_that_is_cut_ends_in_an_ellipsis() -> None:
+    assert lines("one two three four", 9, 1) == ["one two …"]
+    assert lines("one two three four", 8, 2) == ["one two", "three …"]
+    assert lines("abcdefghijkl", 5, 2) == ["abcde", "fghi…"]

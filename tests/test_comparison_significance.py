@@ -10,7 +10,7 @@ from statsmodels.stats import contingency_tables
 from statsmodels.stats.multitest import multipletests
 
 from stages.comparison.significance import holm, mcnemar, randomization
-from stages.scoring.final.resampling import Statistic, interval, resampled
+from stages.scoring.evaluation.resampling import Statistic, interval, resampled
 
 SENTENCES, ENTITIES = 1287, 1079
 """Of WNUT 17's test split."""

@@ -8,25 +8,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.comparison.predictions import Predictions, aligned
-from stages.comparison.slices import by_length, slices
-from stages.comparison.statistics import Counts, averaged, counted, within
-from stages.scoring.headline.classification import score_labels
-from stages.scoring.headline.entities import score_entities
-from stages.scoring.headline.multilabel import score_label_sets
-from stages.scoring.headline.numbers import score_numbers
-from stages.scoring.headline.scores import Scores
+from stages.comparison.aligned_files import aligned, shared_labels
+from stages.comparison.paired_scores import GroupScores, slices
+from stages.scoring.core.metrics import METRICS, metrics_of
+from stages.scoring.core.predicted import ScoringRules
+from stages.scoring.core.scores import Scores
+from stages.scoring.evaluation.measured import measured
+from stages.scoring.evaluation.predictions_file import PredictionsFile, read_predictions
+from tests.scored import score_entities, score_label_sets, score_labels, score_numbers
 
 TAGS = ["O", "B-a", "I-a", "B-b-c", "I-b-c"]
 NAMES = ["x", "y", "z"]
 
 
-def of_text(gold: pa.Array, predicted: pa.Array) -> Predictions:
+def of_text(gold: pa.Array, predicted: pa.Array) -> PredictionsFile:
     ids = pa.array([f"test-{place}" for place in range(len(gold))])
-    return aligned([("run", pa.table({"id": ids, "gold": gold, "predicted": predicted}))])[0]
+    return read_predictions(pa.table({"id": ids, "gold": gold, "predicted": predicted}))
 
 
-def of_words(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> Predictions:
+def of_words(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> PredictionsFile:
     words = [(f"test-{place}", word) for place, tags in enumerate(gold) for word in range(len(tags))]
     columns = {
         "id": [id_ for id_, _ in words],
@@ -35,14 +35,23 @@ def of_words(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) 
         "gold": [tag for tags in gold for tag in tags],
         "predicted": [tag for tags in predicted for tag in tags],
     }
-    return aligned([("run", pa.table(columns))])[0]
+    return read_predictions(pa.table(columns))
 
 
-def observed(counts: Counts) -> dict[str, float]:
-    return {statistic.name: statistic.observed() for statistic in counts.metrics}
+def counted(runs: Sequence[PredictionsFile], *, together: bool = False) -> list[GroupScores]:
+    """The scores of each run, or of all together as seeds of one."""
+    files = aligned(runs)
+    predictions = [file.predictions(ScoringRules(), shared_labels(files)) for file in files]
+    metrics = metrics_of(predictions[0].form, "always")
+    groups = [predictions] if together else [[each] for each in predictions]
+    return [GroupScores.of(group, metrics, []) for group in groups]
 
 
-def require_equal(counts: Counts, scores: Scores) -> None:
+def observed(scores: GroupScores) -> dict[str, float]:
+    return {each.name: each.statistic.observed() for each in scores.metrics}
+
+
+def require_equal(counts: GroupScores, scores: Scores) -> None:
     headline = scores.headline_json()
     assert observed(counts) == pytest.approx({name: headline[name] for name in observed(counts)}, abs=1e-9)
     per_label = {each.name: each.observed() for each in counts.labels if not np.isnan(each.observed())}
@@ -93,9 +102,11 @@ def test_numbers_are_scored_as_scoring_does(pairs: list[tuple[float, float]]) ->
         observed(counted([of_text(pa.array(gold), pa.array(predicted))])[0]),
         score_numbers(predicted, gold),
     )
-    assert scores["mse"] == pytest.approx(expected.mse) and scores["mae"] == pytest.approx(expected.mae)
-    if expected.pearson is not None and min(np.ptp(gold), np.ptp(predicted)) > 0.1:
-        assert scores["pearson"] == pytest.approx(expected.pearson, abs=1e-6)
+    assert scores["mse"] == pytest.approx(expected.metrics["mse"]) and scores["mae"] == pytest.approx(
+        expected.metrics["mae"]
+    )
+    if expected.metrics["pearson"] is not None and min(np.ptp(gold), np.ptp(predicted)) > 0.1:
+        assert scores["pearson"] == pytest.approx(expected.metrics["pearson"], abs=1e-6)
 
 
 def test_the_correlation_with_a_constant_is_not_defined() -> None:
@@ -106,15 +117,15 @@ def test_the_correlation_with_a_constant_is_not_defined() -> None:
 def test_the_loss_is_the_mean_over_words_and_known_only_if_every_run_has_it() -> None:
     columns = {"id": ["a", "a", "b"], "word": [0, 1, 0], "gold": ["O"] * 3, "predicted": ["O"] * 3}
     tables = [pa.table({**columns, "loss": [0.1, 0.2, 0.6]}), pa.table(columns)]
-    with_loss, without = (aligned([("run", table)])[0] for table in tables)
+    with_loss, without = map(read_predictions, tables)
     assert observed(counted([with_loss])[0])["loss"] == pytest.approx(0.3)
-    assert "loss" not in observed(counted([with_loss, without])[0])
+    assert "loss" not in observed(counted([without])[0])
 
 
 def test_slices_part_the_examples_by_columns_that_came_along() -> None:
     columns = {"id": ["a", "a", "b", "c"], "word": [0, 1, 0, 0], "gold": ["O"] * 4, "predicted": ["O"] * 4}
     domain = pa.array(["mail", "mail", "news", None]).dictionary_encode()
-    run = aligned([("run", pa.table({**columns, "domain": domain, "same": ["x"] * 4}))])[0]
+    run = read_predictions(pa.table({**columns, "domain": domain, "same": ["x"] * 4}))
     assert [(each.by, each.name, each.examples.tolist()) for each in slices(run, {}) if each.by != "length"] == [
         ("domain", "mail", [True, False, False]),
         ("domain", "news", [False, True, False]),
@@ -123,14 +134,14 @@ def test_slices_part_the_examples_by_columns_that_came_along() -> None:
 
 
 def test_the_mean_of_a_run_with_itself_is_that_run() -> None:
-    counts = counted([of_text(pa.array(["x", "y"]), pa.array(["x", "x"]))])[0]
-    assert observed(averaged([counts, counts])) == observed(counts)
+    run = of_text(pa.array(["x", "y"]), pa.array(["x", "x"]))
+    assert observed(counted([run, run], together=True)[0]) == observed(counted([run])[0])
 
 
 def test_seeds_are_averaged_example_by_example() -> None:
     gold = pa.array(["x", "y"])
     runs = [of_text(gold, gold), of_text(gold, pa.array(["y", "x"]))]
-    mean = averaged(counted(runs))
+    mean = counted(runs, together=True)[0]
     assert observed(mean)["accuracy"] == 0.5
     assert mean.errors.tolist() == [0.5, 0.5]
 
@@ -139,8 +150,8 @@ def test_slices_part_the_examples_by_length() -> None:
     gold = [["O"] * length for length in (1, 1, 1, 2, 3, 3, 4, 9)]
     gold[7][0] = "B-a"
     run = of_words(gold, gold)
-    parts = by_length(run, {})
+    parts = list(slices(run, {}))
     assert [part.name for part in parts] == ["1 word", "2 words", "3 words", "4-9 words"]
     assert np.sum([part.examples for part in parts], axis=0).tolist() == [1] * 8
-    words = counted([run])[0].metrics[-1]
-    assert [within(words, slice_.examples).counts[:, 1].sum() for slice_ in parts] == [3, 2, 6, 13]
+    in_parts = [next(measured(run.predictions(ScoringRules()), [METRICS["accuracy"]], part.examples)) for part in parts]
+    assert [each.statistic.counts[:, 1].sum() for each in in_parts] == [3, 2, 6, 13]  # type: ignore[union-attr]

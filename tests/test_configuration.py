@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from stages.configuration import schema
 from stages.configuration.compose import compose_params, write_params
+from stages.configuration.run_stage import run_stage
 from stages.configuration.validation import select, validate
 from stages.pipeline.errors import ConfigError
 from tests.imports import ROOT
@@ -74,7 +75,7 @@ def test_a_reference_job_runs_from_local_files_by_configuration_alone() -> None:
         (["train.batch_size=true"], ["train.batch_size=True"]),
         (["train.learning_rate=None"], ["train.learning_rate='None'"]),
         (["train.learning_rate=.nan"], ["train.learning_rate"]),
-        (["task.metric=bleu"], ["task.metric=bleu", "'accuracy'", "'f1'", "'loss'"]),
+        (["task.metric=bleu"], ["task.metric=bleu", "accuracy", " f1,", "loss"]),
         (["data=nope"], ["data/nope", "demo", "imdb", "wnut17"]),
         (["experiment=nope"], ["experiment/nope", "imdb", "wnut17"]),
         (["data=files"], ["data.train", "data.test", "is missing"]),
@@ -88,8 +89,14 @@ def test_a_reference_job_runs_from_local_files_by_configuration_alone() -> None:
         (["data=files", "data.train=5", "data.test=a"], ["data.train=5", "a valid string or a list"]),
         (["seed=-1"], ["seed=-1"]),
         (["seed=4294967296"], ["seed=4294967296"]),
-        (["task.metric=pearson"], ["task.metric=pearson", "task.target=label", "accuracy, f1, loss"]),
-        (["data=files", "task=regression", "task.metric=f1"], ["task.metric=f1", "target=number", "pearson, loss"]),
+        (
+            ["task.metric=pearson"],
+            ["task.metric=pearson", "task.target=label", "accuracy, precision, recall, f1, loss"],
+        ),
+        (
+            ["data=files", "task=regression", "task.metric=f1"],
+            ["task.metric=f1", "target=number", "pearson, spearman, loss"],
+        ),
         (["task=multilabel"], ["data=demo-text has data.target=label", "task.target=labels", "choose task=text"]),
         (["task=tokens", "task.target=labels", "data.target=labels"], ["task.target=labels", "task.kind=tokens"]),
         (["data.source=demo", "data.target=number", "task=text"], ["data.target=number", "choose task=regression"]),
@@ -184,9 +191,11 @@ def test_every_choice_of_a_group_has_exactly_the_fields_of_its_dataclass(group: 
 
 
 def test_every_configuration_field_has_a_docstring() -> None:
-    tree = ast.parse((ROOT / "stages/configuration/schema.py").read_text(encoding="utf-8"))
+    files = [ROOT / "stages/configuration" / name for name in ("schema.py", "source_schema.py")]
+    nodes = [node for file in files for node in ast.parse(file.read_text(encoding="utf-8")).body]
+    assert {"DataBase", "HubModel", "TrainConfig"} <= {node.name for node in nodes if isinstance(node, ast.ClassDef)}
     undocumented = []
-    for node in tree.body:
+    for node in nodes:
         if not isinstance(node, ast.ClassDef) or node.name == "Params" or node.name.endswith("Stage"):
             continue
         if node.name in ("MaxExamples", "Digests"):
@@ -251,9 +260,20 @@ def test_a_debug_switch_shows_the_traceback(tmp_path: Path, monkeypatch: pytest.
     assert "Traceback" in run.stderr
 
 
+def test_a_stage_runs_on_the_parameters_that_were_read_and_reads_none_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = validate(compose_params([]), "conf")
+    monkeypatch.chdir(tmp_path)  # where there is no params.yaml
+    seen: list[schema.DownloadStage] = []
+    run_stage(seen.append, schema.DownloadStage, params, offline=False)
+    assert seen == [schema.DownloadStage(params.data, params.model)]
+    assert seen[0].data is params.data
+
+
 def test_the_hub_is_off_after_download(tmp_path: Path) -> None:
     program = (
-        "import huggingface_hub; from stages.pipeline.stage import switch_hub_off; switch_hub_off();"
+        "import huggingface_hub; from stages.configuration.run_stage import switch_hub_off; switch_hub_off();"
         "huggingface_hub.hf_hub_download('acme/tiny', 'config.json')"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HOME": str(tmp_path)}

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from stages.configuration import schema
 from stages.configuration.validation import key_of
 from stages.pipeline import paths
-from tests.imports import ROOT, code_dependencies, first_party_files
+from tests.imports import ROOT, code_dependencies, first_party_files, ignored_by_dvc
 
 DAG: dict[str, Any] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 STAGES = ["download", "tokenize", "train", "evaluate", "export"]
@@ -35,16 +35,30 @@ def test_a_stages_code_dependencies_are_what_it_imports(stage: str) -> None:
     assert listed == imported, "deps should list:\n" + "\n".join(f"      - {dep}" for dep in imported)
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_imports_nothing_that_dvc_does_not_look_at(stage: str) -> None:
+    ignored = ignored_by_dvc()
+    assert ignored and all((ROOT / module).is_file() for module in ignored)
+    assert not ignored & first_party_files(f"stages.{stage}")
+
+
 CANNOT_MATTER = {
-    "tokenize": ("stages/scoring", "stages/tasks/decoding", "stages/tasks/predictions.py", "stages/modeling"),
+    "tokenize": (
+        "stages/scoring",
+        "stages/tasks/task.py",
+        "stages/tasks/text_task.py",
+        "stages/tasks/tokens_task.py",
+        "stages/tasks/predictions_table.py",
+        "stages/modeling",
+    ),
     "train": (
-        "stages/scoring/final",
+        "stages/scoring/evaluation",
         "stages/tasks/encoding",
-        "stages/tasks/predictions.py",
+        "stages/tasks/predictions_table.py",
         "stages/scoring/metric_modules.py",
     ),
     "evaluate": ("stages/tasks/encoding", "stages/training", "stages/exporting"),
-    "export": ("stages/scoring/final", "stages/tasks/encoding", "stages/training"),
+    "export": ("stages/scoring/evaluation", "stages/tasks/encoding", "stages/training"),
 }
 
 

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pytest
 
 from stages.configuration.schema import SPLITS, Split
-from stages.sources.demo import grammar, text, text_phrases, tokens, tokens_phrases
+from stages.sources.demo import grammar, sentence_phrases, shop_messages, shop_phrases, tagged_sentences
 
 DEFAULT_COUNTS: dict[Split, int] = {"train": 1600, "validation": 400, "test": 1000}
-KINDS = pytest.mark.parametrize("kind", [text, tokens])
+KINDS = pytest.mark.parametrize("kind", [shop_messages, tagged_sentences])
 
 
 def texts_of(table: pa.Table) -> list[str]:
@@ -46,7 +46,7 @@ def splits() -> dict[ModuleType, dict[Split, pa.Table]]:
     """The data of both kinds at the default sizes."""
     return {
         kind: {split: kind.generate(split, count, 0) for split, count in DEFAULT_COUNTS.items()}
-        for kind in (text, tokens)
+        for kind in (shop_messages, tagged_sentences)
     }
 
 
@@ -125,7 +125,7 @@ def test_nothing_is_left_to_fill_and_spaces_are_single(data: dict[Split, pa.Tabl
             assert not re.search(r"[{}<>]|  |^ | $", example), example
 
 
-@pytest.mark.parametrize("phrases", [text_phrases, tokens_phrases])
+@pytest.mark.parametrize("phrases", [shop_phrases, sentence_phrases])
 def test_every_slot_has_fillings_in_train_too(phrases: ModuleType) -> None:
     choices = phrases.GRAMMAR.choices("train")
     assert all(choices.values())
@@ -138,7 +138,7 @@ def test_every_slot_has_fillings_in_train_too(phrases: ModuleType) -> None:
     assert filled <= set(choices)
 
 
-@pytest.mark.parametrize("phrases", [text_phrases, tokens_phrases])
+@pytest.mark.parametrize("phrases", [shop_phrases, sentence_phrases])
 def test_vocabulary_lists_name_nothing_twice(phrases: ModuleType) -> None:
     for slot, entries in phrases.GRAMMAR.vocabulary.items():
         if not any("{" in entry for entry in entries):
@@ -154,8 +154,8 @@ def test_a_third_of_a_list_is_held_out() -> None:
 @pytest.mark.parametrize(
     ("kind", "phrases", "slots"),
     [
-        (text, text_phrases, ("appliance", "device", "garment", "piece", "oddment")),
-        (tokens, tokens_phrases, ("first", "last", "city", "country", "company", "coined", "gadget")),
+        (shop_messages, shop_phrases, ("appliance", "device", "garment", "piece", "oddment")),
+        (tagged_sentences, sentence_phrases, ("first", "last", "city", "country", "company", "coined", "gadget")),
     ],
 )
 def test_held_out_vocabulary_occurs_outside_train_only(
@@ -172,34 +172,34 @@ def test_held_out_vocabulary_occurs_outside_train_only(
 
 
 def test_text_labels_are_mildly_imbalanced(splits: dict[ModuleType, Any]) -> None:
-    labels = splits[text]["train"].column("label").to_pylist()
-    shares = {label: labels.count(label) / len(labels) for label in text.LABELS}
-    for label, share in text.SHARES.items():
+    labels = splits[shop_messages]["train"].column("label").to_pylist()
+    shares = {label: labels.count(label) / len(labels) for label in shop_messages.LABELS}
+    for label, share in shop_messages.SHARES.items():
         assert shares[label] == pytest.approx(share, abs=0.03)
 
 
 def test_words_and_tags_go_together_and_no_word_is_empty(splits: dict[ModuleType, Any]) -> None:
     for split in SPLITS:
-        for example in splits[tokens][split].to_pylist():
+        for example in splits[tagged_sentences][split].to_pylist():
             assert len(example["tokens"]) == len(example["tags"]) > 0
             assert all(word and not re.search(r"\s", word) for word in example["tokens"])
 
 
 def test_tags_are_valid_iob2(splits: dict[ModuleType, Any]) -> None:
     for split in SPLITS:
-        for tags in splits[tokens][split].column("tags").to_pylist():
+        for tags in splits[tagged_sentences][split].column("tags").to_pylist():
             for before, tag in zip(["O", *tags], tags, strict=False):
                 assert not tag.startswith("I-") or before[2:] == tag[2:], tags
 
 
 def test_token_labels_begin_with_o_then_pairs() -> None:
-    assert tokens.LABELS[0] == "O"
-    assert [label[:2] for label in tokens.LABELS[1:]] == ["B-", "I-"] * len(tokens.TYPES)
+    assert tagged_sentences.LABELS[0] == "O"
+    assert [label[:2] for label in tagged_sentences.LABELS[1:]] == ["B-", "I-"] * len(tagged_sentences.TYPES)
 
 
 def test_some_names_are_of_several_types(splits: dict[ModuleType, Any]) -> None:
     types: dict[str, set[str]] = {}
-    for example in splits[tokens]["train"].to_pylist():
+    for example in splits[tagged_sentences]["train"].to_pylist():
         for word, tag in zip(example["tokens"], example["tags"], strict=True):
             types.setdefault(word, set()).add(tag[2:])
     for name in ("Jordan", "Paris", "Washington", "Rose", "Amazon"):
@@ -209,7 +209,7 @@ def test_some_names_are_of_several_types(splits: dict[ModuleType, Any]) -> None:
 
 def test_the_import_is_light() -> None:
     program = (
-        "import sys, stages.sources.demo.text, stages.sources.demo.tokens;"
+        "import sys, stages.sources.demo.shop_messages, stages.sources.demo.tagged_sentences;"
         "print([name for name in ('torch', 'datasets', 'pandas', 'transformers') if name in sys.modules])"
     )
     assert printed_by(program).strip() == "[]"

@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 
 from stages.pipeline.errors import DataError
 from stages.pipeline.escaping import cell, code, visible
-from stages.pipeline.stage import OneLineFormatter, one_line_errors
+from stages.pipeline.one_line import OneLineFormatter, one_line_errors
 
 CELL_OF_GITHUB = re.compile(r"(?:\\[!-/:-@\[-`{-~]|[^|])*")
 """What cmark-gfm takes for one cell: a backslash and any punctuation are one character of it."""

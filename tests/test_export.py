@@ -32,16 +32,15 @@ from stages.exporting.onnx_model import largest_difference, write_onnx
 from stages.exporting.onnx_scores import spread
 from stages.exporting.quantization import write_int8
 from stages.exporting.quantization_cost import QuantizationCost
-from stages.modeling.batches import PaddingCollator, Row
+from stages.modeling.batches import PaddingCollator, Row, padding_id
 from stages.modeling.load import new_model, trained_model
-from stages.modeling.padding import padding_id
 from stages.pipeline.arrow import load_split
 from stages.pipeline.errors import ModelError
 from stages.pipeline.escaping import code
 from tests.imports import ROOT
 from tests.saved_splits import save_splits
 from tests.tiny import write_tiny_model
-from tests.tokenized import tokenized_rows
+from tests.tokenized import task_of, tokenized_rows
 
 FAMILIES = ("bert", "distilbert", "roberta")
 TASKS = {
@@ -65,7 +64,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def lively_model(kind: Kind, folder: Path, seed: int = 0) -> PreTrainedModel:
     torch.manual_seed(seed)
-    model = new_model(kind, folder, NAMES[kind]).eval()
+    model = new_model(task_of(kind), folder, NAMES[kind]).eval()
     with torch.no_grad():
         for weight in model.parameters():
             if weight.dim() > 1:
@@ -169,8 +168,9 @@ from stages.exporting.onnx_model import write_onnx
 from stages.exporting.quantization import write_int8
 from stages.modeling.batches import PaddingCollator
 from stages.modeling.load import trained_model
+from tests.tokenized import task_of
 rows = [{"input_ids": [2, 9, 9, 3]}, {"input_ids": [2, 3]}]
-model, batch = trained_model("text", Path("trained")), PaddingCollator(0)(rows)
+model, batch = trained_model(task_of("text"), Path("trained")), PaddingCollator(0)(rows)
 write_onnx(model, batch, Path("model.onnx"))
 write_onnx(model, batch, Path("packed.onnx"), packed=True)
 write_int8(Path("packed.onnx"), Path("model_int8.onnx"))
@@ -185,7 +185,7 @@ def test_exporting_in_another_process_and_place_gives_the_same_bytes(folders: di
         [sys.executable, "-c", ANOTHER_PROCESS],
         cwd=elsewhere, env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "5"}, check=True, capture_output=True,
     )  # fmt: skip
-    model = trained_model("text", Path(shutil.copytree(elsewhere / "trained", tmp_path / "trained")))
+    model = trained_model(task_of("text"), Path(shutil.copytree(elsewhere / "trained", tmp_path / "trained")))
     write_onnx(model, PaddingCollator(0)(sample(7, 4)), tmp_path / "model.onnx")
     write_onnx(model, PaddingCollator(0)(sample(7, 4)), tmp_path / "packed.onnx", packed=True)
     write_int8(tmp_path / "packed.onnx", tmp_path / "model_int8.onnx")
@@ -311,7 +311,7 @@ SCORES = {"accuracy": 0.912345, "precision": 0.5, "recall": 0.25, "f1": 0.333333
 
 def facts(**changes: Any) -> CardFacts:
     usual = CardFacts(
-        kind="text", data="demo-text", base_model="minilm", labels=("no", "yes"), scores=SCORES,
+        task=task_of("text"), data="demo-text", base_model="minilm", labels=("no", "yes"), scores=SCORES,
         intervals={"accuracy": (0.81, 0.93), "loss": None}, threshold=None,
         per_label={"no": ROW, "yes": ROW},
     )  # fmt: skip
@@ -320,7 +320,7 @@ def facts(**changes: Any) -> CardFacts:
 
 @pytest.mark.parametrize(("kind", "task"), [("text", "text-classification"), ("tokens", "token-classification")])
 def test_the_cards_metadata_hold_task_data_and_scores(kind: Kind, task: str) -> None:
-    card = ModelCard(model_card(facts(kind=kind)))
+    card = ModelCard(model_card(facts(task=task_of(kind))))
     assert card.data.pipeline_tag == task
     assert card.data.library_name == "transformers"
     assert card.data.datasets == ["demo-text"]
@@ -432,7 +432,7 @@ def run_export(kind: Kind, **changes: Any) -> Path:
     usual = ExportConfig(
         onnx=True, onnx_tolerance=1e-4, onnx_check_rows=4, quantize="int8", max_loss=0.5, max_loss_examples=6
     )
-    export(ExportStage(TASKS[kind], replace(usual, **changes), threads=1))
+    export(ExportStage(TASKS[kind], replace(usual, **changes), mode="conll", scheme="auto", threads=1))
     return Path("models/export")
 
 
@@ -453,7 +453,7 @@ def test_the_folder_is_a_transformers_pipeline_that_gives_label_names_and_the_mo
         found = classify(text)
     ids = torch.tensor([classify.tokenizer(text)["input_ids"]])
     with torch.inference_mode():
-        expected = trained_model(kind, root / "models/trained")(input_ids=ids).logits[0].softmax(-1)
+        expected = trained_model(task_of(kind), root / "models/trained")(input_ids=ids).logits[0].softmax(-1)
     if kind == "text":
         scores = {result["label"]: result["score"] for result in found}
         assert [scores[name] for name in NAMES[kind]] == pytest.approx(expected.tolist(), abs=1e-6)

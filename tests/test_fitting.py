@@ -12,10 +12,11 @@ from stages.modeling.load import new_model
 from stages.pipeline.arrow import load_split
 from stages.pipeline.errors import TrainingError
 from stages.pipeline.paths import TOKENIZED_DATA
-from stages.training import fitting, memory_trial
+from stages.training import fitting, memory
 from stages.training.fitting import fewest_parts, largest_batch
-from stages.training.memory_trial import fits_into_memory
+from stages.training.memory import fits_into_memory
 from tests.tiny import write_tiny_model
+from tests.tokenized import task_of
 from tests.trainings import Trainings
 
 SUB_WORDS = 700
@@ -36,9 +37,7 @@ def small_gpu(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     compute = BertForSequenceClassification.forward
     monkeypatch.setattr(BertForSequenceClassification, "forward", forward)
-    monkeypatch.setattr(
-        fitting, "fits_into_memory", lambda model, precision: memory_trial._Trial(model, precision).fits_when_tried
-    )
+    monkeypatch.setattr(fitting, "fits_into_memory", lambda *given: memory._Trial(*given).fits_when_tried)
     return attempts
 
 
@@ -124,15 +123,15 @@ def test_processes_agree_on_what_fits(trainings: Trainings) -> None:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> PreTrainedModel:
-    return new_model("text", write_tiny_model(tmp_path_factory.mktemp("fits") / "model"), ["a", "b"])
+    return new_model(task_of("text"), write_tiny_model(tmp_path_factory.mktemp("fits") / "model"), ["a", "b"])
 
 
 def test_on_a_cpu_what_fits_follows_from_the_memory_that_is_left(
     model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = 100_000_000
-    monkeypatch.setattr(memory_trial, "memory_left", lambda: left)
-    answer = fits_into_memory(model, "fp32")
+    monkeypatch.setattr(memory, "memory_left", lambda: left)
+    answer = fits_into_memory(model, "fp32", 5)
     most = max(rows for rows in range(1, 3000) if answer([60] * rows))
     assert 50 < most < 2500
     left = 200_000_000
@@ -142,18 +141,18 @@ def test_on_a_cpu_what_fits_follows_from_the_memory_that_is_left(
 
 def test_a_container_leaves_what_its_limit_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limit = tmp_path / "memory.max"
-    monkeypatch.setattr(memory_trial, "_CONTAINER_LIMIT", limit)
-    free = memory_trial.memory_left()
+    monkeypatch.setattr(memory, "_CONTAINER_LIMIT", limit)
+    free = memory.memory_left()
     limit.write_text("max\n")
-    assert memory_trial.memory_left() > free / 2
+    assert memory.memory_left() > free / 2
     limit.write_text("1\n")
-    assert memory_trial.memory_left() < 0
+    assert memory.memory_left() < 0
 
 
 def test_what_an_attempt_has_taken_is_given_back_and_other_errors_are_raised(
     model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trial = memory_trial._Trial(model, "fp32")
+    trial = memory._Trial(model, "fp32", 5)
     assert trial.fits_when_tried([60, 20])
     assert all(weight.grad is None for weight in model.parameters())
 

@@ -16,9 +16,9 @@ import pytest
 from stages.pipeline import dvc_lock
 from stages.pipeline.errors import BusyError
 from stages.pipeline.lock import hold, holder
+from stages.pipeline.lock_schema import parse_lock
 from stages.pipeline.orphans import DVC_STAGE, PATIENCE
 from stages.pipeline.paths import KEPT_LOCK, LOCK, WRITING
-from stages.pipeline.recorded import parse_lock
 from tests.imports import ROOT
 from tests.small_project import SOON, wait_until
 

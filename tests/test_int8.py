@@ -15,8 +15,7 @@ from onnx import TensorProto
 from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
 from onnx.numpy_helper import from_array
 
-from stages.exporting.int8_weights import Int8Weights
-from stages.exporting.quantization import write_int8
+from stages.exporting.quantization import Int8Weights, write_int8
 
 numbers = st.floats(-100, 100, width=32)
 matrices = arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=numbers)

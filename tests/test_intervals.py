@@ -8,11 +8,11 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 
-from stages.scoring.final.number_statistics import number_statistics, spearman_statistic
-from stages.scoring.final.resampling import Statistic, interval, resampled
-from stages.scoring.final.statistics import agreement_statistics, average_statistics, mean_statistic
-from stages.scoring.headline.classification import label_sums
-from stages.scoring.headline.rates import macro, micro, weighted
+from stages.scoring.core.metrics import METRICS
+from stages.scoring.core.predicted import LabelPredictions, NumberPredictions, Predictions
+from stages.scoring.core.rates import ratio
+from stages.scoring.evaluation.measured import measured
+from stages.scoring.evaluation.resampling import AnyStatistic, Statistic, interval, resampled
 
 Array = Any
 RESAMPLES = 40
@@ -30,6 +30,15 @@ def random_codes(labels: int, examples: int = 60) -> tuple[Array, Array]:
     return gold, np.where(generator.random(examples) < 0.6, gold, generator.integers(labels, size=examples))
 
 
+def statistics(predictions: Predictions, *names: str) -> list[AnyStatistic]:
+    """Metrics as `resampled` takes them."""
+    return [each.statistic for each in measured(predictions, [METRICS[name] for name in names])]
+
+
+def mean_statistic(name: str, total: Array, count: Array) -> Statistic:
+    return Statistic(name, np.stack([total, count], axis=1), ratio)
+
+
 LABEL_SCORES: dict[str, Callable[[Array, Array], float]] = {
     "precision": lambda g, p: metrics.precision_score(g, p, average="macro", zero_division=0),
     "recall": lambda g, p: metrics.recall_score(g, p, average="macro", zero_division=0),
@@ -42,21 +51,23 @@ LABEL_SCORES: dict[str, Callable[[Array, Array], float]] = {
 @pytest.mark.parametrize("labels", [2, 3, 7])
 def test_a_resamples_label_scores_are_scikit_learns_of_the_examples_drawn(labels: int) -> None:
     gold, predicted = random_codes(labels)
-    sums = label_sums(predicted, gold, np.arange(len(gold)), len(gold), labels)
-    statistics = [*average_statistics(macro, sums), *agreement_statistics(sums)]
-    found = resampled(statistics, resamples=RESAMPLES)
+    predictions = LabelPredictions(gold, predicted, [str(label) for label in range(labels)])
+    found = resampled(statistics(predictions, *LABEL_SCORES), resamples=RESAMPLES)
     for name, score in LABEL_SCORES.items():
         expected = [score(gold[rows], predicted[rows]) for rows in drawn(len(gold))]
         assert found[name] == pytest.approx(expected, abs=1e-9), name
 
 
-@pytest.mark.parametrize(("average", "name"), [(micro, "micro"), (weighted, "weighted")])
-def test_other_averages_are_scikit_learns_too(average: Callable[[Array], Array], name: str) -> None:
+@pytest.mark.parametrize("name", ["micro", "macro", "weighted"])
+def test_other_averages_are_scikit_learns_too(name: str) -> None:
     gold, predicted = random_codes(4)
-    sums = label_sums(predicted, gold, np.arange(len(gold)), len(gold), 4)
-    found = resampled(average_statistics(average, sums), resamples=RESAMPLES)["f1"]
+    predictions = LabelPredictions(gold, predicted, list("abcd"))
+    found = resampled(statistics(predictions, f"{name}_f1"), resamples=RESAMPLES)[f"{name}_f1"]
     expected = [metrics.f1_score(gold[rows], predicted[rows], average=name) for rows in drawn(len(gold))]
     assert found == pytest.approx(expected, abs=1e-9)
+
+
+NUMBER_SCORES = ("mse", "mae", "pearson", "spearman")
 
 
 @pytest.mark.parametrize("decimals", [0, 6], ids=["with ties", "without"])
@@ -64,7 +75,7 @@ def test_a_resamples_scores_of_numbers_are_scipys_of_the_examples_drawn(decimals
     generator = np.random.default_rng(1)
     gold = generator.normal(size=50).round(decimals)
     predicted = (gold + generator.normal(size=50)).round(decimals)
-    found = resampled(number_statistics(predicted, gold), [spearman_statistic(predicted, gold)], resamples=RESAMPLES)
+    found = resampled(statistics(NumberPredictions(gold, predicted), *NUMBER_SCORES), resamples=RESAMPLES)
     for place, rows in enumerate(drawn(50)):
         g, p = gold[rows], predicted[rows]
         assert found["mse"][place] == pytest.approx(metrics.mean_squared_error(g, p))
@@ -75,7 +86,7 @@ def test_a_resamples_scores_of_numbers_are_scipys_of_the_examples_drawn(decimals
 
 def test_a_constant_has_no_interval() -> None:
     predicted, gold = np.ones(20), np.arange(20.0)
-    found = resampled(number_statistics(predicted, gold), [spearman_statistic(predicted, gold)], resamples=RESAMPLES)
+    found = resampled(statistics(NumberPredictions(gold, predicted), *NUMBER_SCORES), resamples=RESAMPLES)
     assert interval(found["pearson"]) is None and interval(found["spearman"]) is None
     assert interval(found["mse"]) is not None
 

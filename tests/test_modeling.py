@@ -15,20 +15,18 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
+from stages.columns.names import IGNORED
 from stages.configuration.schema import Kind
 from stages.modeling import prediction
-from stages.modeling.batches import PaddingCollator
+from stages.modeling.batches import PaddingCollator, batches_by_length, padding_id
 from stages.modeling.load import new_model, trained_model
-from stages.modeling.packing import compute_without_padding
-from stages.modeling.padding import padding_id
 from stages.modeling.precision import compute_head_in_fp32
-from stages.modeling.prediction import batches, predict
+from stages.modeling.prediction import predict
+from stages.modeling.preparation import Use, prepare
 from stages.pipeline.errors import ModelError
-from stages.tasks.columns.names import IGNORED
-from stages.tasks.decoding.dispatch import decoding_for
-from stages.training.loss import balanced_weights, loss_function
+from stages.training.loss import loss_function
 from tests.tiny import write_tiny_model
-from tests.tokenized import tokenized_rows
+from tests.tokenized import task_of, tokenized_rows
 
 FAMILIES = ("bert", "distilbert", "roberta")
 NAMES = {"text": ["no", "yes", "perhaps"], "tokens": ["O", "B-x", "I-x"]}
@@ -45,7 +43,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def model_of(kind: Kind, folder: Path, seed: int = 0) -> PreTrainedModel:
     torch.manual_seed(seed)
-    return new_model(kind, folder, NAMES[kind])
+    return new_model(task_of(kind), folder, NAMES[kind])
 
 
 def lively_model_of(kind: Kind, folder: Path) -> PreTrainedModel:
@@ -132,7 +130,7 @@ def test_the_seed_decides_the_heads_first_weights_and_nothing_else(tiny_model: P
 def test_a_saved_model_is_loaded_ready_to_predict(tiny_model: Path, tmp_path: Path) -> None:
     model = model_of("tokens", tiny_model)
     model.save_pretrained(tmp_path)
-    loaded = trained_model("tokens", tmp_path)
+    loaded = trained_model(task_of("tokens"), tmp_path)
     assert not loaded.training
     weights = loaded.state_dict()
     assert all(torch.equal(weight, weights[name]) for name, weight in model.state_dict().items())
@@ -175,7 +173,7 @@ def test_tokens_are_read_only_where_a_word_begins(folders: dict[str, Path]) -> N
     split = tokenized("tokens", [5, 1, 4])
     found = predict(model_of("tokens", folders["bert"]), split, PaddingCollator(PAD), batch_size=2, precision="fp32")
     assert found.shape == (3 + 1 + 2, 3)
-    units = decoding_for("tokens").decode(split, found)
+    units = task_of("tokens").decode(split, found)
     assert units.example.tolist() == [0, 0, 0, 1, 2, 2]
     assert units.word.tolist() == [0, 1, 2, 0, 0, 1]
 
@@ -234,9 +232,9 @@ def test_threads_that_predict_side_by_side_change_no_bit(
     family: str, kind: Kind, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, split = lively_model_of(kind, folders[family]), tokenized(kind, [*range(1, 31)] * 2)
-    compute_without_padding(compute_head_in_fp32(model))
+    prepare(model, Use("prediction"))
     interval = sys.getswitchinterval()
-    monkeypatch.setattr(prediction, "_AT_ONCE", 64)
+    monkeypatch.setattr(prediction, "_MAX_SUBWORDS", 64)
     for precision in ("fp32", "bf16"):
         expected = predict(model, split, PaddingCollator(PAD), batch_size=100, precision=precision)
         torch.set_num_threads(4)
@@ -280,7 +278,7 @@ def test_a_batch_computed_in_parts_has_the_loss_of_the_whole(
     label_smoothing: float, weights: torch.Tensor | None, kind: Kind
 ) -> None:
     """Averaging the parts' averages would weigh a part with few labels as much as one with many."""
-    loss, (logits, labels) = loss_function(label_smoothing, weights), labelled(kind, 12)
+    loss, (logits, labels) = loss_function(task_of(kind), label_smoothing, weights), labelled(kind, 12)
     whole = loss(ModelOutput(logits=logits), labels, None)
     items = (labels != IGNORED).sum()
     parts = [loss(ModelOutput(logits=logits[part]), labels[part], items) for part in (slice(0, 5), slice(5, 12))]
@@ -291,7 +289,7 @@ def test_a_batch_computed_in_parts_has_the_loss_of_the_whole(
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1, 0.5])
 def test_without_weights_the_loss_is_torchs_cross_entropy(label_smoothing: float, kind: Kind) -> None:
     logits, labels = labelled(kind, 6)
-    found = loss_function(label_smoothing, None)(ModelOutput(logits=logits), labels, None)
+    found = loss_function(task_of(kind), label_smoothing, None)(ModelOutput(logits=logits), labels, None)
     expected = cross_entropy(logits.flatten(0, -2), labels.flatten(), label_smoothing=label_smoothing)
     assert float(found) == pytest.approx(float(expected), rel=1e-6)
 
@@ -302,14 +300,14 @@ def test_the_loss_is_the_models_own(kind: Kind, tiny_model: Path) -> None:
     batch = PaddingCollator(PAD)(list(tokenized(kind, [4, 9, 2]).select_columns(["input_ids", "labels"])))
     with torch.inference_mode():
         outputs = model(**batch)
-    assert float(loss_function(0.0, None)(outputs, batch["labels"], None)) == pytest.approx(
+    assert float(loss_function(task_of(kind), 0.0, None)(outputs, batch["labels"], None)) == pytest.approx(
         float(outputs.loss), rel=1e-5
     )
 
 
 def test_weights_weigh_each_label_and_leave_the_number_of_labels_as_denominator() -> None:
     logits, labels = labelled("tokens", 6)
-    found = loss_function(0.0, WEIGHTS)(ModelOutput(logits=logits), labels, None)
+    found = loss_function(task_of("tokens"), 0.0, WEIGHTS)(ModelOutput(logits=logits), labels, None)
     kept = labels != IGNORED
     gold = labels[kept]
     log_probabilities = logits[kept].log_softmax(-1)[torch.arange(len(gold)), gold]
@@ -321,14 +319,15 @@ def test_what_is_ignored_does_not_count() -> None:
     other = logits.clone()
     other[labels == IGNORED] += 100 * torch.randn(other[labels == IGNORED].shape, generator=torch.Generator())
     first, second = (
-        loss_function(0.1, WEIGHTS)(ModelOutput(logits=tensor), labels, None) for tensor in (logits, other)
+        loss_function(task_of("tokens"), 0.1, WEIGHTS)(ModelOutput(logits=tensor), labels, None)
+        for tensor in (logits, other)
     )
     assert torch.equal(first, second)
 
 
 def test_the_loss_is_computed_in_float32() -> None:
     logits, labels = labelled("text", 6)
-    found = loss_function(0.0, None)(ModelOutput(logits=logits.bfloat16()), labels, None)
+    found = loss_function(task_of("text"), 0.0, None)(ModelOutput(logits=logits.bfloat16()), labels, None)
     assert found.dtype == torch.float32
 
 
@@ -342,7 +341,7 @@ def test_balanced_weights_are_scikit_learns(labels: list[int]) -> None:
     columns = {"example": range(rows), "subwords": [2] * rows, "input_ids": [[2, 3]] * rows, "labels": labels}
     names = ["a", "b", "c", "d"]
     train = tokenized_rows("text", names, columns)
-    found = balanced_weights(train, names)
+    found = task_of("text").class_weights(train, names)
     present = sorted(set(labels))
     assert found[present].numpy() == pytest.approx(
         compute_class_weight("balanced", classes=np.array(present), y=labels)
@@ -353,12 +352,12 @@ def test_balanced_weights_are_scikit_learns(labels: list[int]) -> None:
 def test_balanced_weights_of_tokens_count_words_alone() -> None:
     train = tokenized("tokens", [1, 8, 4])  # the labels 0; 0, 1, 2, 0; 0, 1
     expected = compute_class_weight("balanced", classes=np.arange(3), y=[0, 0, 1, 2, 0, 0, 1])
-    assert balanced_weights(train, NAMES["tokens"]).numpy() == pytest.approx(expected)
+    assert task_of("tokens").class_weights(train, NAMES["tokens"]).numpy() == pytest.approx(expected)
 
 
 @given(st.lists(st.integers(1, 99), max_size=30), st.integers(1, 9), st.none() | st.integers(1, 400))
 def test_batches_are_of_like_length_and_of_bounded_size(lengths: list[int], size: int, at_once: int | None) -> None:
-    found = [batch.tolist() for batch in batches(np.array(lengths, np.int64), size, at_once)]
+    found = [batch.tolist() for batch in batches_by_length(np.array(lengths, np.int64), size, at_once)]
     order = [row for batch in found for row in batch]
     assert sorted(order) == list(range(len(lengths)))
     assert [lengths[row] for row in order] == sorted(lengths, reverse=True)
@@ -369,4 +368,4 @@ def test_batches_are_of_like_length_and_of_bounded_size(lengths: list[int], size
 
 
 def test_short_rows_share_a_batch_with_more_of_them() -> None:
-    assert [len(batch) for batch in batches(np.array([8, 8, 4, 4, 4, 4, 1]), 2, None)] == [2, 4, 1]
+    assert [len(batch) for batch in batches_by_length(np.array([8, 8, 4, 4, 4, 4, 1]), 2, None)] == [2, 4, 1]

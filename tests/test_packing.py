@@ -1,4 +1,7 @@
-"""Rows packed without padding: the logits and gradients of the padded batch, in every family (trap 12)."""
+"""Rows packed without padding: the logits and gradients of the padded batch, in every family.
+
+Packing that lets rows see each other raises no error: only the logits tell.
+"""
 
 from collections.abc import Sequence
 from itertools import combinations, pairwise
@@ -16,12 +19,13 @@ from transformers import (
     PreTrainedModel,
 )
 
-from stages.modeling import slots
-from stages.modeling.dropout import CpuDropout, dropout, use_cpu_dropout
-from stages.modeling.packing import PACKED_FAMILIES, compute_without_padding, pack
-from stages.modeling.products import use_cpu_products
-from stages.modeling.rows import Rows
-from stages.modeling.slots import group_bounds
+from stages.modeling.cpu import padded_layout
+from stages.modeling.cpu.bf16_linear import use_bf16_linear
+from stages.modeling.cpu.fast_dropout import FastDropout, dropout, use_fast_dropout
+from stages.modeling.cpu.packed_rows import PackedRows
+from stages.modeling.cpu.packing import PACKED_FAMILIES, is_packed, pack_rows
+from stages.modeling.cpu.padded_layout import group_bounds
+from stages.modeling.preparation import Use, prepare
 
 HEADS = {"text": AutoModelForSequenceClassification, "tokens": AutoModelForTokenClassification}
 LENGTHS = (7, 3, 20, 20, 100, 4, 1)
@@ -97,7 +101,7 @@ def test_packed_logits_and_gradients_are_those_of_the_padded_batch(
 ) -> None:
     model, batch = model_of(family, kind), batch_of(lengths)
     expected, gradients = logits_and_gradients(model, batch)
-    assert pack(model)
+    assert is_packed(pack_rows(model))
     found, of_packed = logits_and_gradients(model, batch)
     assert found.std() > 0.01
     assert torch.allclose(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
@@ -117,8 +121,8 @@ def test_it_is_the_same_however_many_heads_and_rows_are_attended_to_at_once(
     """1: a head at a time; 500: both heads of short rows, one of long ones; 30,000: several rows, and two heads of 100."""
     model, batch = model_of(family, kind), batch_of(LENGTHS)
     expected, gradients = logits_and_gradients(model, batch)
-    assert pack(model)
-    monkeypatch.setattr(slots, "_SCORES", scores)
+    assert is_packed(pack_rows(model))
+    monkeypatch.setattr(padded_layout, "_MAX_SCORES", scores)
     found, of_packed = logits_and_gradients(model, batch)
     assert torch.allclose(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
     largest = max(float(each.abs().max()) for each in gradients.values())
@@ -141,8 +145,8 @@ def test_in_bf16_it_is_as_near_to_fp32_as_a_padded_batch_is(family: str, kind: s
     model, batch = flat(model_of(family, kind)), batch_of(LENGTHS)
     expected = whole(logits_and_gradients(model, batch)[1])
     padded = error()
-    use_cpu_products(model.base_model)
-    assert pack(model)
+    use_bf16_linear(model.base_model)
+    assert is_packed(pack_rows(model))
     assert error() <= 1.2 * padded < 0.05
 
 
@@ -150,7 +154,7 @@ def test_in_bf16_it_is_as_near_to_fp32_as_a_padded_batch_is(family: str, kind: s
 def test_without_a_mask_nothing_is_padding(family: str) -> None:
     model, batch = model_of(family, "tokens").eval(), batch_of((6, 6))
     expected = model(input_ids=batch["input_ids"]).logits
-    assert pack(model)
+    assert is_packed(pack_rows(model))
     assert torch.allclose(model(input_ids=batch["input_ids"]).logits, expected, atol=1e-3)
 
 
@@ -158,7 +162,7 @@ def test_without_a_mask_nothing_is_padding(family: str) -> None:
 @pytest.mark.parametrize("family", ["bert", "modernbert"])
 def test_a_row_sees_no_other_row(family: str, has_gradient: bool) -> None:
     model, batch = model_of(family, "tokens").eval(), batch_of((4, 9, 9, 12))
-    assert pack(model)
+    assert is_packed(pack_rows(model))
     with torch.set_grad_enabled(has_gradient):
         before = logits_of(model, batch)
         batch["input_ids"][2] = batch["input_ids"][2].flip(0)
@@ -177,8 +181,8 @@ def test_the_last_layer_of_a_text_computes_what_the_head_reads(
     model, batch = model_of(family, kind).eval(), batch_of((9, 40, 9, 3, 77))
     model = flat(model) if is_bf16 else model
     padded = logits_of(model, batch).detach()
-    use_cpu_products(model.base_model)
-    assert pack(model)
+    use_bf16_linear(model.base_model)
+    assert is_packed(pack_rows(model))
     sizes: list[int] = []
     for norm in (each for each in model.base_model.modules() if isinstance(each, torch.nn.LayerNorm)):
         norm.register_forward_hook(lambda _, __, states: sizes.append(states.flatten(0, -2).shape[0]))
@@ -199,7 +203,8 @@ def test_with_dropout_the_gradient_is_that_of_the_numbers_drawn(family: str, kin
         logits = torch.func.functional_call(model, moved, kwargs=batch).logits
         return (logits * mask).square().mean() if kind == "tokens" else logits.square().mean()
 
-    model, batch = compute_without_padding(model_of(family, kind, rate=0.3).double()), batch_of((5, 9, 9, 30))
+    model, batch = pack_rows(model_of(family, kind, rate=0.3).double()), batch_of((5, 9, 9, 30))
+    use_fast_dropout(model)
     mask = batch["attention_mask"][..., None]
     weights = dict(model.named_parameters())
     direction = {name: torch.randn_like(weight) for name, weight in weights.items()}
@@ -215,7 +220,7 @@ def test_with_dropout_the_gradient_is_that_of_the_numbers_drawn(family: str, kin
 @pytest.mark.parametrize("family", PACKED_FAMILIES)
 def test_a_row_without_sub_words_disturbs_no_other_row(family: str, kind: str) -> None:
     model, batch = model_of(family, kind), batch_of((7, 0, 3, 0))
-    assert pack(model)
+    assert is_packed(pack_rows(model))
     found, gradients = logits_and_gradients(model, batch)
     assert found.isfinite().all() and all(each.isfinite().all() for each in gradients.values())
     others = logits_of(model, {name: each[[0, 2]] for name, each in batch.items()}).detach()
@@ -225,14 +230,14 @@ def test_a_row_without_sub_words_disturbs_no_other_row(family: str, kind: str) -
 def test_a_packed_model_is_saved_as_it_was(tmp_path: Path) -> None:
     model = model_of("bert", "text", rate=0.1)
     model.save_pretrained(tmp_path / "padded")
-    assert compute_without_padding(model) is model
+    assert prepare(model, Use("prediction")) is model
     model.save_pretrained(tmp_path / "packed")
     for name in ("config.json", "model.safetensors"):
         assert (tmp_path / "packed" / name).read_bytes() == (tmp_path / "padded" / name).read_bytes()
 
 
 def test_families_that_are_not_known_run_as_they_are() -> None:
-    assert not pack(model_of("mpnet", "text"))
+    assert not is_packed(prepare(model_of("mpnet", "text"), Use("prediction")))
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=7).map(sorted), st.integers(0, 4000))
@@ -252,32 +257,34 @@ def test_groups_are_the_cheapest(lengths: list[int], cost: int) -> None:
 def test_packing_and_grouping_lose_and_move_nothing(lengths: list[int]) -> None:
     batch = torch.rand(len(lengths), max(lengths), 3)
     mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
-    rows = Rows.of(batch, mask)
+    rows = PackedRows.of(batch, mask)
     packed = rows.pack(batch)
     assert torch.equal(rows.unpack(packed), batch * mask[..., None])
     assert packed[sum(lengths) :].count_nonzero() == 0
     heads = torch.rand(len(packed), 2, 4)
-    of_heads = rows.slots(2)
-    filled = of_heads.fill(heads)
+    layout = rows.layout(2)
+    padded = layout.pad(heads)
     heads[sum(lengths) :] = 0
-    assert torch.equal(of_heads.read(filled, len(heads)), heads)
-    assert len(filled) - len(of_heads.padding) == 2 * sum(lengths)
-    padded = torch.cat([piece.flatten(0, 1) for piece in of_heads.by_piece(filled)])
-    by_group = [heads[group.subwords].transpose(1, 2).flatten(0, 2) for group in rows.groups]
-    assert torch.equal(padded, torch.cat(by_group))
+    assert torch.equal(layout.unpad(padded, len(heads)), heads)
+    assert len(padded) - len(layout.padding) == 2 * sum(lengths)
+    in_chunks = torch.cat([chunk.flatten(0, 1) for chunk in layout.by_chunk(padded)])
+    by_group = [heads[group.packed_index].transpose(1, 2).flatten(0, 2) for group in rows.groups]
+    assert torch.equal(in_chunks, torch.cat(by_group))
 
 
 @settings(max_examples=50)
 @given(st.lists(st.integers(1, 600), min_size=1, max_size=20).map(sorted), st.sampled_from([1, 2, 12, 16]))
 def test_what_is_attended_to_at_once_has_few_sizes(lengths: list[int], heads: int) -> None:
     """Each would have oneDNN make code of its own."""
-    rows = Rows(torch.arange(sum(lengths)), tuple(lengths), len(lengths), lengths[-1])
-    groups, pieces = rows.groups, rows.slots(heads).pieces
-    assert all(int(group.lengths.max()) <= group.longest < int(group.lengths.max()) + 16 for group in groups)
-    assert all(piece.longest == groups[piece.group].longest and piece.longest % 16 == 0 for piece in pieces)
-    assert all(piece.heads % heads == 0 or heads % piece.heads == 0 for piece in pieces)
-    assert sum(piece.heads for piece in pieces) == heads * len(lengths)
-    assert all(piece.heads == 1 or piece.heads * piece.longest**2 <= 2**20 for piece in pieces)
+    rows = PackedRows(torch.arange(sum(lengths)), tuple(lengths), len(lengths), lengths[-1])
+    groups, chunks = rows.groups, rows.layout(heads).chunks
+    assert all(int(group.lengths.max()) <= group.padded_length < int(group.lengths.max()) + 16 for group in groups)
+    assert all(
+        chunk.padded_length == groups[chunk.group].padded_length and chunk.padded_length % 16 == 0 for chunk in chunks
+    )
+    assert all(chunk.heads % heads == 0 or heads % chunk.heads == 0 for chunk in chunks)
+    assert sum(chunk.heads for chunk in chunks) == heads * len(lengths)
+    assert all(chunk.heads == 1 or chunk.heads * chunk.padded_length**2 <= 2**20 for chunk in chunks)
 
 
 @settings(max_examples=50)
@@ -285,13 +292,13 @@ def test_what_is_attended_to_at_once_has_few_sizes(lengths: list[int], heads: in
 def test_a_pack_is_its_rows_and_a_filler_up_to_a_round_size(lengths: list[int]) -> None:
     longest = max(lengths)
     mask = torch.arange(longest) < torch.tensor(lengths)[:, None]
-    rows = Rows.of(mask, mask)
-    found = {tuple(row.tolist()) for row in rows.place.split(rows.lengths)}
+    rows = PackedRows.of(mask, mask)
+    found = {tuple(row.tolist()) for row in rows.padded_index.split(rows.lengths)}
     assert found == {tuple(range(number * longest, number * longest + size)) for number, size in enumerate(lengths)}
     assert list(rows.lengths) == sorted(rows.lengths)
     size = len(rows.pack(mask))
     assert size == sum(lengths) + rows.filler == len(rows.positions)
-    assert rows.positions.tolist() == [place % longest for place in rows.place.tolist()] + [0] * rows.filler
+    assert rows.positions.tolist() == [place % longest for place in rows.padded_index.tolist()] + [0] * rows.filler
     assert size % 32 == 0 and rows.filler < max(32, sum(lengths) / 32)
     assert size <= 2048 or size % 64 == 0
 
@@ -331,7 +338,7 @@ def test_the_gradient_passes_where_the_value_did() -> None:
 
 def test_no_dropout_outside_of_training_and_none_at_a_rate_of_nothing() -> None:
     values = torch.ones(100)
-    assert torch.equal(CpuDropout(0.5).eval()(values), values)
+    assert torch.equal(FastDropout(0.5).eval()(values), values)
     assert torch.equal(dropout(values, 1e-9), values)
 
 
@@ -339,16 +346,16 @@ def test_no_dropout_outside_of_training_and_none_at_a_rate_of_nothing() -> None:
 def test_every_dropout_of_a_model_is_replaced(family: str) -> None:
     model = model_of(family, "text", rate=0.1)
     rates = sorted(module.p for module in model.modules() if type(module) is torch.nn.Dropout and module.p)
-    use_cpu_dropout(model)
+    use_fast_dropout(model)
     assert not [module for module in model.modules() if type(module) is torch.nn.Dropout and module.p]
-    assert sorted(module.p for module in model.modules() if isinstance(module, CpuDropout)) == rates
+    assert sorted(module.p for module in model.modules() if isinstance(module, FastDropout)) == rates
 
 
 def test_with_dropout_a_packed_model_varies_in_training_as_a_padded_one_does() -> None:
     model, batch = model_of("bert", "text", rate=0.3), batch_of((5, 9, 30))
     padded = torch.stack([logits_of(model, batch).detach() for _ in range(300)])
-    assert pack(model)
-    use_cpu_dropout(model)
+    assert is_packed(pack_rows(model))
+    use_fast_dropout(model)
     packed = torch.stack([logits_of(model, batch).detach() for _ in range(300)])
     spread = padded.std(dim=0)
     assert torch.allclose(packed.std(dim=0), spread, rtol=0.25)

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, processors
 from transformers import PreTrainedTokenizerFast
 
+from stages.columns.names import TOKEN_TYPES
 from stages.configuration.schema import TokenizeConfig
 from stages.modeling.batches import PaddingCollator
-from stages.tasks.columns.names import TOKEN_TYPES
-from stages.tasks.encoding.dispatch import encoding_for
-from stages.tasks.encoding.pairs import token_type_features, truncated, windowed
+from stages.tasks.encoding.encodings import encoding_for
 from stages.tasks.encoding.subwords import SubwordEncoder
+from stages.tasks.encoding.text_encoding import truncated, windowed
 from tests.tiny import write_tiny_tokenizer
 
 TEMPLATES = ("bert", "roberta")
@@ -48,7 +48,7 @@ def pair_split(*pairs: tuple[str, str]) -> Dataset:
 
 def encoded(raw: Dataset, folder: Path, length: int | None, overflow: str, stride: int = 0) -> Dataset:
     encoder, encoding = SubwordEncoder(folder, length, pretokenized=False), encoding_for("text")
-    features = Features({**encoding.features(raw.features), **token_type_features(raw.features, encoder)})
+    features = encoding.features(raw.features, encoder)
     config = TokenizeConfig(max_length=length, overflow=overflow, stride=stride, label_on="first")
     return Dataset(pa.table(encoding.encode(raw, encoder, config, first_example=0), schema=features.arrow_schema))
 

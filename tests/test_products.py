@@ -7,16 +7,20 @@ from typing import Any
 import pytest
 import torch
 
-from stages.modeling import gradients, products
-from stages.modeling.gradients import KeptGradient, KeptRowsGradient
-from stages.modeling.products import CpuLinear, casts_kept, part_queries, use_cpu_products
+from stages.modeling.cpu import bf16_linear, gradients
+from stages.modeling.cpu.bf16_linear import (
+    Bf16Linear,
+    has_bf16_products,
+    separate_queries,
+    use_bf16_linear,
+    weights_cast_once,
+)
+from stages.modeling.cpu.gradients import GradientBuffer, RowGradientBuffer
 from tests.test_packing import batch_of, logits_of, model_of
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
-    pytest.mark.skipif(
-        not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="oneDNN has no products in bf16 for this CPU"
-    ),
+    pytest.mark.skipif(not has_bf16_products(), reason="oneDNN has no products in bf16 for this CPU"),
 ]
 
 
@@ -36,7 +40,7 @@ class Layers(torch.nn.Module):
 
 def products_of(bias: bool = True) -> Layers:
     layers = Layers(bias)
-    use_cpu_products(layers)
+    use_bf16_linear(layers)
     return layers
 
 
@@ -81,15 +85,15 @@ def test_results_and_gradients_are_those_of_autocast(
 def test_layers_of_one_input_are_one_product(
     are_queries_parted: bool, expected: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    layers, counted, compute = products_of(), list[int](), products._Product.apply
+    layers, counted, compute = products_of(), list[int](), bf16_linear._LinearFunction.apply
     if are_queries_parted:
-        part_queries(layers)
+        separate_queries(layers)
 
     def counting(*arguments: Any) -> Any:
         counted.append(len(arguments[3]))
         return compute(*arguments)
 
-    monkeypatch.setattr(products._Product, "apply", counting)
+    monkeypatch.setattr(bf16_linear._LinearFunction, "apply", counting)
     with bf16():
         layers(states())
         layers(states())
@@ -137,7 +141,7 @@ def test_casts_are_kept_as_long_as_is_said_and_no_longer() -> None:
     layers, given = products_of(), states()
     with bf16(), torch.no_grad():
         before = layers(given)
-        with casts_kept(layers):
+        with weights_cast_once(layers):
             assert torch.equal(layers(given), before)
             layers.last.weight.zero_()
             assert torch.equal(layers(given), before)
@@ -161,17 +165,17 @@ def test_a_model_is_saved_as_it_was_and_computes_the_same(family: str, tmp_path:
     model.save_pretrained(tmp_path / "before")
     with bf16(), torch.no_grad():
         expected = logits_of(model, batch)
-        use_cpu_products(model.base_model)
+        use_bf16_linear(model.base_model)
         assert near(logits_of(model, batch), expected)
     model.save_pretrained(tmp_path / "after")
     name = "model.safetensors"
     assert (tmp_path / "after" / name).read_bytes() == (tmp_path / "before" / name).read_bytes()
-    joined = [each for each in model.modules() if isinstance(each, CpuLinear) and len(each.products._layers) == 3]
+    joined = [each for each in model.modules() if isinstance(each, Bf16Linear) and len(each.product._layers) == 3]
     assert len(joined) == 9, "query, key and value of three layers"
 
 
 def test_a_gradient_stays_in_its_place() -> None:
-    weight, kept = torch.nn.Parameter(torch.zeros(3, 2)), KeptGradient()
+    weight, kept = torch.nn.Parameter(torch.zeros(3, 2)), GradientBuffer()
     kept.add(weight, torch.ones(3, 2, dtype=torch.bfloat16))
     first = weight.grad
     kept.add(weight, torch.ones(3, 2))
@@ -183,7 +187,7 @@ def test_a_gradient_stays_in_its_place() -> None:
 
 
 def test_rows_of_earlier_steps_are_zeroed() -> None:
-    weight, kept = torch.nn.Parameter(torch.zeros(5, 2)), KeptRowsGradient()
+    weight, kept = torch.nn.Parameter(torch.zeros(5, 2)), RowGradientBuffer()
     kept.add(weight, torch.tensor([1, 3]), torch.ones(2, 2))
     kept.add(weight, torch.tensor([3, 4]), torch.ones(2, 2))
     assert weight.grad is not None and weight.grad[:, 0].tolist() == [0, 1, 0, 2, 1]

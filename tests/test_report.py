@@ -24,11 +24,9 @@ from sklearn.metrics import confusion_matrix
 
 from stages.pipeline.errors import DataError
 from stages.reporting.browser_data import MOST_CHARACTERS, MOST_WORDS, browser_data
-from stages.reporting.calibration import calibration, calibration_of
-from stages.reporting.changes import change
 from stages.reporting.charts import Line, line_chart, ticks
-from stages.reporting.confusion import MOST_LABELS, OTHERS, confusion_of
 from stages.reporting.content import (
+    Calibration,
     Confusion,
     Curve,
     Difference,
@@ -42,19 +40,27 @@ from stages.reporting.content import (
     TextPrediction,
     TokensExample,
     ValuesOfRuns,
+    change,
 )
-from stages.reporting.curves import read_curves
-from stages.reporting.entity_mistakes import entity_mistakes
-from stages.reporting.from_run import report_of_workspace
+from stages.reporting.html_tables import p_text, signed_text
 from stages.reporting.markup import tag, visible
-from stages.reporting.numbers import p_text, signed_text
 from stages.reporting.page import render_report
-from stages.reporting.wrong_sentences import wrong_sentences
-from stages.reporting.wrong_texts import wrong_texts
-from stages.scoring.final.resampling import Interval
-from stages.scoring.final.scores import SliceScore
-from stages.scoring.headline.scores import LabelScore
-from stages.tasks.schemes import Entity
+from stages.reporting.run_predictions import (
+    MOST_LABELS,
+    OTHERS,
+    RunPredictions,
+    calibration_of,
+    confusion_of,
+)
+from stages.reporting.run_predictions import calibration as calibration_of_texts
+from stages.reporting.training_curves import read_curves
+from stages.reporting.write import report_of_workspace
+from stages.reporting.wrong_examples import wrong_examples, wrong_sentences, wrong_texts
+from stages.scoring.core.predicted import LabelPredictions, ScoringRules
+from stages.scoring.core.scores import LabelScore
+from stages.scoring.evaluation.final_scores import SliceScore
+from stages.scoring.evaluation.resampling import Interval
+from stages.tags.schemes import Entity
 from tests.browser import opened
 from tests.imports import ROOT
 from tests.saved_splits import save_splits
@@ -62,6 +68,14 @@ from tests.told import told
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"' onclick='x' <!--&amp; \u202egnp.exe \x00\x1b[31m ]]>"
 VOID = {"meta", "input", "br", "link", "wbr"}
+
+
+def calibration(confidence: np.ndarray, right: np.ndarray) -> Calibration:
+    """Of texts that are all of one label."""
+    gold = np.ones(len(right), np.int64)
+    made = calibration_of_texts(LabelPredictions(gold, right.astype(np.int64), ["a", "b"], confidence=confidence))
+    assert made is not None
+    return made
 
 
 class Parsed(HTMLParser):
@@ -234,18 +248,21 @@ def test_the_calibration_error_of_a_small_case() -> None:
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1))
 def test_the_confusion_matrix_is_scikit_learns(pairs: list[tuple[str, str]]) -> None:
     gold, predicted = ([pair[place] for pair in pairs] for place in (0, 1))
-    made = confusion_of(pa.table({"id": gold, "gold": gold, "predicted": predicted}), ["c", "a", "b"])
+    made = confusion_of(
+        RunPredictions.of(pa.table({"id": gold, "gold": gold, "predicted": predicted})), ["c", "a", "b"]
+    )
     assert made is not None
     assert np.array_equal(made.counts, confusion_matrix(gold, predicted, labels=["c", "a", "b"]))
 
 
 def test_confusion_counts_entity_tags_by_type() -> None:
     table = pa.table({
+        "word": list(range(5)),
         "token": list("vwxyz"),
         "gold": ["B-PER", "I-PER", "O", "B-LOC", "O"],
         "predicted": ["B-PER", "B-PER", "O", "B-PER", "I-LOC"],
     })  # fmt: skip
-    made = confusion_of(table, ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"])
+    made = confusion_of(RunPredictions.of(table), ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"])
     assert made == Confusion("words", ("O", "PER", "LOC"), ((1, 0, 1), (0, 2, 0), (0, 1, 0)))
 
 
@@ -253,7 +270,7 @@ def test_more_labels_than_can_be_read_become_one_without_losing_a_count() -> Non
     names = [f"label {place}" for place in range(MOST_LABELS + 20)]
     gold = [names[-1], names[-1], *names]
     predicted = [names[0], names[0], *names]
-    made = confusion_of(pa.table({"gold": gold, "predicted": predicted}), names)
+    made = confusion_of(RunPredictions.of(pa.table({"gold": gold, "predicted": predicted})), names)
     assert made is not None
     assert len(made.labels) == MOST_LABELS and made.labels[-1] == OTHERS
     assert made.counts[made.labels.index(names[-1])][0] == 2
@@ -277,6 +294,60 @@ def apart(entities: list[Entity]) -> list[Entity]:
 
 
 layers = st.lists(spans, max_size=6).map(apart)
+
+
+def tags(entities: Sequence[Entity], words: int = 12) -> list[str]:
+    found = ["O"] * words
+    for entity in entities:
+        found[entity.start : entity.end] = [f"B-{entity.type}", *[f"I-{entity.type}"] * (entity.end - entity.start - 1)]
+    return found
+
+
+def entity_mistakes(gold: Sequence[Entity], predicted: Sequence[Entity]) -> tuple[Mistake, ...]:
+    """The mistakes in a sentence with these entities."""
+    found = wrong_sentences([tokens_run((" ".join(tags(gold)), " ".join(tags(predicted))))])
+    return found[0].mistakes if found else ()
+
+
+def plainly(gold: Sequence[Entity], predicted: Sequence[Entity]) -> Iterator[tuple[str, Entity | None, Entity | None]]:
+    """The same one pair at a time, as the definition has it."""
+    left = [*(set(gold) - set(predicted))], [*(set(predicted) - set(gold))]
+
+    def kind(g: Entity, p: Entity) -> str:
+        if g.type == p.type:
+            return "wrong span"
+        return "wrong type" if (g.start, g.end) == (p.start, p.end) else "wrong type and span"
+
+    def shared(g: Entity, p: Entity) -> int:
+        return min(g.end, p.end) - max(g.start, p.start)
+
+    order = ["wrong type", "wrong span", "wrong type and span"]
+    pairs = [(order.index(kind(g, p)), -shared(g, p), g.start, p.start, g, p) for g in left[0] for p in left[1]]
+    for *_, g, p in sorted((pair for pair in pairs if pair[1] < 0), key=lambda pair: pair[:4]):
+        if g in left[0] and p in left[1]:
+            left[0].remove(g)
+            left[1].remove(p)
+            yield kind(g, p), g, p
+    yield from (("missed", g, None) for g in left[0])
+    yield from (("spurious", None, p) for p in left[1])
+
+
+@given(layers, layers)
+def test_mistakes_are_paired_as_the_definition_has_it(gold: list[Entity], predicted: list[Entity]) -> None:
+    expected = [
+        Mistake(
+            kind,  # type: ignore[arg-type]
+            g.type if g else None,
+            p.type if p else None,
+            0,
+            min(each.start for each in (g, p) if each),
+            max(each.end for each in (g, p) if each),
+        )
+        for kind, g, p in plainly(gold, predicted)
+    ]
+    assert entity_mistakes(gold, predicted) == tuple(
+        sorted(expected, key=lambda mistake: (mistake.start, mistake.end, mistake.kind))
+    )
 
 
 @given(layers, layers)
@@ -313,7 +384,11 @@ def test_kinds_of_mistakes() -> None:
         ([1.0, 0.0], "fixed"),
         ([0.0, 1.0], "broken"),
         ([1.0, 1.0], "wrong"),
-        ([2.0, 0.0, 3.0], "broken"),
+        ([2.0, 1.0], "better"),
+        ([1.0, 2.0], "worse"),
+        ([2.0, 0.0, 3.0], "worse"),
+        ([2.0, 0.0, 1.0], "fixed"),
+        ([0.0, 0.0, 1.0], "broken"),
     ],
 )
 def test_changes(errors: list[float], expected: str) -> None:
@@ -354,7 +429,13 @@ def raw_texts(count: int, **columns: Any) -> Dataset:
     )
 
 
-def text_run(gold: Sequence[Any], predicted: Sequence[Any], score: Sequence[Any] | None = None) -> pa.Table:
+def text_run(gold: Sequence[Any], predicted: Sequence[Any], score: Sequence[Any] | None = None) -> RunPredictions:
+    run = RunPredictions.of(text_table(gold, predicted, score))
+    assert run is not None
+    return run
+
+
+def text_table(gold: Sequence[Any], predicted: Sequence[Any], score: Sequence[Any] | None = None) -> pa.Table:
     table = pa.table({"id": [f"test-{k}" for k in range(len(gold))], "gold": gold, "predicted": predicted})
     return table if score is None else table.append_column("score", [score])
 
@@ -390,8 +471,9 @@ def test_numbers_are_ranked_by_how_far_they_are_off() -> None:
 
 def test_texts_without_gold_are_not_wrong() -> None:
     gold = pa.array([None, None], pa.string())
-    assert wrong_texts([text_run(gold, ["a", "b"], [0.5, 0.5])], raw_texts(2)) == ()  # type: ignore[arg-type]
-    assert calibration_of(text_run(gold, ["a", "b"], [0.5, 0.5])) is None  # type: ignore[arg-type]
+    run = RunPredictions.of(text_table(gold, ["a", "b"], [0.5, 0.5]))  # type: ignore[arg-type]
+    assert wrong_examples([run], raw_texts(2)) == ()
+    assert calibration_of(run) is None
 
 
 def test_predictions_of_other_texts_are_told() -> None:
@@ -400,7 +482,7 @@ def test_predictions_of_other_texts_are_told() -> None:
     assert "not of the same examples" in told(error)
 
 
-def tokens_run(*sentences: tuple[str, str], scores: float = 0.5) -> pa.Table:
+def tokens_run(*sentences: tuple[str, str], scores: float = 0.5) -> RunPredictions:
     rows: list[dict[str, Any]] = [
         {
             "id": f"test-{k}",
@@ -413,7 +495,9 @@ def tokens_run(*sentences: tuple[str, str], scores: float = 0.5) -> pa.Table:
         for k, tags in enumerate(sentences)
         for word, (gold, guess) in enumerate(zip(*(layer.split() for layer in tags), strict=True))
     ]
-    return pa.Table.from_pylist(rows)
+    run = RunPredictions.of(pa.Table.from_pylist(rows))
+    assert run is not None
+    return run
 
 
 def test_wrong_sentences_hold_entities_of_gold_and_of_every_run() -> None:
@@ -431,6 +515,29 @@ def test_wrong_sentences_hold_entities_of_gold_and_of_every_run() -> None:
 
 def test_tags_that_mark_the_same_entities_are_no_mistake() -> None:
     assert wrong_sentences([tokens_run(("B-A I-A", "I-A I-A"), ("O", "O"))]) == ()
+
+
+def test_entities_are_read_as_they_are_scored() -> None:
+    """`I-A I-A` is an entity for CoNLL, and none in strict IOB2."""
+    table = tokens_run(("B-A I-A", "I-A I-A"), ("O B-A", "O B-A")).file.table
+    strict = RunPredictions.of(table, ScoringRules(mode="strict"))
+    assert strict is not None
+    (found,) = wrong_sentences([strict])
+    assert (found.id, found.predicted) == ("test-0", ((),))
+    assert found.mistakes == (Mistake("missed", "A", None, 0, 0, 2),)
+
+
+def test_a_stray_tag_is_outside_of_all_entities() -> None:
+    (found,) = wrong_sentences([tokens_run(("B-A I-A O", "B-A I-A X"), ("B-A O O", "[PAD] X O"))])
+    assert (found.id, found.mistakes) == ("test-1", (Mistake("missed", "A", None, 0, 0, 1),))
+
+
+def test_a_sentence_without_all_of_its_gold_is_not_shown() -> None:
+    table = tokens_run(("B-A I-A", "O O"), ("B-A O", "O O")).file.table
+    gold = pa.array(["B-A", None, "B-A", "O"])
+    run = RunPredictions.of(table.set_column(table.column_names.index("gold"), "gold", gold))
+    assert run is not None and confusion_of(run) is None
+    assert [each.id for each in wrong_sentences([run])] == ["test-1"]
 
 
 def test_plain_tags_are_told_word_by_word() -> None:
@@ -564,7 +671,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.chdir(tmp_path)
     features = Features({"id": Value("string"), "text": Value("string"), "label": ClassLabel(names=["a", "b"])})
     columns = {"id": ["test-0", "test-1", "test-2"], "text": ["one", "two", "three"], "label": [0, 1, 0]}
-    predictions = text_run(["a", "b", "a"], ["a", "b", "b"], [0.5, 0.6, 0.9])
+    predictions = text_table(["a", "b", "a"], ["a", "b", "b"], [0.5, 0.6, 0.9])
     write_workspace(tmp_path, Dataset.from_dict(columns, features=features), predictions)
     yield tmp_path
 
@@ -595,7 +702,7 @@ def test_sentences_of_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "id": Value("string"), "tokens": List(Value("string")), "tags": List(ClassLabel(names=names)),
     })  # fmt: skip
     raw = Dataset.from_dict({"id": ["test-0"], "tokens": [["w0", "w1"]], "tags": [[1, 2]]}, features=features)
-    write_workspace(tmp_path, raw, tokens_run(("B-A I-A", "B-A O")))
+    write_workspace(tmp_path, raw, tokens_run(("B-A I-A", "B-A O")).file.table)
     report = report_of_workspace()
     assert report.runs[0].confusion == Confusion("words", ("O", "A"), ((0, 0), (1, 1)))
     assert report.runs[0].calibration is None
@@ -611,7 +718,7 @@ def test_files_of_another_kind_are_told(workspace: Path) -> None:
 
 
 def test_labels_that_the_split_does_not_know_are_counted() -> None:
-    made = confusion_of(pa.table({"gold": ["a", "a"], "predicted": ["a", "new"]}), ["a"])
+    made = confusion_of(RunPredictions.of(pa.table({"gold": ["a", "a"], "predicted": ["a", "new"]})), ["a"])
     assert made == Confusion("examples", ("a", "new"), ((1, 1), (0, 0)))
 
 

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages.training.manifest import write_manifest
-from stages.training.training_key import training_key
+from stages.training.checkpoints import training_key, write_manifest
 from tests.damage import DAMAGES
 from tests.trainings import FREQUENT, Trainings, kill_at_random, signal_at
 
@@ -122,7 +121,7 @@ def test_a_training_takes_up_its_own_checkpoints_alone(trainings: Trainings, mon
     for name in ("stages/training/loss.py", "data/tokenized/train/state.json", "models/base/weights/config.json"):
         with changed(trainings.root / name):
             assert training_key(trainings.config()) != key, name
-    for name in ("stages/export.py", "README.md", "data/raw/train/state.json"):
+    for name in ("stages/export.py", "README.md", "stages/modeling/cpu/README.md", "data/raw/train/state.json"):
         with changed(trainings.root / name):
             assert training_key(trainings.config()) == key, name
     monkeypatch.setattr("torch.get_num_threads", lambda: 3)

@@ -17,7 +17,7 @@ from stages.pipeline import environment
 from stages.pipeline.environment import Compute
 from stages.pipeline.errors import DataError
 from stages.pipeline.paths import RUNS
-from stages.pipeline.runs import run_recorded, stage_runs
+from stages.pipeline.stage_records import run_recorded, stage_runs
 from tests.imports import ROOT
 from tests.told import told
 

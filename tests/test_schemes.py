@@ -13,7 +13,7 @@ from seqeval import scheme as seqeval_scheme
 from seqeval.metrics.sequence_labeling import get_entities
 
 from stages.configuration.schema import EntityScheme
-from stages.tasks.schemes import (
+from stages.tags.schemes import (
     Entity,
     SchemeDetector,
     convert,

@@ -1,5 +1,6 @@
 """`python -m stages.scoring.score`: any system's predictions, with the scores that conlleval and papers give."""
 
+import argparse
 import json
 import os
 import random
@@ -17,7 +18,8 @@ from seqeval.metrics import f1_score
 from stages.pipeline.errors import ConfigError, DataError
 from stages.pipeline.one_line import one_line_errors
 from stages.scoring import score
-from stages.scoring.score_files import Columns, read_pair
+from stages.systems.joining import Columns, read_pair
+from stages.systems.options import columns_of
 from tests.imports import ROOT
 from tests.told import told
 
@@ -73,7 +75,7 @@ def test_one_file_or_two_give_the_same_scores(
 
 def test_sentence_boundaries_are_those_of_gold(here: Path) -> None:
     Path("unbroken.txt").write_text(Path("pred.txt").read_text().replace("\n\n", "\n"))
-    assert read_pair(Path("gold.conll"), Path("unbroken.txt"), Columns()).column("word").to_pylist() == [
+    assert read_pair(Path("gold.conll"), Path("unbroken.txt"), Columns()).table.column("word").to_pylist() == [
         *(0, 1, 2),
         *(0, 1, 2),
         0,
@@ -93,11 +95,11 @@ def test_the_table_fits_a_terminal(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     long = "B-" + "x" * 60
-    Path("both.txt").write_text(Path("both.txt").read_text() + f"\nword NN {long} {long}\n")
+    Path("both.txt").write_text(4 * (Path("both.txt").read_text() + f"\nword NN {long} {long}\n\n"))
     lines = run(monkeypatch, capsys, "both.txt").splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[3].split()[:2] == ["f1", "0.7500"] and lines[3].endswith("]")
-    assert any(line.split() == ["spurious", "1"] for line in lines)
+    assert any(line.split() == ["spurious", "4"] for line in lines)
 
 
 def test_the_scores_of_a_real_test_split_are_seqevals(wnut17: Path, tmp_path: Path) -> None:
@@ -138,7 +140,7 @@ def write(name: str, columns: dict[str, Any]) -> Path:
 def test_parquet_is_joined_by_id_in_any_order(here: Path) -> None:
     gold = write("gold.parquet", {"id": ["a", "b", "c"], "label": ["x", "y", "y"]})
     predictions = write("pred.parquet", {"id": ["c", "a", "b"], "label": ["y", "x", "x"]})
-    table = read_pair(gold, predictions, Columns())
+    table = read_pair(gold, predictions, Columns()).table
     assert table["gold"].to_pylist() == ["x", "y", "y"] and table["predicted"].to_pylist() == ["x", "x", "y"]
 
 
@@ -146,7 +148,7 @@ def test_words_in_parquet_are_joined_by_sentence_and_word(here: Path) -> None:
     columns = {"id": ["s", "s", "t"], "word": [0, 1, 0], "token": ["Ada", "L.", "x"], "gold": ["B-p", "I-p", "O"]}
     gold = write("gold.parquet", columns)
     predictions = write("pred.parquet", {"id": ["t", "s", "s"], "word": [0, 1, 0], "predicted": ["O", "I-p", "B-p"]})
-    assert read_pair(gold, predictions, Columns())["predicted"].to_pylist() == ["B-p", "I-p", "O"]
+    assert read_pair(gold, predictions, Columns()).table["predicted"].to_pylist() == ["B-p", "I-p", "O"]
 
 
 def test_lists_of_tags_are_words_and_other_lists_label_sets(
@@ -173,7 +175,7 @@ FAULTS = [
     (("gold.conll", "short.txt"), "short.txt: ends before line 5 of gold.conll"),
     (("gold.conll", "none.txt"), "none.txt: there is no such file"),
     (("pred.txt",), "the same column of 2"),
-    (("gold.conll", "a.parquet"), "one is Parquet and the other is not"),
+    (("gold.conll", "a.parquet"), "a.parquet: has 2 rows where gold.conll has 7"),
     (("a.parquet", "b.parquet"), "b.parquet: has no prediction of a.parquet, row 2 (y)"),
     (("a.parquet", "twice.parquet"), "twice.parquet: id occur twice"),
     (("a.parquet", "more.parquet"), "more.parquet: has 3 rows where a.parquet has 2"),
@@ -208,9 +210,10 @@ def test_the_command_ends_with_one_line_and_status_one(here: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["1", "a,b", "0,1,2"])
-def test_columns_that_are_no_places_are_told(text: str) -> None:
+def test_columns_that_are_no_places_are_told(text: str, here: Path) -> None:
+    columns = columns_of(argparse.Namespace(columns=text, predicted_columns=None))
     with pytest.raises(ConfigError) as error:
-        score._columns(text, one_file=False)
+        read_pair(Path("gold.conll"), Path("pred.txt"), columns)
     assert "give WORD,TAG as 2 places" in told(error)
 
 
@@ -228,3 +231,49 @@ def test_a_reader_that_goes_away_is_no_error(form: tuple[str, ...], here: Path) 
 def test_another_broken_pipe_is_told(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(BrokenPipeError), one_line_errors():
         raise BrokenPipeError
+
+
+# Files of other systems
+
+
+def test_what_was_scored_is_counted(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, capsys, "both.txt").endswith("\n3 sentences, 7 words\n")
+    found = json.loads(run(monkeypatch, capsys, "both.txt", "--json", "--resamples", "0"))
+    assert (found["rows"], found["sentences"], found["different_words"]) == (7, 3, 0)
+    Path("one.jsonl").write_text('{"gold": "x", "predicted": "y"}\n')
+    assert run(monkeypatch, capsys, "one.jsonl", "--resamples", "0").endswith("\n1 example\n")
+    found = json.loads(run(monkeypatch, capsys, "one.jsonl", "--json", "--resamples", "0"))
+    assert found["accuracy"] == 0 and found["sentences"] is None and set(found["per_label"]) == {"x", "y"}
+
+
+def test_ignored_words_are_counted(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("lower.txt").write_text(Path("pred.txt").read_text().replace("Ada", "ada"))
+    with pytest.raises(SystemExit):
+        run(monkeypatch, capsys, "gold.conll", "lower.txt")
+    assert "lower.txt, line 1: has the word 'ada' where gold.conll, line 1 has 'Ada'" in capsys.readouterr().err
+    shown = run(monkeypatch, capsys, "gold.conll", "lower.txt", "--ignore-words", "--resamples", "0")
+    assert shown.endswith("3 sentences, 7 words\n1 word differs from gold (--ignore-words)\n")
+    alike = run(monkeypatch, capsys, "gold.conll", "pred.txt", "--resamples", "0")
+    assert shown.splitlines()[:-1] == alike.splitlines()
+
+
+def test_what_is_written_is_scored_alike(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = run(monkeypatch, capsys, "gold.conll", "pred.txt", "--out", "out.parquet", "--resamples", "50")
+    assert run(monkeypatch, capsys, "out.parquet", "--resamples", "50") == shown
+    table = pq.read_table("out.parquet")
+    assert table.column_names == ["id", "word", "token", "gold", "predicted"]
+    assert table["id"].to_pylist() == ["1", "1", "1", "2", "2", "2", "3"]
+    assert table["predicted"].to_pylist() == TAGS
+
+
+def test_the_column_of_the_predictions_is_chosen(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = ("both.txt", "both.txt", "--columns", "0,2", "--predicted-columns", "0,2", "--json", "--resamples", "0")
+    assert json.loads(run(monkeypatch, capsys, *chosen))["f1"] == 1

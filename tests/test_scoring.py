@@ -14,14 +14,12 @@ from seqeval.metrics import accuracy_score, classification_report, f1_score, pre
 from sklearn import metrics
 
 from stages.pipeline.json_files import write_json
-from stages.scoring.final.plots import label_confusion, write_confusion, write_per_label
-from stages.scoring.headline.classification import score_labels
-from stages.scoring.headline.entities import score_entities
-from stages.scoring.headline.scores import Scores
-from stages.tasks.decoding.base import Gold, Units
-from stages.tasks.decoding.text import TextDecoding
-from stages.tasks.decoding.tokens import TokensDecoding
-from stages.tasks.schemes import are_entity_tags
+from stages.scoring.core.scores import Scores
+from stages.scoring.evaluation.plots import label_confusion, write_confusion, write_per_label
+from stages.tags.schemes import are_entity_tags
+from stages.tasks.task import Gold, Units
+from tests.scored import headline, score_entities, score_labels
+from tests.tokenized import task_of
 
 IOB2 = ["O", "B-loc", "I-loc", "B-per", "I-per", "B-per-name", "I-per-name"]
 
@@ -49,12 +47,12 @@ def test_entity_scores_are_seqevals_own_for_malformed_sequences_too(pair: tuple[
     predicted, gold = pair
     assume(has_entity(predicted) or has_entity(gold))
     scores = score_entities(predicted, gold, loss=0.5)
-    assert scores.accuracy == accuracy_score(gold, predicted)
-    assert scores.headline.precision == precision_score(gold, predicted, zero_division=0)
-    assert scores.headline.recall == recall_score(gold, predicted, zero_division=0)
-    assert scores.headline.f1 == f1_score(gold, predicted, zero_division=0)
+    assert scores.metrics["accuracy"] == accuracy_score(gold, predicted)
+    assert scores.metrics["precision"] == precision_score(gold, predicted, zero_division=0)
+    assert scores.metrics["recall"] == recall_score(gold, predicted, zero_division=0)
+    assert scores.metrics["f1"] == f1_score(gold, predicted, zero_division=0)
     report = classification_report(gold, predicted, output_dict=True, zero_division=0)
-    for average, name in ((scores.macro, "macro avg"), (scores.weighted, "weighted avg")):
+    for average, name in ((scores.averages["macro"], "macro avg"), (scores.averages["weighted"], "weighted avg")):
         expected = report.pop(name)
         assert (average.precision, average.recall, average.f1) == pytest.approx(
             (expected["precision"], expected["recall"], expected["f1-score"])
@@ -63,7 +61,7 @@ def test_entity_scores_are_seqevals_own_for_malformed_sequences_too(pair: tuple[
     assert {name: tuple(vars(score).values()) for name, score in scores.per_label.items()} == {
         name: (row["precision"], row["recall"], row["f1-score"], row["support"]) for name, row in report.items()
     }
-    assert scores.loss == 0.5
+    assert scores.metrics["loss"] == 0.5
 
 
 @settings(max_examples=30)
@@ -72,44 +70,49 @@ def test_a_perfect_prediction_scores_one(pair: tuple[Sentences, Sentences]) -> N
     gold, _ = pair
     assume(has_entity(gold))
     scores = score_entities(gold, gold, loss=0.0)
-    assert scores.headline == scores.macro == scores.weighted
-    assert (scores.accuracy, scores.headline.precision, scores.headline.recall, scores.headline.f1) == (1, 1, 1, 1)
+    assert headline(scores) == scores.averages["macro"] == scores.averages["weighted"]
+    assert (
+        scores.metrics["accuracy"],
+        scores.metrics["precision"],
+        scores.metrics["recall"],
+        scores.metrics["f1"],
+    ) == (1, 1, 1, 1)
 
 
 def test_without_any_entity_there_is_no_type_and_no_score_but_accuracy() -> None:
     scores = score_entities([["O", "O"], ["O"]], [["O", "O"], ["O"]], loss=0.0)
-    assert scores.accuracy == 1.0
-    assert scores.headline == scores.macro == scores.weighted
-    assert (scores.headline.precision, scores.headline.recall, scores.headline.f1) == (0.0, 0.0, 0.0)
+    assert scores.metrics["accuracy"] == 1.0
+    assert headline(scores) == scores.averages["macro"] == scores.averages["weighted"]
+    assert (scores.metrics["precision"], scores.metrics["recall"], scores.metrics["f1"]) == (0.0, 0.0, 0.0)
     assert scores.per_label == {}
 
 
 @pytest.mark.parametrize(("predicted", "gold"), [("B-loc", "O"), ("O", "B-loc")])
 def test_entities_on_one_side_only_score_zero(predicted: str, gold: str) -> None:
     scores = score_entities([[predicted, "O"]], [[gold, "O"]], loss=0.0)
-    assert (scores.headline.precision, scores.headline.recall, scores.headline.f1) == (0.0, 0.0, 0.0)
+    assert (scores.metrics["precision"], scores.metrics["recall"], scores.metrics["f1"]) == (0.0, 0.0, 0.0)
     assert scores.per_label["loc"].support == (gold != "O")
-    assert scores.accuracy == 0.5
+    assert scores.metrics["accuracy"] == 0.5
 
 
 def test_an_entity_of_many_words_counts_once() -> None:
     gold = [["B-loc", "I-loc", "I-loc", "O", "B-loc"]]
     scores = score_entities([["B-loc", "I-loc", "I-loc", "O", "O"]], gold, loss=0.0)
     assert scores.per_label["loc"].support == 2
-    assert (scores.headline.precision, scores.headline.recall) == (1.0, 0.5)
+    assert (scores.metrics["precision"], scores.metrics["recall"]) == (1.0, 0.5)
 
 
 def test_an_entity_with_a_wrong_end_or_type_is_not_found() -> None:
     gold = [["B-loc", "I-loc", "O"], ["B-loc", "O", "O"]]
-    assert score_entities([["B-loc", "O", "O"], ["B-loc", "I-loc", "O"]], gold, loss=0.0).headline.f1 == 0.0
-    assert score_entities([["B-per", "I-per", "O"], ["B-per", "O", "O"]], gold, loss=0.0).headline.f1 == 0.0
+    assert score_entities([["B-loc", "O", "O"], ["B-loc", "I-loc", "O"]], gold, loss=0.0).metrics["f1"] == 0.0
+    assert score_entities([["B-per", "I-per", "O"], ["B-per", "O", "O"]], gold, loss=0.0).metrics["f1"] == 0.0
 
 
 def test_an_entity_does_not_run_on_into_the_next_sentence() -> None:
     names = ["O", "B-loc", "I-loc"]
     gold = Gold(example=np.array([0, 0, 1, 1]), label=np.array([0, 1, 2, 0]))
     units = Units(gold.example, np.array([0, 1, 0, 1]), np.eye(3, dtype=np.float32)[gold.label])
-    assert TokensDecoding().score(units, gold, names).per_label["loc"].support == 2
+    assert task_of("tokens").score(units, gold, names).per_label["loc"].support == 2
 
 
 @pytest.mark.parametrize(("end", "single"), [("L", "U"), ("E", "S")], ids=["BILOU", "IOBES"])
@@ -147,10 +150,10 @@ def test_plain_tags_are_scored_as_labels_and_get_no_types_of_seqevals_making() -
     gold = Gold(example=np.array([0, 0, 1, 1]), label=np.array([0, 2, 0, 1]))
     predicted = np.array([0, 2, 2, 1])
     units = Units(gold.example, np.array([0, 1, 0, 1]), np.eye(3, dtype=np.float32)[predicted])
-    scores = TokensDecoding().score(units, gold, names)
+    scores = task_of("tokens").score(units, gold, names)
     assert list(scores.per_label) == names
-    assert scores.accuracy == 0.75
-    assert scores.headline.f1 == pytest.approx(metrics.f1_score(gold.label, predicted, average="macro"))
+    assert scores.metrics["accuracy"] == 0.75
+    assert scores.metrics["f1"] == pytest.approx(metrics.f1_score(gold.label, predicted, average="macro"))
 
 
 # Labels
@@ -166,8 +169,12 @@ def test_label_scores_are_scikit_learns_own(pair: tuple[list[int], list[int]]) -
     predicted, gold = (np.array(values) for values in pair)
     names = ["a", "b", "c", "d"]
     scores = score_labels(predicted, gold, names, loss=0.25)
-    assert scores.accuracy == metrics.accuracy_score(gold, predicted)
-    for average, found in (("macro", scores.headline), ("macro", scores.macro), ("weighted", scores.weighted)):
+    assert scores.metrics["accuracy"] == metrics.accuracy_score(gold, predicted)
+    for average, found in (
+        ("macro", headline(scores)),
+        ("macro", scores.averages["macro"]),
+        ("weighted", scores.averages["weighted"]),
+    ):
         expected = metrics.precision_recall_fscore_support(gold, predicted, average=average, zero_division=0)
         assert (found.precision, found.recall, found.f1) == pytest.approx(expected[:3])
     present = sorted({*predicted.tolist(), *gold.tolist()})
@@ -175,22 +182,27 @@ def test_label_scores_are_scikit_learns_own(pair: tuple[list[int], list[int]]) -
     assert list(scores.per_label) == [names[code] for code in present]
     for score, *expected_row in zip(scores.per_label.values(), *rows, strict=True):
         assert list(vars(score).values()) == pytest.approx(expected_row)
-    assert scores.loss == 0.25
+    assert scores.metrics["loss"] == 0.25
 
 
 def test_a_perfect_classification_scores_one() -> None:
     gold = np.array([0, 2, 2])
     scores = score_labels(gold, gold, ["a", "b", "c"], loss=0.0)
-    assert scores.headline == scores.weighted
-    assert (scores.accuracy, scores.headline.precision, scores.headline.recall, scores.headline.f1) == (1, 1, 1, 1)
+    assert headline(scores) == scores.averages["weighted"]
+    assert (
+        scores.metrics["accuracy"],
+        scores.metrics["precision"],
+        scores.metrics["recall"],
+        scores.metrics["f1"],
+    ) == (1, 1, 1, 1)
 
 
 def test_the_text_task_scores_the_most_probable_label_and_the_loss_of_the_gold_one() -> None:
     logits = np.log(np.array([[0.9, 0.1], [0.6, 0.4]], np.float32))
     units = Units(np.array([0, 1]), np.array([0, 0]), logits)
-    scores = TextDecoding().score(units, Gold(np.array([0, 1]), np.array([0, 1])), ["no", "yes"])
-    assert scores.accuracy == 0.5
-    assert scores.loss == pytest.approx(-(np.log(0.9) + np.log(0.4)) / 2)
+    scores = task_of("text").score(units, Gold(np.array([0, 1]), np.array([0, 1])), ["no", "yes"])
+    assert scores.metrics["accuracy"] == 0.5
+    assert scores.metrics["loss"] == pytest.approx(-(np.log(0.9) + np.log(0.4)) / 2)
     assert units.score == pytest.approx([0.9, 0.6])
 
 
@@ -217,7 +229,7 @@ def test_scores_are_plain_numbers_that_any_json_reader_takes(scores: Scores, tmp
     write_json(tmp_path / "metrics.json", scores.to_json())
     read = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
     assert list(read) == ["accuracy", "precision", "recall", "f1", "loss", "macro", "weighted", "per_label"]
-    assert read["f1"] == pytest.approx(scores.headline.f1, abs=1e-6)
+    assert read["f1"] == pytest.approx(scores.metrics["f1"], abs=1e-6)
 
 
 def leaves(tree: Any) -> list[Any]:

@@ -13,13 +13,14 @@ from seqeval.metrics.sequence_labeling import precision_recall_fscore_support as
 from seqeval.metrics.v1 import precision_recall_fscore_support as strict_scores
 
 from stages.pipeline.errors import DataError
-from stages.scoring.final.entity_details import entity_details, reading_of, scheme_of
-from stages.scoring.final.entity_errors import entity_errors
-from stages.scoring.final.scores import EntityErrors
-from stages.scoring.headline.entities import EntityPairs, TaggedWords, score_entities, tagged_words
-from stages.scoring.headline.scores import Average
-from stages.scoring.headline.spans import Reading, Spans
-from stages.tasks.schemes import decode
+from stages.scoring.core.entities import EntityPairs, TaggedWords, reading_of, scheme_of, tagged_words
+from stages.scoring.core.scores import Average
+from stages.scoring.evaluation.entity_details import entity_details
+from stages.scoring.evaluation.entity_errors import paired
+from stages.scoring.evaluation.final_scores import EntityErrors
+from stages.tags.schemes import decode
+from stages.tags.spans import Reading, Spans
+from tests.scored import headline, of_entities, score_entities
 from tests.told import told
 
 PREFIXES: Mapping[Reading, str] = {
@@ -40,7 +41,7 @@ def random_tags(prefixes: str, count: int) -> tuple[Sentences, Sentences]:
 @pytest.mark.parametrize("reading", PREFIXES)
 def test_ten_thousand_random_sequences_have_seqevals_scores_to_the_last_bit(reading: Reading) -> None:
     predicted, gold = random_tags(PREFIXES[reading], 10_000)
-    scores = score_entities(predicted, gold, loss=None, reading=reading)
+    scores = score_entities(predicted, gold, reading=reading)
 
     def expected(average: str | None) -> Any:
         if reading == "conll":
@@ -48,12 +49,12 @@ def test_ten_thousand_random_sequences_have_seqevals_scores_to_the_last_bit(read
         scheme = getattr(seqeval_schemes, reading.upper())
         return strict_scores(gold, predicted, average=average, zero_division=0, scheme=scheme)
 
-    assert list(vars(scores.headline).values()) == list(expected("micro")[:3])
-    assert list(vars(scores.macro).values()) == pytest.approx(expected("macro")[:3], abs=1e-12)
-    assert list(vars(scores.weighted).values()) == pytest.approx(expected("weighted")[:3], abs=1e-12)
+    assert list(vars(headline(scores)).values()) == list(expected("micro")[:3])
+    assert list(vars(scores.averages["macro"]).values()) == pytest.approx(expected("macro")[:3], abs=1e-12)
+    assert list(vars(scores.averages["weighted"]).values()) == pytest.approx(expected("weighted")[:3], abs=1e-12)
     per_type = np.array([list(vars(score).values()) for score in scores.per_label.values()])
     assert per_type == pytest.approx(np.array(expected(None)).T, abs=1e-12)
-    assert 0.2 < scores.headline.f1 < 0.95
+    assert 0.2 < scores.metrics["f1"] < 0.95
 
 
 @given(st.data())
@@ -79,11 +80,10 @@ def test_entities_are_those_of_decode(data: st.DataObject) -> None:
 def test_strict_scores_are_told_where_they_differ() -> None:
     gold, stray = ["B-per", "I-per", "O", "O"], ["I-per", "I-per", "O", "O"]
     lenient = words_of([gold, stray], [gold, gold])
-    pairs = EntityPairs.read(lenient, "conll")
-    details = entity_details(lenient, pairs, ("strict", "iob2"), None, None)
+    details = entity_details(of_entities(lenient), "conll")
     assert details.other_readings == {"strict": Average(1.0, 0.5, pytest.approx(2 / 3))}
     equal = words_of([gold], [gold])
-    same = entity_details(equal, EntityPairs.read(equal, "conll"), ("strict", "iob2"), None, None)
+    same = entity_details(of_entities(equal), "conll")
     assert same.other_readings == {}
 
 
@@ -151,7 +151,7 @@ def spans(text: str) -> Spans:
 
 @pytest.mark.parametrize(("gold", "predicted", "expected"), ERRORS)
 def test_each_kind_of_error_is_told_by_its_name(gold: str, predicted: str, expected: EntityErrors) -> None:
-    assert entity_errors(spans(gold), spans(predicted)) == expected
+    assert paired(spans(gold), spans(predicted)).counts() == expected
 
 
 @given(st.data())
@@ -159,17 +159,17 @@ def test_every_gold_and_every_predicted_entity_is_in_exactly_one_class(data: st.
     length = data.draw(st.integers(0, 12))
     letters = st.lists(st.sampled_from(".XxYy"), min_size=length, max_size=length).map("".join)
     gold, predicted = spans(data.draw(letters)), spans(data.draw(letters))
-    errors = entity_errors(gold, predicted)
-    paired = errors.exact + errors.type + errors.span + errors.type_and_span
-    assert paired + errors.missed == len(gold.start)
-    assert paired + errors.spurious == len(predicted.start)
+    errors = paired(gold, predicted).counts()
+    pairs = errors.exact + errors.type + errors.span + errors.type_and_span
+    assert pairs + errors.missed == len(gold.start)
+    assert pairs + errors.spurious == len(predicted.start)
     places = [
         set(zip(each.start.tolist(), each.end.tolist(), each.type.tolist(), strict=True)) for each in (gold, predicted)
     ]
     assert errors.exact == len(places[0] & places[1])
     assert errors.exact + errors.type == len({place[:2] for place in places[0]} & {place[:2] for place in places[1]})
     if errors.missed and errors.spurious:
-        assert paired < min(len(gold.start), len(predicted.start))
+        assert pairs < min(len(gold.start), len(predicted.start))
 
 
 # Wordings
@@ -180,9 +180,7 @@ def test_entities_are_told_apart_by_whether_train_has_their_wording_as_an_entity
     predicted = [["B-loc", "I-loc", "O", "O"], ["B-per", "B-loc"]]
     tokens = ["New", "YORK", "and", "Ada", "Paris", "the"]
     words = words_of(predicted, gold)
-    details = entity_details(
-        words, EntityPairs.read(words, "conll"), ("strict", "iob2"), tokens, frozenset(["new york", "paris"])
-    )
+    details = entity_details(of_entities(words), "conll", tokens, frozenset(["new york", "paris"]))
     assert details.seen is not None and details.unseen is not None
     assert list(vars(details.seen).values()) == [0.5, 0.5, 0.5, 2]  # New York is found, Paris is not
     assert list(vars(details.unseen).values()) == [0.0, 0.0, 0.0, 1]

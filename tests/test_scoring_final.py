@@ -13,22 +13,22 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import metrics
 
+from stages.columns.names import label_names
 from stages.configuration.schema import Target
 from stages.pipeline.errors import DataError
-from stages.scoring.final.predictions import description_of
-from stages.scoring.final.probabilities import calibration_error
-from stages.scoring.final.scoring import Background, ScoringOptions, score_predictions
-from stages.scoring.final.surfaces import training_surfaces
-from stages.scoring.headline.classification import score_labels
-from stages.scoring.headline.entities import score_entities
-from stages.scoring.headline.multilabel import best_threshold
-from stages.scoring.headline.threshold import read_threshold, write_threshold
+from stages.scoring.core.metrics import METRICS
+from stages.scoring.core.predicted import LabelPredictions
+from stages.scoring.core.scores import value_of
+from stages.scoring.core.threshold import best_threshold, read_threshold, write_threshold
+from stages.scoring.evaluation.background import Background
+from stages.scoring.evaluation.predictions_file import description_of
+from stages.scoring.evaluation.scoring import ScoringOptions, score_predictions
+from stages.scoring.evaluation.surfaces import training_surfaces
 from stages.scoring.metric_modules import EntityMetric, LabelMetric
-from stages.tasks.columns.names import label_names
-from stages.tasks.decoding.base import Decoding, Units
-from stages.tasks.decoding.dispatch import decoding_for
+from stages.tasks.task import Task, Units
 from tests.saved_splits import save_splits
-from tests.tokenized import predictions_of
+from tests.scored import score_entities, score_labels
+from tests.tokenized import predictions_of, task_of
 from tests.told import told
 
 NAMES = ["b", "a", "c"]
@@ -36,7 +36,7 @@ IOB2 = ["O", "B-loc", "I-loc", "B-per", "I-per"]
 QUICK = ScoringOptions(resamples=0)
 
 
-def text_case(target: Target, texts: int = 40) -> tuple[Decoding, Dataset, Units]:
+def text_case(target: Target, texts: int = 40) -> tuple[Task, Dataset, Units]:
     """Texts with gold, and logits that are often right."""
     generator = np.random.default_rng(0)
     logits = generator.normal(size=(texts, 1 if target == "number" else 3))
@@ -51,10 +51,10 @@ def text_case(target: Target, texts: int = 40) -> tuple[Decoding, Dataset, Units
     features = Features({"id": Value("string"), "text": Value("string"), "label": feature})
     columns = {"id": [f"t{row}" for row in range(texts)], "text": ["x"] * texts, "label": gold}
     raw = Dataset(pa.table(columns, schema=features.arrow_schema))
-    return decoding_for("text", target), raw, Units(np.arange(texts), np.zeros(texts, int), logits.astype(np.float32))
+    return task_of("text", target), raw, Units(np.arange(texts), np.zeros(texts, int), logits.astype(np.float32))
 
 
-def tokens_case(names: list[str], sentences: int = 30) -> tuple[Decoding, Dataset, Units]:
+def tokens_case(names: list[str], sentences: int = 30) -> tuple[Task, Dataset, Units]:
     generator = np.random.default_rng(1)
     lengths = generator.integers(1, 9, size=sentences)
     lengths[3] = 0  # a sentence without words
@@ -69,7 +69,7 @@ def tokens_case(names: list[str], sentences: int = 30) -> tuple[Decoding, Datase
     flat = np.concatenate([np.array(each, int) for each in tags])
     logits = generator.normal(size=(len(flat), len(names))) + 2 * np.eye(len(names))[flat]
     word = np.concatenate([np.arange(length) for length in lengths])
-    return decoding_for("tokens"), raw, Units(np.repeat(np.arange(sentences), lengths), word, logits.astype(np.float32))
+    return task_of("tokens"), raw, Units(np.repeat(np.arange(sentences), lengths), word, logits.astype(np.float32))
 
 
 CASES = {
@@ -83,9 +83,9 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_headline_of_the_file_is_that_of_validation(case: str, tmp_path: Path) -> None:
-    decoding, raw, units = CASES[case]()
+    task, raw, units = CASES[case]()
     names = label_names(raw.features)
-    quick = decoding.score(units, decoding.raw_gold(raw), names)
+    quick = task.score(units, task.raw_gold(raw), names)
     threshold = getattr(quick, "threshold", None)
     target: Target = case if case in get_args(Target) else "label"  # type: ignore[assignment]
     pq.write_table(predictions_of(raw, units, target, threshold), tmp_path / "test.parquet")
@@ -93,7 +93,7 @@ def test_the_headline_of_the_file_is_that_of_validation(case: str, tmp_path: Pat
     final = score_predictions(table, ScoringOptions(resamples=200), Background(threshold=threshold))
     assert final.headline_json() == pytest.approx(quick.headline_json(), abs=1e-9)
     assert final.per_label == quick.per_label
-    assert (description_of(table).kind, list(description_of(table).names)) == (decoding.kind, names)
+    assert (description_of(table).kind, list(description_of(table).names)) == (task.config.kind, names)
     content: Any = final.to_json()
     assert set(final.headline_json()) <= set(content["intervals"])
     for name, (low, high) in content["intervals"].items():
@@ -104,11 +104,14 @@ def test_the_headline_of_the_file_is_that_of_validation(case: str, tmp_path: Pat
 
 def test_the_local_metrics_of_evaluate_give_the_same_scores() -> None:
     predicted, gold = [["B-x", "O"], ["I-y"]], [["B-x", "I-x"], ["B-y"]]
-    result = EntityMetric(keep_in_memory=True).compute(predictions=predicted, references=gold, loss=0.5)
-    assert result["scores"] == score_entities(predicted, gold, loss=0.5)
+    for reading in ("conll", "iob2"):
+        result = EntityMetric(keep_in_memory=True).compute(predictions=predicted, references=gold, reading=reading)
+        expected = score_entities(predicted, gold, reading=reading).metrics
+        assert result == {name: expected[name] for name in ("accuracy", "precision", "recall", "f1")}
     codes = np.array([0, 1, 1]), np.array([0, 1, 0])
-    result = LabelMetric(keep_in_memory=True).compute(predictions=codes[0], references=codes[1], names=["n", "y"])
-    assert result["scores"] == score_labels(*codes, ["n", "y"], loss=None)
+    result = LabelMetric(keep_in_memory=True).compute(predictions=codes[0], references=codes[1])
+    expected = score_labels(*codes, ["n", "y"]).metrics
+    assert result == pytest.approx({name: expected[name] for name in ("accuracy", "precision", "recall", "f1")})
 
 
 # One label
@@ -165,8 +168,11 @@ def test_the_calibration_error_is_that_of_the_paper(confidence: Any, right: Any)
         inside = (confidence > low) & (confidence <= high) if place else confidence <= high
         if inside.any():
             expected += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
+    gold = np.zeros(len(right), int)
+    predictions = LabelPredictions(gold, np.where(right, 0, 1), ["x", "y"], confidence=confidence)
+    found = value_of(METRICS["calibration_error"], predictions)
     edges = np.abs(confidence * 15 - np.round(confidence * 15)).min() < 1e-9  # float division may differ there
-    assert edges or calibration_error(confidence, right) == pytest.approx(expected, abs=1e-9)
+    assert edges or found == pytest.approx(expected, abs=1e-9)
 
 
 # Several labels
@@ -195,7 +201,7 @@ def test_a_threshold_is_read_as_it_was_written_and_a_missing_one_is_told(tmp_pat
 
 
 def test_a_slice_has_the_scores_of_its_examples_alone() -> None:
-    _, raw, units = tokens_case(IOB2)
+    _, raw, units = tokens_case(IOB2, sentences=200)
     table = predictions_of(raw, units)
     found = score_predictions(table, ScoringOptions(resamples=100, slices=["length", "label"])).slices
     lengths = np.bincount(units.example)

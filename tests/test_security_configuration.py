@@ -11,8 +11,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages.configuration import compose
+from stages.configuration.run_stage import params_or_exit, run_stage
 from stages.configuration.schema import DownloadStage
-from stages.pipeline.stage import run_stage
 from tests.imports import ROOT
 from tests.invalid_configurations import BASES, Case, cases
 
@@ -53,7 +53,7 @@ def run_in_process(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     else:
         Path("params.yaml").write_text(case.params, encoding="utf-8")
         monkeypatch.setattr(sys, "argv", ["download"])
-        run_stage(fail, DownloadStage, offline=False)
+        run_stage(fail, DownloadStage, params_or_exit(), offline=False)
 
 
 def faults_in_the_answer(case: Case, status: object, printed: str, seconds: float) -> list[str]:

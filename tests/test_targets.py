@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,32 +21,30 @@ from sklearn import metrics
 from transformers import pipeline
 from transformers.utils.generic import ModelOutput
 
+from stages.columns.names import EXAMPLE, IGNORED, LABELS
+from stages.comparison.comparing import compare
+from stages.comparison.loaded_runs import Run
 from stages.configuration.compose import compose_params
 from stages.configuration.schema import EvaluateStage, ExportStage, Params, Pooling, Target, TokenizeStage, TrainStage
 from stages.configuration.validation import select, validate
 from stages.evaluate import evaluate
 from stages.export import export
 from stages.modeling.batches import PaddingCollator
-from stages.modeling.label_tensors import label_tensor
 from stages.modeling.load import new_model
 from stages.pipeline.arrow import load_splits
 from stages.pipeline.errors import DataError
 from stages.pipeline.escaping import code
 from stages.reporting.summary import summary
-from stages.scoring.final.plots import number_confusion
-from stages.scoring.final.predictions import Description
-from stages.scoring.headline.multilabel import score_label_sets
-from stages.scoring.headline.numbers import score_numbers
-from stages.tasks.columns.names import EXAMPLE, IGNORED, LABELS
-from stages.tasks.decoding.base import Gold, Units
-from stages.tasks.decoding.dispatch import decoding_for, target_for
-from stages.tasks.predictions import Predicted, predictions
+from stages.scoring.evaluation.plots import number_confusion
+from stages.tasks.predictions_table import Predicted, predictions
+from stages.tasks.task import Gold, Units
 from stages.tokenize import tokenize
 from stages.train import train
-from stages.training.loss import class_weights, loss_function
+from stages.training.loss import loss_function
 from tests.saved_splits import save_splits
+from tests.scored import score_label_sets, score_numbers
 from tests.tiny import write_tiny_model
-from tests.tokenized import tokenized_rows
+from tests.tokenized import task_of, tokenized_rows
 from tests.workspace import ROOT
 
 NAMES = ["city", "team", "order"]
@@ -68,17 +67,17 @@ def test_scores_of_label_sets_are_scikit_learns(data: st.DataObject) -> None:
     predicted, gold = (data.draw(arrays(bool, shape)) for _ in range(2))
     names = [f"label {code}" for code in range(shape[1])]
     scores = score_label_sets(predicted, gold, names, loss=0.25)
-    assert scores.accuracy == pytest.approx(metrics.accuracy_score(gold, predicted))
+    assert scores.metrics["accuracy"] == pytest.approx(metrics.accuracy_score(gold, predicted))
     present = np.flatnonzero(predicted.any(axis=0) | gold.any(axis=0)).tolist()
     assert list(scores.per_label) == [names[code] for code in present]
     if not present:
-        assert {*vars(scores.micro).values(), *vars(scores.macro).values()} == {0.0}
+        assert {*vars(scores.averages["micro"]).values(), *vars(scores.averages["macro"]).values()} == {0.0}
         return
     for average in ("micro", "macro", "weighted"):
         expected = metrics.precision_recall_fscore_support(
-            gold, predicted, labels=present, average=average, zero_division=0
+            gold, predicted, labels=range(len(names)), average=average, zero_division=0
         )
-        assert list(vars(getattr(scores, average)).values()) == pytest.approx(expected[:3]), average
+        assert list(vars(scores.averages[average]).values()) == pytest.approx(expected[:3]), average
     rows = metrics.precision_recall_fscore_support(gold, predicted, labels=present, zero_division=0)
     for score, *expected_row in zip(scores.per_label.values(), *rows, strict=True):
         assert list(vars(score).values()) == pytest.approx(expected_row)
@@ -87,7 +86,7 @@ def test_scores_of_label_sets_are_scikit_learns(data: st.DataObject) -> None:
 def test_a_single_label_that_texts_may_have_is_scored_as_one_label() -> None:
     """Scikit-learn takes a matrix of one column for labels 0 and 1 and averages over both."""
     scores = score_label_sets(np.array([[True], [False], [True]]), np.array([[True], [True], [False]]), ["x"], loss=0.0)
-    assert (scores.macro.precision, scores.macro.recall) == (0.5, 0.5)
+    assert (scores.averages["macro"].precision, scores.averages["macro"].recall) == (0.5, 0.5)
     assert scores.per_label["x"].support == 2
 
 
@@ -98,20 +97,23 @@ def test_a_single_label_that_texts_may_have_is_scored_as_one_label() -> None:
 def test_the_loss_and_probabilities_of_labels_are_torchs_however_large_the_logits(
     logits: np.ndarray, gold: np.ndarray
 ) -> None:
-    target, units = target_for("labels"), units_of(logits.tolist())
+    task, units = task_of("text", "labels"), units_of(logits.tolist())
     exact = torch.tensor(logits, dtype=torch.float64)
     expected = torch.nn.functional.binary_cross_entropy_with_logits(exact, torch.tensor(gold, dtype=torch.float64))
-    assert target.score(units, gold, NAMES).headline_json()["loss"] == pytest.approx(float(expected))
+    assert task.score(units, gold_of(gold), NAMES).headline_json()["loss"] == pytest.approx(float(expected))
     columns = label_set_columns(units, gold)
     scores = np.array([list(row.values()) for row in columns["score"].to_pylist()])
     assert scores == pytest.approx(torch.sigmoid(exact).numpy(), abs=1e-6)
 
 
+def gold_of(labels: np.ndarray) -> Gold:
+    return Gold(np.arange(len(labels)), labels)
+
+
 def label_set_columns(units: Units, gold: np.ndarray) -> pa.Table:
-    raw = Dataset.from_dict({"id": [str(row) for row in range(len(gold))]})
-    known = target_for("labels").labelled(gold)
-    predicted = Predicted(units, Gold(np.arange(len(gold)), gold), known)
-    return predictions(raw, predicted, Description("text", "labels", NAMES))
+    raw, task = Dataset.from_dict({"id": [str(row) for row in range(len(gold))]}), task_of("text", "labels")
+    known = task.labelled(gold_of(gold))
+    return predictions(raw, task, Predicted(units, gold_of(gold), known), NAMES)
 
 
 def test_label_sets_are_written_by_name_and_not_known_is_not_none() -> None:
@@ -121,13 +123,13 @@ def test_label_sets_are_written_by_name_and_not_known_is_not_none() -> None:
     assert columns["gold"].to_pylist() == [["city", "order"], [], None]
     assert columns["predicted"].to_pylist() == [["city", "order"], [], ["team", "order"]]  # 0.5 is enough
     assert list(columns["score"].to_pylist()[2]) == NAMES
-    assert target_for("labels").labelled(gold).tolist() == [True, True, False]
+    assert task_of("text", "labels").labelled(gold_of(gold)).tolist() == [True, True, False]
 
 
 def test_an_empty_list_of_labels_says_that_there_are_none_and_null_that_they_are_not_known() -> None:
     features = Features({"label": List(ClassLabel(names=NAMES))})
     split = Dataset(pa.table({"label": [[2, 0], [], None, [1, 1]]}, schema=features.arrow_schema))
-    gold = target_for("labels").gold(split, "label")
+    gold = task_of("text", "labels").raw_gold(split).label
     assert gold.tolist() == [[1, 0, 1], [0, 0, 0], [-1, -1, -1], [0, 1, 0]]
 
 
@@ -140,15 +142,15 @@ numbers = st.floats(-1e6, 1e6, allow_subnormal=False)
 def test_errors_of_numbers_are_scikit_learns_and_correlations_scipys(pairs: list[tuple[float, float]]) -> None:
     predicted, gold = (np.array(column) for column in zip(*pairs, strict=True))
     scores = score_numbers(predicted, gold)
-    assert scores.mse == pytest.approx(metrics.mean_squared_error(gold, predicted))
-    assert scores.mae == pytest.approx(metrics.mean_absolute_error(gold, predicted))
-    assert scores.headline_json()["loss"] == scores.mse
+    assert scores.metrics["mse"] == pytest.approx(metrics.mean_squared_error(gold, predicted))
+    assert scores.metrics["mae"] == pytest.approx(metrics.mean_absolute_error(gold, predicted))
+    assert scores.headline_json()["loss"] == scores.metrics["mse"]
     if np.ptp(predicted) == 0 or np.ptp(gold) == 0:
-        assert scores.pearson is None and scores.spearman is None
+        assert scores.metrics["pearson"] is None and scores.metrics["spearman"] is None
         return
-    assert scores.spearman == pytest.approx(stats.spearmanr(predicted, gold).statistic, abs=1e-9)
+    assert scores.metrics["spearman"] == pytest.approx(stats.spearmanr(predicted, gold).statistic, abs=1e-9)
     if min(np.ptp(values) / np.abs(values).max() for values in (predicted, gold)) > 1e-6:
-        assert scores.pearson == pytest.approx(stats.pearsonr(predicted, gold).statistic, abs=1e-6)
+        assert scores.metrics["pearson"] == pytest.approx(stats.pearsonr(predicted, gold).statistic, abs=1e-6)
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, -7e5])
@@ -194,7 +196,7 @@ def test_windows_are_pooled_text_by_text(windows: list[int], pooling: Pooling, r
     readings = np.array([[random.uniform(-9, 9) for _ in NAMES] for _ in example], np.float32)
     rows = len(example)
     columns = {EXAMPLE: example, "subwords": [1] * rows, "input_ids": [[1]] * rows, LABELS: [0] * rows}
-    found = decoding_for("text", "label", pooling).decode(tokenized_rows("text", NAMES, columns), readings)
+    found = task_of("text", "label", pooling).decode(tokenized_rows("text", NAMES, columns), readings)
     pool = {"mean": lambda rows: rows.mean(axis=0), "max": lambda rows: rows.max(axis=0), "first": lambda rows: rows[0]}
     expected = [pool[pooling](readings[example == each]) for each in np.unique(example)]
     assert found.logits == pytest.approx(np.array(expected), abs=1e-5)
@@ -216,7 +218,7 @@ def loss_labels(target: Target, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("target", ["labels", "number"])
 def test_a_batch_computed_in_parts_has_the_loss_of_the_whole(target: Target) -> None:
-    loss, (logits, labels) = loss_function(0.0, None, target), loss_labels(target, 12)
+    loss, (logits, labels) = loss_function(task_of("text", target), 0.0, None), loss_labels(target, 12)
     whole = loss(ModelOutput(logits=logits), labels, None)
     items = (labels != IGNORED).sum()  # as the Trainer counts them
     parts = [loss(ModelOutput(logits=logits[part]), labels[part], items) for part in (slice(0, 5), slice(5, 12))]
@@ -229,24 +231,26 @@ def test_a_batch_computed_in_parts_has_the_loss_of_the_whole(target: Target) -> 
 def test_the_loss_is_the_models_own(target: Target, tiny_model: Path) -> None:
     names = NAMES if target == "labels" else ["number"]
     torch.manual_seed(0)
-    model = new_model("text", tiny_model, names, target).eval()
+    task = task_of("text", target)
+    model = new_model(task, tiny_model, names).eval()
     labels: list[object] = [[0, 2], [], [1]] if target == "labels" else [0.5, -3.25, 100.0]
     rows = [{"input_ids": [2, 7, 3], "labels": each} for each in labels]
-    batch = PaddingCollator(0, label_tensor(target, len(names)))(rows)
+    batch = PaddingCollator(0, partial(task.label_tensor, labels=len(names)))(rows)
     with torch.inference_mode():
         outputs = model(**batch)
-    assert float(loss_function(0.0, None, target)(outputs, batch["labels"], None)) == pytest.approx(float(outputs.loss))
+    assert float(loss_function(task, 0.0, None)(outputs, batch["labels"], None)) == pytest.approx(float(outputs.loss))
 
 
 def test_label_tensors_hold_what_the_rows_say() -> None:
-    assert label_tensor("labels", 3)([[0, 2], [], [1, 1]]).tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
-    assert label_tensor("labels", 2)([[], []]).tolist() == [[0, 0], [0, 0]]
-    assert label_tensor("number", 1)([1, 2.5]).tolist() == [1.0, 2.5]
-    assert label_tensor("label", 2)([1, 0]).tolist() == [1, 0]
+    sets = task_of("text", "labels")
+    assert sets.label_tensor([[0, 2], [], [1, 1]], 3).tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
+    assert sets.label_tensor([[], []], 2).tolist() == [[0, 0], [0, 0]]
+    assert task_of("text", "number").label_tensor([1, 2.5], 1).tolist() == [1.0, 2.5]
+    assert task_of("text", "label").label_tensor([1, 0], 2).tolist() == [1, 0]
 
 
 def test_a_number_that_looks_like_no_label_counts_all_the_same() -> None:
-    tensor = label_tensor("number", 1)([float(IGNORED), 1.0])
+    tensor = task_of("text", "number").label_tensor([float(IGNORED), 1.0], 1)
     assert (tensor != IGNORED).all()
     assert tensor.tolist() == pytest.approx([IGNORED, 1.0], rel=1e-6)
 
@@ -255,10 +259,11 @@ def test_balanced_labels_weigh_as_much_when_they_are_there_as_when_they_are_not(
     labels = [[0], [0, 1], [0], [0]]
     columns = {EXAMPLE: range(4), "subwords": [1] * 4, "input_ids": [[1]] * 4, LABELS: labels}
     train_split = tokenized_rows("text", NAMES, columns, "labels")
-    weights = class_weights(train_split, NAMES, "labels")
+    task = task_of("text", "labels")
+    weights = task.class_weights(train_split, NAMES)
     assert weights.tolist() == [1.0, 3.0, 1.0]  # in all texts; in one of four; in none
-    gold = label_tensor("labels", 3)(labels)
-    sums = loss_function(0.0, weights, "labels")
+    gold = task.label_tensor(labels, 3)
+    sums = loss_function(task, 0.0, weights)
     logits = torch.zeros(4, 3, requires_grad=True)
     sums(ModelOutput(logits=logits), gold, None).backward()
     assert logits.grad is not None
@@ -267,7 +272,7 @@ def test_balanced_labels_weigh_as_much_when_they_are_there_as_when_they_are_not(
 
 # Through the stages
 
-TEXTS = [
+SENTENCES = [
     "the city is great",
     "my order was bad",
     "the team in paris",
@@ -275,10 +280,12 @@ TEXTS = [
     "a great team",
     "order in the city",
 ]
+TEXTS = [*SENTENCES, *(f"{sentence} never" for sentence in SENTENCES)]
+"""As many as intervals need."""
 LABEL_COLUMN = {
-    "label": (ClassLabel(names=NAMES), [0, 2, 1, 0, 1, 2]),
-    "labels": (List(ClassLabel(names=NAMES)), [[0], [2], [1], [], [1], [0, 2]]),
-    "number": (Value("float64"), [1.5, -2.0, 0.25, 3.0, 0.0, 100.125]),
+    "label": (ClassLabel(names=NAMES), [0, 2, 1, 0, 1, 2] * 2),
+    "labels": (List(ClassLabel(names=NAMES)), [[0], [2], [1], [], [1], [0, 2]] * 2),
+    "number": (Value("float64"), [1.5, -2.0, 0.25, 3.0, 0.0, 100.125] * 2),
 }
 UNKNOWN = {"label": -1, "labels": None, "number": None}
 SMALL = ["model=files", "model.path=unused", "data.train=unused", "data.test=unused", "data=files"]
@@ -352,7 +359,10 @@ AVERAGES = {
         *("macro", "weighted", "per_label", "balanced_accuracy", "mcc", "roc_auc", "average_precision"),
         *("calibration_error", "intervals"),
     ],
-    "labels": ["micro", "macro", "weighted", "per_label", "threshold", "intervals"],
+    "labels": [
+        *("micro", "macro", "weighted", "per_label", "threshold", "micro_f1", "roc_auc", "average_precision"),
+        "intervals",
+    ],
     "number": ["intervals"],
 }
 
@@ -371,8 +381,9 @@ def test_every_target_goes_through_all_stages(target: Target, here: Path) -> Non
         assert measured["threshold"] == pytest.approx(read("models/trained/threshold.json")["threshold"], abs=1e-6)
     for name in HEADLINES[target]:
         assert name in summary()
-        low, high = measured["intervals"][name]
+        low, high = measured["intervals"][name] or (measured[name], measured[name])
         assert low <= measured[name] <= high
+        assert low < high or measured[name] in (0.0, 1.0), name  # all resamples score alike
         assert f"| {name} |" in Path("models/export/README.md").read_text(encoding="utf-8")
         assert Path(f"metrics/plots/curves/plots/metrics/validation/{name}.tsv").is_file()
     predictions = pq.read_table("data/predictions/test.parquet").to_pydict()
@@ -392,18 +403,46 @@ def test_every_target_goes_through_all_stages(target: Target, here: Path) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("target", "metric"),
+    [
+        ("label", "mcc"),
+        ("label", "balanced_accuracy"),
+        ("label", "roc_auc"),
+        ("labels", "micro_f1"),
+        ("number", "spearman"),
+    ],
+)
+def test_every_metric_can_be_the_headline(target: Target, metric: str, here: Path) -> None:
+    """It chooses the checkpoint, has a curve and an interval, is what int8 may cost, and comes first in comparisons."""
+    write_inputs(here, target)
+    run_stages(params_for(target, f"task.metric={metric}", "export.max_loss=1.0"))
+    validation = read("metrics/train.json")["validation"]
+    assert metric in validation
+    assert Path(f"metrics/plots/curves/plots/metrics/validation/{metric}.tsv").is_file()
+    measured = read("metrics/evaluate.json")
+    assert metric in measured and metric in measured["intervals"]
+    assert metric in read("metrics/export.json")["int8"]["validation"]["fp32"]
+    table = pq.read_table("data/predictions/test.parquet")
+    runs = [Run(name, table, params={"task.metric": metric}) for name in ("base", "other")]
+    first = compare(runs, resamples=100).pairs[0].differences[0]
+    assert (first.metric, first.difference, first.verdict) == (metric, 0.0, "no evidence")
+    assert first.base == pytest.approx(measured[metric], abs=1e-6)
+
+
+@pytest.mark.slow
 def test_columns_that_came_along_are_in_the_predictions_and_slice_the_scores(here: Path) -> None:
-    write_inputs(here, "label", kept={"domain": ["mail", "news", None] * 2})
+    write_inputs(here, "label", kept={"domain": ["mail", "news", None] * 4})
     run_stages(params_for("label", "data.keep_columns=[domain]", "evaluate.slices=[domain]", "export.onnx=false"))
     table = pq.read_table("data/predictions/test.parquet")
-    assert table["domain"].to_pylist() == ["mail", "news", None] * 2
+    assert table["domain"].to_pylist() == ["mail", "news", None] * 4
     parts = read("metrics/evaluate.json")["slices"]["domain"]
-    assert {name: part["support"] for name, part in parts.items()} == {"mail": 2, "news": 2, "(none)": 2}
+    assert {name: part["support"] for name, part in parts.items()} == {"mail": 4, "news": 4, "(none)": 4}
     right = [
         gold == predicted
         for gold, predicted in zip(*(table[name].to_pylist() for name in ("gold", "predicted")), strict=True)
     ]
-    assert [part["accuracy"] for part in parts.values()] == [sum(right[place::3]) / 2 for place in range(3)]
+    assert [part["accuracy"] for part in parts.values()] == [sum(right[place::3]) / 4 for place in range(3)]
 
 
 @pytest.mark.slow
@@ -432,12 +471,12 @@ def test_a_test_split_that_is_not_wholly_labelled_is_predicted_but_not_scored(ta
     with pytest.raises(DataError) as caught:
         evaluate(select(params, EvaluateStage))
     message = str(caught.value)
-    assert "2 of 6 labels" in message and "example t4;" in message and "evaluate.score=false" in message
+    assert "2 of 12 labels" in message and "example t10;" in message and "evaluate.score=false" in message
     assert "\n" not in message
     unscored = params_for(target, "export.onnx=false", "evaluate.score=false")
     evaluate(select(unscored, EvaluateStage))
     export(select(unscored, ExportStage))
-    assert read("metrics/evaluate.json") == {"examples": 6, "units": 6, "coverage": 1.0}
+    assert read("metrics/evaluate.json") == {"examples": 12, "units": 12, "coverage": 1.0}
     predictions = pq.read_table("data/predictions/test.parquet")
     assert predictions["gold"].is_null().to_pylist() == [False] * 4 + [True] * 2
     assert predictions["predicted"].null_count == 0

@@ -8,7 +8,7 @@ from accelerate.data_loader import SeedableRandomSampler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.training.token_batches import PartsOfBatches, TokenBatches
+from stages.training.batching import PartsOfBatches, TokenBatches
 
 LENGTHS = st.lists(st.integers(2, 60), min_size=1, max_size=60)
 

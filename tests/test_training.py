@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 from stages.configuration.compose import compose_params
 from stages.configuration.schema import TrainStage
 from stages.configuration.validation import select, validate
+from stages.modeling.cpu.gradients import clip_in_next_step
 from stages.train import train
-from stages.training.clipping import clip_in_next_step
-from stages.training.rows import Batch
+from stages.training.batching import Batch
 from stages.training.trainer import ValidatingTrainer
 from tests.imports import ROOT
 from tests.tiny import write_tiny_model

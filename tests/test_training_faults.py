@@ -13,9 +13,9 @@ from transformers import PreTrainedModel
 
 from stages.modeling.batches import PaddingCollator, Row
 from stages.pipeline.errors import DataError, OutputError, TrainingError
+from stages.training.batching import TrainingRows
 from stages.training.finite import LossWatch
 from stages.training.resumable import ResumableTrainer
-from stages.training.rows import TrainingRows
 from stages.training.trainer import ValidatingTrainer
 from tests.trainings import Trainings, before_step, save_after_each_step
 
@@ -244,7 +244,9 @@ def test_a_signal_while_the_model_is_loaded_ends_the_stage_at_once(
     trainings: Trainings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = trainings.result()
-    monkeypatch.setattr("stages.train.new_model", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr(
+        "stages.training.training_model.new_model", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT)
+    )
     with pytest.raises(SystemExit) as stopped:
         trainings.train(*SHORT)
     assert stopped.value.code == 130

@@ -7,8 +7,9 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from stages.modeling.packing import PACKED_FAMILIES
-from stages.training.vocabulary import OccurringEmbeddings, keep_occurring, restore_all
+from stages.modeling.cpu.packing import PACKED_FAMILIES, is_packed
+from stages.modeling.occurring_embeddings import OccurringEmbeddings, keep_occurring, restore_all
+from stages.modeling.preparation import Use, prepare
 from tests.test_packing import PAD, batch_of, model_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -58,6 +59,34 @@ def test_the_weights_are_those_of_training_with_all_embeddings(family: str, kind
     shrunk = np.prod([1 - rate * DECAY for rate in RATES])
     torch.testing.assert_close(embeddings[ABSENT], start[ABSENT] * shrunk)
     assert (embeddings[OCCURRING[1:]] - start[OCCURRING[1:]]).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("kind", ["text", "tokens"])
+@pytest.mark.parametrize("family", PACKED_FAMILIES)
+def test_a_pack_needs_no_sub_word_that_does_not_occur(family: str, kind: str) -> None:
+    """A pack has a filler, and code 0, which a tensor of zeros would fill it with, has no embedding here."""
+    assert 0 in ABSENT
+    expected = model_of(family, kind)
+    model = prepare(copy.deepcopy(expected), Use("training", torch.device("cpu"), occurring=OCCURRING))
+    assert is_packed(model)
+    with pytest.raises(IndexError):
+        model(input_ids=torch.zeros(1, 5, dtype=torch.long), attention_mask=torch.ones(1, 5))
+    for batch in batches():
+        logits = []
+        for each in (expected, model):
+            each.zero_grad()
+            found = each(**batch).logits
+            logits.append(found if kind == "text" else found[batch["attention_mask"].bool()])
+            logits[-1].square().mean().backward()
+        scale = float(logits[0].detach().abs().max())
+        torch.testing.assert_close(logits[1], logits[0], rtol=1e-4, atol=1e-4 * scale)
+        gradients = {name: weight.grad for name, weight in expected.named_parameters() if weight.grad is not None}
+        name, of_all = next((name, gradient) for name, gradient in gradients.items() if len(gradient) == 70)
+        gradients[name] = torch.cat([of_all[OCCURRING], torch.zeros_like(of_all[:1])])
+        largest = max(float(gradient.abs().max()) for gradient in gradients.values())
+        for name, weight in model.named_parameters():
+            if name in gradients:
+                torch.testing.assert_close(weight.grad, gradients[name], rtol=1e-3, atol=1e-5 * largest)
 
 
 def test_before_training_nothing_differs() -> None:

@@ -9,16 +9,15 @@ from datasets import ClassLabel, Dataset, Features, List, Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stages.columns.names import EXAMPLE, INPUT_IDS, LABELS, WORDS
 from stages.configuration.schema import TokenizeConfig
 from stages.pipeline.errors import ModelError
-from stages.tasks.columns.names import EXAMPLE, INPUT_IDS, LABELS, WORDS
-from stages.tasks.decoding.dispatch import decoding_for
-from stages.tasks.decoding.text import TextDecoding
-from stages.tasks.decoding.tokens import TokensDecoding, most_context
-from stages.tasks.encoding.dispatch import encoding_for
+from stages.tasks.encoding.encodings import encoding_for
 from stages.tasks.encoding.subwords import SubwordEncoder
 from stages.tasks.encoding.windows import cut, window_starts
+from stages.tasks.tokens_task import most_context
 from tests.tiny import write_tiny_tokenizer
+from tests.tokenized import task_of
 
 TAGS = ["O", "B-x", "I-x"]
 CLASSES = ["no", "yes"]
@@ -56,9 +55,9 @@ def text_split(*texts: str) -> Dataset:
 
 def tokenized_split(raw: Dataset, tokenizer: Path, config: TokenizeConfig) -> Dataset:
     encoding = encoding_for("tokens" if "tokens" in raw.column_names else "text")
-    encoder = SubwordEncoder(tokenizer, config.max_length, pretokenized=encoding.kind == "tokens")
+    encoder = SubwordEncoder(tokenizer, config.max_length, pretokenized=encoding.pretokenized)
     columns = encoding.encode(raw, encoder, config, first_example=0)
-    return Dataset(pa.table(columns, schema=encoding.features(raw.features).arrow_schema))
+    return Dataset(pa.table(columns, schema=encoding.features(raw.features, encoder).arrow_schema))
 
 
 @given(length=st.integers(0, 300), shape=shapes)
@@ -117,7 +116,7 @@ def test_every_word_of_a_sentence_longer_than_a_row_is_read_once(
     lengths: list[int], max_length: int, data: st.DataObject, tokenizer: Path
 ) -> None:
     stride = data.draw(st.integers(0, min(max_length // 2, max_length - 3)))
-    raw, decoding = tokens_split(*lengths), TokensDecoding()
+    raw, decoding = tokens_split(*lengths), task_of("tokens")
     tokenized = tokenized_split(raw, tokenizer, TokenizeConfig(max_length, "windows", stride, "first"))
     units = decoding.decode(tokenized, context_readings(tokenized))
     gold = decoding.raw_gold(raw)
@@ -147,14 +146,14 @@ def test_a_word_in_two_windows_is_read_where_it_has_most_context(tokenizer: Path
         [-1, 0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, -1],
         [-1, 2, -1, -1, 3, -1, -1, 4, -1, -1, 5, -1, -1, -1],
     ]
-    units = TokensDecoding().decode(tokenized, context_readings(tokenized))
+    units = task_of("tokens").decode(tokenized, context_readings(tokenized))
     assert units.word.tolist() == [0, 1, 2, 3, 4, 5]
     assert units.logits[:, 0].tolist() == [1, 4, 6, 4, 6, 3]  # word 2 from the first row, word 3 from the second
 
 
 def test_no_word_of_an_example_longer_than_the_models_input_goes_unscored(tokenizer: Path) -> None:
     """Truncation would delete gold and prediction alike, and the score would go up."""
-    raw, decoding = tokens_split(500), TokensDecoding()
+    raw, decoding = tokens_split(500), task_of("tokens")
     tokenized = tokenized_split(raw, tokenizer, TokenizeConfig(None, "windows", 32, "first"))
     assert max(len(ids) for ids in tokenized[INPUT_IDS]) == 128  # of 1500
     readings = np.zeros((sum(word >= 0 for words in tokenized[WORDS] for word in words), len(TAGS)), np.float32)
@@ -162,13 +161,13 @@ def test_no_word_of_an_example_longer_than_the_models_input_goes_unscored(tokeni
     units, gold = decoding.decode(tokenized, readings), decoding.raw_gold(raw)
     assert len(units.predicted) == len(gold.label) == 500
     scores = decoding.score(units, gold, TAGS)
-    assert scores.headline.f1 == 0.0
+    assert scores.metrics["f1"] == 0.0
     assert scores.per_label["x"].support == 167  # B-x on every third word of 500
-    assert scores.accuracy == pytest.approx(167 / 500)
+    assert scores.metrics["accuracy"] == pytest.approx(167 / 500)
 
 
 def test_windows_of_a_text_are_averaged(tokenizer: Path) -> None:
-    raw, decoding = text_split("xyz" * 3, "the", "xyz" * 5), TextDecoding()
+    raw, decoding = text_split("xyz" * 3, "the", "xyz" * 5), task_of("text")
     tokenized = tokenized_split(raw, tokenizer, TokenizeConfig(8, "windows", 2, "first"))
     assert tokenized[EXAMPLE][:] == [0, 0, 1, 2, 2, 2, 2]
     assert tokenized[LABELS][:] == [0, 0, 1, 0, 0, 0, 0]
@@ -182,7 +181,7 @@ def test_windows_of_a_text_are_averaged(tokenizer: Path) -> None:
 
 @pytest.mark.parametrize("raw", [tokens_split(3, 0, 7), text_split("the order", "", "a")], ids=["tokens", "text"])
 def test_where_all_fits_windows_change_nothing(raw: Dataset, tokenizer: Path) -> None:
-    decoding = decoding_for("tokens" if "tokens" in raw.column_names else "text")
+    decoding = task_of("tokens" if "tokens" in raw.column_names else "text")
     whole, windowed = (
         tokenized_split(raw, tokenizer, TokenizeConfig(size, "windows", 8, "first")) for size in (None, 23)
     )

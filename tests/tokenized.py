@@ -1,25 +1,34 @@
 """Tokenized splits and predictions files made by hand, with the columns that the stages write."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import pyarrow as pa
 from datasets import ClassLabel, Dataset, Features, List
 
-from stages.configuration.schema import Kind, Target
-from stages.scoring.final.predictions import Description
-from stages.tasks.columns.names import label_names
-from stages.tasks.decoding.base import Units
-from stages.tasks.decoding.dispatch import decoding_for
-from stages.tasks.encoding.dispatch import encoding_for
-from stages.tasks.predictions import Predicted, predictions
+from stages.columns.names import label_names
+from stages.configuration.schema import Kind, Pooling, Target, TaskConfig
+from stages.tasks.encoding.encodings import encoding_for
+from stages.tasks.encoding.subwords import SubwordEncoder
+from stages.tasks.predictions_table import Predicted, predictions
+from stages.tasks.registry import task_for
+from stages.tasks.task import Task, Units
+
+
+def task_of(
+    kind: Kind = "text", target: Target = "label", pooling: Pooling = "mean", threshold: float | None = None
+) -> Task:
+    """The task of this kind and target."""
+    return replace(task_for(TaskConfig(kind, target, "loss", pooling)), threshold=threshold)
 
 
 def tokenized_features(kind: Kind, names: Sequence[str], target: Target = "label") -> Features:
     """The columns of a tokenized split of these labels."""
     label = ClassLabel(names=list(names))
     raw = {"tags": List(label)} if kind == "tokens" else {"label": List(label) if target == "labels" else label}
-    return encoding_for(kind).features(Features(raw))
+    encoder = cast(SubwordEncoder, None)  # of pairs alone it decides on columns
+    return encoding_for(kind).features(Features(raw), encoder)
 
 
 def tokenized_rows(kind: Kind, names: Sequence[str], columns: dict[str, Any], target: Target = "label") -> Dataset:
@@ -29,8 +38,6 @@ def tokenized_rows(kind: Kind, names: Sequence[str], columns: dict[str, Any], ta
 
 def predictions_of(raw: Dataset, units: Units, target: Target = "label", threshold: float | None = None) -> pa.Table:
     """The predictions file of units of a raw split."""
-    kind: Kind = "tokens" if "tokens" in raw.column_names else "text"
-    decoding = decoding_for(kind, target)
-    gold = decoding.raw_gold(raw)
-    predicted = Predicted(units, gold, decoding.labelled(gold), threshold)
-    return predictions(raw, predicted, Description(kind, target, label_names(raw.features)))
+    task = task_of("tokens" if "tokens" in raw.column_names else "text", target, threshold=threshold)
+    gold = task.raw_gold(raw)
+    return predictions(raw, task, Predicted(units, gold, task.labelled(gold)), label_names(raw.features))

@@ -17,9 +17,9 @@ import torch
 
 from stages.configuration.compose import compose_params
 from stages.configuration.schema import TrainStage
-from stages.configuration.validation import select, validate
+from stages.configuration.validation import StageConfig, select, validate
 from stages.train import train
-from stages.training.pace import SECONDS
+from stages.training.checkpoints import SECONDS
 from stages.training.resumable import ResumableTrainer
 from tests.tiny import write_tiny_model
 from tests.workspace import Workspace
@@ -54,7 +54,11 @@ class Trainings:
 
     def config(self, *overrides: str) -> TrainStage:
         """The stage's configuration."""
-        return select(validate(compose_params([*self._overrides, *overrides]), "test"), TrainStage)
+        return self.config_of(TrainStage, *overrides)
+
+    def config_of(self, stage: type[StageConfig], *overrides: str) -> StageConfig:
+        """That of a stage, by its dataclass."""
+        return select(validate(compose_params([*self._overrides, *overrides]), "test"), stage)
 
     def start(self, *overrides: str) -> ForkServerProcess:
         """Run the stage in a process of its own, which starts at once: its parent has imported the Trainer. Checkpoints

@@ -1,6 +1,7 @@
 """`python -m stages.comparison.compare BASE OTHER…`: what one run has better than another, and whether that is chance.
 
-A run is `workspace`, a git revision, a DVC experiment (name or hash) or a predictions file (`….parquet`).
+A run is `workspace`, a git revision, a DVC experiment (name or hash) or a file with both gold and predictions; with
+--gold it is a file of predictions. Files are of any format that `stages.scoring.score` reads.
 """
 
 import argparse
@@ -9,17 +10,20 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import get_args
 
 from stages.comparison.comparing import LEVEL, compare
-from stages.comparison.gates import add_gates, require_all
+from stages.comparison.gates import add_gates, gated_metrics, require_all
+from stages.comparison.loaded_runs import Run, experiments, load_runs, load_systems
 from stages.comparison.markdown import as_markdown
 from stages.comparison.results import Comparison
-from stages.comparison.runs import Run, experiments, load_run
 from stages.comparison.terminal import as_text
+from stages.configuration.schema import EntityScheme, ScoringMode
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.outputs import write_text
-from stages.scoring.final.resampling import RESAMPLES
+from stages.scoring.evaluation.resampling import RESAMPLES
+from stages.systems.options import add_reading_options, columns_of
 
 _STDOUT = "-"
 
@@ -33,18 +37,38 @@ def main() -> None:
     """The command line. Exits with 1 if runs can't be compared, or a gate forbids one."""
     arguments = _parser().parse_args()
     with one_line_errors():
-        runs = [load_run(name) for name in _names(arguments)]
+        runs = _runs(arguments)
         comparison = compare(
             runs,
             level=arguments.level,
             resamples=arguments.resamples,
             metric=arguments.metric,
             by_seed=arguments.by_seed,
+            judged=gated_metrics(arguments),
+            mode=arguments.mode,
+            scheme=arguments.scheme,
         )
         _write(comparison, arguments)
         if arguments.html is not None:
             _write_html(comparison, runs, Path(arguments.html))
         require_all(comparison, arguments)
+
+
+def _runs(arguments: argparse.Namespace) -> list[Run]:
+    if arguments.gold is not None and arguments.experiments:
+        raise ConfigError("--experiments have gold of their own; leave out --gold, or --experiments")
+    names = _names(arguments)
+    if arguments.gold is None:
+        if arguments.columns or arguments.predicted_columns or arguments.ignore_words:
+            raise ConfigError(
+                "--columns, --predicted-columns and --ignore-words say how files are joined; give --gold FILE"
+            )
+        return load_runs(names)
+    runs = load_systems(arguments.gold, names, columns_of(arguments), ignore_words=arguments.ignore_words)
+    for run in runs:
+        if run.note:
+            print(run.note, file=sys.stderr)
+    return runs
 
 
 def _names(arguments: argparse.Namespace) -> list[str]:
@@ -90,12 +114,17 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("base", help="the run that the others are compared with")
     add("others", nargs="*", metavar="other", help="another run")
+    add("--gold", type=Path, metavar="FILE", help="compare files of predictions on this file's gold")
+    add_reading_options(parser)
     add("--experiments", action="store_true", help="all that `dvc exp run` left behind on the current commit, too")
     add("--markdown", metavar="FILE", help="write Markdown; - for standard output")
     add("--json", metavar="FILE", help="write JSON; - for standard output")
-    add("--html", metavar="FILE", help="write one page that opens from disk, with the examples fixed and broken")
-    add("--metric", help="the metric that comes first; default: the base's task.metric")
-    add("--level", type=_share, default=LEVEL, help=f"of significance; intervals hold 1 - LEVEL (default: {LEVEL})")
+    add("--html", metavar="FILE", help="write one page that opens from disk, with the examples that changed")
+    modes, schemes = get_args(ScoringMode), ["auto", *get_args(EntityScheme), "plain"]
+    add("--mode", choices=modes, help="how entities are read off tags; default: the base's evaluate.mode")
+    add("--scheme", choices=schemes, help="the scheme of strict scores; default: the base's evaluate.scheme")
+    add("--metric", help="the metric that is judged and comes first; default: the base's task.metric")
+    add("--level", type=_share, default=LEVEL, help=f"of significance, for all verdicts together (default: {LEVEL})")
     add("--resamples", type=_count, default=RESAMPLES, help=f"resamples and random exchanges (default: {RESAMPLES})")
     add("--each-seed", dest="by_seed", action="store_false", help="don't take runs that differ only in seed together")
     add_gates(parser)

@@ -1,13 +1,15 @@
 """The comparison of a base run with others."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from stages.comparison.changes import changed_examples, environment_differences, param_differences
-from stages.comparison.predictions import Predictions, aligned
+from stages.comparison.aligned_files import files_of, shared_labels
+from stages.comparison.changed_examples import changed_examples
+from stages.comparison.loaded_runs import Run, Text
+from stages.comparison.paired_scores import GroupScores, PairedResamples, Slice, slices, support_of
 from stages.comparison.results import (
     Comparison,
     Difference,
@@ -19,22 +21,21 @@ from stages.comparison.results import (
     SliceDifference,
     StageSeconds,
     Test,
-    Verdict,
 )
-from stages.comparison.runs import Run, Text
-from stages.comparison.seconds import stage_seconds
+from stages.comparison.run_differences import environment_differences, param_differences, stage_seconds
+from stages.comparison.run_notes import notes_on
 from stages.comparison.seeds import grouped, mean_and_deviation, name_of, seeds_of
-from stages.comparison.significance import holm, mcnemar, randomization
-from stages.comparison.slices import Slice, slices
-from stages.comparison.statistics import Counts, averaged, counted, has_entities, higher_is_better, within
+from stages.comparison.significance import mcnemar, randomization
+from stages.comparison.verdicts import with_verdicts
+from stages.configuration.schema import SchemeChoice, ScoringMode
 from stages.pipeline.errors import DataError
-from stages.scoring.final.resampling import RESAMPLES, Array, Interval, Statistic, interval, resampled
+from stages.scoring.core.metrics import METRICS, USUAL_HEADLINE, Metric, higher_is_better, metrics_of
+from stages.scoring.core.predicted import Predictions, ScoringRules, rules_of
+from stages.scoring.core.scores import value_of
+from stages.scoring.evaluation.predictions_file import PredictionsFile
+from stages.scoring.evaluation.resampling import RESAMPLES, AnyStatistic, Statistic
 
 LEVEL = 0.05
-_METRICS = ("accuracy", "f1", "precision", "recall", "mse", "mae", "pearson", "loss")
-"""What is compared without a test where predictions are missing."""
-_STALE = 1e-5
-"""How far a metrics file, whose numbers are rounded, may be from what the predictions give."""
 
 
 @dataclass
@@ -42,19 +43,34 @@ class _Group:
     """A run, or one run under several seeds."""
 
     runs: Sequence[Run]
+    files: Sequence[PredictionsFile] = ()
+    """The predictions of each run; empty where they are not at hand or not of the base's examples."""
     predictions: Sequence[Predictions] = ()
-    """Of each run; empty where they are not at hand or not of the base's examples."""
-    counts: Sequence[Counts] = ()
-    """Of each run likewise."""
+    """Of each run likewise, all scored alike."""
     note: str | None = None
 
-    @property
+    @cached_property
     def name(self) -> str:
         return name_of(self.runs)
 
-    @cached_property
-    def mean(self) -> Counts:
-        return averaged(self.counts)
+
+@dataclass(frozen=True)
+class _Compared:
+    """What all pairs of a comparison share."""
+
+    scores: Mapping[str, GroupScores]
+    """By the group's name."""
+    resampled: PairedResamples
+    slices: Sequence[Slice]
+    texts: Mapping[str, Text]
+    resamples: int
+    level: float
+    """Of the intervals of differences."""
+
+    @property
+    def headline(self) -> str:
+        """The metric that comes first."""
+        return next(iter(self.scores.values())).metrics[0].metric.name
 
 
 def compare(
@@ -65,138 +81,141 @@ def compare(
     metric: str | None = None,
     by_seed: bool = True,
     lenient: bool = False,
+    judged: Collection[str] = (),
+    mode: ScoringMode | None = None,
+    scheme: SchemeChoice | None = None,
 ) -> Comparison:
     """Compare the first run with each of the others.
 
-    `metric` comes first; if None it is the one that the base's configuration names. Raises DataError if predictions
-    are not at hand or not of the same examples; `lenient` tells that in the pair's note instead.
+    All runs are scored as the base is evaluated (`evaluate.mode`, `evaluate.scheme`), unless `mode` and `scheme` say
+    otherwise. `metric` comes first; if None it is
+    the one that the base's configuration names. It has a verdict, and so do the metrics `judged`. Raises DataError if
+    predictions are not at hand or not of the same examples; `lenient` tells that in the pair's note instead.
     """
     groups = [_Group(group) for group in (grouped(runs) if by_seed else [[run] for run in runs])]
-    _read(groups, lenient=lenient)
-    known = [group for group in groups if group.counts]
+    usual = rules_of(groups[0].runs[0].params)
+    rules = ScoringRules(metric or usual.metric, mode or usual.mode, scheme or usual.scheme)
+    _read(groups, rules, lenient=lenient)
+    known = [group for group in groups if group.predictions]
     if not known or known[0] is not groups[0]:
-        return _untested(groups, level, resamples, metric)
-    texts = next((found for group in groups for run in group.runs if (found := run.texts())), {})
-    sampled = _Resamples(known, slices(known[0].predictions[0], texts), _headline(groups[0], metric), resamples)
-    pairs = _with_holm([_pair(groups[0], other, sampled, texts, level) for other in groups[1:]], level)
-    predictions = known[0].predictions[0]
+        return _untested(groups, level, resamples, rules.metric)
+    base = known[0].files[0]
+    metrics = _metrics(known, rules.metric, judged)
+    judging = [each.name for place, each in enumerate(metrics) if place == 0 or each.name in judged]
+    comparisons = max(1, len(known) - 1) * len(judging)
+    compared = _compared(known, runs, metrics, resamples, level / comparisons)
+    pairs = [_pair(groups[0], other, compared) for other in groups[1:]]
     return Comparison(
-        runs=[_result(group, sampled, level) for group in groups],
-        pairs=pairs,
+        runs=[_result(group, compared, level) for group in groups],
+        pairs=with_verdicts(pairs, judging, level, comparisons),
         level=level,
         resamples=resamples,
-        kind=predictions.kind,
-        target=predictions.target,
-        examples=predictions.examples,
-        notes=[*_left_out(runs, groups), *_notes(groups)],
+        kind=base.description.kind,
+        target=base.description.target,
+        examples=base.examples,
+        notes=[*_left_out(runs, groups), *_notes(groups, rules)],
+        judged=judging,
+        rules=rules,
+        comparisons=comparisons,
     )
 
 
-def _read(groups: Sequence[_Group], *, lenient: bool) -> None:
-    """Read and count the predictions of every group that has them, all with the same labels."""
+def _read(groups: Sequence[_Group], rules: ScoringRules, *, lenient: bool) -> None:
+    """Read the predictions of every group that has them, all with the same labels and scored alike."""
     base = groups[0].runs[0]
     for group in groups:
         try:
-            group.predictions = _predictions(base, group.runs)
+            group.files = files_of(base, group.runs)
         except DataError as error:
             if not lenient:
                 raise
             group.note = str(error)
-    together = [run for group in groups for run in group.predictions]
-    counts = iter(counted(together)) if together else iter(())
+    together = [file for group in groups for file in group.files]
+    if not together:
+        return
+    names = shared_labels(together)
     for group in groups:
-        group.counts = [next(counts) for _ in group.predictions]
+        # gold is the same everywhere, and the base's file says what kind of tags it holds
+        group.predictions = [
+            replace(
+                file, description=groups[0].files[0].description if groups[0].files else file.description
+            ).predictions(rules, names)
+            for file in group.files
+        ]
 
 
-def _predictions(base: Run, runs: Sequence[Run]) -> Sequence[Predictions]:
-    for run in (base, *runs):
-        if run.predictions is None:
-            reason = run.missing or "run `dvc pull`"
-            raise DataError(f"predictions of {run.name} are not at hand: {reason}")
-    return aligned([(run.name, run.predictions) for run in (base, *runs)])[1:]
+def _metrics(groups: Sequence[_Group], headline: str | None, judged: Collection[str]) -> list[Metric]:
+    """The metrics that runs are compared by, the headline first: those always shown, and those that are asked for.
+
+    Raises DataError for a metric that can't be computed from these predictions.
+    """
+    form = groups[0].predictions[0].form
+    first = USUAL_HEADLINE[form] if headline is None else headline
+    asked = [each for each in metrics_of(form) if each.listed(form) == "always" or each.name in (first, *judged)]
+    shown = [each for each in asked if _is_known(each, groups)]
+    if first not in [each.name for each in shown]:
+        known = ", ".join(each.name for each in metrics_of(form) if _is_known(each, groups))
+        raise DataError(
+            f"metric {first}: can't be computed from these predictions; choose one by --metric from {known}"
+        )
+    return sorted(shown, key=lambda metric: metric.name != first)
 
 
-def _headline(base: _Group, metric: str | None) -> str:
-    names = [statistic.name for statistic in base.counts[0].metrics]
-    if metric is not None and metric not in names:
-        raise DataError(f"--metric {metric}: can't be computed from these predictions; choose from {', '.join(names)}")
-    configured = base.runs[0].params.get("task.metric")
-    return metric or (configured if isinstance(configured, str) and configured in names else names[0])
+def _is_known(metric: Metric, groups: Sequence[_Group]) -> bool:
+    basis = metric.formulas[groups[0].predictions[0].form].basis
+    return all(run.basis(basis) is not None for group in groups for run in group.predictions)
 
 
-class _Resamples:
-    """The scores of every group on the same resamples of the examples."""
-
-    def __init__(self, groups: Sequence[_Group], slices: Sequence[Slice], headline: str, resamples: int) -> None:
-        self.slices, self.headline, self.resamples = slices, headline, resamples
-        self.metrics = {group.name: self._headline_first(group.mean.metrics) for group in groups}
-        self.sliced = {
-            group.name: [within(self.metrics[group.name][0], slice_.examples) for slice_ in slices] for group in groups
-        }
-        self.labels = {group.name: group.mean.labels for group in groups}
-        every = [each for part in (self.metrics, self.sliced, self.labels) for run in part.values() for each in run]
-        arrays = {id(statistic.counts): statistic.counts for statistic in every}
-        # several scores share their counts: each array is summed once, and the scores are taken of the sums
-        sums = [Statistic(str(key), counts, _themselves) for key, counts in arrays.items()]
-        self._sums = resampled(sums, resamples=resamples)
-
-    def scores(self, statistic: Statistic) -> Array:
-        """The scores of one of the statistics, [resamples]."""
-        return statistic.value(self._sums[str(id(statistic.counts))])
-
-    def interval_of(self, statistic: Statistic, level: float) -> Interval | None:
-        """The interval of a score."""
-        return interval(self.scores(statistic), 1 - level)
-
-    def interval_of_difference(self, base: Statistic, other: Statistic, level: float) -> Interval | None:
-        """The interval of other less base."""
-        return interval(self.scores(other) - self.scores(base), 1 - level)
-
-    def _headline_first(self, metrics: Sequence[Statistic]) -> list[Statistic]:
-        return sorted(metrics, key=lambda statistic: statistic.name != self.headline)
+def _compared(
+    groups: Sequence[_Group], runs: Sequence[Run], metrics: Sequence[Metric], resamples: int, level: float
+) -> _Compared:
+    texts = next((found for run in runs if (found := run.texts())), {})
+    parts = list(slices(groups[0].files[0], texts))
+    scores = {group.name: GroupScores.of(group.predictions, metrics, parts) for group in groups}
+    resampled = PairedResamples(scores, groups[0].files[0].examples, resamples)
+    return _Compared(scores, resampled, parts, texts, resamples, level)
 
 
-def _themselves(sums: Array) -> Array:
-    return sums
-
-
-def _pair(base: _Group, other: _Group, sampled: _Resamples, texts: Mapping[str, Text], level: float) -> Pair:
+def _pair(base: _Group, other: _Group, compared: _Compared) -> Pair:
     params = param_differences(base.runs[0].params, other.runs[0].params)
     recorded = _recorded(base, other)
-    if not other.counts:
-        differences = _from_metrics(base, other, sampled.headline)
+    if not other.predictions:
+        differences = _from_metrics(base, other, compared.headline)
         return Pair(base.name, other.name, differences, params, *recorded, note=other.note)
-    runs = [run for group in (base, other) for run in group.predictions]
-    errors = (base.mean.errors, other.mean.errors)
+    first, second = compared.scores[base.name], compared.scores[other.name]
     return Pair(
         base.name,
         other.name,
-        [*_differences(base, other, sampled, level)],
+        [*_differences(first, second, compared)],
         params,
         *recorded,
-        [*_label_differences(base, other, sampled, level)],
-        [*_slice_differences(base, other, sampled, level)],
-        changed_examples(base.predictions[0], other.predictions[0], errors, texts, entities=has_entities(runs)),
+        [*_label_differences(first, second, compared)],
+        [*_slice_differences(first, second, compared)],
+        changed_examples(
+            (base.files[0], other.files[0]),
+            (base.predictions[0], other.predictions[0]),
+            (first.errors, second.errors),
+            compared.texts,
+        ),
     )
 
 
-def _differences(base: _Group, other: _Group, sampled: _Resamples, level: float) -> Iterator[Difference]:
-    """All metrics, not yet corrected for the number of runs."""
-    metrics = sampled.metrics[base.name], sampled.metrics[other.name]
-    p_values = randomization(*metrics, rounds=sampled.resamples)
-    for first, second, randomized in zip(*metrics, p_values, strict=True):
-        test: Test = "randomization"
-        p = randomized
-        if first.name == "accuracy" and _one_text_each(base, other):
-            test, p = "McNemar", mcnemar(*_discordant(first, second))
-        values = _value(first), _value(second)
+def _differences(base: GroupScores, other: GroupScores, compared: _Compared) -> Iterator[Difference]:
+    """All metrics, without verdicts."""
+    statistics = [[each.statistic for each in group.metrics] for group in (base, other)]
+    p_values = randomization(*statistics, rounds=compared.resamples)
+    for first, second, p in zip(base.metrics, other.metrics, p_values, strict=True):
+        test: Test | None = None if p is None else "randomization"
+        if first.is_share and second.is_share:
+            test, p = "McNemar", mcnemar(*_discordant(first.statistic, second.statistic))  # noqa: PLW2901
+        values = first.observed(), second.observed()
         yield Difference(
-            metric=first.name,
-            higher_is_better=higher_is_better(first.name),
+            metric=first.metric.name,
+            higher_is_better=first.metric.higher_is_better,
             base=values[0],
             other=values[1],
             difference=_less(*values),
-            interval=sampled.interval_of_difference(first, second, level),
+            interval=compared.resampled.interval_of_difference(first.statistic, second.statistic, compared.level),
             test=test,
             p=p,
             p_holm=p,
@@ -210,76 +229,41 @@ def _recorded(base: _Group, other: _Group) -> tuple[list[EnvironmentDifference],
     return environment_differences(records[0][0], records[1][0]), stage_seconds(*records)
 
 
-def _one_text_each(base: _Group, other: _Group) -> bool:
-    """Whether every example is one text that each of two single runs has right or not."""
-    return base.predictions[0].kind == "text" and len(base.runs) == len(other.runs) == 1
-
-
-def _discordant(base: Statistic, other: Statistic) -> tuple[int, int]:
+def _discordant(base: AnyStatistic, other: AnyStatistic) -> tuple[int, int]:
     """How many texts one run alone has right."""
+    assert isinstance(base, Statistic) and isinstance(other, Statistic)
     right, right_in_other = base.counts[:, 0] > 0, other.counts[:, 0] > 0
     return int((right & ~right_in_other).sum()), int((right_in_other & ~right).sum())
 
 
-def _label_differences(base: _Group, other: _Group, sampled: _Resamples, level: float) -> Iterator[LabelDifference]:
-    for first, second in zip(sampled.labels[base.name], sampled.labels[other.name], strict=True):
+def _label_differences(base: GroupScores, other: GroupScores, compared: _Compared) -> Iterator[LabelDifference]:
+    for first, second in zip(base.labels, other.labels, strict=True):
         values = _value(first), _value(second)
         if values == (None, None):
             continue  # a label that other runs alone predict
-        between = sampled.interval_of_difference(first, second, level)
-        support = int(first.counts[:, 2].sum())
-        yield LabelDifference(first.name, support, *values, _less(*values), between)
+        between = compared.resampled.interval_of_difference(first, second, compared.level)
+        yield LabelDifference(first.name, support_of(first), *values, _less(*values), between)
 
 
-def _slice_differences(base: _Group, other: _Group, sampled: _Resamples, level: float) -> Iterator[SliceDifference]:
-    rows = zip(sampled.slices, sampled.sliced[base.name], sampled.sliced[other.name], strict=True)
-    for slice_, first, second in rows:
-        values = _value(first), _value(second)
-        between = sampled.interval_of_difference(first, second, level)
-        examples = int(slice_.examples.sum())
-        yield SliceDifference(slice_.by, slice_.name, examples, sampled.headline, *values, _less(*values), between)
-
-
-def _with_holm(pairs: Sequence[Pair], level: float) -> list[Pair]:
-    """The pairs with every metric's p-values corrected for the number of runs, and verdicts."""
-    corrected: dict[tuple[str, str], float] = {}
-    for metric in {difference.metric for pair in pairs for difference in pair.differences}:
-        tested = [
-            (pair.other, difference.p)
-            for pair in pairs
-            for difference in pair.differences
-            if difference.metric == metric and difference.p is not None
-        ]
-        p_values = holm([p for _, p in tested])
-        corrected |= {(other, metric): p for (other, _), p in zip(tested, p_values, strict=True)}
-    return [
-        replace(
-            pair,
-            differences=[_judged(each, corrected.get((pair.other, each.metric)), level) for each in pair.differences],
+def _slice_differences(base: GroupScores, other: GroupScores, compared: _Compared) -> Iterator[SliceDifference]:
+    for slice_, first, second in zip(compared.slices, base.slices, other.slices, strict=True):
+        values = first.observed(), second.observed()
+        between = compared.resampled.interval_of_difference(
+            first.statistic, second.statistic, compared.level, first.examples
         )
-        for pair in pairs
-    ]
-
-
-def _judged(difference: Difference, p: float | None, level: float) -> Difference:
-    return replace(difference, p_holm=p, verdict=_verdict(difference, p, level))
-
-
-def _verdict(difference: Difference, p: float | None, level: float) -> Verdict:
-    if p is None or p >= level or not difference.difference:
-        return "no evidence"
-    return "better" if (difference.difference > 0) == difference.higher_is_better else "worse"
+        yield SliceDifference(
+            slice_.by, slice_.name, first.examples, first.metric.name, *values, _less(*values), between
+        )
 
 
 def _untested(groups: Sequence[_Group], level: float, resamples: int, metric: str | None) -> Comparison:
     """What can be said without the base's predictions: metrics, parameters and curves."""
     base, *others = groups
-    headline = metric or str(base.runs[0].params.get("task.metric", "f1"))
     pairs = [
         Pair(
             base.name,
             other.name,
-            _from_metrics(base, other, headline),
+            _from_metrics(base, other, metric or "f1"),
             param_differences(base.runs[0].params, other.runs[0].params),
             *_recorded(base, other),
             note=base.note,
@@ -292,7 +276,7 @@ def _untested(groups: Sequence[_Group], level: float, resamples: int, metric: st
 def _from_metrics(base: _Group, other: _Group, headline: str) -> list[Difference]:
     """The differences of what the metrics files say, without a test."""
     found = []
-    for metric in sorted(_METRICS, key=lambda metric: metric != headline):
+    for metric in sorted(METRICS, key=lambda metric: metric != headline):
         values = _measured(base, metric), _measured(other, metric)
         if values != (None, None):
             found.append(_without_test(metric, *values))
@@ -309,23 +293,23 @@ def _measured(group: _Group, metric: str) -> float | None:
     return mean_and_deviation([run.metrics.get(f"evaluate.{metric}") for run in group.runs])[0]
 
 
-def _result(group: _Group, sampled: _Resamples | None, level: float) -> RunResult:
+def _result(group: _Group, compared: _Compared | None, level: float) -> RunResult:
     first = group.runs[0]
-    scores = [*_scores(group, sampled, level)] if sampled and group.counts else [*_scores_from_metrics(group)]
+    is_known = compared is not None and group.name in compared.scores
+    scores = [*_scores(group, compared, level)] if compared and is_known else [*_scores_from_metrics(group)]
     return RunResult(
         group.name, [run.name for run in group.runs], seeds_of(group.runs), scores, first.metrics, first.curves
     )
 
 
-def _scores(group: _Group, sampled: _Resamples, level: float) -> Iterator[RunScore]:
-    for mean in sampled.metrics[group.name]:
-        seeds = [next(each for each in counts.metrics if each.name == mean.name) for counts in group.counts]
-        value, deviation = mean_and_deviation([_value(each) for each in seeds])
-        yield RunScore(mean.name, value, deviation, sampled.interval_of(mean, level))
+def _scores(group: _Group, compared: _Compared, level: float) -> Iterator[RunScore]:
+    for mean in compared.scores[group.name].metrics:
+        value, deviation = mean_and_deviation([value_of(mean.metric, run) for run in group.predictions])
+        yield RunScore(mean.metric.name, value, deviation, compared.resampled.interval(mean, level))
 
 
 def _scores_from_metrics(group: _Group) -> Iterator[RunScore]:
-    for metric in _METRICS:
+    for metric in METRICS:
         value, deviation = mean_and_deviation([run.metrics.get(f"evaluate.{metric}") for run in group.runs])
         if value is not None:
             yield RunScore(metric, value, deviation, None)
@@ -338,29 +322,15 @@ def _left_out(runs: Sequence[Run], groups: Sequence[_Group]) -> Iterator[str]:
             yield f"{run.name} is left out: it is a run already named, with the same predictions."
 
 
-def _notes(groups: Sequence[_Group]) -> Iterator[str]:
+def _notes(groups: Sequence[_Group], rules: ScoringRules) -> Iterator[str]:
     if any(len(group.runs) > 1 for group in groups):
         yield (
             "Runs that differ only in their seed are compared as one: by their mean counts on each example. The test is "
             "over examples, not over seeds."
         )
     for group in groups:
-        for run, counts in zip(group.runs, group.counts, strict=False):
-            yield from _stale(run, counts)
-
-
-def _stale(run: Run, counts: Counts) -> Iterator[str]:
-    """Tell of metrics that are not those of the predictions, as after `git checkout` without `dvc checkout`."""
-    if run.params.get("evaluate.mode", "conll") != "conll":
-        return
-    for statistic in counts.metrics:
-        said, found = run.metrics.get(f"evaluate.{statistic.name}"), _value(statistic)
-        if said is not None and found is not None and abs(said - found) > _STALE:
-            yield (
-                f"{run.name}: metrics/evaluate.json says {statistic.name} {said:.4f}, its predictions give {found:.4f}: "
-                "run `dvc checkout` or `dvc repro`."
-            )
-            return
+        for run, predictions in zip(group.runs, group.predictions, strict=False):
+            yield from notes_on(run, predictions, rules)
 
 
 def _value(statistic: Statistic) -> float | None:

@@ -3,16 +3,15 @@
 from collections.abc import Iterator, Sequence
 
 from stages.comparison import wording
-from stages.comparison.layout import shortened
 from stages.comparison.results import (
     ChangedExample,
     Comparison,
+    Difference,
     EnvironmentDifference,
     Pair,
     ParamDifference,
-    SliceDifference,
 )
-from stages.pipeline.escaping import code
+from stages.pipeline.escaping import code, shortened
 
 _EXAMPLES = 10
 _LONGEST = 300
@@ -20,13 +19,13 @@ _LONGEST = 300
 
 
 def as_markdown(comparison: Comparison, *, examples: int = _EXAMPLES) -> str:
-    """Verdicts first, then a table a pair, then what changed; at most `examples` fixed and as many broken ones a pair."""
+    """Verdicts first, then a table a pair, then what changed; at most `examples` of each kind of change a pair."""
     parts = [verdicts(comparison), *tables(comparison), *details(comparison, examples=examples)]
     return "\n\n".join([*parts, *footer(comparison)]) + "\n"
 
 
 def verdicts(comparison: Comparison) -> str:
-    """One item a pair: the verdict on the headline metric, or why there is none."""
+    """One item a pair: the verdicts on judged metrics, or why there is none."""
     return "\n".join(f"- {code(pair.other)} against {code(pair.base)}: {_verdict(pair)}." for pair in comparison.pairs)
 
 
@@ -39,8 +38,8 @@ def tables(comparison: Comparison) -> Iterator[str]:
             [
                 each.metric,
                 *wording.change(each),
-                wording.probability(each.p_holm),
-                f"**{each.verdict}**" if each.verdict != "no evidence" else each.verdict,
+                wording.probability(wording.shown_p(each)),
+                _bold(each.verdict, each),
             ]
             for each in pair.differences
         ]
@@ -51,7 +50,8 @@ def tables(comparison: Comparison) -> Iterator[str]:
 def details(comparison: Comparison, *, examples: int = _EXAMPLES) -> Iterator[str]:
     """Parameters, seeds, labels, slices and examples, folded."""
     for pair in comparison.pairs:
-        yield from _seeds(comparison, pair)
+        for run, scores in wording.over_seeds(comparison, pair):
+            yield f"{code(run)}: {scores}"
         if pair.params:
             rows = [[code(each.key), *_settings(each)] for each in pair.params]
             yield folded(f"Parameters that differ: {len(rows)}", table(["parameter", "base", "other"], rows))
@@ -62,12 +62,15 @@ def details(comparison: Comparison, *, examples: int = _EXAMPLES) -> Iterator[st
         if pair.seconds:
             yield folded("Seconds of stages", "\n".join(f"- {wording.seconds(each)}" for each in pair.seconds))
         if pair.labels:
-            yield folded("F1 of labels", table(["label", "gold", "base", "other", "change", "interval"], _labels(pair)))
+            rows = [[code(each.label), str(each.support), *wording.change(each)] for each in pair.labels]
+            yield folded("F1 of labels", table(["label", "gold", "base", "other", "change", "interval"], rows))
         for title, parts in wording.sliced(pair):
             header = ["part", "examples", "base", "other", "change", "interval"]
-            yield folded(code(title), table(header, _slices(parts)))
+            rows = [[code(each.slice), str(each.examples), *wording.change(each)] for each in parts]
+            yield folded(code(title), table(header, rows))
         if pair.changed and examples:
-            yield folded(f"Examples: {wording.counts(pair)}", "\n".join(map(_example, wording.shown(pair, examples))))
+            shown = wording.shown(comparison, pair, examples)
+            yield folded(f"Examples: {wording.counts(comparison, pair)}", "\n".join(map(_example, shown)))
 
 
 def footer(comparison: Comparison) -> Iterator[str]:
@@ -83,27 +86,15 @@ def _verdict(pair: Pair) -> str:
         return f"no evidence: {code(pair.note)}"
     if not pair.differences:
         return "no evidence: no metric that both have"
-    said = wording.verdict(pair.differences[0])
-    return f"**{said}**" if pair.differences[0].verdict != "no evidence" else said
+    return "; ".join(_bold(wording.verdict(each), each) for each in wording.judged_differences(pair))
+
+
+def _bold(text: str, difference: Difference) -> str:
+    return f"**{text}**" if difference.verdict in ("better", "worse") else text
 
 
 def _settings(found: ParamDifference | EnvironmentDifference) -> list[str]:
     return [code(wording.setting(value)) for value in (found.base, found.other)]
-
-
-def _seeds(comparison: Comparison, pair: Pair) -> Iterator[str]:
-    for run in comparison.runs:
-        if run.name in (pair.base, pair.other) and len(run.runs) > 1 and pair.differences:
-            metric = pair.differences[0].metric
-            yield f"{code(run.name)}: {metric} {wording.deviation(run, metric)}"
-
-
-def _labels(pair: Pair) -> list[list[str]]:
-    return [[code(each.label), str(each.support), *wording.change(each)] for each in pair.labels]
-
-
-def _slices(parts: Sequence[SliceDifference]) -> list[list[str]]:
-    return [[code(each.slice), str(each.examples), *wording.change(each)] for each in parts]
 
 
 def _example(example: ChangedExample) -> str:

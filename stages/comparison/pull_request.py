@@ -11,15 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from stages.comparison.comparing import compare
-from stages.comparison.gates import add_gates, require_all
+from stages.comparison.gates import add_gates, gated_metrics, require_all
 from stages.comparison.html import as_html
+from stages.comparison.loaded_runs import WORKSPACE, Run, load_run
 from stages.comparison.markdown import details, folded, footer, table, tables, verdicts
-from stages.comparison.results import Comparison, Curve
-from stages.comparison.runs import WORKSPACE, Run, load_run
+from stages.comparison.results import Comparison
 from stages.pipeline.errors import DataError
 from stages.pipeline.escaping import code
 from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.outputs import write_text
+from stages.reporting.content import Curve
 
 MARK = "<!-- stagewright -->"
 """By this the workflow finds its comment again, to update it in place."""
@@ -118,7 +119,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with one_line_errors():
         runs = [load_run(arguments.base), _head()]
-        comparison = compare(runs, by_seed=False, lenient=True)
+        comparison = compare(runs, by_seed=False, lenient=True, judged=gated_metrics(arguments))
         sys.stdout.write(comment(comparison))
         sys.stdout.flush()
         if arguments.html is not None:

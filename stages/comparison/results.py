@@ -6,20 +6,12 @@ from typing import Literal
 
 from stages.configuration.schema import Kind, Target
 from stages.pipeline.json_files import Json
-from stages.scoring.final.resampling import Interval
-from stages.tasks.schemes import Entity
+from stages.reporting.annotations import Annotation
+from stages.reporting.content import Change, Curve, Verdict
+from stages.scoring.core.predicted import ScoringRules
+from stages.scoring.evaluation.resampling import Interval
 
-Verdict = Literal["better", "worse", "no evidence"]
 Test = Literal["randomization", "McNemar"]
-Change = Literal["fixed", "broken"]
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Values of one score at the ends of epochs."""
-
-    epochs: Sequence[float]
-    values: Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -62,14 +54,16 @@ class Difference:
     other: float | None
     difference: float | None
     interval: Interval | None
-    """Of the difference, from the paired bootstrap."""
+    """Of the difference, from the paired bootstrap at the level of `Comparison.interval_level`; holds 0 unless `verdict` is
+    better or worse, or `p` of an exploratory metric is as small as that level asks."""
     test: Test | None
     """None where the metric could not be tested: it is then known from the metrics files alone."""
     p: float | None
     """Two-sided."""
     p_holm: float | None
-    """Corrected for the number of runs that are compared with the base; `verdict` goes by this one."""
+    """Corrected for `Comparison.comparisons`; `verdict` goes by this one. None for a metric that is not judged."""
     verdict: Verdict
+    """`exploratory` for a metric that is not judged, whatever its `p`."""
 
 
 @dataclass(frozen=True)
@@ -133,24 +127,13 @@ class SliceDifference:
 
 
 @dataclass(frozen=True)
-class Annotation:
-    """What gold or a run says of an example; what does not apply is empty."""
-
-    label: str | None = None
-    """Text: its label, its labels with commas between, or its number."""
-    entities: Sequence[Entity] = ()
-    """Tokens: places in `ChangedExample.tokens`."""
-    tags: Sequence[str] = ()
-    """Tokens with plain tags (parts of speech): one a token."""
-
-
-@dataclass(frozen=True)
 class ChangedExample:
-    """An example that one run has more right than the other."""
+    """An example in which one run makes fewer errors than the other."""
 
     id: str
     change: Change
-    """`fixed`: the other run makes fewer errors than the base; `broken`: more."""
+    """`fixed`: wrong in the base, right in the other run; `broken`: right in the base, wrong in the other run. Wrong in both,
+    with fewer errors in the other run (`better`) or more (`worse`). Numbers are nearer or farther: never right or wrong."""
     base_errors: float
     """Text: 0 or 1, the number of wrong labels, or the absolute error of the number. Tokens: entities missed and
     spurious, or wrong tags. Over several seeds the mean."""
@@ -194,7 +177,7 @@ class Comparison:
     pairs: Sequence[Pair]
     """One an other run, in the order of `runs`."""
     level: float
-    """A difference is told better or worse if `p_holm` is below it."""
+    """A difference is better or worse if `p_holm` is below it and `interval` does not hold 0."""
     resamples: int
     kind: Kind | None = None
     """None where no predictions are at hand."""
@@ -203,3 +186,19 @@ class Comparison:
     """How many examples (sentences, texts) the test split has; 0 where no predictions are at hand."""
     notes: Sequence[str] = field(default=())
     """What a reader must know of the whole, one sentence each."""
+    judged: Sequence[str] = ()
+    """The metrics that have verdicts, the headline first. The others are exploratory."""
+    rules: ScoringRules = field(default_factory=ScoringRules)
+    """How all runs are scored: as the base is evaluated, unless the command says otherwise."""
+    comparisons: int = 1
+    """How many verdicts are given: runs that are compared with the base, times judged metrics."""
+
+    @property
+    def interval_level(self) -> float:
+        """What share of resamples each interval of a difference holds, by Bonferroni's correction."""
+        return 1 - self.level / self.comparisons
+
+    @property
+    def changes(self) -> Sequence[Change]:
+        """The kinds of change that an example can have. A number is nearer or farther, but never right."""
+        return ("better", "worse") if self.target == "number" else ("fixed", "broken", "better", "worse")

@@ -4,7 +4,7 @@ import json
 import statistics
 from collections.abc import Sequence
 
-from stages.comparison.runs import Run
+from stages.comparison.loaded_runs import Run
 from stages.pipeline.json_files import Json
 
 _SEED = "seed"

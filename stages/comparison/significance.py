@@ -13,8 +13,16 @@ change's; over several seeds, what is tested is their mean on each example.
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from scipy.special import bdtr
 
-from stages.scoring.final.resampling import Array, Statistic
+from stages.scoring.evaluation.resampling import (
+    DRAWN_ONE_BY_ONE,
+    AnyStatistic,
+    Array,
+    Statistic,
+    WeightedStatistic,
+    kinds_of,
+)
 
 _SWAPS_AT_ONCE = 1 << 22
 """Random exchanges of an example held in memory at once."""
@@ -22,38 +30,118 @@ _SAME = 1e-12
 """Differences closer than this are equal: sums of means over seeds are rounded."""
 
 
-def randomization(base: Sequence[Statistic], other: Sequence[Statistic], *, rounds: int, seed: int = 0) -> list[float]:
-    """The two-sided p-value of each of several scores' differences, by exchanging whole examples.
+def randomization(
+    base: Sequence[AnyStatistic],
+    other: Sequence[AnyStatistic],
+    *,
+    rounds: int,
+    seed: int = 0,
+    one_by_one: int = DRAWN_ONE_BY_ONE,
+) -> list[float | None]:
+    """Return the two-sided p-value of each of several scores' differences, from exchanging whole examples.
 
     An exchange whose score is not defined counts against a difference. The observed outputs count as one of the
-    exchanges, so that p is never 0.
+    exchanges, so that p is never 0. Up to `one_by_one` examples that differ, each is exchanged or not; of more, it is drawn
+    how many of each kind are, which has the same distribution. None for scores of ranks where the runs have different
+    numbers of seeds, so that their outputs can't be exchanged.
     """
-    counts = [np.concatenate([each.counts for each in run], axis=1) for run in (base, other)]
-    ends = np.cumsum([each.counts.shape[1] for each in base])[:-1]
-    change = counts[1] - counts[0]
-    change = change[np.any(change != 0, axis=1)]
-    if not len(change):
-        return [1.0] * len(base)
-    moved = np.concatenate([swaps @ change for swaps in _swaps(len(change), rounds, seed)])
-    sums = [np.split(each.sum(axis=0) + sign * moved, ends, axis=1) for each, sign in zip(counts, (1, -1), strict=True)]
+    exchanged = _Exchanges(rounds, seed, one_by_one)
+    sums = [(first, second) for first, second in zip(base, other, strict=True) if isinstance(first, Statistic)]
+    found: dict[str, Array | None] = {
+        first.name: differences
+        for (first, _), differences in zip(sums, exchanged.of_sums(sums), strict=True)  # type: ignore[arg-type]
+    }
+    for first, second in zip(base, other, strict=True):
+        if isinstance(first, WeightedStatistic):
+            assert isinstance(second, WeightedStatistic)
+            found[first.name] = exchanged.of_examples(first, second)
     return [
-        _share_as_large(second.value(sums_other) - first.value(sums_base), second.observed() - first.observed())
-        for first, second, sums_base, sums_other in zip(base, other, *sums, strict=True)
+        _share_as_large(found[first.name], second.observed() - first.observed())
+        for first, second in zip(base, other, strict=True)
     ]
 
 
+class _Exchanges:
+    """Random exchanges of two runs' outputs."""
+
+    def __init__(self, rounds: int, seed: int, one_by_one: int) -> None:
+        self._rounds, self._seed, self._one_by_one = rounds, seed, one_by_one
+
+    def of_sums(self, pairs: Sequence[tuple[Statistic, Statistic]]) -> list[Array]:
+        """The differences of functions of sums, [rounds] each; on the same exchanges where each example is exchanged or not."""
+        blocks = {(id(first.counts), id(second.counts)): (first.counts, second.counts) for first, second in pairs}
+        moved = dict(zip(blocks, self._moved_together([*blocks.values()]), strict=True))
+        return [
+            second.value(second.counts.sum(axis=0) - swapped) - first.value(first.counts.sum(axis=0) + swapped)
+            for first, second in pairs
+            for swapped in [moved[id(first.counts), id(second.counts)]]
+        ]
+
+    def _moved_together(self, blocks: Sequence[tuple[Array, Array]]) -> list[Array]:
+        """`_moved` of each pair of counts."""
+        if not blocks:
+            return []
+        differs = np.any([np.any(first != second, axis=1) for first, second in blocks], axis=0)
+        changes = [second[differs] - first[differs] for first, second in blocks]
+        if int(differs.sum()) > self._one_by_one:
+            return [self._moved(change[np.any(change != 0, axis=1)]) for change in changes]
+        ends = np.cumsum([change.shape[1] for change in changes])[:-1]
+        return np.split(self._moved(np.concatenate(changes, axis=1)), ends, axis=1)
+
+    def _moved(self, change: Array) -> Array:
+        """[rounds, k]: what exchanged examples add to one run's sums and take from the other's."""
+        if not len(change):
+            return np.zeros((self._rounds, change.shape[1]))
+        if len(change) <= self._one_by_one:
+            return np.concatenate([swaps @ change for swaps in self._swaps(len(change))])
+        kinds = kinds_of([change])
+        return np.concatenate([swaps @ kinds.rows[0] for swaps in self._swaps_of_kinds(kinds.counts)])
+
+    def of_examples(self, base: WeightedStatistic, other: WeightedStatistic) -> Array | None:
+        """The differences of functions of examples, [rounds]: both runs' outputs side by side, each weighted or not."""
+        if base.columns.shape != other.columns.shape:
+            return None
+        columns, swaps = [base.columns, other.columns], self._swaps(len(base.columns))
+        counts = np.ones(len(base.columns))
+        if len(counts) > self._one_by_one:
+            kinds = kinds_of(columns)
+            columns, counts = [*kinds.rows], kinds.counts.astype(np.float64)
+            swaps = self._swaps_of_kinds(kinds.counts)
+        both = np.concatenate(columns)
+        differences = []
+        for swapped in swaps:
+            kept = counts - swapped
+            first = base.weighted(both, np.concatenate([kept, swapped], axis=1))
+            second = other.weighted(both, np.concatenate([swapped, kept], axis=1))
+            differences.append(second - first)
+        return np.concatenate(differences)
+
+    def _swaps(self, examples: int) -> Iterator[Array]:
+        """1 where an example is exchanged, [some rounds, examples], until there are as many rounds as asked for."""
+        generator = np.random.default_rng(self._seed)
+        for size in self._sizes(examples):
+            yield generator.integers(0, 2, size=(size, examples), dtype=np.int8).astype(np.float64)
+
+    def _swaps_of_kinds(self, counts: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Iterator[Array]:
+        """How many examples of each kind are exchanged, [some rounds, kinds]."""
+        generator = np.random.default_rng(self._seed)
+        for size in self._sizes(len(counts)):
+            yield generator.binomial(counts, 0.5, size=(size, len(counts))).astype(np.float64)
+
+    def _sizes(self, columns: int) -> Iterator[int]:
+        at_once = max(1, _SWAPS_AT_ONCE // columns)
+        for start in range(0, self._rounds, at_once):
+            yield min(at_once, self._rounds - start)
+
+
 def mcnemar(only_base: int, only_other: int) -> float:
-    """The two-sided p-value of the exact test, from how many examples one of the runs alone has right."""
+    """Return the two-sided p-value of the exact test, from how many examples one of the runs alone has right."""
     discordant = only_base + only_other
-    tail, term = 0, 1
-    for hits in range(min(only_base, only_other) + 1):
-        tail += term
-        term = term * (discordant - hits) // (hits + 1)
-    return min(1.0, float(2 * tail / 2**discordant))
+    return min(1.0, 2 * float(bdtr(min(only_base, only_other), discordant, 0.5))) if discordant else 1.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p-values, each corrected for their number (Holm 1979)."""
+    """Return the p-values, each corrected for their number (Holm 1979)."""
     p = np.array(p_values, dtype=float)
     order = np.argsort(p, kind="stable")
     corrected = np.empty_like(p)
@@ -62,17 +150,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return result
 
 
-def _share_as_large(exchanged: Array, observed: float) -> float:
+def _share_as_large(exchanged: Array | None, observed: float) -> float | None:
+    if exchanged is None:
+        return None
     if np.isnan(observed):
         return 1.0
     as_large = np.isnan(exchanged) | (np.abs(exchanged) >= abs(observed) - _SAME)
     return float((as_large.sum() + 1) / (len(exchanged) + 1))
-
-
-def _swaps(examples: int, rounds: int, seed: int) -> Iterator[Array]:
-    """1 where an example is exchanged, [some rounds, examples], until there are as many rounds as asked for."""
-    generator = np.random.default_rng(seed)
-    at_once = max(1, _SWAPS_AT_ONCE // examples)
-    for start in range(0, rounds, at_once):
-        shape = (min(at_once, rounds - start), examples)
-        yield generator.integers(0, 2, size=shape, dtype=np.int8).astype(np.float64)

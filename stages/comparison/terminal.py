@@ -1,22 +1,21 @@
 """A comparison as plain text of at most 80 columns."""
 
-import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from stages.comparison import wording
-from stages.comparison.layout import fitted, lines, shortened
 from stages.comparison.results import ChangedExample, Comparison, Pair
-from stages.pipeline.escaping import visible
+from stages.pipeline.escaping import fitted, lines, shortened, visible, width
 
 _WIDTH = 80
-_METRIC, _LABEL, _SCORE, _CHANGE, _SPAN, _LAST = 10, 23, 8, 9, 21, 9
 _LINES = 3
 """Of a text or sentence."""
 _EXAMPLES = 5
+_LEAST_NAME = 8
+"""Columns that a table leaves to names."""
 
 
 def as_text(comparison: Comparison, *, examples: int = _EXAMPLES) -> str:
-    """All but the curves; at most `examples` fixed and as many broken ones a pair."""
+    """All but the curves; at most `examples` of each kind of change a pair."""
     pairs = [line for pair in comparison.pairs for line in (*_pair(comparison, pair, examples), "")]
     notes = [line for note in comparison.notes for line in _wrapped(f"note: {note}")]
     method = _wrapped(wording.method(comparison)) if comparison.examples else []
@@ -28,58 +27,66 @@ def _pair(comparison: Comparison, pair: Pair, examples: int) -> Iterator[str]:
     if pair.note:
         yield from _wrapped(f"no evidence: {pair.note}")
     elif pair.differences:
-        yield from _wrapped(wording.verdict(pair.differences[0]))
-    yield from _seeds(comparison, pair)
+        for each in wording.judged_differences(pair):
+            yield from _wrapped(wording.verdict(each))
+    for run, scores in wording.over_seeds(comparison, pair):
+        yield from _wrapped(f"{run}: {scores}")
     yield ""
     yield from _differences(pair)
-    yield from _told("parameters", map(wording.param, pair.params))
-    yield from _told("environment", map(wording.environment, pair.environment))
-    yield from _told("seconds", map(wording.seconds, pair.seconds))
+    yield from _listed("parameters", map(wording.param, pair.params))
+    yield from _listed("environment", map(wording.environment, pair.environment))
+    yield from _listed("seconds", map(wording.seconds, pair.seconds))
     yield from _parts(pair)
-    yield from _examples(pair, examples)
+    yield from _examples(comparison, pair, examples)
 
 
-def _told(heading: str, changes: Iterable[str]) -> Iterator[str]:
-    told = [f"  {shortened(visible(change), _WIDTH - 2)}" for change in changes]
-    if told:
-        yield from ("", heading, *told)
-
-
-def _seeds(comparison: Comparison, pair: Pair) -> Iterator[str]:
-    for run in comparison.runs:
-        if run.name in (pair.base, pair.other) and len(run.runs) > 1 and pair.differences:
-            metric = pair.differences[0].metric
-            yield from _wrapped(f"{run.name}: {metric} {wording.deviation(run, metric)}")
-
-
-def _differences(pair: Pair) -> Iterator[str]:
-    yield _row("", "base", "other", "change", "interval", "p", "verdict")
-    for each in pair.differences:
-        yield _row(
-            each.metric,
-            *wording.change(each),
-            wording.probability(each.p_holm),
-            each.verdict,
+def _listed(heading: str, changes: Iterable[str]) -> Iterator[str]:
+    wrapped = [lines(visible(change), _WIDTH - 4, _LINES) for change in changes]
+    if wrapped:
+        yield from (
+            "",
+            heading,
+            *(f"{'    ' if place else '  '}{line}" for of_one in wrapped for place, line in enumerate(of_one)),
         )
+
+
+def _differences(pair: Pair) -> list[str]:
+    header = ["", "base", "other", "change", "interval", "p", "verdict"]
+    rows = [
+        [each.metric, *wording.change(each), wording.probability(wording.shown_p(each)), each.verdict]
+        for each in pair.differences
+    ]
+    return _table([header, *rows])
 
 
 def _parts(pair: Pair) -> Iterator[str]:
     """Per label and per slice."""
+    header = ["base", "other", "change", "interval"]
     if pair.labels:
-        yield from ("", _row("f1 of label", "base", "other", "change", "interval", "gold"))
-        for label in pair.labels:
-            yield _row(label.label, *wording.change(label), str(label.support))
+        labels = [[label.label, *wording.change(label), str(label.support)] for label in pair.labels]
+        yield from ("", *_table([["f1 of label", *header, "gold"], *labels]))
     for title, parts in wording.sliced(pair):
-        yield from ("", _row(title, "base", "other", "change", "interval", "examples"))
-        for part in parts:
-            yield _row(part.slice, *wording.change(part), str(part.examples))
+        rows = [[part.slice, *wording.change(part), str(part.examples)] for part in parts]
+        yield from ("", *_table([[title, *header, "examples"], *rows]))
 
 
-def _examples(pair: Pair, limit: int) -> Iterator[str]:
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows in columns as wide as their widest cell; names, which come first, are cut where a row has no room for them."""
+    widths = [max(map(len, column)) + 2 for column in zip(*(row[1:] for row in rows), strict=True)]
+    room = max(_WIDTH - sum(widths), _LEAST_NAME)
+    longest = max(width(visible(row[0])) for row in rows)
+    return [
+        fitted(row[0], min(longest, room))
+        + "".join(f"{cell:>{size}}" for cell, size in zip(row[1:], widths, strict=True))
+        for row in rows
+    ]
+
+
+def _examples(comparison: Comparison, pair: Pair, limit: int) -> Iterator[str]:
     if not pair.differences or pair.note:
         return
-    yield from ("", f"examples: {wording.counts(pair)}")
-    for example in wording.shown(pair, limit):
+    yield from ("", f"examples: {wording.counts(comparison, pair)}")
+    for example in wording.shown(comparison, pair, limit):
         yield from _example(example)
 
 
@@ -96,10 +103,5 @@ def _said(name: str, text: str) -> Iterator[str]:
         yield f"    {'' if place else name:6}{line}"
 
 
-def _row(name: str, base: str, other: str, change: str, interval: str, last: str, verdict: str = "") -> str:
-    numbers = f"{base:>{_SCORE}}{other:>{_SCORE}}{change:>{_CHANGE}}{interval:>{_SPAN}}{last:>{_LAST}}"
-    return fitted(name, _METRIC if verdict else _LABEL) + numbers + (f"  {verdict}" if verdict else "")
-
-
 def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(visible(text), _WIDTH)
+    return lines(visible(text), _WIDTH)

@@ -1,10 +1,10 @@
 """Numbers and annotations of a comparison in words, alike in the terminal and in Markdown."""
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections import Counter
+from collections.abc import Iterator
+from itertools import groupby, islice
 
 from stages.comparison.results import (
-    Annotation,
     ChangedExample,
     Comparison,
     Difference,
@@ -12,27 +12,27 @@ from stages.comparison.results import (
     LabelDifference,
     Pair,
     ParamDifference,
-    RunResult,
     SliceDifference,
     StageSeconds,
 )
 from stages.pipeline.json_files import Json
-from stages.scoring.final.resampling import Interval
+from stages.reporting.annotations import Annotation
+from stages.scoring.evaluation.resampling import Interval
 
 
 def score(value: float | None) -> str:
     """A score; a dash where it is not defined."""
-    return "-" if value is None else f"{value:.4f}"
+    return "-" if value is None else _decimals(value)
 
 
 def signed(value: float | None) -> str:
     """A difference; a dash where it is not defined."""
-    return "-" if value is None else f"{value:+.4f}"
+    return "-" if value is None else _decimals(value, "+")
 
 
 def span(interval: Interval | None) -> str:
     """The interval of a difference."""
-    return "-" if interval is None else f"[{interval.low:+.4f}, {interval.high:+.4f}]"
+    return "-" if interval is None else f"[{signed(interval.low)}, {signed(interval.high)}]"
 
 
 def change(found: Difference | LabelDifference | SliceDifference) -> tuple[str, str, str, str]:
@@ -54,25 +54,47 @@ def probability(p: float | None) -> str:
     return "<0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
+def shown_p(difference: Difference) -> float | None:
+    """The p-value that a table shows: corrected where the metric is judged."""
+    return difference.p if difference.p_holm is None else difference.p_holm
+
+
+def judged_differences(pair: Pair) -> list[Difference]:
+    """The differences that a reader is to remember: the judged ones, or the first if none was tested."""
+    return [each for each in pair.differences if each.p_holm is not None] or list(pair.differences[:1])
+
+
 def verdict(difference: Difference) -> str:
-    """What a reader is to remember of a metric: `f1 is better by 0.0277 [+0.0012, +0.0540], p = 0.0312`."""
+    """The verdict on a metric: `f1 is better by 0.0277 [+0.0012, +0.0540], p = 0.0312`.
+
+    Where less is better it says so, since signs are those of other less base:
+    `mse is better: 0.5625 lower [-0.7124, -0.4115], p = 0.0010`.
+    """
     if difference.difference is None:
         return f"{difference.metric}: not defined for both runs"
     if difference.test is None:
         return f"no evidence on {difference.metric} ({signed(difference.difference)}, not tested)"
-    evidence = f"{span(difference.interval)}, p = {probability(difference.p_holm)}".replace("= <", "< ")
-    if difference.verdict == "no evidence":
+    evidence = f"{span(difference.interval)}, p = {probability(shown_p(difference))}".replace("= <", "< ")
+    if difference.verdict not in ("better", "worse"):
         return f"no evidence that {difference.metric} differs ({signed(difference.difference)} {evidence})"
-    return f"{difference.metric} is {difference.verdict} by {abs(difference.difference):.4f} {evidence}"
+    size = _decimals(abs(difference.difference))
+    if difference.higher_is_better:
+        return f"{difference.metric} is {difference.verdict} by {size} {evidence}"
+    direction = "higher" if difference.difference > 0 else "lower"
+    return f"{difference.metric} is {difference.verdict}: {size} {direction} {evidence}"
 
 
-def deviation(run: RunResult, metric: str) -> str:
-    """A run's score over its seeds: `0.4221 ± 0.0030 over seeds 1, 2, 3`."""
-    found = next((each for each in run.scores if each.metric == metric), None)
-    if found is None or found.deviation is None:
-        return score(found.value if found else None)
-    seeds = f" over seeds {', '.join(map(str, run.seeds))}" if run.seeds else f" over {len(run.runs)} runs"
-    return f"{score(found.value)} ± {score(found.deviation)}{seeds}"
+def over_seeds(comparison: Comparison, pair: Pair) -> Iterator[tuple[str, str]]:
+    """Of each run that has several seeds its name, and its headline over them: `f1 0.4221 ± 0.0030 over seeds 1, 2, 3`."""
+    for run in comparison.runs:
+        if run.name in (pair.base, pair.other) and len(run.runs) > 1 and pair.differences:
+            metric = pair.differences[0].metric
+            found = next((each for each in run.scores if each.metric == metric), None)
+            shown = score(found.value if found else None)
+            if found is not None and found.deviation is not None:
+                seeds = f"seeds {', '.join(map(str, run.seeds))}" if run.seeds else f"{len(run.runs)} runs"
+                shown = f"{shown} ± {score(found.deviation)} over {seeds}"
+            yield run.name, f"{metric} {shown}"
 
 
 def setting(value: Json) -> str:
@@ -100,14 +122,14 @@ def took(found: StageSeconds) -> tuple[str, str]:
 
 def environment(difference: EnvironmentDifference) -> str:
     """What stages ran on and differs: `packages.torch: 2.12.0 → 2.13.0 (train, evaluate)`."""
-    told = f"{setting(difference.base)} → {setting(difference.other)}"
-    return f"{difference.key}: {told} ({', '.join(difference.stages)})"
+    values = f"{setting(difference.base)} → {setting(difference.other)}"
+    return f"{difference.key}: {values} ({', '.join(difference.stages)})"
 
 
-def counts(pair: Pair) -> str:
-    """How many examples are fixed and broken."""
-    fixed = sum(example.change == "fixed" for example in pair.changed)
-    return f"{fixed} fixed, {len(pair.changed) - fixed} broken"
+def counts(comparison: Comparison, pair: Pair) -> str:
+    """How many examples changed in which way: `5 fixed, 3 broken, 1 better, 0 worse`."""
+    found = Counter(example.change for example in pair.changed)
+    return ", ".join(f"{found[change]} {change}" for change in comparison.changes)
 
 
 def annotated(example: ChangedExample, annotation: Annotation) -> str:
@@ -126,17 +148,34 @@ def annotated(example: ChangedExample, annotation: Annotation) -> str:
     return " ".join(words)
 
 
-def shown(pair: Pair, limit: int) -> Sequence[ChangedExample]:
-    """Some fixed and some broken examples, at most `limit` of each."""
-    of_kind = [[each for each in pair.changed if each.change == change][:limit] for change in ("fixed", "broken")]
-    return [example for examples in of_kind for example in examples]
+def shown(comparison: Comparison, pair: Pair, limit: int) -> Iterator[ChangedExample]:
+    """Some examples of each kind of change, at most `limit` of each."""
+    for kind in comparison.changes:
+        yield from islice((each for each in pair.changed if each.change == kind), limit)
 
 
 def method(comparison: Comparison) -> str:
-    """How the numbers were made."""
-    share = f"{100 * (1 - comparison.level):g} %"
-    several = ", Holm's correction for the number of runs" if len(comparison.pairs) > 1 else ""
-    return (
+    """How the numbers were made, and what verdicts and intervals are corrected for."""
+    share = f"{100 * comparison.interval_level:.4g} %"
+    made = (
         f"{comparison.examples} test examples; {share} intervals from {comparison.resamples} paired resamples; "
-        f"p by randomization (accuracy of texts: McNemar){several}; level {comparison.level:g}"
+        f"p by randomization (accuracy of texts: McNemar); level {comparison.level:g}"
     )
+    return f"{made}. {judged(comparison)}"
+
+
+def judged(comparison: Comparison) -> str:
+    """Which metrics have verdicts, and that all of these hold together."""
+    names = " and ".join(comparison.judged)
+    said = f"Judged: {names}; other metrics and parts of the test split are exploratory."
+    if comparison.comparisons == 1:
+        return said
+    return (
+        f"{said} {comparison.comparisons} verdicts are given: their p-values are corrected by Holm's method, and "
+        "intervals of differences by Bonferroni's."
+    )
+
+
+def _decimals(value: float, sign: str = "-") -> str:
+    """Four decimals; six digits where these are more than anybody reads."""
+    return f"{round(value, 4) + 0.0:{sign}.4f}" if abs(value) < 1000 else f"{value:{sign}.6g}"  # no -0.0000

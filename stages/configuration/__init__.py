@@ -1,1 +1,1 @@
-"""From `conf/` to `params.yaml` to typed objects: the schema, its validation, and the composition."""
+"""From `conf/` to `params.yaml` to typed objects to a stage that runs: schema, validation, composition."""

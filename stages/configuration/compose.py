@@ -1,6 +1,8 @@
 """`python -m stages.configuration.compose [group=choice] [key=value]`: compose `conf/` into `params.yaml`.
 
-`dvc repro` reads `params.yaml` and does not look at `conf/`; `dvc exp run` composes by itself.
+`dvc repro` reads `params.yaml` and does not look at `conf/`. `dvc exp run` composes by itself.
+
+No stage reads this module, and `.dvcignore` names it: a change of it re-runs nothing.
 """
 
 import argparse
@@ -12,7 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 import stages.configuration.hydra_plugins.no_environment  # noqa: F401 (imported for what it registers)
-from stages.configuration.composition import composition_explained
+from stages.configuration.params_file import composition_errors
 from stages.configuration.validation import validate
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.lock import hold
@@ -26,7 +28,7 @@ _MOST_KEYS = 5
 
 def compose_params(overrides: list[str]) -> dict[str, object]:
     """Compose, resolve and validate `conf/config.yaml`. Raises ConfigError for what Hydra or the schema refuses."""
-    with composition_explained(str(CONF), overrides), initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
+    with composition_errors(str(CONF), overrides), initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
         composed = OmegaConf.to_container(compose("config", overrides), resolve=True)
     assert isinstance(composed, dict)
     plain = {str(key): value for key, value in composed.items()}
@@ -35,7 +37,7 @@ def compose_params(overrides: list[str]) -> dict[str, object]:
 
 
 def write_params(params: dict[str, object], path: Path) -> None:
-    """Write `params` as DVC itself does after a composition; leave the file alone if nothing changes."""
+    """Write `params` as DVC does after a composition. Leave the file alone if nothing changes."""
     if _read(path) == params:
         return
     yaml = YAML()
@@ -45,7 +47,7 @@ def write_params(params: dict[str, object], path: Path) -> None:
 
 
 def require_equal(params: dict[str, object], path: Path) -> None:
-    """Raise ConfigError naming the keys in which `path` is not what `conf/` composes to."""
+    """Raise ConfigError naming the keys whose values in `path` are not what `conf/` composes to."""
     composed, written = _flat(params), _flat(_read(path))
     keys = [key for key in {**composed, **written} if repr(composed.get(key)) != repr(written.get(key))]
     if keys:
@@ -56,7 +58,7 @@ def require_equal(params: dict[str, object], path: Path) -> None:
 
 
 def _read(path: Path) -> object:
-    """What a YAML file holds; None where there is none, or something else."""
+    """Return the content of a YAML file; None if there is no file, or it is not YAML."""
     try:
         return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, YAMLError):

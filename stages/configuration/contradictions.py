@@ -1,8 +1,9 @@
-"""Faults in a group or between groups: values that are valid in themselves and do not fit together."""
+"""Faults in a group or between groups: values that are valid on their own and do not fit together."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
+from stages.configuration.kinds import labels_words, rules_of, target_rules
 from stages.configuration.schema import (
     CANONICAL_COLUMNS,
     PREDICTION_COLUMNS,
@@ -11,110 +12,89 @@ from stages.configuration.schema import (
     DemoData,
     EvaluateConfig,
     TabularData,
-    Target,
     TaskConfig,
     TokenizeConfig,
     TrainConfig,
 )
 
-_METRICS: Mapping[Target, tuple[str, ...]] = {
-    "label": ("accuracy", "f1", "loss"),
-    "labels": ("accuracy", "f1", "loss"),
-    "number": ("pearson", "loss"),
-}
-"""The headline scores that can be computed for each target."""
+_TAKEN = {*CANONICAL_COLUMNS, *PREDICTION_COLUMNS, *SLICES}
+"""Names that columns of `data.keep_columns` can't have: those of the raw data, of predictions or of slices."""
+
+Rule: TypeAlias = Callable[..., str | None]
+"""Takes groups by their names, and returns what is wrong with them, if anything."""
+
+_RULES: list[Rule] = []
+
+
+def _rule(rule: Rule) -> Rule:
+    """Add a rule to those that are checked, in the order in which they stand here."""
+    _RULES.append(rule)
+    return rule
 
 
 def contradictions(valid: Mapping[str, Any]) -> list[str]:
-    """What does not fit together, one text each, as far as the groups concerned are valid in themselves."""
-    rules: list[Callable[..., str | None]] = [
-        _kind_fault,
-        _target_fault,
-        _demo_fault,
-        _tokens_target_fault,
-        _overflow_fault,
-        _metric_fault,
-        _stopping_fault,
-        _class_weights_fault,
-        _smoothing_fault,
-        _auto_fault,
-        _batch_fault,
-        _scoring_fault,
-        _slices_fault,
-        _kept_fault,
-        _sliced_fault,
-    ]
+    """Return what does not fit together, one text each. Groups that are not valid in themselves are left out of `valid`."""
     found = []
-    for rule in rules:
-        needed = [name for name in rule.__annotations__ if name != "return"]
-        if all(name in valid for name in needed):
-            found.append(rule(**{name: valid[name] for name in needed}))
+    for rule in _RULES:
+        groups = [name for name in rule.__annotations__ if name != "return"]
+        if all(name in valid for name in groups):
+            found.append(rule(**{name: valid[name] for name in groups}))
     return [fault for fault in found if fault is not None]
 
 
+@_rule
 def _kind_fault(task: TaskConfig, data: DataBase) -> str | None:
     if task.kind == data.kind:
         return None
     return f"data={data.name} is data for task={data.kind}, but task.kind={task.kind}; choose task={data.kind}, or other data"
 
 
+@_rule
 def _target_fault(task: TaskConfig, data: DataBase) -> str | None:
     if task.kind != data.kind or task.target == data.target:
         return None
-    choice = {"label": task.kind, "labels": "multilabel", "number": "regression"}[data.target]
-    return (
-        f"data={data.name} has data.target={data.target}, but task.target={task.target}; "
-        f"choose task={choice}, or data of that target"
-    )
+    rules = target_rules(data.kind, data.target)
+    remedy = "choose data of that target" if rules is None else f"choose task={rules.choice}, or data of that target"
+    return f"data={data.name} has data.target={data.target}, but task.target={task.target}; {remedy}"
 
 
+@_rule
 def _demo_fault(data: DataBase) -> str | None:
-    if not isinstance(data, DemoData) or data.target == "label":
+    if not isinstance(data, DemoData) or data.target == DemoData.target:
         return None
     return f"data.target={data.target}: the demo makes data with one label alone; set data.target=label, or other data"
 
 
-def _tokens_target_fault(task: TaskConfig) -> str | None:
-    if task.kind == "text" or task.target == "label":
+@_rule
+def _kinds_target_fault(task: TaskConfig) -> str | None:
+    choices = [*rules_of(task.kind).targets]
+    if task.target in choices:
         return None
-    return (
-        f"task.target={task.target} is for texts, but task.kind=tokens gives each word one label; set task.target=label"
-    )
+    return f"task.target={task.target} is not for task.kind={task.kind}; set task.target={' or '.join(choices)}"
 
 
+@_rule
 def _overflow_fault(task: TaskConfig, tokenize: TokenizeConfig) -> str | None:
-    if task.kind == "tokens" and tokenize.overflow == "truncate":
-        return "tokenize.overflow=truncate would leave words without a prediction in task=tokens; choose windows"
+    if labels_words(task.kind) and tokenize.overflow == "truncate":
+        return f"tokenize.overflow=truncate would leave words without a prediction in task={task.kind}; choose windows"
     longest, stride = tokenize.max_length, tokenize.stride
     if longest is not None and stride is not None and stride > longest // 2:
         return f"tokenize.stride={stride} must be at most half of tokenize.max_length={longest}; lower the stride"
     return None
 
 
+@_rule
 def _metric_fault(task: TaskConfig) -> str | None:
-    choices = _METRICS[task.target]
-    if task.metric in choices:
+    rules = target_rules(task.kind, task.target)
+    if rules is None or task.metric in rules.metrics:
         return None
     return (
-        f"task.metric={task.metric} can't be computed for task.target={task.target}; choose from {', '.join(choices)}"
+        f"task.metric={task.metric} can't be computed for task.target={task.target}; "
+        f"choose from {', '.join(rules.metrics)}"
     )
 
 
-def _class_weights_fault(task: TaskConfig, train: TrainConfig) -> str | None:
-    if train.class_weights == "none" or task.target != "number":
-        return None
-    return f"train.class_weights={train.class_weights} weighs labels, and task.target=number has none; set none"
-
-
-def _smoothing_fault(task: TaskConfig, train: TrainConfig) -> str | None:
-    if train.label_smoothing == 0 or task.target == "label":
-        return None
-    return (
-        f"train.label_smoothing={train.label_smoothing:g} is for one label of several, but task.target={task.target}; "
-        "set 0"
-    )
-
-
+@_rule
 def _stopping_fault(task: TaskConfig, train: TrainConfig) -> str | None:
     if (
         train.early_stopping is not None
@@ -129,6 +109,25 @@ def _stopping_fault(task: TaskConfig, train: TrainConfig) -> str | None:
     return None
 
 
+@_rule
+def _class_weights_fault(task: TaskConfig, train: TrainConfig) -> str | None:
+    if train.class_weights == "none" or _has_labels(task):
+        return None
+    return f"train.class_weights={train.class_weights} weighs labels, and task.target={task.target} has none; set none"
+
+
+@_rule
+def _smoothing_fault(task: TaskConfig, train: TrainConfig) -> str | None:
+    rules = target_rules(task.kind, task.target)
+    if train.label_smoothing == 0 or rules is None or rules.takes_smoothing:
+        return None
+    return (
+        f"train.label_smoothing={train.label_smoothing:g} is for one label of several, but task.target={task.target}; "
+        "set 0"
+    )
+
+
+@_rule
 def _auto_fault(train: TrainConfig) -> str | None:
     if train.batch_size != "auto":
         return None
@@ -144,6 +143,7 @@ def _auto_fault(train: TrainConfig) -> str | None:
     return None
 
 
+@_rule
 def _batch_fault(train: TrainConfig) -> str | None:
     if train.batch_size == "auto" or train.batch_tokens is not None:
         return None
@@ -156,22 +156,26 @@ def _batch_fault(train: TrainConfig) -> str | None:
     )
 
 
+@_rule
 def _scoring_fault(evaluate: EvaluateConfig) -> str | None:
     if evaluate.mode == "conll" or evaluate.scheme != "plain":
         return None
     return "evaluate.mode=strict reads entities, and evaluate.scheme=plain says that there are none; change one of them"
 
 
+@_rule
 def _slices_fault(task: TaskConfig, evaluate: EvaluateConfig) -> str | None:
-    if "label" not in evaluate.slices or task.target != "number":
+    if "label" not in evaluate.slices or _has_labels(task):
         return None
-    return "evaluate.slices has label, and task.target=number has none; leave it out"
+    return f"evaluate.slices has label, and task.target={task.target} has none; leave it out"
 
 
-_TAKEN = {*CANONICAL_COLUMNS, *PREDICTION_COLUMNS, *SLICES}
-"""What columns that come along can't be called: names of the raw data, of predictions or of slices."""
+def _has_labels(task: TaskConfig) -> bool:
+    rules = target_rules(task.kind, task.target)
+    return rules is None or rules.has_labels
 
 
+@_rule
 def _kept_fault(data: DataBase) -> str | None:
     taken = [name for name in _kept(data) if name in _TAKEN]
     if not taken:
@@ -179,6 +183,7 @@ def _kept_fault(data: DataBase) -> str | None:
     return f"data.keep_columns has {taken[0]}, which the project's own files use; leave it out, or rename the column"
 
 
+@_rule
 def _sliced_fault(data: DataBase, evaluate: EvaluateConfig) -> str | None:
     known = (*SLICES, *_kept(data))
     unknown = [by for by in evaluate.slices if by not in known]

@@ -1,45 +1,45 @@
-"""The model card: what the model is, and its measured scores, in the Hub's metadata and in words."""
+"""Write the model card: what the model is, and its measured scores, in the Hub's metadata and in words."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from stages.configuration.schema import Kind
 from stages.exporting.onnx_files import ONNX, ONNX_INT8
-from stages.exporting.onnx_snippet import onnx_snippet
 from stages.exporting.quantization_cost import QuantizationCost
 from stages.pipeline.escaping import code
+from stages.pipeline.json_files import read_json
+from stages.scoring.core.metrics import METRICS
+from stages.tasks.task import Task
 
-PIPELINES: Mapping[Kind, str] = {"text": "text-classification", "tokens": "token-classification"}
-_HUB_METRICS: Mapping[str, str] = {
-    "accuracy": "accuracy",
-    "precision": "precision",
-    "recall": "recall",
-    "f1": "f1",
-    "mse": "mse",
-    "mae": "mae",
-    "pearson": "pearsonr",
-    "spearman": "spearmanr",
-}
-"""Our name of each metric that the Hub knows, and the Hub's."""
+_RUN_ONNX = """import numpy as np
+import onnxruntime
+from transformers import AutoConfig, AutoTokenizer
 
-SCORES = (*_HUB_METRICS, "loss")
-"""The scores that the card tells, where they exist."""
+folder = "path/to/this/folder"
+tokenizer, labels = AutoTokenizer.from_pretrained(folder), AutoConfig.from_pretrained(folder).id2label
+session = onnxruntime.InferenceSession(f"{{folder}}/{file}", disabled_optimizers=["SkipLayerNormFusion"])  # its slow one
+names = [entry.name for entry in session.get_inputs()]
+
+rows = tokenizer(["one text", "another one"], padding=True, truncation=True, return_tensors="np")
+(logits,) = session.run(None, {{name: rows[name] for name in names}})
+"""
+"""What runs the ONNX model; the task prints the logits."""
 
 
 @dataclass(frozen=True)
 class CardFacts:
     """What the card tells."""
 
-    kind: Kind
+    task: Task
     data: str
     base_model: str
     labels: tuple[str, ...]
     """The labels in the order of their codes; empty where the model gives a number."""
     scores: Mapping[str, float | None]
-    """Those of `SCORES` that were measured on the test split, None where one is not defined. Empty: it was not scored."""
+    """Those of `shown_scores` that were measured on the test split, None where one is not defined. Empty: it was not scored."""
     intervals: Mapping[str, Sequence[float] | None]
     """Low and high end of the 95 % intervals of those scores that have one."""
     threshold: float | None
@@ -52,12 +52,38 @@ class CardFacts:
     """What one in int8 costs, if it was tried."""
 
 
+def card_facts(task: Task, download: Mapping[str, Any], evaluate: Mapping[str, Any], trained: Path) -> CardFacts:
+    """Return what the card tells of a model in the folder `trained`, from the metrics of download and evaluate."""
+    config = read_json(trained / "config.json")
+    return CardFacts(
+        task=task,
+        data=download["data"]["name"],
+        base_model=download["model"]["name"],
+        labels=tuple(config["id2label"].values()) if task.has_labels else (),
+        scores={name: evaluate[name] for name in shown_scores(task) if name in evaluate},
+        intervals=evaluate.get("intervals", {}),
+        threshold=evaluate.get("threshold", task.threshold),
+        per_label=evaluate.get("per_label", {}),
+    )
+
+
+def shown_scores(task: Task) -> list[str]:
+    """Return the names of the scores that the card tells: those that are always shown, and `task.metric`."""
+    return [
+        name
+        for name, metric in METRICS.items()
+        if name == task.config.metric or any(metric.listed(form) == "always" for form in metric.formulas)
+    ]
+
+
 def model_card(facts: CardFacts) -> str:
-    """The text of the card's README.md."""
-    pipeline = PIPELINES[facts.kind]
-    measured = {
-        _HUB_METRICS[name]: value for name, value in facts.scores.items() if name in _HUB_METRICS and value is not None
-    }
+    """Return the text of the card's README.md."""
+    pipeline = facts.task.pipeline
+    measured: dict[str, float] = {}
+    for name, value in facts.scores.items():
+        hub_name = METRICS[name].hub_name
+        if hub_name is not None and value is not None:
+            measured.setdefault(hub_name, value)
     metadata = ModelCardData(
         library_name="transformers",
         pipeline_tag=pipeline,
@@ -101,16 +127,16 @@ classify = pipeline("{pipeline}", model="path/to/this/folder")
 
 
 def _onnx(facts: CardFacts) -> list[str]:
-    """How to run the ONNX model, and what the one in int8 costs."""
+    """Return how to run the ONNX model, and what int8 costs."""
     cost = facts.int8 if facts.int8 is not None and facts.int8.is_accepted else None
     file = ONNX if cost is None else ONNX_INT8
     parts = [
         f"`{file}` is the faster one on a CPU:" if cost else f"`{file}` runs without PyTorch:",
-        onnx_snippet(file, facts.kind, has_labels=bool(facts.labels), threshold=facts.threshold),
+        f"```python\n{_RUN_ONNX.format(file=file)}{facts.task.onnx_lines(facts.threshold)}\n```",
     ]
     if cost is None:
         return parts
-    names = [name for name in SCORES if name in cost.before]
+    names = [name for name in shown_scores(facts.task) if name in cost.before]
     rows = [[name, _four_digits(cost.before[name]), _four_digits(cost.after[name])] for name in names]
     return [
         *parts,
@@ -120,8 +146,7 @@ def _onnx(facts: CardFacts) -> list[str]:
 
 
 def _scores(facts: CardFacts) -> list[str]:
-    unit = "example" if facts.kind == "text" else "word"
-    parts = [f"Every {unit} of the test split is scored; the split selected nothing."]
+    parts = [f"Every {facts.task.unit} of the test split is scored; the split selected nothing."]
     scores = [[name, _four_digits(value), _span(facts.intervals.get(name))] for name, value in facts.scores.items()]
     parts.append(_table(["score", "value", "95 % interval"], scores))
     if facts.per_label:

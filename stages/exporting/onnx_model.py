@@ -1,5 +1,6 @@
-"""The trained model as ONNX, checked against torch."""
+"""Write the trained model as ONNX, and check it against torch."""
 
+import copy
 import logging
 import os
 import warnings
@@ -17,16 +18,17 @@ import torch
 from transformers import PreTrainedModel
 
 from stages.exporting.onnx_attention import expand_row_attention
-from stages.exporting.onnx_packing import packed_in_graph
+from stages.exporting.onnx_packing import pack_in_graph
 from stages.modeling.batches import Batch, PaddingCollator, Row
+from stages.modeling.preparation import Use, prepare
 from stages.pipeline.errors import ModelError
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-"""What a model may take, in the order in which the ONNX model takes it."""
+"""The inputs that a model may take, in the order of the ONNX model's inputs."""
 
 
 class _Logits(torch.nn.Module):
-    """A model that takes and returns tensors alone."""
+    """Wrap a model so that it takes and returns tensors alone."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
@@ -56,8 +58,8 @@ def write_onnx(model: PreTrainedModel, example: Batch, path: Path, *, packed: bo
     that are wrong by half a unit once a row is padded.
     """
     inputs = _inputs(example)
-    if packed:
-        model = packed_in_graph(model)
+    use = Use("packed_onnx" if packed else "onnx", torch.device("cpu"), pack=pack_in_graph)
+    model = prepare(copy.deepcopy(model), use)
     dynamic = {0: torch.export.Dim("rows"), 1: torch.export.Dim("subwords")}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), redirect_stdout(StringIO()):
@@ -79,7 +81,7 @@ def write_onnx(model: PreTrainedModel, example: Batch, path: Path, *, packed: bo
 
 
 def session(path: Path) -> onnxruntime.InferenceSession:
-    """The model at `path`, ready to run on the CPU with as many threads as torch."""
+    """Return a session of the model at `path` on the CPU, with as many threads as torch."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     # between two runs, threads that wait leave their core to others
@@ -93,7 +95,7 @@ def session(path: Path) -> onnxruntime.InferenceSession:
 def largest_difference(
     model: PreTrainedModel, path: Path, rows: Sequence[Row], collate: PaddingCollator, tolerance: float
 ) -> float:
-    """The largest absolute difference between ONNX and torch logits over `rows`, computed as one padded batch in fp32.
+    """Return the largest absolute difference between ONNX and torch logits of `rows`, as one padded batch in fp32.
 
     Raises ModelError if it exceeds `tolerance`.
     """

@@ -3,7 +3,6 @@
 A gather packs the rows before the encoder, the shortest one first, another one puts them back behind it.
 """
 
-import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,23 +11,16 @@ from torch.nn.functional import embedding
 from transformers import PreTrainedModel
 
 from stages.exporting.onnx_attention import row_attention
-from stages.modeling.packing import has_packed_encoder, pack_encoder
-from stages.modeling.products import keys_and_values
+from stages.modeling.cpu.bf16_linear import key_and_value_layers
+from stages.modeling.cpu.packing import pack_encoder
 
 _ATTENTION = "onnx_packed"
 """The attention's name in transformers' registry."""
 
 
-def packed_in_graph(model: PreTrainedModel) -> PreTrainedModel:
-    """A copy of the model whose export packs its rows; it can be exported, and not called.
-
-    In families that packing is not proven for it is the model itself.
-    """
-    if not has_packed_encoder(model):
-        return model
-    model = copy.deepcopy(model)
+def pack_in_graph(model: PreTrainedModel) -> None:
+    """Let the model's export pack its rows. From now on the model can be exported, but not called."""
     pack_encoder(model, _ATTENTION, _attend, _Layout.of)
-    return model
 
 
 @dataclass(frozen=True)
@@ -102,7 +94,7 @@ def _attend(
     if isinstance(attention_mask, _FirstSubwords):
         layout = attention_mask.of
         queries = queries[:, None]
-        keys, values = (layer(attention_mask.hidden)[0] for layer in keys_and_values(module))
+        keys, values = (layer(attention_mask.hidden)[0] for layer in key_and_value_layers(module))
     else:
         layout = attention_mask
     scale = width**-0.5 if scaling is None else float(scaling)

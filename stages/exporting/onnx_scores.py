@@ -1,4 +1,4 @@
-"""What an ONNX model scores on a tokenized split, by the code that scores a torch model."""
+"""Score an ONNX model on a tokenized split with the code that scores a torch model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from transformers import PretrainedConfig, PreTrainedModel
 
+from stages.columns.arrays import integers
+from stages.columns.names import EXAMPLE, label_names
 from stages.exporting.onnx_model import session
 from stages.modeling.batches import PaddingCollator
 from stages.modeling.prediction import predict
-from stages.tasks.columns.arrays import integers
-from stages.tasks.columns.names import EXAMPLE, label_names
-from stages.tasks.decoding.base import Decoding
+from stages.tasks.task import Task
 
 _BATCH = 32
 
@@ -26,15 +26,15 @@ Scores = Mapping[str, float | None]
 
 @dataclass(frozen=True)
 class Examples:
-    """What models are scored on, and how their logits are read."""
+    """The examples that models are scored on, and the task that scores them."""
 
     split: Dataset
-    decoding: Decoding
+    task: Task
     collate: PaddingCollator
 
 
 class OnnxModel(torch.nn.Module):
-    """An ONNX model that is called as a torch model is."""
+    """An ONNX model with the interface of a torch model."""
 
     def __init__(self, path: Path, config: PretrainedConfig) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class OnnxModel(torch.nn.Module):
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None
     ) -> SimpleNamespace:
-        """The logits of a padded batch."""
+        """Return the logits of a padded batch."""
         given = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
         arrays = {name: tensor.numpy() for name, tensor in given.items() if name in self._inputs and tensor is not None}
         (logits,) = self._session.run(["logits"], arrays)
@@ -54,21 +54,21 @@ class OnnxModel(torch.nn.Module):
 
 
 def onnx_scores(path: Path, config: PretrainedConfig, examples: Examples) -> Scores:
-    """The headline scores of the model at `path`; `config` is that of the torch model."""
+    """Return the headline scores of the model at `path`. `config` is the torch model's."""
     readings = onnx_readings(path, config, examples)
-    units = examples.decoding.decode(examples.split, readings)
-    gold = examples.decoding.tokenized_gold(examples.split)
-    return examples.decoding.score(units, gold, label_names(examples.split.features)).headline_json()
+    task, split = examples.task, examples.split
+    units = task.decode(split, readings)
+    return task.score(units, task.tokenized_gold(split), label_names(split.features)).headline_json()
 
 
 def onnx_readings(path: Path, config: PretrainedConfig, examples: Examples) -> NDArray[np.float32]:
-    """Its logits as `predict` reads them."""
+    """Return the logits of the model at `path` as `predict` reads them."""
     model = cast(PreTrainedModel, OnnxModel(path, config))  # it has what `predict` uses of one
     return predict(model, examples.split, examples.collate, batch_size=_BATCH, precision="fp32")
 
 
 def spread(split: Dataset, count: int) -> Dataset:
-    """The rows of at most `count` examples, spread evenly over a tokenized split."""
+    """Return the rows of at most `count` examples, spread evenly over a tokenized split."""
     example = integers(split, EXAMPLE)
     each = np.unique(example)
     if len(each) <= count:

@@ -1,6 +1,7 @@
-"""The ONNX model in int8: weights, and activations as they come, a scale for each row."""
+"""Quantize an ONNX model to int8: weights ahead of time, activations as they are computed, with a scale for each row."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ from onnx.helper import make_node, make_opsetid
 from onnx.numpy_helper import from_array, to_array
 from onnxruntime.quantization.onnx_model import ONNXModel
 
-from stages.exporting.int8_weights import Int8Weights
 from stages.exporting.onnx_files import ONNX_RUNTIME
 
 _LAST, _STEP, _TINY, _ZERO = (f"int8.{name}" for name in ("last_axis", "step", "tiny", "zero"))
@@ -21,7 +21,14 @@ _CONSTANTS: Mapping[str, NDArray[np.generic]] = {
     _TINY: np.array(1e-12, np.float32),
     _ZERO: np.array(128, np.uint8),
 }
-"""What is stored for 0 is 128, so that activations are unsigned: as such CPUs multiply them."""
+"""The zero point is 128: activations are unsigned, as CPUs multiply them."""
+
+_LARGEST = 127
+"""The largest sum of two weights of one sign before rounding. Rounded it is at most 128, and 255 * 128 < 2**15."""
+_NEIGHBOURS = 4
+"""How many weights of a column CPUs multiply and add in one instruction."""
+_SMALLEST = 1e-30
+"""The largest pair of a column of zeros, so that its scale is not 0."""
 
 
 def write_int8(source: Path, path: Path) -> None:
@@ -38,7 +45,7 @@ def write_int8(source: Path, path: Path) -> None:
 
 
 def _with_plain_products(model: ModelProto) -> ModelProto:
-    """With `MatMul` and `Add` in place of `Gemm`, as which the exporter writes the layers behind pooling."""
+    """Replace `Gemm`, as which the exporter writes the layers after pooling, by `MatMul` and `Add`."""
     weights = {weight.name for weight in model.graph.initializer}
     others = [value for value in model.graph.value_info if value.name not in weights]
     del model.graph.value_info[:]  # else it holds the shapes that weights had before they are transposed
@@ -50,7 +57,7 @@ def _with_plain_products(model: ModelProto) -> ModelProto:
 
 
 def _quantize_products(graph: GraphProto) -> None:
-    """Put every product with a constant matrix into int8; activations that several products take are quantized once."""
+    """Quantize every product with a constant matrix. Activations that several products share are quantized once."""
     weights = {weight.name: weight for weight in graph.initializer if len(weight.dims) == 2}
     constants, nodes, quantized = dict(_CONSTANTS), list[NodeProto](), set[str]()
     for node in graph.node:
@@ -96,3 +103,38 @@ def _values(name: str) -> str:
 
 def _scales(name: str) -> str:
     return f"{name}.scales"
+
+
+@dataclass(frozen=True)
+class Int8Weights:
+    """`values` * `scales` are about the weights."""
+
+    values: NDArray[np.int8]
+    """[inputs, outputs]"""
+    scales: NDArray[np.float32]
+    """[outputs]"""
+
+    @classmethod
+    def of(cls, weights: NDArray[np.float32]) -> "Int8Weights":
+        """Of weights [inputs, outputs].
+
+        CPUs with AVX2 but without VNNI multiply with `vpmaddubsw`: it adds the products of two neighbours (uint8 activations,
+        int8 weights) up in 16 bits, and what does not fit is cut off silently (Intel 64 and IA-32 Architectures Software
+        Developer's Manual, PMADDUBSW). So the two largest weights of one sign among neighbours decide on the scale.
+        """
+        scales = np.maximum(_largest_pair(weights), _SMALLEST) / _LARGEST
+        return cls(np.round(weights / scales).astype(np.int8), scales.astype(np.float32))
+
+
+def _largest_pair(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """By column, the largest sum of two neighbours of one sign, [outputs]."""
+    inputs, outputs = weights.shape
+    rows = np.pad(weights, ((0, -inputs % _NEIGHBOURS), (0, 0))).reshape(-1, _NEIGHBOURS, outputs)
+    largest: NDArray[np.float32] = np.maximum(_pair(rows.clip(min=0)), _pair((-rows).clip(min=0))).max(axis=0)
+    return largest
+
+
+def _pair(sizes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The sum of the two largest of each neighbourhood, [neighbourhoods, outputs]."""
+    total: NDArray[np.float32] = np.partition(sizes, _NEIGHBOURS - 2, axis=1)[:, -2:].sum(axis=1)
+    return total

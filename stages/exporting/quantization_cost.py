@@ -1,14 +1,15 @@
-"""What quantization costs, in the headline score on validation, and whether that is accepted."""
+"""The cost of quantization in `task.metric` on validation, and whether it is accepted."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stages.pipeline.json_files import Json
+from stages.scoring.core.metrics import METRICS
 
 _BELOW_ALL_SCORES = 9
-"""Decimals to compare at: 0.84 - 0.835 is no more than 0.005."""
+"""Decimals that differences are rounded to, so that 0.84 - 0.835 is not more than 0.005."""
 _SMALL = 1e-9
-"""What a loss of 0 counts as."""
+"""The least loss that a share is taken of: 0 has none."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,9 @@ class QuantizationCost:
 
     @property
     def loss(self) -> float | None:
-        """By how much the headline score is worse; the share by which `loss` grew. Negative if it is better.
+        """Return by how much the metric is worse. Negative if it is better.
+
+        Of metrics without an upper bound, such as `loss`, it is the share by which they grew.
 
         None where quantization made the score undefined.
         """
@@ -35,16 +38,17 @@ class QuantizationCost:
             return 0.0  # nothing that could be lost
         if after is None:
             return None
-        change = (after - before) / max(before, _SMALL) if self.metric == "loss" else before - after
-        return round(change, _BELOW_ALL_SCORES)
+        metric = METRICS[self.metric]
+        change = before - after if metric.higher_is_better else after - before
+        return round(change if metric.high is not None else change / max(before, _SMALL), _BELOW_ALL_SCORES)
 
     @property
     def is_accepted(self) -> bool:
-        """Whether no more is lost than may be."""
+        """Return whether the loss is within the limit."""
         return self.loss is not None and self.loss <= self.limit
 
     def refusal(self) -> str:
-        """Why there is no int8 model, in one line."""
+        """Return why there is no int8 model, in one line."""
         return (
             f"export: int8 has {self.metric}={_number(self.after[self.metric])} on validation, fp32 "
             f"{_number(self.before[self.metric])}: more is lost than export.max_loss={self.limit:g}, so there is no int8 "
@@ -52,7 +56,7 @@ class QuantizationCost:
         )
 
     def to_json(self) -> dict[str, Json]:
-        """The scores of both, and whether int8 is exported."""
+        """Return the scores of both, and whether int8 is exported."""
         return {"exported": self.is_accepted, "validation": {"fp32": {**self.before}, "int8": {**self.after}}}
 
 

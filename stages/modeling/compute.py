@@ -1,4 +1,4 @@
-"""How PyTorch and NumPy compute: with how many threads, in what memory, and whether only by algorithms that repeat bit by bit."""
+"""How PyTorch and NumPy compute: the number of threads, freed memory, TF32, and deterministic algorithms."""
 
 import ctypes
 import logging
@@ -6,10 +6,13 @@ import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from threadpoolctl import threadpool_limits
+
+from stages.modeling.precision import device_name, resolved
+from stages.pipeline.environment import Compute
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -20,31 +23,50 @@ CUBLAS_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # as malloc.h has them
 _LARGEST_MMAP_THRESHOLD = 2**25
-"""Bytes: glibc takes no more."""
+"""The most bytes that glibc accepts."""
+
+
+def compute_as_configured(threads: int, *, deterministic: bool | None = None) -> None:
+    """Set how this process computes. `deterministic`: as `use_deterministic_algorithms`; None leaves it as it is."""
+    use_threads(threads)
+    use_tf32()
+    if deterministic is not None:
+        use_deterministic_algorithms(deterministic)
+    keep_freed_memory()
+
+
+def computed_on(precision: Literal["auto", "fp32", "bf16", "fp16"], threads: int) -> Compute:
+    """Return what a stage computed on, for the record."""
+    return Compute(device_name(), resolved(precision), threads)
 
 
 def use_threads(count: int) -> None:
     """Compute with `count` threads in this process, whatever the machine has and the environment says.
 
-    The order in which threads' parts of a sum are added decides its last bits, so the number belongs to the recipe.
-    More threads than cores give the same bytes as on a machine that has so many.
+    A different thread count changes the last bits of the weights, as it changes the order of additions. So the count belongs to
+    the recipe. More threads than cores give the same bytes as on a machine that has enough cores.
     """
     torch.set_num_threads(count)
     threadpool_limits(count, user_api="blas")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if cores > count and not torch.cuda.is_available():
-        log.info("threads=%d of %d cores; a larger `threads` is faster and gives weights other last bits", count, cores)
+        log.info(
+            "threads=%d of %d cores; a larger `threads` is faster, and changes the last bits of the weights",
+            count,
+            cores,
+        )
 
 
 def each_in_a_thread(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """The results in order, as `map` gives them; PyTorch's threads compute them side by side, an item each.
+    """Yield the results in order, as `map` does, with each item in its own thread.
 
-    No thread then waits for others after each operation, and what is serial in one goes on beside the others. Where items are
-    fewer than threads, several threads share one. An error is that of the first item which has one; no more are begun then.
+    Threads then do not wait for each other after each operation, and the serial parts of one overlap with the others. Where items
+    are fewer than threads, several threads share one item. The first item in order that fails raises its exception, and no
+    further items are started.
     """
     threads = torch.get_num_threads()
     at_once = max(1, min(threads, len(items)))
-    torch.set_num_threads(threads // at_once)  # new threads take it over
+    torch.set_num_threads(threads // at_once)  # new threads inherit it
     try:
         with ThreadPoolExecutor(at_once) as pool:
             yield from pool.map(function, items)
@@ -53,10 +75,10 @@ def each_in_a_thread(function: Callable[[Item], Result], items: Sequence[Item]) 
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep the memory that tensors free for those that follow, where the C library is glibc.
+    """Let this process keep the memory of freed tensors for later ones, where the C library is glibc.
 
-    It gives large pieces back to the system, which zeroes them page by page when they are asked for again: 7,000 pages,
-    and 13 ms in the system, in each step of the reference job on WNUT 17.
+    By default glibc returns large blocks to the system, which zeroes them page by page when they are allocated again: 7,000 pages
+    and 13 ms of system time in each step of the reference job on WNUT 17.
     """
     adjust = getattr(ctypes.CDLL(None), "mallopt", None)
     if adjust is not None and platform.libc_ver()[0] == "glibc":
@@ -65,19 +87,19 @@ def keep_freed_memory() -> None:
 
 
 def use_tf32() -> None:
-    """Let a GPU multiply what is in fp32 in TF32, several times as fast: 10 bits of fraction, added up in fp32."""
+    """Let a GPU multiply fp32 matrices in TF32, which is several times as fast: 10 bits of mantissa, accumulated in fp32."""
     if torch.cuda.is_available():
         torch.set_float32_matmul_precision("high")
 
 
 def use_deterministic_algorithms(wanted: bool) -> None:
-    """Whether a GPU adds in an order that is always the same. Before the first use of the GPU.
+    """Set whether PyTorch uses only deterministic algorithms. Call it before the first use of the GPU.
 
-    What has no such algorithm then fails, and is not computed otherwise in silence.
+    An operation without a deterministic algorithm then raises an error.
     """
     if wanted:
-        os.environ.setdefault(CUBLAS_WORKSPACE, ":4096:8")  # cuBLAS repeats itself with workspaces of fixed size alone
+        os.environ.setdefault(CUBLAS_WORKSPACE, ":4096:8")  # cuBLAS is deterministic only with workspaces of fixed size
     torch.use_deterministic_algorithms(wanted)
     torch.backends.cudnn.deterministic = wanted
     torch.backends.cudnn.benchmark = False
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # else costs time
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # it would only cost time

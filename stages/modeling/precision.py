@@ -1,4 +1,4 @@
-"""The device, and the number format to compute in."""
+"""The device, and the floating-point precision to compute in."""
 
 from collections import defaultdict
 from threading import get_ident
@@ -11,17 +11,17 @@ Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
 
 
 def device() -> torch.device:
-    """The GPU if there is one, else the CPU."""
+    """Return the GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def device_name() -> str:
-    """What is computed on: `cpu`, or the GPU's name."""
+    """Return `cpu`, or the name of the GPU."""
     return torch.cuda.get_device_name() if device().type == "cuda" else "cpu"
 
 
 def resolved(precision: Literal["auto", "fp32", "bf16", "fp16"]) -> Precision:
-    """`auto` is bf16 where the device multiplies matrices in it natively (Ampere and later; AMX, AVX-512 BF16)."""
+    """Replace `auto` by bf16 where the device multiplies matrices in it (Ampere and later; AMX, AVX-512 BF16), else by fp32."""
     if precision != "auto":
         return precision
     return "bf16" if _has_native_bf16() else "fp32"
@@ -35,9 +35,9 @@ def _has_native_bf16() -> bool:
 
 
 def compute_head_in_fp32(model: PreTrainedModel) -> PreTrainedModel:
-    """The model, all of which that is not its pretrained encoder leaves autocast from now on and computes in fp32.
+    """Take all modules but the pretrained encoder out of autocast, so that they compute in fp32. Return the model.
 
-    In bf16 a logit has two to three digits, and so has the gradient that it gives.
+    A logit in bf16 has two to three significant digits, and so has the gradient that it gives.
     """
     for name, module in model.named_children():
         if name != model.base_model_prefix:
@@ -48,16 +48,16 @@ def compute_head_in_fp32(model: PreTrainedModel) -> PreTrainedModel:
 
 
 class _OutsideAutocast:
-    """The hooks of one module."""
+    """The hooks that disable autocast around one module."""
 
     def __init__(self) -> None:
         self._left: defaultdict[int, list[torch.autocast]] = defaultdict(list)
-        """By thread."""
+        """The contexts that each thread has entered."""
 
     def enter(
         self, _: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Before it: autocast ends, and what autocast has made is fp32 again."""
+        """Before the module, disable autocast and cast its inputs to fp32."""
         hidden = next(each for each in (*args, *kwargs.values()) if isinstance(each, torch.Tensor))
         context = torch.autocast(hidden.device.type, enabled=False)
         context.__enter__()
@@ -65,7 +65,7 @@ class _OutsideAutocast:
         return tuple(map(_in_fp32, args)), {name: _in_fp32(value) for name, value in kwargs.items()}
 
     def leave(self, _: torch.nn.Module, __: object, ___: object) -> None:
-        """After it, or after its error."""
+        """After the module, or after an exception in it, restore autocast."""
         left = self._left[get_ident()]
         if left:
             left.pop().__exit__(None, None, None)

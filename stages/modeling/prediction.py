@@ -1,7 +1,9 @@
-"""Logits of a tokenized split: the one loop that validation while training and the evaluate stage share."""
+"""The logits of a tokenized split: the loop that validation during training, evaluate and export share."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -9,35 +11,50 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from stages.modeling.batches import PaddingCollator
+from stages.columns.arrays import flat, lengths, ranges
+from stages.columns.names import EXAMPLE, INPUT_IDS, WORDS
+from stages.modeling.batches import PaddingCollator, batches_by_length, collated, input_columns, padding_id
 from stages.modeling.compute import each_in_a_thread
-from stages.modeling.inputs import input_columns
-from stages.modeling.packing import is_packed
-from stages.modeling.precision import Precision
-from stages.modeling.products import casts_kept
-from stages.modeling.row_faults import collated
-from stages.tasks.columns.arrays import flat, lengths, ranges
-from stages.tasks.columns.names import EXAMPLE, INPUT_IDS, WORDS
+from stages.modeling.cpu.bf16_linear import weights_cast_once
+from stages.modeling.cpu.packing import is_packed
+from stages.modeling.load import trained_model
+from stages.modeling.precision import Precision, resolved
+from stages.modeling.preparation import Use, prepare
+from stages.tasks.task import Task, Units
 
-_AT_ONCE = 4096
-"""Sub-words that a thread of a CPU computes at once. What a layer makes of more does not fit into a core's caches; of fewer,
-products have less to do than it takes to start them."""
+_MAX_SUBWORDS = 4096
+"""The sub-words of a batch on a CPU. The output of a layer for more does not fit into a core's caches, and for fewer the overhead
+of calling a matrix product outweighs it."""
+
+
+def predict_units(
+    task: Task, folder: Path, split: Dataset, *, batch_size: int, precision: Literal["auto", "fp32", "bf16"]
+) -> Units:
+    """Predict a tokenized split with the trained model in `folder`, stitched into one row of logits a unit."""
+    readings = predict(
+        prepare(trained_model(task, folder), Use("prediction")),
+        split,
+        PaddingCollator(padding_id(folder)),
+        batch_size=batch_size,
+        precision=resolved(precision),
+    )
+    return task.decode(split, readings)
 
 
 def predict(
     model: PreTrainedModel, split: Dataset, collate: PaddingCollator, *, batch_size: int, precision: Precision
 ) -> NDArray[np.float32]:
-    """The logits read off each row, [readings, labels] in row order: one a row (text), or one a word that begins there (tokens).
+    """Return the logits [readings, labels] in row order, read once a row (text) or at each word that begins in it (tokens).
 
-    Rows of like length share a batch. The model is put into evaluation mode and left in the mode it was in.
+    Rows of similar length share a batch. The model predicts in evaluation mode and is left in the mode it was in.
     """
     counts = _readings_of_rows(split)
     starts = np.cumsum(counts) - counts
     readings = np.zeros((int(counts.sum()), len(model.config.id2label or {})), np.float32)
     columns = split.select_columns([*input_columns(model, split), EXAMPLE])
     words = split.select_columns(WORDS) if WORDS in split.column_names else None
-    at_once = _AT_ONCE if model.device.type == "cpu" else None
-    todo = list(batches(lengths(split, INPUT_IDS), batch_size, at_once))
+    max_subwords = _MAX_SUBWORDS if model.device.type == "cpu" else None
+    batches = list(batches_by_length(lengths(split, INPUT_IDS), batch_size, max_subwords))
 
     def read_off(batch: NDArray[np.int64]) -> NDArray[np.float32]:
         with _predicting(model, precision):
@@ -49,9 +66,9 @@ def predict(
 
     was_training = model.training
     model.eval()
-    with _predicting(model, precision), casts_kept(model):
+    with _predicting(model, precision), weights_cast_once(model):
         each = each_in_a_thread if is_packed(model) else map
-        for batch, found in zip(todo, each(read_off, todo), strict=True):
+        for batch, found in zip(batches, each(read_off, batches), strict=True):
             readings[ranges(starts[batch], counts[batch])] = found
     model.train(was_training)
     return readings
@@ -59,13 +76,13 @@ def predict(
 
 @contextmanager
 def _predicting(model: PreTrainedModel, precision: Precision) -> Iterator[None]:
-    """A thread's modes. Autocast keeps what it has cast until the outermost of these ends."""
+    """Enter inference mode and autocast in this thread. Autocast caches its casts until the outermost block ends."""
     with torch.inference_mode(), torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bf16"):
         yield
 
 
 def _readings_of_rows(split: Dataset) -> NDArray[np.int64]:
-    """[rows]: how many there will be of each row."""
+    """[rows]: the number of readings of each row."""
     if WORDS not in split.column_names:
         return np.ones(split.num_rows, np.int64)
     ends = np.cumsum(lengths(split, WORDS))
@@ -74,23 +91,7 @@ def _readings_of_rows(split: Dataset) -> NDArray[np.int64]:
     return counts
 
 
-def batches(row_lengths: NDArray[np.int64], size: int, at_once: int | None) -> Iterator[NDArray[np.int64]]:
-    """The indices of rows, the longest first: what is too large for the memory is so at once.
-
-    A batch has as many sub-words, padded, as `size` of the longest rows: short rows are more. If it has several rows, it has
-    no more than `at_once` where that is given.
-    """
-    order = np.argsort(-row_lengths, kind="stable")
-    most = size * int(row_lengths.max(initial=1))
-    most = most if at_once is None else min(most, at_once)
-    start = 0
-    while start < len(order):
-        end = start + max(1, most // max(1, int(row_lengths[order[start]])))
-        yield order[start:end]
-        start = end
-
-
 def _begins(words: Dataset, batch: NDArray[np.int64]) -> torch.Tensor:
-    """[rows, longest]: whether a word begins there."""
+    """[rows, length]: whether a word begins at each sub-word."""
     rows = [torch.as_tensor(row, dtype=torch.long) for row in words[batch][WORDS]]
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1) >= 0

@@ -1,1 +1,1 @@
-"""What makes a module a stage: where it reads and writes, how it starts, and how it fails."""
+"""What every stage needs to read and write files: paths, whole outputs, locks, errors, and recovery after a failure."""

@@ -1,6 +1,5 @@
-"""Data sets on disk: written and read a batch of rows at a time, their bytes a matter of their content alone."""
+"""Data sets on disk, written and read a batch of rows at a time. Equal content gives equal bytes."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,12 +11,13 @@ import pyarrow as pa
 from datasets import Dataset, DatasetDict, Features, load_from_disk
 from datasets.exceptions import DatasetNotFoundError
 
+from stages.pipeline.digests import sha256_of
 from stages.pipeline.errors import DataError
 from stages.pipeline.json_files import Json, read_json
 from stages.pipeline.outputs import whole_directory
 
 ROWS = 1000
-"""Rows in each record batch, whatever the batches they came in."""
+"""Rows in each record batch that is written, however large the batches were that came in."""
 
 _ROWS_FILE = "data-00000-of-00001.arrow"
 _STATE = "state.json"
@@ -25,11 +25,11 @@ _SPLITS = "dataset_dict.json"
 
 
 def write_splits(splits: Mapping[str, Iterable[pa.Table | pa.RecordBatch]], features: Features, path: Path) -> None:
-    """Write splits as `datasets.load_from_disk` reads them, holding no more than a few batches in memory.
+    """Write splits as `datasets.load_from_disk` reads them, with no more than a few batches in memory.
 
-    What `Dataset.save_to_disk` writes follows from how the object was made: its record batches, notes on its source,
-    and in `state.json` a fingerprint of the source's path and modification time. DVC would see a new output. Here
-    rows are laid out anew in batches of `ROWS`, and the fingerprint is a digest of them.
+    `Dataset.save_to_disk` writes different bytes for equal rows: it keeps the record batches the object was made of,
+    notes on its source, and in `state.json` a fingerprint of the source's path and modification time. DVC would see a
+    new output. Here rows are written in batches of `ROWS`, and the fingerprint is a digest of the rows' file.
     """
     with whole_directory(path) as folder:
         for name, batches in splits.items():
@@ -59,13 +59,13 @@ def load_split(path: Path, name: str) -> Dataset:
 
 
 def read_features(path: Path, name: str) -> Features:
-    """The columns of a split, without opening its rows. Raises DataError if it is missing or not whole."""
+    """Return the columns of a split, without reading its rows. Raises DataError if it is missing or not whole."""
     with _explained(path / name), _stream(path / name) as stream:
         return Features.from_arrow_schema(stream.schema)
 
 
 def read_batches(path: Path, name: str) -> Iterator[pa.RecordBatch]:
-    """Read a split's rows, `ROWS` at a time, into memory of their own, which is given back: mapped files stay resident.
+    """Read a split's rows, `ROWS` at a time, into memory that is freed afterwards. Pages of mapped files stay resident.
 
     Raises DataError if the split is missing or not whole.
     """
@@ -77,7 +77,7 @@ def read_batches(path: Path, name: str) -> Iterator[pa.RecordBatch]:
 
 
 def rows(split: Dataset) -> int:
-    """How many rows a split has (`len` is untyped in datasets)."""
+    """Return how many rows a split has (`len` is untyped in datasets)."""
     return int(split.num_rows)
 
 
@@ -121,11 +121,11 @@ class _SplitWriter:
         self._waiting = [table.slice(end)] if end < table.num_rows else []
 
     def _describe(self) -> None:
-        """The two files beside the rows that `datasets` expects."""
+        """Write the two files beside the rows that `datasets` expects."""
         info = {"citation": "", "description": "", "features": self._features.to_dict(), "homepage": "", "license": ""}
         state: dict[str, Json] = {
             "_data_files": [{"filename": _ROWS_FILE}],
-            "_fingerprint": _digest(self._folder / _ROWS_FILE),
+            "_fingerprint": _fingerprint(self._folder),
             "_format_columns": None,
             "_format_kwargs": {},
             "_format_type": None,
@@ -139,7 +139,7 @@ class _SplitWriter:
 
 @contextmanager
 def _explained(folder: Path) -> Iterator[None]:
-    """Turn what goes wrong in reading a split into one line."""
+    """Turn what goes wrong when a split is read into a DataError of one line."""
     try:
         yield
     except (DatasetNotFoundError, OSError, ValueError, KeyError) as error:
@@ -149,7 +149,7 @@ def _explained(folder: Path) -> Iterator[None]:
 
 def _require_whole(folder: Path) -> None:
     """Arrow reads a file that is cut off between two batches of rows, or zeroed in part, without an error."""
-    if read_json(folder / _STATE)["_fingerprint"] != _digest(folder / _ROWS_FILE):
+    if read_json(folder / _STATE)["_fingerprint"] != _fingerprint(folder):
         raise DataError(f"{folder}: is not what was written; run `dvc repro` to make it again")
 
 
@@ -157,6 +157,5 @@ def _stream(folder: Path) -> pa.ipc.RecordBatchStreamReader:
     return pa.ipc.open_stream(pa.OSFile(str(folder / _ROWS_FILE)))
 
 
-def _digest(file: Path) -> str:
-    with file.open("rb") as rows_file:
-        return hashlib.file_digest(rows_file, "sha256").hexdigest()[:16]
+def _fingerprint(folder: Path) -> str:
+    return sha256_of(folder / _ROWS_FILE)[:16]

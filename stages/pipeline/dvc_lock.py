@@ -1,21 +1,21 @@
-"""A copy of `dvc.lock` while it is whole: DVC writes it in place, and may be killed over it or find the disk full."""
+"""Keep a copy of `dvc.lock` while it is whole: DVC writes it in place, and may be killed or find the disk full meanwhile."""
 
 from stages.pipeline.outputs import write_text
 from stages.pipeline.paths import KEPT_LOCK, LOCK
 
 
 def keep_lock() -> None:
-    """Keep a copy of `dvc.lock`, if it is whole."""
+    """Copy `dvc.lock`, if it is whole."""
     content = LOCK.read_bytes() if LOCK.is_file() else b""
     if content != _kept() and is_whole(content):
         write_text(KEPT_LOCK, content.decode("utf-8"))
 
 
 def is_whole(content: bytes) -> bool:
-    """Whether `content` is all of a `dvc.lock`. Quick for the one that was kept."""
+    """Whether `content` is a whole `dvc.lock`. Fast if it is the kept copy."""
     if content == _kept():
         return True
-    from stages.pipeline.recorded import parse_lock  # its imports take longer than the rest of a run without changes
+    from stages.pipeline.lock_schema import parse_lock  # importing it takes longer than a run without changes
 
     return parse_lock(content) is not None
 

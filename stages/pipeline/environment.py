@@ -1,4 +1,4 @@
-"""What a stage ran on: what may change its outputs or its speed, and is neither code nor configuration."""
+"""What a stage ran on: whatever may change its outputs or its speed, and is neither code nor configuration."""
 
 import platform
 import subprocess
@@ -15,12 +15,12 @@ _CODE = ("stages", "dvc.yaml", "pyproject.toml", "constraints.txt")
 
 @dataclass(frozen=True)
 class Compute:
-    """What a stage computed on, if it ran the model."""
+    """The device a stage ran the model on."""
 
     device: str
     """`cpu`, or the GPU's name."""
     precision: str
-    """`fp32`, `bf16` or `fp16`: what `auto` came to."""
+    """`fp32`, `bf16` or `fp16`: what `auto` was resolved to."""
     threads: int
 
 
@@ -29,14 +29,14 @@ class Cpu:
     """The kind of CPU: libraries choose their algorithms by it."""
 
     name: str
-    """As its maker calls it; empty where the system doesn't tell."""
+    """Its maker's name for it; empty where the system doesn't tell."""
     architecture: str
     """The microarchitecture, as `zen4` or `sapphirerapids`; the level of the instruction set where it is not known."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """Neither names nor addresses of the machine, its user or its folders are in it."""
+    """The environment of one run. It holds no name or address of the machine, its user or its folders."""
 
     revision: str | None
     """The git commit that was checked out; None outside of a repository."""
@@ -52,7 +52,7 @@ class Environment:
 
 
 def environment(compute: Compute | None) -> Environment:
-    """The environment of this process."""
+    """Return the environment of this process. `compute`: the device that ran the model, if any."""
     revision = _git("rev-parse", "HEAD")
     changes = _git("--no-optional-locks", "status", "--porcelain", "--", *_CODE)
     return Environment(
@@ -76,7 +76,7 @@ def _packages() -> dict[str, str]:
 
 
 def _git(*arguments: str) -> str | None:
-    """What git answers; None where it can't."""
+    """Return what git answers; None where it can't."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     except OSError:

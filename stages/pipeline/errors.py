@@ -1,16 +1,16 @@
-"""Errors that a user can mend, as opposed to `assert`, which guards our own invariants."""
+"""Errors that a user can mend. `assert` is for our own invariants."""
 
 
 class UserError(Exception):
-    """Something the user can mend. Its text is one line: what is wrong, where, and what to do about it."""
+    """Base class of errors that the user can mend. The text is one line: what is wrong, where, and what to do about it."""
 
 
 class ConfigError(UserError):
-    """The configuration is not valid; the text names every fault at once."""
+    """The configuration is not valid. The text names every fault at once."""
 
 
 class DataError(UserError):
-    """The data can't be used as they are; the text names the file and row, or the split."""
+    """The data can't be used as they are. The text names the file and row, or the split."""
 
 
 class HubError(UserError):
@@ -26,7 +26,7 @@ class TrainingError(UserError):
 
 
 class BusyError(UserError):
-    """Another run is at work in the same folder; the text names it."""
+    """Another run is at work in the same folder. The text names it."""
 
 
 class OutputError(UserError):

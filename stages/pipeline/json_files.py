@@ -1,4 +1,4 @@
-"""JSON as the stages hand it on: strict, rounded, whole."""
+"""JSON files that stages write for later ones: strict, rounded, whole."""
 
 import json
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ def write_json(path: Path, content: Json) -> None:
 
 
 def rounded(content: Json) -> Json:
-    """`content` with every float, however deep, rounded to `DECIMALS`."""
+    """Return `content` with every float, at any depth, rounded to `DECIMALS`."""
     if isinstance(content, float):
         return round(content, DECIMALS)
     if isinstance(content, Mapping):
@@ -48,7 +48,7 @@ def rounded(content: Json) -> Json:
 
 
 def printable(content: Json) -> Json:
-    """`content` with every text in it, keys too, visible: labels are keys, and `dvc metrics` prints them as they are."""
+    """Return `content` with every string in it made `visible`, keys too: labels are keys, and `dvc metrics` prints them raw."""
     if isinstance(content, str):
         return visible(content)
     if isinstance(content, Mapping):
@@ -59,6 +59,6 @@ def printable(content: Json) -> Json:
 
 
 def quantiles(lengths: NDArray[np.int64]) -> dict[str, Json]:
-    """Median, 95th percentile and maximum, each the length of some example; zeros where there is none."""
+    """Return the median, the 95th percentile and the maximum, each the length of some example; zeros if there is none."""
     found = lengths if len(lengths) else np.zeros(1, np.int64)
     return {name: int(np.quantile(found, share, method="inverted_cdf")) for name, share in _SHARES.items()}

@@ -1,4 +1,4 @@
-"""A lock that names its holder and ends with it: the system lets go of it however the process dies, so none is left behind."""
+"""A lock on a file that names its holder. The system releases it however the process ends, so none is left behind."""
 
 import fcntl
 import json
@@ -20,12 +20,12 @@ INTERVAL = 0.1
 """Seconds between two attempts."""
 
 PATIENCE = 2.5
-"""Seconds that are enough for the orphans of a killed run to end."""
+"""Seconds in which the orphans of a killed run exit."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock: process number, what it does, and since when."""
+    """The process that holds a lock: its number, what it does, and since when."""
 
     pid: int
     name: str
@@ -53,7 +53,7 @@ def hold(path: Path, name: str, *, patience: float = 0.0) -> Iterator[None]:
 
 
 def holder(path: Path) -> Holder | None:
-    """Who holds the lock at `path` now; None if nobody does, or it has not said so yet."""
+    """Return who holds the lock at `path` now; None if nobody does, or the holder has not written its name yet."""
     try:
         with path.open("r", encoding="utf-8") as file:
             return None if _locked(file) else _read(file)
@@ -62,19 +62,19 @@ def holder(path: Path) -> Holder | None:
 
 
 def busy(holder: Holder | None) -> BusyError:
-    """The error for whoever finds `holder` at work."""
+    """Return the error to raise where `holder` is found at work."""
     if holder is None:
         return BusyError("another run has just begun here; wait for it to end")
     return BusyError(f"another run is at work here ({holder}); wait for it, or end it with `kill {holder.pid}`")
 
 
 def moment(seconds: float) -> str:
-    """A time in words, to the second, where the reader is."""
+    """Return a time as text, to the second, in the local time zone."""
     return datetime.fromtimestamp(seconds).isoformat(" ", "seconds")
 
 
 def _locked(file: TextIO) -> bool:
-    """Try to lock; a file system that has no locks counts as free, as there is nothing that could be asked."""
+    """Try to lock. On a file system without locks this counts as done, with a warning."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -94,5 +94,5 @@ def _read(file: TextIO) -> Holder | None:
     file.seek(0)
     try:
         return Holder(**json.loads(file.read()))
-    except (ValueError, TypeError):  # it is being written just now
+    except (ValueError, TypeError):  # it is being written at this moment
         return None

@@ -1,5 +1,6 @@
-"""One line on standard error, and exit status 1, for what the user can mend."""
+"""One line for each error and each log message, whatever text stands in it."""
 
+import logging
 import os
 import select
 import signal
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 
 from stages.pipeline.errors import UserError
 from stages.pipeline.escaping import visible
-from stages.pipeline.write_faults import explained_anywhere
+from stages.pipeline.outputs import full_disk_as_output_error
 
 DEBUG = "STAGEWRIGHT_DEBUG"
 """Set this environment variable to see the traceback of an error that is otherwise told in one line."""
@@ -19,18 +20,20 @@ _STATUS_OF_SIGPIPE = 128 + signal.SIGPIPE
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn what the user can mend into one line on standard error and exit status 1.
+    """Turn an error that the user can mend into one line on standard error and exit status 1.
 
-    Where nobody reads on, as behind `| head`, it ends without a word and with the status that SIGPIPE gives.
+    Where the reader of standard output has gone, as after `| head`, exit silently with the status that SIGPIPE gives.
     """
     try:
-        with explained_anywhere():
+        with full_disk_as_output_error():
             yield
             sys.stdout.flush()
     except BrokenPipeError:
-        if not _nobody_reads():
-            raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains of it as it ends
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        if not any(event & select.POLLERR for _, event in poll.poll(0)):
+            raise  # the pipe that broke is not standard output
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains about it at exit
         sys.exit(_STATUS_OF_SIGPIPE)
     except UserError as error:
         if os.environ.get(DEBUG):
@@ -39,8 +42,17 @@ def one_line_errors() -> Iterator[None]:
         sys.exit(1)
 
 
-def _nobody_reads() -> bool:
-    """Whether standard output is a pipe whose reader has gone; a broken pipe may be another one."""
-    poll = select.poll()
-    poll.register(sys.stdout.fileno(), 0)
-    return any(event & select.POLLERR for _, event in poll.poll(0))
+def one_line_log() -> None:
+    """Log to standard output, one line a message; of our own modules also what is for information."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(OneLineFormatter("%(message)s"))
+    logging.basicConfig(handlers=[handler])
+    logging.getLogger("stages").setLevel(logging.INFO)
+
+
+class OneLineFormatter(logging.Formatter):
+    """Make a message one line: no name or label in it can move the cursor or pass for another line."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
+        """Return the message. A traceback follows it unchanged."""
+        return visible(super().formatMessage(record))

@@ -1,7 +1,9 @@
-"""A stage ends when the DVC that started it does: as an orphan it would write on, beside the run that follows.
+"""End a stage when the DVC that started it is gone: an orphan would keep writing beside the next run.
 
-A small process beside the one that is guarded does it. A thread would wait for code that holds Python's lock, and
-the kernel's own signal on a parent's death exists on Linux alone and takes no notice of a shell in between.
+If DVC dies, its stage exits within 2 s. A stage started by hand keeps running.
+
+A small process beside the guarded one watches its parents. A thread would have to wait for code that holds Python's
+global lock. The kernel's signal on a parent's death exists on Linux alone, and does not see past a shell in between.
 """
 
 import os
@@ -20,30 +22,30 @@ DVC_STAGE = "DVC_STAGE"
 """The environment variable in which DVC names the stage whose command it runs."""
 
 INTERVAL = 0.1
-"""Seconds between two looks at the parents."""
+"""Seconds between two checks of the parents."""
 
 PATIENCE = 1.0
-"""Seconds that the guarded process has for ending by itself once a parent is gone."""
+"""Seconds that the guarded process has to exit by itself once a parent is gone."""
 
 
 def end_with_dvc() -> None:
-    """Let this process end with the DVC that started it; one that was started by hand is left alone."""
+    """End this process when the DVC that started it is gone. A process started by hand is left alone."""
     if DVC_STAGE in os.environ:
         _guard(_up_to_dvc)
 
 
 def end_with_parent() -> None:
-    """Let this process, and what it becomes by `exec`, end with the one that started it."""
+    """End this process, and what it becomes by `exec`, when the process that started it is gone."""
     parent = os.getppid()
     _guard(lambda guarded: [found for found in guarded.parents()[:1] if found.pid == parent])
 
 
 _LEFT_TO_THE_GUARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Signals that reach the whole group: what they mean is for the guarded process to say."""
+"""Signals that reach the whole process group. The watching process ignores them: the guarded one handles them."""
 
 
 def _guard(parents_of: Callable[["Process"], list["Process"]]) -> None:
-    """Start the process that watches. `parents_of` finds whom to watch, and nobody if they are gone already."""
+    """Start the watching process. `parents_of` returns the processes to watch, or none if they are gone already."""
     guarded = os.getpid()
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _LEFT_TO_THE_GUARDED)  # until the child ignores them
     if os.fork():
@@ -53,19 +55,14 @@ def _guard(parents_of: Callable[["Process"], list["Process"]]) -> None:
         for number in _LEFT_TO_THE_GUARDED:
             signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        _step_aside()
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for standard in (sys.__stdin__, sys.__stdout__, sys.__stderr__):
+            if standard is not None:
+                os.dup2(nowhere, standard.fileno())
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # a pipe ends only when every process has closed it
         _watch(guarded, parents_of)
     finally:
         os._exit(0)
-
-
-def _step_aside() -> None:
-    """Hold on to no file of the guarded process."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for standard in (sys.__stdin__, sys.__stdout__, sys.__stderr__):
-        if standard is not None:
-            os.dup2(nowhere, standard.fileno())
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
 
 
 def _watch(guarded: int, parents_of: Callable[["Process"], list["Process"]]) -> None:
@@ -81,11 +78,11 @@ def _watch(guarded: int, parents_of: Callable[["Process"], list["Process"]]) -> 
             time.sleep(INTERVAL)
             if os.getppid() != guarded:
                 return
-        _end(process)
+        _terminate_then_kill(process)
 
 
 def lives(process: "Process") -> bool:
-    """Whether it runs still: neither ended nor a zombie, whose number is only kept until its parent has looked."""
+    """Whether a process is still running. A zombie is not: it has exited, and its parent has not asked for its status yet."""
     from psutil import STATUS_ZOMBIE, NoSuchProcess
 
     try:
@@ -94,8 +91,8 @@ def lives(process: "Process") -> bool:
         return False
 
 
-def _end(process: "Process") -> None:
-    """Ask the process to end, then make it and all that it started."""
+def _terminate_then_kill(process: "Process") -> None:
+    """Ask the process to exit; after `PATIENCE` seconds kill it and all that it started."""
     from psutil import NoSuchProcess
 
     family = [process, *_others_below(process)]
@@ -118,10 +115,10 @@ def _others_below(process: "Process") -> list["Process"]:
 
 
 def _up_to_dvc(process: "Process") -> list["Process"]:
-    """The parents up to DVC, which is the first that does not carry the stage's name; a shell may be between.
+    """The parents up to DVC, which is the first without the stage's name in its environment. A shell may be in between.
 
-    Empty if DVC is gone: whoever takes on orphans is not of the process group that DVC and its stage share or, in a
-    container, a first process that may share it, but is a shell or `make`.
+    Empty if DVC is gone. Then the last parent is the process that adopts orphans: it is in another process group than
+    the stage, or it is a container's first process, which may be in the same group but is a shell or `make`.
     """
     links = [process]
     for parent in process.parents():
@@ -130,11 +127,11 @@ def _up_to_dvc(process: "Process") -> list["Process"]:
             break
     below, last = links[-2:]
     shares_group = os.getpgid(below.pid) == os.getpgid(last.pid)
-    return links[1:] if shares_group and (last.pid != 1 or _may_be_dvc(last)) else []
+    return links[1:] if shares_group and (last.pid != 1 or _is_python_or_dvc(last)) else []
 
 
-def _may_be_dvc(process: "Process") -> bool:
-    """Whether it runs Python, as DVC does and programs that use it, or DVC as one executable."""
+def _is_python_or_dvc(process: "Process") -> bool:
+    """Whether the process runs Python, as DVC and programs that use it do, or DVC as one executable."""
     from psutil import AccessDenied
 
     try:
@@ -144,7 +141,7 @@ def _may_be_dvc(process: "Process") -> bool:
 
 
 def carries_stage(process: "Process") -> bool:
-    """Whether DVC started it for a stage, directly or not."""
+    """Whether DVC started the process for a stage, directly or not."""
     from psutil import AccessDenied
 
     try:

@@ -1,15 +1,31 @@
-"""Outputs that appear whole or not at all: written beside their place, then renamed into it."""
+"""Outputs that appear whole or not at all: written beside their place, then renamed into it.
 
+A disk that can't be written is told apart from every other error.
+"""
+
+import errno
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stages.pipeline.write_faults import explained
+from stages.pipeline.errors import OutputError
 
 _PARTIAL = ".{}.partial"
 _OLD = ".{}.old.partial"
+
+_FULL = "the disk is full", "free some space and run again"
+_LIMIT = "the limit on the size of a file is reached", "raise it (`ulimit -f`) and run again"
+_REFUSED = "it is not ours to write to", "make its folder writable and run again"
+
+_ANYWHERE = {errno.ENOSPC: _FULL, errno.EDQUOT: _FULL, errno.EFBIG: _LIMIT, errno.EROFS: _REFUSED}
+"""Errors that only writing raises."""
+_NEAR_THE_OUTPUT = {errno.EACCES: _REFUSED, errno.EPERM: _REFUSED}
+"""Errors that reading an input can raise as well: they count for files in the output's folder alone."""
+
+_TEXTS = {os.strerror(number): fault for number, fault in _ANYWHERE.items()} | {"at inline_container.cc": _FULL}
+"""What libraries in other languages say in exceptions of their own. The last is all that torch says of a full disk."""
 
 
 @contextmanager
@@ -18,20 +34,24 @@ def whole_directory(path: Path) -> Iterator[Path]:
 
     Raises OutputError if it can't be written.
     """
-    partial = _beside(path, _PARTIAL)
-    with explained(path), _empty(partial):
+    partial, old = path.with_name(_PARTIAL.format(path.name)), path.with_name(_OLD.format(path.name))
+    with _output_errors(path), _empty(partial):
         yield partial
-        _readable_by_all(partial)
-        _put_in_place(partial, path)
+        _apply_umask(partial)
+        shutil.rmtree(old, ignore_errors=True)
+        if path.exists():
+            path.rename(old)  # removing it would take time, in which neither is there
+        partial.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager
 def scratch_directory(path: Path) -> Iterator[Path]:
-    """Yield an empty folder at `path`, without what a killed run has left there; remove it in the end.
+    """Yield an empty folder at `path`, without what a killed run left there; remove it at the end.
 
     Raises OutputError if it can't be written.
     """
-    with explained(path), _empty(path):
+    with _output_errors(path), _empty(path):
         yield path
 
 
@@ -41,8 +61,8 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Raises OutputError if it can't be written.
     """
-    partial = _beside(path, _PARTIAL)
-    with explained(path):
+    partial = path.with_name(_PARTIAL.format(path.name))
+    with _output_errors(path):
         partial.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield partial
@@ -51,19 +71,19 @@ def whole_file(path: Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file in UTF-8."""
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
 def remove_partials(folder: Path) -> None:
-    """Remove what killed runs have left beside their outputs, anywhere in `folder`."""
+    """Remove what killed runs left beside their outputs, anywhere in `folder`."""
     for partial in folder.rglob(_PARTIAL.format("*")):
         if partial.is_dir():
             shutil.rmtree(partial, ignore_errors=True)
         else:
             partial.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a whole text file, in UTF-8."""
-    with whole_file(path) as partial:
-        partial.write_text(text, encoding="utf-8")
 
 
 @contextmanager
@@ -76,24 +96,46 @@ def _empty(path: Path) -> Iterator[None]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _put_in_place(partial: Path, path: Path) -> None:
-    """Rename a folder to where another one may be, which goes away by a rename too: its removal takes time."""
-    old = _beside(path, _OLD)
-    shutil.rmtree(old, ignore_errors=True)
-    if path.exists():
-        path.rename(old)
-    partial.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _beside(path: Path, pattern: str) -> Path:
-    return path.with_name(pattern.format(path.name))
-
-
-def _readable_by_all(folder: Path) -> None:
-    """Safetensors creates its files with mode 0600, which shared caches and other users then can't read."""
+def _apply_umask(folder: Path) -> None:
+    """Give files the usual mode: safetensors creates its own with 0600, which other users of a cache can't read."""
     umask = os.umask(0)
     os.umask(umask)
     for file in folder.rglob("*"):
         if file.is_file():
             file.chmod(0o666 & ~umask)
+
+
+@contextmanager
+def full_disk_as_output_error() -> Iterator[None]:
+    """Turn a full disk, wherever the block writes, into OutputError."""
+    with _output_errors(None):
+        yield
+
+
+@contextmanager
+def _output_errors(path: Path | None) -> Iterator[None]:
+    """Turn what keeps the block from writing `path`, or beside it, into OutputError. None: what keeps it from writing at all."""
+    try:
+        yield
+    except OutputError:  # of an output inside this one's block
+        raise
+    except Exception as error:
+        fault = _fault(error, None if path is None else path.parent)
+        if fault is None:
+            raise
+        name = path or getattr(error, "filename", None) or "a file"
+        raise OutputError(f"{name}: can't be written, {fault[0]}; {fault[1]}") from error
+
+
+def _fault(error: BaseException | None, folder: Path | None) -> tuple[str, str] | None:
+    """What is wrong and what to do about it, looking through the chain of causes; None for any other error."""
+    if error is None:
+        return None
+    if isinstance(error, OSError) and error.errno in _ANYWHERE:
+        return _ANYWHERE[error.errno]
+    name = getattr(error, "filename", None)
+    is_near = folder is not None and isinstance(name, str) and Path(name).absolute().is_relative_to(folder.absolute())
+    if is_near and isinstance(error, OSError) and error.errno in _NEAR_THE_OUTPUT:
+        return _NEAR_THE_OUTPUT[error.errno]
+    told = (fault for text, fault in _TEXTS.items() if text in str(error))
+    return next(told, None) or _fault(error.__cause__ or error.__context__, folder)

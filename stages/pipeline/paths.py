@@ -14,14 +14,14 @@ KEPT = Path(".dvc/tmp/kept")
 LOCK = Path("dvc.lock")
 KEPT_LOCK = KEPT / LOCK
 WRITING = Path(".dvc/tmp/writing")
-"""Locked by the stage that is at work."""
+"""Locked by the stage that is running."""
 
 RUNNING = Path(".dvc/tmp/running")
 """Locked by the command that runs all stages."""
 
 RAW_DATA = Path("data/raw")
 SCRATCH = Path("data/.scratch")
-"""Where download keeps what it fetches, unpacks and has not yet decided on; gone when it has ended."""
+"""Where download keeps what it fetches and unpacks, and examples that are not selected yet. Removed at its end."""
 
 TOKENIZED_DATA = Path("data/tokenized")
 PREDICTIONS = Path("data/predictions/test.parquet")
@@ -32,7 +32,7 @@ BASE_TOKENIZER = BASE_MODEL / "tokenizer"
 TRAINED_MODEL = Path("models/trained")
 EXPORTED_MODEL = Path("models/export")
 CHECKPOINTS = Path(".checkpoints")
-"""Where trainings keep what they resume from, a folder each: outside the DAG, removed when one has succeeded."""
+"""The checkpoints of trainings, a folder each: outside the DAG, removed when the training has succeeded."""
 
 METRICS = Path("metrics")
 DOWNLOAD_METRICS = METRICS / "download.json"
@@ -43,7 +43,7 @@ EVALUATE_METRICS = METRICS / "evaluate.json"
 EXPORT_METRICS = METRICS / "export.json"
 REPORT = METRICS / "report.html"
 RUNS = METRICS / "runs.json"
-"""How long each stage took, and on what: outside the DAG, so that it re-runs nothing, but in git."""
+"""The seconds and the environment of each stage's last run: outside the DAG, so that it re-runs nothing, but in git."""
 
 PLOTS = METRICS / "plots"
 CURVES = PLOTS / "curves"

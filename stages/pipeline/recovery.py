@@ -1,4 +1,4 @@
-"""Putting a stage's last good outputs back after it failed: DVC removes them before it starts the stage."""
+"""Restore a stage's last good outputs after it failed: DVC removes them before it starts the stage."""
 
 import logging
 import os
@@ -16,19 +16,22 @@ log = logging.getLogger("stages.recovery")
 
 
 def keep_outputs() -> None:
-    """After a stage has succeeded: copy the outputs that DVC does not cache, so that they can be put back later."""
+    """After a stage has succeeded, copy the outputs that DVC does not cache, so that they can be restored later."""
     stage = os.environ.get(DVC_STAGE)
     if stage is None:
         return
-    for path in _uncached_outputs(stage):
-        _replace(KEPT / path, path)
+    entry = YAML(typ="safe").load(DAG.read_text(encoding="utf-8"))["stages"][stage]
+    for out in (*entry["outs"], *entry["metrics"]):
+        if isinstance(out, dict):
+            for path in (path for path, settings in out.items() if settings.get("cache") is False):
+                _replace(KEPT / path, Path(path))
 
 
 def restore_outputs() -> None:
-    """After a stage has failed: put back what `dvc.lock` records of it, from DVC's cache, what was kept, or git.
+    """After a stage has failed, restore what `dvc.lock` records of it, from DVC's cache, the kept copies or git.
 
-    Does nothing where DVC is not running us, or the stage has never succeeded. Never raises: the error that
-    brought us here is the one to be told.
+    Does nothing where DVC did not start the process, or the stage has never succeeded. Never raises: the stage's own
+    error is the one to show.
     """
     stage = os.environ.get(DVC_STAGE)
     if stage is None:
@@ -40,21 +43,15 @@ def restore_outputs() -> None:
 
 
 def restore_recorded_outputs() -> None:
-    """After a run has failed: put back whatever `dvc.lock` records and is missing, whichever stage made it. Never raises."""
+    """After a run has failed, restore every missing output that `dvc.lock` records, of any stage. Never raises."""
     try:
         _restore(None)
     except Exception as error:
         log.warning("could not put back all outputs (%s); run `dvc checkout`", error)
 
 
-def _uncached_outputs(stage: str) -> list[Path]:
-    entry = YAML(typ="safe").load(DAG.read_text(encoding="utf-8"))["stages"][stage]
-    outs = [out for out in (*entry["outs"], *entry["metrics"]) if isinstance(out, dict)]
-    return [Path(path) for out in outs for path, settings in out.items() if settings.get("cache") is False]
-
-
 def _restore(name: str | None) -> None:
-    """Put back what is missing of one stage, or of all."""
+    """Restore what is missing of one stage, or of all."""
     from dvc.repo import Repo
 
     with Repo() as repo:
@@ -70,21 +67,21 @@ def _restore_output(out: Any, path: Path) -> None:
         out.checkout(force=True)
         return
     name = path.relative_to(Path.cwd())
-    for take in (_take_kept, _take_committed):
-        take(name)
-        if path.exists() and not out.changed_checksum():
-            return
-        _remove(path)  # from another run than the one that dvc.lock records
-
-
-def _take_kept(name: Path) -> None:
     if (KEPT / name).exists():
         _replace(name, KEPT / name)
-
-
-def _take_committed(name: Path) -> None:
+    if _is_recorded(out, path):
+        return
     command = ["git", "restore", "--source=HEAD", "--worktree", "--", name.as_posix()]
     subprocess.run(command, capture_output=True, check=False)
+    _is_recorded(out, path)
+
+
+def _is_recorded(out: Any, path: Path) -> bool:
+    """Whether the output is the one that `dvc.lock` records; that of another run is removed."""
+    if path.exists() and not out.changed_checksum():
+        return True
+    _remove(path)
+    return False
 
 
 def _replace(path: Path, source: Path) -> None:

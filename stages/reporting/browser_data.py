@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from stages.pipeline.json_files import Json, rounded
 from stages.reporting.content import Change, Example, Mistake, Report, TextExample, TokensExample
 from stages.reporting.markup import visible
-from stages.tasks.schemes import Entity
+from stages.tags.schemes import Entity
 
 MOST_CHARACTERS = 1_200
 """Characters shown of a text; of one with more, its start and its end."""
@@ -22,7 +22,7 @@ _BEFORE_FIRST_MISTAKE = 20
 
 @dataclass(frozen=True)
 class BrowserData:
-    """What the page's script gets, and what it does not."""
+    """The examples that fit into the budget, and how many these are of how many."""
 
     json: str
     """For a script element: no `<` in it."""

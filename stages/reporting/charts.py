@@ -1,4 +1,4 @@
-"""Charts as inline SVG. Lines differ in colour, dash and marker, so that none of these must be told from another alone."""
+"""Charts as inline SVG. Lines differ in colour, dash and marker, so that no line is recognized by one of these alone."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from stages.reporting.content import Calibration
 from stages.reporting.markup import Html, joined, tag
-from stages.scoring.final.resampling import Interval
+from stages.scoring.evaluation.resampling import Interval
 
 _WIDTH, _HEIGHT = 360, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 12, 34

@@ -1,32 +1,48 @@
-"""What a report tells, as plain typed values: `stages.reporting.page` turns them into HTML.
+"""The content of a report, as plain typed values: `stages.reporting.page` turns them into HTML.
 
 A report of one run leaves the fields for comparisons empty; a comparison fills them. The first run is the base that
 others are compared with.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from stages.scoring.final.resampling import Interval
-from stages.scoring.final.scores import SliceScore
-from stages.scoring.headline.scores import LabelScore
-from stages.tasks.schemes import Entity
+from stages.scoring.core.scores import LabelScore
+from stages.scoring.evaluation.final_scores import SliceScore
+from stages.scoring.evaluation.resampling import Interval
+from stages.tags.schemes import Entity
 
-Verdict: TypeAlias = Literal["better", "worse", "no evidence"]
+Verdict: TypeAlias = Literal["better", "worse", "no evidence", "exploratory"]
+"""`exploratory`: the metric is shown beside those that are judged, and has no verdict."""
 
-Change: TypeAlias = Literal["wrong", "fixed", "broken"]
-"""Of an example. `fixed`: other runs make fewer errors in it than the base does; `broken`: one makes more; `wrong`: neither,
-or there is no other run."""
+Change: TypeAlias = Literal["broken", "worse", "fixed", "better", "wrong"]
+"""Of an example, see `change`."""
 
 MistakeKind: TypeAlias = Literal[
     "wrong label", "missed", "spurious", "wrong type", "wrong span", "wrong type and span", "wrong tag", "wrong number"
 ]
 
 
+def change(errors: Sequence[float], *, can_be_right: bool = True) -> Change:
+    """How an example changed, from how wrong each run is, the base first: how many errors it makes, or how far it is off.
+
+    `fixed`: wrong in the base and right in another run. `broken`: right in the base and wrong in another run. Else it is
+    wrong in the base and in the others: `better` with fewer errors, `worse` with more, `wrong` with as many, or if there is
+    no other run. Of several other runs the one with the most errors decides if it makes more than the base, so that no
+    gain hides a loss; else the one with the fewest. A number can't be right: it is nearer (`better`) or farther (`worse`).
+    """
+    base, *others = errors
+    if any(other > base for other in others):
+        return "broken" if can_be_right and base == 0 else "worse"
+    if any(other < base for other in others):
+        return "fixed" if can_be_right and min(others) == 0 else "better"
+    return "wrong"
+
+
 @dataclass(frozen=True)
 class Fact:
-    """Something that tells a run from others: the model's name, the learning rate."""
+    """A setting or a count that describes a run, such as its learning rate."""
 
     name: str
     value: str
@@ -82,17 +98,13 @@ class Calibration:
     """Whether labels predicted with probability p are right in a share p of cases."""
 
     bins: tuple[CalibrationBin, ...]
-
-    @property
-    def expected_error(self) -> float:
-        """The expected calibration error: the mean distance of confidence and accuracy (Guo et al. 2017)."""
-        total = sum(each.count for each in self.bins)
-        return sum(each.count * abs(each.confidence - each.accuracy) for each in self.bins) / max(total, 1)
+    expected_error: float
+    """The expected calibration error."""
 
 
 @dataclass(frozen=True)
 class RunContent:
-    """What is told of one run."""
+    """The content on one run."""
 
     name: str
     facts: tuple[Fact, ...] = ()
@@ -119,7 +131,7 @@ class Difference:
     interval: Interval | None = None
     p: float | None = None
     p_adjusted: float | None = None
-    """`p` corrected for the number of runs compared."""
+    """`p` corrected for the number of verdicts; None where the metric is not judged."""
     verdict: Verdict | None = None
     """None where there was no test, for example because predictions are not at hand."""
 
@@ -222,5 +234,9 @@ class Report:
     """How long their stages took."""
     label_differences: tuple[PartDifference, ...] = ()
     slice_differences: tuple[PartDifference, ...] = ()
+    interval_level: float = 0.95
+    """What share of resamples the intervals of scores hold."""
+    method: str = ""
+    """How differences were tested, and what intervals and p-values are corrected for."""
     notes: tuple[str, ...] = ()
     """Sentences that stand before everything else, such as that predictions of a run are not at hand."""

@@ -4,6 +4,7 @@ import base64
 import hashlib
 from importlib import resources
 from string import Template
+from typing import get_args
 
 from stages.reporting import pictures, sections
 from stages.reporting.browser_data import BrowserData, browser_data
@@ -13,7 +14,10 @@ from stages.reporting.markup import Html, escaped, joined, tag
 ERRORS_BUDGET = 3_000_000
 """Bytes that the examples may take; 3 MB open without a noticeable wait."""
 
-_CHANGES: dict[Change, str] = {"broken": "broken", "fixed": "fixed", "wrong": "wrong as before"}
+_CHANGES: dict[Change, str] = {
+    **{change: change for change in get_args(Change)},
+    "wrong": "wrong as before",
+}
 
 
 def render_report(report: Report, *, budget: int = ERRORS_BUDGET) -> str:
@@ -84,8 +88,7 @@ def _navigation(parts: list[Html]) -> Html:
 def _subtitle(report: Report) -> str:
     if len(report.runs) == 1:
         return "Report of a run on its test split"
-    base, *others = (run.name for run in report.runs)
-    return f"{', '.join(others)} against {base}, on the same test split"
+    return f"Comparison of {len(report.runs)} runs on the same test split"
 
 
 def _errors(report: Report, data: BrowserData) -> Html:
@@ -118,8 +121,12 @@ def _shown(report: Report, data: BrowserData) -> str:
 
 
 def _runs_legend(report: Report) -> Html:
-    """Which letter stands for which run, where there are several."""
+    """Which letter stands for which run, and what changes mean, where there are several runs."""
     if len(report.runs) == 1:
         return Html()
+    changes = (
+        "Compared with A, an example is fixed (wrong in A, right in the other run), broken (right in A, wrong in the other "
+        "run), or better or worse (wrong in both, with fewer or more errors; a number nearer or farther)."
+    )
     runs = (tag("li", tag("b", chr(ord("A") + place)), " ", run.name) for place, run in enumerate(report.runs))
-    return tag("ul", *runs, class_="runs")
+    return joined([tag("ul", *runs, class_="runs"), tag("p", changes)])

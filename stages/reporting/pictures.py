@@ -5,9 +5,10 @@ from urllib.parse import urlencode
 
 from stages.reporting.charts import Line, line_chart, reliability_diagram
 from stages.reporting.content import Confusion, Curve, Report, RunContent
+from stages.reporting.html_tables import scrolling
 from stages.reporting.markup import Html, tag, visible
 from stages.reporting.sections import section
-from stages.reporting.tables import scrolling
+from stages.scoring.core.metrics import bounds_of
 
 _LEVELS = 10
 """Shades of the confusion matrix that the style sheet has beside none (`heat-1` …)."""
@@ -51,7 +52,7 @@ def calibration(report: Report) -> Html:
 def _of_one_run(run: RunContent) -> list[tuple[str, list[Line]]]:
     losses = [curve for curve in run.curves if curve.metric == "loss"]
     scores = [curve for curve in run.curves if curve.metric != "loss"]
-    errors = [curve for curve in scores if curve.metric in {"mse", "mae"}]
+    errors = [curve for curve in scores if bounds_of(curve.metric) is None]
     return [
         ("Loss", [_line(curve.split, curve) for curve in losses]),
         ("Validation scores", [_line(curve.metric, curve) for curve in scores if curve not in errors]),

@@ -1,18 +1,16 @@
-"""The sections of the page on scores and their differences; each is empty where there is nothing to tell."""
+"""The sections of the page on scores and their differences; each is empty where there is nothing to show."""
 
 from collections.abc import Mapping, Sequence
 
 from stages.reporting.charts import interval_mark
 from stages.reporting.content import Difference, PartDifference, Report, RunContent, Score, ValuesOfRuns, Verdict
+from stages.reporting.html_tables import MISSING, Cell, Column, interval_text, p_text, score_text, signed_text, table
 from stages.reporting.markup import Html, breakable, joined, tag
-from stages.reporting.numbers import MISSING, interval_text, p_text, score_text, signed_text
-from stages.reporting.tables import Cell, Column, table
-from stages.scoring.final.resampling import Interval
-from stages.scoring.final.scores import SliceScore
+from stages.scoring.core.metrics import bounds_of
+from stages.scoring.evaluation.final_scores import SliceScore
+from stages.scoring.evaluation.resampling import Interval
 
-_SIGNS: dict[Verdict | None, str] = {"better": "▲", "worse": "▼", "no evidence": "●", None: MISSING}
-_UNBOUNDED = {"loss", "log_loss", "mse", "mae"}
-"""Scores that may be above 1, so that they do not share an axis with the others."""
+_SIGNS: dict[Verdict | None, str] = {"better": "▲", "worse": "▼", "no evidence": "●", "exploratory": "○", None: MISSING}
 
 
 def section(name: str, title: str, *content: str) -> Html:
@@ -35,7 +33,7 @@ def differences(report: Report) -> Html:
         _differences_table(report.runs[0].name, name, [each for each in report.differences if each.run == name])
         for name in dict.fromkeys(each.run for each in report.differences)
     )
-    return section("differences", "Differences", *tables, _explanation(report.differences))
+    return section("differences", "Differences", *tables, _explanation(report))
 
 
 def scores(report: Report) -> Html:
@@ -51,7 +49,10 @@ def scores(report: Report) -> Html:
         [Cell(breakable(name)), *(cell for of_run in by_run for cell in _score_cells(of_run.get(name))[:width])]
         for name in names
     ]
-    said = "Brackets hold 95 % intervals: how much a score would vary on another test split of this size."
+    said = (
+        f"Brackets hold {100 * report.interval_level:.4g} % intervals: how much a score would vary on another test split of "
+        "this size."
+    )
     return section(
         "scores", "Scores", table("Scores on the test split", columns, rows), tag("p", said) if has_intervals else ""
     )
@@ -61,14 +62,14 @@ def facts(report: Report) -> Html:
     """What the runs are, and in which parameters, environment and seconds they differ."""
     names = list(dict.fromkeys(fact.name for run in report.runs for fact in run.facts))
     by_run = [{fact.name: fact.value for fact in run.facts} for run in report.runs]
-    told = tuple(ValuesOfRuns(name, tuple(of_run.get(name, "") for of_run in by_run)) for name in names)
+    shown = tuple(ValuesOfRuns(name, tuple(of_run.get(name, "") for of_run in by_run)) for name in names)
     return section(
         "settings",
         "Settings",
         _values_table(report, "Parameters that differ", "setting", report.parameters),
         _values_table(report, "Environment that differs", "setting", report.environment),
         _values_table(report, "Seconds of stages", "stage", report.seconds),
-        _values_table(report, "The runs", "setting", told),
+        _values_table(report, "The runs", "setting", shown),
     )
 
 
@@ -95,15 +96,15 @@ def labels(report: Report) -> Html:
 
 
 def _differences_table(base: str, other: str, rows: Sequence[Difference]) -> Html:
-    reach = _reach([each for each in rows if each.metric not in _UNBOUNDED])
+    reach = max((_reach(each) for each in rows if bounds_of(each.metric)), default=0.0)
     columns = [
         Column("metric"),
         Column("verdict"),
         Column(base, numeric=True),
         Column(other, numeric=True),
         Column("difference", numeric=True),
-        Column("95 % interval"),
-        Column("", numeric=False),
+        Column("interval"),
+        Column(""),
         Column("p", numeric=True),
     ]
     cells = [
@@ -114,22 +115,19 @@ def _differences_table(base: str, other: str, rows: Sequence[Difference]) -> Htm
             Cell(score_text(each.other)),
             Cell(signed_text(each.difference)),
             Cell(interval_text(each.interval, signed=True)),
-            Cell(_difference_mark(each.difference, each.interval, _own_reach(each, reach))),
-            Cell(p_text(_tested_p(each))),
+            Cell(_difference_mark(each.difference, each.interval, reach if bounds_of(each.metric) else _reach(each))),
+            Cell(p_text(each.p if each.p_adjusted is None else each.p_adjusted)),
         ]
         for each in rows
     ]
     return table(f"{other} against {base}", columns, cells)
 
 
-def _explanation(rows: Sequence[Difference]) -> Html:
-    corrected = (
-        " p is corrected for the number of runs compared." if any(each.p_adjusted is not None for each in rows) else ""
-    )
+def _explanation(report: Report) -> Html:
     return tag(
         "p",
-        "A difference is the other run less the base. Both runs are tested on the same examples; “no evidence” means "
-        f"that chance explains the difference well enough, not that there is none.{corrected}",
+        "A difference is the other run less the base, on the same examples; “no evidence” means that chance explains it well "
+        f"enough, not that there is none. {report.method}".rstrip(),
     )
 
 
@@ -138,20 +136,8 @@ def _verdict(verdict: Verdict | None) -> Html:
     return tag("span", f"{_SIGNS[verdict]} {verdict or 'not tested'}", class_=f"verdict {name}")
 
 
-def _tested_p(difference: Difference) -> float | None:
-    return difference.p if difference.p_adjusted is None else difference.p_adjusted
-
-
-def _reach(rows: Sequence[Difference]) -> float:
-    """How far from 0 the intervals of several differences reach, for an axis that they share."""
-    return max((_furthest(each) for each in rows), default=0.0)
-
-
-def _own_reach(row: Difference, shared: float) -> float:
-    return _furthest(row) if row.metric in _UNBOUNDED else shared
-
-
-def _furthest(row: Difference) -> float:
+def _reach(row: Difference) -> float:
+    """How far from 0 the interval of a difference reaches."""
     values: list[float] = [row.difference or 0.0, *((row.interval.low, row.interval.high) if row.interval else ())]
     return max(abs(value) for value in values)
 
@@ -164,15 +150,15 @@ def _difference_mark(difference: float | None, interval: Interval | None, reach:
 
 def _score_columns(report: Report, run: RunContent) -> list[Column]:
     title = run.name if len(report.runs) > 1 else "test"
-    return [Column(title, numeric=True), Column("95 % interval"), Column("")]
+    return [Column(title, numeric=True), Column("interval"), Column("")]
 
 
 def _score_cells(score: Score | None) -> list[Cell]:
     if score is None:
         return [Cell(MISSING)] * 3
-    mark = Html()
-    if score.value is not None and score.interval is not None and score.name not in _UNBOUNDED:
-        mark = interval_mark(score.value, score.interval, 0.0, 1.0)
+    mark, bounds = Html(), bounds_of(score.name)
+    if score.value is not None and score.interval is not None and bounds is not None:
+        mark = interval_mark(score.value, score.interval, *bounds)
     return [Cell(score_text(score.value)), Cell(interval_text(score.interval)), Cell(mark)]
 
 
@@ -211,7 +197,6 @@ def _slices_table(by: str, parts: Mapping[str, SliceScore]) -> Html:
 def _parts_table(caption: str, what: str, base: str, rows: Sequence[PartDifference]) -> Html:
     if not rows:
         return Html()
-    is_tested = any(row.score.verdict for row in rows)
     columns = [
         Column(what),
         Column("support", numeric=True),
@@ -220,8 +205,7 @@ def _parts_table(caption: str, what: str, base: str, rows: Sequence[PartDifferen
         Column(base, numeric=True),
         Column("other", numeric=True),
         Column("difference", numeric=True),
-        Column("95 % interval"),
-        *([Column("verdict")] if is_tested else []),
+        Column("interval"),
     ]
     cells = [
         [
@@ -233,7 +217,6 @@ def _parts_table(caption: str, what: str, base: str, rows: Sequence[PartDifferen
             Cell(score_text(row.score.other), row.score.other),
             Cell(signed_text(row.score.difference), row.score.difference),
             Cell(interval_text(row.score.interval, signed=True)),
-            *([Cell(_verdict(row.score.verdict))] if is_tested else []),
         ]
         for place, row in enumerate(rows)
     ]

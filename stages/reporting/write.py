@@ -1,13 +1,126 @@
 """`python -m stages.reporting.write [PATH]`: the report of the run in the workspace, as one HTML file."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from stages.columns.names import label_names
+from stages.pipeline.arrow import load_split, rows
+from stages.pipeline.errors import DataError
+from stages.pipeline.json_files import read_json
 from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.outputs import write_text
-from stages.pipeline.paths import REPORT
-from stages.reporting.from_run import report_of_workspace
+from stages.pipeline.paths import CURVES, DOWNLOAD_METRICS, EVALUATE_METRICS, PARAMS, PREDICTIONS, RAW_DATA, REPORT
+from stages.reporting.content import Fact, Report, RunContent, Score
 from stages.reporting.page import render_report
+from stages.reporting.run_predictions import RunPredictions, calibration_of, confusion_of
+from stages.reporting.training_curves import read_curves
+from stages.reporting.wrong_examples import wrong_examples
+from stages.scoring.core.predicted import RULES, rules_of
+from stages.scoring.core.scores import LabelScore
+from stages.scoring.evaluation.final_scores import SliceScore
+from stages.scoring.evaluation.resampling import Interval
+
+_COUNTS = ("examples", "units", "coverage")
+"""Numbers of `evaluate.json` that are no scores."""
+
+_SHOWN_PARAMETERS = (
+    "train.epochs",
+    "train.learning_rate",
+    "train.batch_size",
+    "train.batch_tokens",
+    "train.precision",
+    "seed",
+)
+"""Parameters that the page shows. All others stay out of it, since they may be private."""
+
+
+def report_of_workspace() -> Report:
+    """Read what the pipeline has written. Raises DataError where something is missing or damaged."""
+    params, raw = _params(), load_split(RAW_DATA, "test")
+    predictions = RunPredictions.of(_predictions(PREDICTIONS), rules_of(params))
+    metrics, download = _metrics(EVALUATE_METRICS, "examples", "units"), _metrics(DOWNLOAD_METRICS, "data", "model")
+    data, model = (str(download[part]["name"]) for part in ("data", "model"))
+    run = RunContent(
+        name="this run",
+        facts=_facts(params, metrics),
+        scores=_scores(metrics),
+        labels={label: _label_score(values) for label, values in metrics.get("per_label", {}).items()},
+        slices={
+            by: {part: _slice_score(values) for part, values in parts.items()}
+            for by, parts in metrics.get("slices", {}).items()
+        },
+        curves=read_curves(CURVES),
+        confusion=confusion_of(predictions, label_names(raw.features)),
+        calibration=calibration_of(predictions),
+    )
+    return Report(
+        title=f"{model} on {data}",
+        runs=(run,),
+        examples=wrong_examples([predictions], raw),
+        examples_in_all=rows(raw),
+        rank="confidence" if predictions is None else predictions.rank,
+    )
+
+
+def _predictions(path: Path) -> pa.Table:
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{path}: is missing or not whole; run `make repro`, or `dvc pull`, first") from error
+    needed = {"id", "gold", "predicted"} | ({"word"} if "token" in table.column_names else set())
+    if missing := sorted(needed - set(table.column_names)):
+        raise DataError(f"{path}: has no column {missing[0]}; run `dvc repro` to make it again")
+    return table
+
+
+def _params() -> Mapping[str, Any]:
+    """The parameters that the page needs, by their dotted keys, as far as they are set."""
+    try:
+        params = OmegaConf.load(PARAMS)
+        found = {name: OmegaConf.select(params, name) for name in (*_SHOWN_PARAMETERS, *RULES.values())}
+    except (OSError, YAMLError, OmegaConfBaseException) as error:
+        raise DataError(f"{PARAMS}: can't be read; run `python -m stages.configuration.compose`") from error
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _metrics(path: Path, *needed: str) -> dict[str, Any]:
+    metrics = read_json(path)
+    if missing := [name for name in needed if name not in metrics]:
+        raise DataError(f"{path}: has no {missing[0]}; run `make repro` first")
+    return metrics
+
+
+def _scores(metrics: Mapping[str, Any]) -> tuple[Score, ...]:
+    """The scores that stand at the top of `evaluate.json`; averages and labels are mappings, below it."""
+    intervals = metrics.get("intervals", {})
+    return tuple(
+        Score(name, value, Interval(*intervals[name]) if intervals.get(name) else None)
+        for name, value in metrics.items()
+        if name not in _COUNTS and (value is None or isinstance(value, int | float))
+    )
+
+
+def _label_score(values: Mapping[str, Any]) -> LabelScore:
+    return LabelScore(values["precision"], values["recall"], values["f1"], values["support"])
+
+
+def _slice_score(values: Mapping[str, Any]) -> SliceScore:
+    scores = {name: value for name, value in values.items() if name not in ("interval", "support")}
+    return SliceScore(scores, Interval(*values["interval"]) if values["interval"] else None, values["support"])
+
+
+def _facts(params: Mapping[str, Any], metrics: Mapping[str, Any]) -> tuple[Fact, ...]:
+    shown = {name: params[name] for name in _SHOWN_PARAMETERS if name in params}
+    counts = {"test examples": metrics["examples"], "scored": metrics["units"]}
+    return tuple(Fact(name, str(value)) for name, value in {**shown, **counts}.items())
 
 
 def main() -> None:

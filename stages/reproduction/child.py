@@ -1,4 +1,4 @@
-"""DVC as a child process that ends with us and gets our signals."""
+"""Run DVC as a child process that ends with this one and gets its signals."""
 
 import os
 import signal
@@ -12,14 +12,14 @@ from psutil import NoSuchProcess, Process
 from stages.pipeline.orphans import carries_stage, end_with_parent
 
 AGAIN = 0.5
-"""Seconds until DVC's stages are looked at again, once they have to end."""
+"""Seconds between two looks for a stage to terminate, once the run is to end."""
 
 _NOT_FOUND = 127
 _DIED = 128
 
 
 class DvcChild:
-    """A DVC command in a process group of its own, so that each signal reaches it once: through us."""
+    """A DVC command in a process group of its own, so that each signal reaches it once: through this process."""
 
     def __init__(self, command: list[str]) -> None:
         self._told: signal.Signals | None = None
@@ -27,12 +27,12 @@ class DvcChild:
         sys.stdout.flush()
         self._pid = os.fork()
         if self._pid == 0:
-            _become(command)
-        with suppress(OSError):  # it has done so itself, and may be another program by now
+            _exec(command)
+        with suppress(OSError):  # the child has done so itself, and may have called exec
             os.setpgid(self._pid, self._pid)
 
     def wait(self) -> int:
-        """Pass on signals until the child has ended; returns its exit status, or 128 + the signal that ended us or it."""
+        """Pass on signals until the child has ended; return its exit status, or 128 + the signal that ended either process."""
         handlers = {
             signal.SIGINT: self._interrupt,
             signal.SIGTERM: self._terminate,
@@ -41,18 +41,18 @@ class DvcChild:
             signal.SIGALRM: self._end_stage,
         }
         for number, handler in handlers.items():
-            if signal.getsignal(number) != signal.SIG_IGN:  # nohup's wish, or a background shell's
+            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup and shells set it for background jobs
                 signal.signal(number, handler)
         _, status = os.waitpid(self._pid, 0)
         for number in handlers:
-            signal.signal(number, signal.SIG_IGN)  # what is left to do is short, and must not be left half-done
+            signal.signal(number, signal.SIG_IGN)  # what remains is short, and must not stop half-done
         code = os.waitstatus_to_exitcode(status)
         if self._told:
             return _DIED + self._told
         return code if code >= 0 else _DIED - code
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        """As the terminal would: DVC waits for its stage to end, and then ends too."""
+        """Interrupt the group, as a terminal does: DVC waits for its stage to end, and then ends too."""
         self._told = signal.Signals(number)
         os.killpg(self._pid, signal.SIGINT)
 
@@ -61,9 +61,9 @@ class DvcChild:
         self._end_stage(number, frame)
 
     def _end_stage(self, number: int, frame: FrameType | None) -> None:
-        """Tell the stage alone, which may need time for a last checkpoint: DVC would die at once, and the stage with it.
+        """Terminate the stage alone, which may need time for a last checkpoint. DVC would die at once, and the stage with it.
 
-        Where no stage is at work DVC is interrupted. It may be about to start the next one, so this looks again.
+        If no stage is running, DVC is interrupted. It may be about to start the next stage, so this is called again.
         """
         stage = _stage_of(Process(self._pid))
         if stage is None:
@@ -77,13 +77,13 @@ class DvcChild:
     def _stop(self, number: int, frame: FrameType | None) -> None:
         os.killpg(self._pid, signal.SIGSTOP)
         os.kill(os.getpid(), signal.SIGSTOP)
-        os.killpg(self._pid, signal.SIGCONT)  # where we go on after SIGCONT
+        os.killpg(self._pid, signal.SIGCONT)  # runs once this process has got SIGCONT
 
 
-def _become(command: list[str]) -> NoReturn:
+def _exec(command: list[str]) -> NoReturn:
     try:
         os.setpgid(0, 0)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a terminal stops whoever reads it from another group
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a terminal stops a reader of another process group
         end_with_parent()
         os.execvp(command[0], command)
     finally:
@@ -91,14 +91,10 @@ def _become(command: list[str]) -> NoReturn:
 
 
 def _stage_of(process: Process) -> Process | None:
-    """The stage that DVC runs now, past the shell that may be between."""
+    """Return the stage that DVC runs now. DVC may have started it through a shell, whose last argument is the command."""
     with suppress(NoSuchProcess):
         for child in process.children():
             if carries_stage(child):
-                return _stage_of(child) if _is_shell(child) else child
+                is_shell = child.cmdline()[-2:-1] == ["-c"]
+                return _stage_of(child) if is_shell else child
     return None
-
-
-def _is_shell(process: Process) -> bool:
-    """Whether it is a shell as DVC starts it, with the command as its last argument."""
-    return process.cmdline()[-2:-1] == ["-c"]

@@ -1,7 +1,7 @@
-"""`.dvc/tmp/rwlock`, where DVC notes which process reads and writes which path.
+"""Remove stale entries of `.dvc/tmp/rwlock`, where DVC records which process reads or writes which path.
 
-DVC writes it in place, so that a killed one can leave half of it. And it believes every process number that is in
-use, be it by another program or by one that has ended and is only not forgotten yet.
+DVC writes the file in place, so a killed DVC can leave half of it. And DVC takes every process number that is in use
+for the process it recorded, even if another program has the number now, or the process is a zombie.
 """
 
 import json
@@ -25,7 +25,7 @@ GUARD = PATH_LOCKS.with_name("rwlock.lock")
 
 @dataclass(frozen=True)
 class Note:
-    """DVC's note of one process that reads or writes a path."""
+    """DVC's record of a process that reads or writes a path."""
 
     pid: int
     cmd: str
@@ -33,27 +33,25 @@ class Note:
 
 
 def drop_dead_path_locks() -> None:
-    """Remove the file if all that it notes have ended. Raises BusyError if one that writes has not, and will not soon."""
+    """Remove the file once every process it records has ended. Raises BusyError if one that writes goes on for long."""
     until = time.monotonic() + PATIENCE
-    while PATH_LOCKS.is_file() and (living := _living()):
+    while PATH_LOCKS.is_file():
+        written = PATH_LOCKS.stat().st_mtime
+        living = [(note, holder) for note in _notes() if (holder := _holder(note, written)) is not None]
+        if not living:
+            break
         if time.monotonic() >= until:
             writers = [holder for note, holder in living if note.writes]
             if writers:
                 raise busy(writers[0])
-            return  # who reads ends soon
+            return  # readers end soon
         time.sleep(PATIENCE / 10)
     with hold(GUARD, "reproduce", patience=PATIENCE):
         PATH_LOCKS.unlink(missing_ok=True)
 
 
-def _living() -> list[tuple[Note, Holder]]:
-    written = PATH_LOCKS.stat().st_mtime
-    found = ((note, _holder(note, written)) for note in _notes())
-    return [(note, holder) for note, holder in found if holder is not None]
-
-
 def _notes() -> list[Note]:
-    """All notes, each once; none where the file is not whole, as nobody can go by it."""
+    """Return all records, each once; none if the file is not whole."""
     try:
         content = json.loads(PATH_LOCKS.read_bytes())
         written = content.get("write", {}).values()
@@ -69,21 +67,18 @@ def _typed(notes: Iterator[dict[str, object]], *, writes: bool) -> Iterator[Note
 
 
 def _holder(note: Note, written: float) -> Holder | None:
-    """The process that DVC noted; None if it has ended, though its number may be in use again."""
+    """Return the process that DVC recorded; None if it has ended, even if its number is in use again."""
     try:
         process = Process(note.pid)
         started = process.create_time()
-        if not lives(process) or started > written or not _runs(process, note.cmd):
+        if not lives(process) or started > written:
             return None
+        try:
+            line = " ".join(process.cmdline())
+        except AccessDenied:  # another user's
+            line = note.cmd
     except NoSuchProcess:
         return None
-    return Holder(note.pid, f"`{note.cmd}`", moment(started))
-
-
-def _runs(process: Process, command: str) -> bool:
-    """Whether the process was started with `command`, which lacks the interpreter and may name a module by its file."""
-    try:
-        line = " ".join(process.cmdline())
-    except AccessDenied:
-        return True
-    return line.endswith(command) or ("dvc" in line and line.endswith(command.partition(" ")[2]))
+    # DVC leaves out the interpreter, and may name a module by its file
+    is_it = line.endswith(note.cmd) or ("dvc" in line and line.endswith(note.cmd.partition(" ")[2]))
+    return Holder(note.pid, f"`{note.cmd}`", moment(started)) if is_it else None

@@ -1,49 +1,128 @@
-"""Our scores as local `evaluate` metrics.
+"""The recorded scores as local metrics of the `evaluate` library: tokens by seqeval, texts by scikit-learn.
 
-For code that works with that library. They are defined here and instantiated directly: `evaluate.load` would fetch
-and run code from the Hub. The numbers are those of `score_labels` and `score_entities`, which the stages call.
+They are defined here and instantiated directly: `evaluate.load` would fetch and run code from the Hub. The stages record
+these numbers, and check that the sums over examples, from which intervals, slices and comparisons are made, give the
+same ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import datasets
 import evaluate
 import numpy as np
+from seqeval import scheme as seqeval_schemes
+from seqeval.metrics import accuracy_score, sequence_labeling, v1
+from sklearn import metrics as sklearn_metrics
 
-from stages.scoring.headline.classification import score_labels
-from stages.scoring.headline.entities import score_entities
+from stages.scoring.core.entities import EntityPredictions, TaggedWords
+from stages.scoring.core.predicted import LabelPredictions, LabelSetPredictions, Predictions
+from stages.tags.spans import Reading
+
+_SCHEMES: Mapping[Reading, Any] = {
+    "iob1": seqeval_schemes.IOB1,
+    "iob2": seqeval_schemes.IOB2,
+    "ioe1": seqeval_schemes.IOE1,
+    "ioe2": seqeval_schemes.IOE2,
+    "iobes": seqeval_schemes.IOBES,
+    "bilou": seqeval_schemes.BILOU,
+}
 
 
 class LabelMetric(evaluate.Metric):
-    """Scores of integer labels, which are scikit-learn's."""
+    """Accuracy, and macro-averaged precision, recall and F1 of integer labels, by scikit-learn."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description="Accuracy; precision, recall and F1 per label and averaged, as scikit-learn computes them.",
-            citation="",
-            features=datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}),
-        )
+        return _info("accuracy; macro-averaged precision, recall and F1", datasets.Value("int64"))
 
-    def _compute(
-        self, predictions: Sequence[int], references: Sequence[int], names: Sequence[str], loss: float | None = None
-    ) -> dict[str, Any]:
-        codes = np.asarray(predictions, np.int64), np.asarray(references, np.int64)
-        return {"scores": score_labels(*codes, names, loss=loss)}
+    def _compute(self, predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
+        return _by_sklearn(np.asarray(references), np.asarray(predictions))
+
+
+class LabelSetMetric(evaluate.Metric):
+    """Subset accuracy, and macro-averaged precision, recall and F1 of rows of 0 and 1, by scikit-learn."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        return _info("subset accuracy; macro-averaged precision, recall and F1", datasets.List(datasets.Value("int64")))
+
+    def _compute(self, predictions: Sequence[Sequence[int]], references: Sequence[Sequence[int]]) -> dict[str, float]:
+        return _by_sklearn(np.asarray(references), np.asarray(predictions))
 
 
 class EntityMetric(evaluate.Metric):
-    """Scores of entities, which are those of seqeval in its default mode, and so of CoNLL's script."""
+    """Precision, recall and F1 of entities, and accuracy of tags, by seqeval: as CoNLL's script, or strictly by a scheme."""
 
     def _info(self) -> evaluate.MetricInfo:
-        tags = datasets.List(datasets.Value("string"))
-        return evaluate.MetricInfo(
-            description="Precision, recall and F1 of entities, overall and per type; accuracy of tags.",
-            citation="",
-            features=datasets.Features({"predictions": tags, "references": tags}),
-        )
+        return _info("precision, recall and F1 of entities; accuracy of tags", datasets.List(datasets.Value("string")))
 
     def _compute(
-        self, predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]], loss: float | None = None
-    ) -> dict[str, Any]:
-        return {"scores": score_entities(predictions, references, loss=loss)}
+        self,
+        predictions: Sequence[Sequence[str]],
+        references: Sequence[Sequence[str]],
+        reading: Reading = "conll",
+    ) -> dict[str, float]:
+        given: dict[str, Any] = {"average": "micro", "zero_division": 0}
+        if reading == "conll":
+            scores = sequence_labeling.precision_recall_fscore_support(references, predictions, **given)
+        else:
+            scores = v1.precision_recall_fscore_support(references, predictions, scheme=_SCHEMES[reading], **given)
+        found = dict(zip(("precision", "recall", "f1"), map(float, scores), strict=False))
+        return {"accuracy": float(accuracy_score(references, predictions)), **found}
+
+
+def score_by_packages(predictions: Predictions) -> dict[str, float]:
+    """Compute accuracy, precision, recall and F1 of predictions by the packages; nothing of numbers.
+
+    Label sets of a single label are left out: scikit-learn takes their one column for labels 0 and 1.
+    """
+    if isinstance(predictions, EntityPredictions):
+        return _of_entities(predictions)
+    if isinstance(predictions, LabelPredictions):
+        return _computed(LabelMetric, predictions.predicted, predictions.gold)
+    if isinstance(predictions, LabelSetPredictions) and len(predictions.names) > 1:
+        return _computed(LabelSetMetric, predictions.predicted.astype(int), predictions.gold.astype(int))
+    return {}
+
+
+def _of_entities(predictions: EntityPredictions) -> dict[str, float]:
+    """Entities are read off the tags as `TaggedWords.as_entity_tags` spells them; accuracy is of the tags as they are."""
+    tags = predictions.entity_tags
+    if predictions.reading == "conll":
+        tags = replace(tags, names=[_as_iobes(name) for name in tags.names])
+    predicted, gold = _sentences(tags)
+    found = EntityMetric(keep_in_memory=True).compute(
+        predictions=predicted, references=gold, reading=predictions.reading
+    )
+    predicted, gold = _sentences(predictions.words)
+    return {**found, "accuracy": float(accuracy_score(gold, predicted))}
+
+
+def _as_iobes(tag: str) -> str:
+    """BILOU's letters in the only ones that seqeval's default mode, like CoNLL's script, knows."""
+    return {"L-": "E-", "U-": "S-"}.get(tag[:2], tag[:2]) + tag[2:]
+
+
+def _sentences(words: TaggedWords) -> list[list[list[str]]]:
+    """The predicted and the gold tags of each sentence."""
+    names, ends = np.array(words.names, dtype=object), np.cumsum(words.lengths)[:-1]
+    return [[part.tolist() for part in np.split(names[codes], ends)] for codes in (words.predicted, words.gold)]
+
+
+def _computed(metric: type[evaluate.Metric], predicted: Any, gold: Any) -> dict[str, float]:
+    found: dict[str, float] = metric(keep_in_memory=True).compute(predictions=predicted, references=gold)
+    return found
+
+
+def _by_sklearn(gold: Any, predicted: Any) -> dict[str, float]:
+    averaged = sklearn_metrics.precision_recall_fscore_support(gold, predicted, average="macro", zero_division=0)
+    found = dict(zip(("precision", "recall", "f1"), map(float, averaged), strict=False))
+    return {"accuracy": float(sklearn_metrics.accuracy_score(gold, predicted)), **found}
+
+
+def _info(scores: str, features: Any) -> evaluate.MetricInfo:
+    return evaluate.MetricInfo(
+        description=scores,
+        citation="",
+        features=datasets.Features({"predictions": features, "references": features}),
+    )

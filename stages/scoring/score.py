@@ -1,45 +1,48 @@
-"""`python -m stages.scoring.score GOLD PREDICTIONS`: scores with 95 % intervals of any system's predictions.
-
-Files are CoNLL (the word first, the tag last; or one file with gold and predicted tags in its last two columns, as for
-conlleval), or Parquet: a predictions file of this project, or columns `id`, `gold` and `predicted` (or `label`).
-"""
+"""`python -m stages.scoring.score GOLD PREDICTIONS`: scores with 95 % intervals of any system's predictions."""
 
 import argparse
 import json
+import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
-from stages.comparison.layout import fitted
+import pyarrow.parquet as pq
+
 from stages.configuration.schema import EntityScheme, ScoringMode
-from stages.pipeline.errors import ConfigError
+from stages.pipeline.escaping import fitted, visible
 from stages.pipeline.json_files import printable, rounded
 from stages.pipeline.one_line import one_line_errors
-from stages.scoring.final.resampling import RESAMPLES, Interval
-from stages.scoring.final.scores import EntityDetails, FinalScores
-from stages.scoring.final.scoring import ScoringOptions, score_predictions
-from stages.scoring.headline.scores import LabelScore, LabelScores, MultiLabelScores
-from stages.scoring.score_files import Columns, read_pair
+from stages.pipeline.outputs import whole_file
+from stages.scoring.core.scores import Average, LabelScore
+from stages.scoring.evaluation.final_scores import FinalScores
+from stages.scoring.evaluation.resampling import RESAMPLES, Interval
+from stages.scoring.evaluation.scoring import ScoringOptions, score_predictions
+from stages.systems.joining import Joined, read_pair, with_ids
+from stages.systems.options import FORMATS, add_reading_options, columns_of
 
+_WIDTH = 80
 _NAME = 26
 """Characters of a label's name that the table shows."""
 
 
 def table(scores: FinalScores) -> str:
     """The scores as text, at most 80 columns wide."""
-    return "\n".join([*_headline(scores), *_labels(scores), *_errors(scores), *_slices(scores)])
+    notes = [line for note in scores.notes for line in ("", *textwrap.wrap(f"note: {visible(note)}", _WIDTH))]
+    return "\n".join([*_headline(scores), *_labels(scores), *_errors(scores), *_slices(scores), *notes])
 
 
-def _json(scores: FinalScores) -> str:
-    return json.dumps(printable(rounded(scores.to_json())), indent=2, ensure_ascii=False)
+def _json(scores: FinalScores, joined: Joined) -> str:
+    counts = {"rows": joined.table.num_rows, "sentences": joined.sentences, "different_words": joined.different_words}
+    return json.dumps(printable(rounded({**scores.to_json(), **counts})), indent=2, ensure_ascii=False)
 
 
 def _headline(scores: FinalScores) -> Iterator[str]:
-    values = {name: value for name, value in scores.scores.to_json().items() if isinstance(value, float)}
-    undefined = [name for name, value in scores.headline_json().items() if value is None and name in scores.intervals]
-    for name in [*values, *undefined]:
-        yield f"{name:{_NAME}}{_number(values.get(name))}{_bounds(scores.intervals.get(name))}"
+    values = {**scores.headline_json(), **scores.more}
+    for name, value in values.items():
+        if value is not None or name in scores.intervals:
+            yield f"{name:{_NAME}}{_number(value)}{_bounds(scores.intervals.get(name))}"
 
 
 def _labels(scores: FinalScores) -> Iterator[str]:
@@ -50,26 +53,22 @@ def _labels(scores: FinalScores) -> Iterator[str]:
         yield _row(name, score)
     support = sum(score.support for score in scores.per_label.values())
     for name, average in _averages(scores).items():
-        yield _row(name, LabelScore(**average, support=support))
+        yield _row(f"({name})", LabelScore(**asdict(average), support=support))
 
 
-def _averages(scores: FinalScores) -> Mapping[str, dict[str, float]]:
-    inner = scores.scores
-    if isinstance(inner, MultiLabelScores):
-        return {f"({name})": asdict(getattr(inner, name)) for name in ("micro", "macro", "weighted")}
-    assert isinstance(inner, LabelScores)
-    averages = {"(macro)": asdict(inner.macro), "(weighted)": asdict(inner.weighted)}
-    if not isinstance(inner.details, EntityDetails):
+def _averages(scores: FinalScores) -> Mapping[str, Average]:
+    averages = dict(scores.scores.averages)
+    if scores.entities is None:
         return averages
-    others = {f"(micro, {name})": asdict(average) for name, average in inner.details.other_readings.items()}
-    return {"(micro)": asdict(inner.headline), **averages, **others}
+    micro = Average(*(scores.headline_json()[name] or 0.0 for name in ("precision", "recall", "f1")))
+    others = {f"micro, {name}": average for name, average in scores.entities.other_readings.items()}
+    return {"micro": micro, **averages, **others}
 
 
 def _errors(scores: FinalScores) -> Iterator[str]:
-    details = scores.scores.details if isinstance(scores.scores, LabelScores) else None
-    if isinstance(details, EntityDetails):
+    if scores.entities is not None:
         yield ""
-        for name, count in asdict(details.errors).items():
+        for name, count in asdict(scores.entities.errors).items():
             yield f"{name.replace('_', ' '):{_NAME}}{count:12}"
 
 
@@ -96,31 +95,30 @@ def _bounds(interval: Interval | None) -> str:
     return "" if interval is None else f"  [{interval.low:.4f}, {interval.high:.4f}]"
 
 
-def _columns(text: str | None, *, one_file: bool) -> Columns:
-    """`WORD,TAG` of the gold file, or `WORD,GOLD,PREDICTED` of one file."""
-    if text is None:
-        return Columns()
-    wanted = 3 if one_file else 2
-    try:
-        places = [int(place) for place in text.split(",")]
-    except ValueError:
-        places = []
-    if len(places) != wanted:
-        names = "WORD,GOLD,PREDICTED" if one_file else "WORD,TAG"
-        raise ConfigError(
-            f"--columns {text}: give {names} as {wanted} places, counted from 0, or from the end if negative"
-        )
-    return Columns(*places)
+def _notes(joined: Joined) -> Iterator[str]:
+    """What was scored, in words."""
+    rows = joined.table.num_rows
+    if joined.sentences is None:
+        yield f"\n{rows:,} {_plural('example', rows)}"
+    else:
+        yield f"\n{joined.sentences:,} {_plural('sentence', joined.sentences)}, {rows:,} {_plural('word', rows)}"
+    if joined.note:
+        yield joined.note
+
+
+def _plural(noun: str, count: int) -> str:
+    return noun if count == 1 else f"{noun}s"
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m stages.scoring.score",
-        description=__doc__,
+        description=f"{__doc__}\n\n{FORMATS}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("gold", type=Path, help="the gold file, or one with both gold and predictions")
-    parser.add_argument("predictions", type=Path, nargs="?", help="the predictions, in the order of the gold file")
+    parser.add_argument("predictions", type=Path, nargs="?", help="the predictions of the same texts or words")
+    add_reading_options(parser)
     parser.add_argument("--mode", choices=get_args(ScoringMode), default="conll", help="how entities are read off tags")
     parser.add_argument(
         "--scheme",
@@ -128,29 +126,36 @@ def _arguments() -> argparse.Namespace:
         default="auto",
         help="the scheme of strict scores; plain: tags are labels, without entities",
     )
-    parser.add_argument(
-        "--columns", help="CoNLL: WORD,TAG of the gold file (0,-1); for one file WORD,GOLD,PREDICTED (0,-2,-1)"
-    )
     parser.add_argument("--resamples", type=int, default=RESAMPLES, help="for the intervals; 0: none")
     parser.add_argument(
         "--slice",
         action="append",
         default=[],
         metavar="COLUMN",
-        help="score each value of this column of a Parquet predictions file by itself, too; also: label, length (tokens)",
+        help="score each value of this column of the predictions by itself, too; also: label, length (tokens)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE.parquet", help="write what was scored, for stages.comparison.compare"
+    )
     return parser.parse_args()
+
+
+def _options(arguments: argparse.Namespace) -> ScoringOptions:
+    return ScoringOptions(arguments.mode, arguments.scheme, max(0, arguments.resamples), arguments.slice)
 
 
 def main() -> None:
     """The command line."""
     arguments = _arguments()
     with one_line_errors():
-        columns = _columns(arguments.columns, one_file=arguments.predictions is None)
-        options = ScoringOptions(arguments.mode, arguments.scheme, max(0, arguments.resamples), arguments.slice)
-        scores = score_predictions(read_pair(arguments.gold, arguments.predictions, columns), options)
-        print(_json(scores) if arguments.json else table(scores))
+        columns, options = columns_of(arguments), _options(arguments)
+        joined = read_pair(arguments.gold, arguments.predictions, columns, ignore_words=arguments.ignore_words)
+        scores = score_predictions(joined.table, options)
+        if arguments.out is not None:
+            with whole_file(arguments.out) as partial:
+                pq.write_table(with_ids([joined.table])[0], partial)
+        print(_json(scores, joined) if arguments.json else "\n".join([table(scores), *_notes(joined)]))
 
 
 if __name__ == "__main__":

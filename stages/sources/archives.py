@@ -1,4 +1,4 @@
-"""Archives, unpacked by our own rules: nothing is written that could land elsewhere, or grow without bound."""
+"""Unpack archives safely: no file can land outside the target folder, and none can grow without bound."""
 
 import lzma
 import re
@@ -15,33 +15,34 @@ from typing import IO
 from stages.pipeline.errors import DataError
 
 BOMB_BYTES = 1_000_000_000
-"""Up to so many bytes, unpacking is not looked at: text may well shrink to a thousandth."""
+"""Bytes that may always be unpacked: text can be compressed to a thousandth of its size."""
 BOMB_RATIO = 1000
-"""Beyond `BOMB_BYTES`, how many times its packed size an archive may grow to."""
+"""The largest ratio of unpacked to packed size, once more than `BOMB_BYTES` are unpacked."""
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
 _BLOCK = 1 << 20
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-"""Control characters, and what stands for bytes that are not UTF-8."""
+"""Control characters, and surrogates, which stand for bytes that are not UTF-8."""
 _TAR_BLOCK = 512
 
 
 @dataclass(frozen=True)
 class Archive:
-    """An archive file, and what messages call it."""
+    """An archive file, and its name in messages."""
 
     path: Path
     name: str
 
     def members(self) -> list[str]:
-        """The files that are not hidden, under checked names. Raises DataError if any member must not be unpacked."""
-        with _told(self):
-            return [name for name in _checked_files(self) if not _is_hidden(name)]
+        """Return the files that are not hidden. Raises DataError if any member must not be unpacked."""
+        with _archive_errors(self):
+            names = [PurePosixPath(name) for name in _checked_files(self)]
+            return [str(name) for name in names if not any(p.startswith(".") or p == "__MACOSX" for p in name.parts)]
 
     def unpack(self, names: set[str], target: Path) -> None:
         """Write the files of these names below an empty folder. Raises DataError."""
-        with _told(self):
+        with _archive_errors(self):
             written = 0
             for name, open_member in _contents(self):
                 if name not in names:
@@ -52,14 +53,11 @@ class Archive:
                     while block := member.read(_BLOCK):
                         file.write(block)
                         written += len(block)
-                        self._refuse_bomb(written)
-
-    def _refuse_bomb(self, written: int) -> None:
-        if written > BOMB_BYTES and written > BOMB_RATIO * self.path.stat().st_size:
-            raise DataError(
-                f"{self.name}: unpacks to more than {BOMB_RATIO} times its size, as attacks do; unpack it yourself if you "
-                "trust it"
-            )
+                        if written > max(BOMB_BYTES, BOMB_RATIO * self.path.stat().st_size):
+                            raise DataError(
+                                f"{self.name}: unpacks to more than {BOMB_RATIO} times its size, as attacks do; "
+                                "unpack it yourself if you trust it"
+                            )
 
 
 def is_archive(file_name: str) -> bool:
@@ -72,7 +70,7 @@ class _Entry:
     raw_name: str
     is_folder: bool
     fault: str | None
-    """Why it must not be unpacked, if so."""
+    """Why it must not be unpacked, if there is a reason."""
 
 
 def _checked_files(archive: Archive) -> list[str]:
@@ -102,7 +100,7 @@ def _refused(archive: Archive, member: str, fault: str) -> DataError:
 
 
 def _normal_name(raw_name: str) -> str:
-    """The member's path with slashes: some programs on Windows write backslashes."""
+    """Return the member's path with slashes: some programs on Windows write backslashes."""
     return str(PurePosixPath(raw_name.replace("\\", "/")))
 
 
@@ -117,10 +115,6 @@ def _fault_of_name(raw_name: str) -> str | None:
     return None
 
 
-def _is_hidden(name: str) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
-
-
 def _is_zip(archive: Archive) -> bool:
     with archive.path.open("rb") as file:
         return file.read(2) == b"PK"  # an address may not end with .zip
@@ -130,12 +124,15 @@ def _entries(archive: Archive) -> Iterator[_Entry]:
     if _is_zip(archive):
         with zipfile.ZipFile(archive.path) as opened:
             for info in opened.infolist():
-                yield _Entry(info.filename, info.is_dir(), _fault_in_zip(info))
+                mode = stat.S_IFMT(info.external_attr >> 16)
+                is_special = mode not in (0, stat.S_IFREG, stat.S_IFDIR)
+                fault = "is a link or a device" if is_special else "is encrypted" if info.flag_bits & 1 else None
+                yield _Entry(info.filename, info.is_dir(), fault)
         return
     with tarfile.open(archive.path) as opened_tar:
         for member in opened_tar:
-            fault = None if member.isreg() or member.isdir() else "is a link or a device"
-            yield _Entry(member.name, member.isdir(), fault)
+            tar_fault = None if member.isreg() or member.isdir() else "is a link or a device"
+            yield _Entry(member.name, member.isdir(), tar_fault)
         _refuse_unfinished(opened_tar)
 
 
@@ -152,25 +149,19 @@ def _contents(archive: Archive) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]
                 yield _normal_name(member.name), lambda member=member: opened_tar.extractfile(member)  # type: ignore[misc]
 
 
-def _fault_in_zip(info: zipfile.ZipInfo) -> str | None:
-    kind = stat.S_IFMT(info.external_attr >> 16)
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        return "is a link or a device"
-    return "is encrypted" if info.flag_bits & 1 else None
-
-
 def _refuse_unfinished(opened: tarfile.TarFile) -> None:
-    """`tarfile` takes a damaged header for the end, and would leave out the members behind it without a word."""
+    """Raise ReadError unless the archive ends properly: `tarfile` silently takes a damaged header for the end."""
     assert opened.fileobj is not None
     opened.fileobj.seek(opened.offset)
     if opened.fileobj.read(_TAR_BLOCK) != bytes(_TAR_BLOCK):
         raise tarfile.ReadError("it does not end as an archive does")
-    while opened.fileobj.read(_BLOCK):  # to the end, where compressed data have their checksum
+    while opened.fileobj.read(_BLOCK):  # the checksum of compressed data is at their end
         pass
 
 
 @contextmanager
-def _told(archive: Archive) -> Iterator[None]:
+def _archive_errors(archive: Archive) -> Iterator[None]:
+    """Turn what reading the archive raises into DataError."""
     try:
         yield
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:

@@ -3,14 +3,13 @@
 import importlib.util
 import json
 import shutil
-from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
 from stages.configuration.schema import FilesModel, HubModel, ModelConfig, PackageModel
+from stages.pipeline.digests import sha256_of
 from stages.pipeline.errors import ModelError
 from stages.pipeline.json_files import read_json
-from stages.sources.digests import sha256_of
 from stages.sources.hub import CONFIG, WEIGHTS, fetch_model
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ _POSITIONS_BEHIND_PADDING = frozenset({
     "camembert", "data2vec-text", "esm", "ibert", "longformer", "luke", "mluke", "mpnet", "roberta", "roberta-prelayernorm",
     "xlm-roberta", "xlm-roberta-xl", "xmod",
 })  # fmt: skip
-"""Families, by `model_type`, that count positions from behind the padding sub-word's code on."""
+"""The model types whose positions begin after the padding sub-word's code."""
 _NO_LIMIT = 1_000_000
 """transformers writes a `model_max_length` above this for a tokenizer that states none."""
 
@@ -57,9 +56,17 @@ def write_base_model(config: ModelConfig, weights: Path, tokenizer: Path) -> str
 
 
 def _locate(config: ModelConfig) -> Path:
+    """Return the folder that holds the model. A package is not imported: it must not run code here."""
     match config:
         case PackageModel():
-            return _package_folder(config)
+            is_nested = "." in config.package  # to find a module inside a package, Python imports the package
+            found = None if is_nested else importlib.util.find_spec(config.package)
+            if found is None or found.origin is None:
+                raise ModelError(
+                    f"model.package={config.package}: is not installed; run `make install`, or choose another model with "
+                    "model=..."
+                )
+            return Path(found.origin).parent / config.folder
         case FilesModel():
             path = Path(config.path)
             if not path.is_dir():
@@ -73,40 +80,28 @@ def _locate(config: ModelConfig) -> Path:
             assert_never(config)
 
 
-def _package_folder(config: PackageModel) -> Path:
-    """The folder inside the package, found without importing it: a package must not run code here."""
-    is_nested = "." in config.package  # to find a module inside a package, Python imports the package
-    found = None if is_nested else importlib.util.find_spec(config.package)
-    if found is None or found.origin is None:
-        raise ModelError(
-            f"model.package={config.package}: is not installed; run `make install`, or choose another model with model=..."
-        )
-    return Path(found.origin).parent / config.folder
-
-
 def _refuse_own_code(name: str, folder: Path) -> None:
-    """Code that comes with a model is never run; without it, transformers may make another model of the weights."""
+    """Raise ModelError if the model needs code of its own, or a model type that transformers does not have.
+
+    Code that comes with a model is never run. Without it, transformers may build another model from the weights.
+    """
     for file in (CONFIG, _TOKENIZER_CONFIG):
         if (folder / file).is_file() and "auto_map" in read_json(folder / file):
             raise ModelError(
                 f"model={name}: its {file} asks for code of its own (auto_map), and code that comes with a model is never "
                 "run; choose a model that transformers has itself, or take auto_map out of a copy and use model=files"
             )
+    from transformers import CONFIG_MAPPING
+
     kind = read_json(folder / CONFIG).get("model_type")
-    if kind not in _known_model_types():
+    if kind not in CONFIG_MAPPING:
         raise ModelError(
             f"model={name}: its {CONFIG} says model_type={kind}, which transformers does not have; choose another"
         )
 
 
-def _known_model_types() -> Collection[str]:
-    from transformers import CONFIG_MAPPING
-
-    return CONFIG_MAPPING.keys()
-
-
 def _write_tokenizer(name: str, source: Path, target: Path) -> None:
-    """Write the tokenizer in one form, whatever it came in.
+    """Write the tokenizer in one form, whatever form it came in.
 
     Two models with the same vocabulary and rules get the same bytes, and so share the tokenized data. Truncation and
     padding are taken out of `tokenizer.json` (MiniLM's cuts at 128).
@@ -121,9 +116,11 @@ def _write_tokenizer(name: str, source: Path, target: Path) -> None:
         raise ModelError(
             f"model={name}: its tokenizer has no fast implementation (tokenizer.json); choose a model that has"
         )
-    if tokenizer.vocab_size <= len(tokenizer.all_special_ids):  # transformers makes this of a folder without one
+    if tokenizer.vocab_size <= len(
+        tokenizer.all_special_ids
+    ):  # transformers returns this for a folder without a tokenizer
         raise ModelError(f"model={name}: has no tokenizer; put its tokenizer.json or vocabulary beside the weights")
-    if tokenizer.pad_token is None:  # GPT-like ones; the train stage gives the model an embedding for it
+    if tokenizer.pad_token is None:  # as in GPT-2; the train stage adds an embedding for it
         tokenizer.add_special_tokens({"pad_token": _PADDING})
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
@@ -139,7 +136,7 @@ def _write_tokenizer(name: str, source: Path, target: Path) -> None:
 
 
 def _require_embeddings(name: str, backend: "Tokenizer", padding: str, source: Path) -> None:
-    """Refuse a tokenizer whose sub-words the model has no embeddings for: it belongs to another model."""
+    """Raise ModelError for a tokenizer with more sub-words than the model has embeddings: it belongs to another model."""
     embeddings = read_json(source / CONFIG).get("vocab_size", _NO_LIMIT)
     largest, subword = max(
         (code, subword) for subword, code in backend.get_vocab(with_added_tokens=True).items() if subword != padding
@@ -152,9 +149,9 @@ def _require_embeddings(name: str, backend: "Tokenizer", padding: str, source: P
 
 
 def _max_length(stated: int, source: Path) -> int:
-    """The most sub-words the model takes: what the tokenizer states, within the model's own positions."""
+    """Return how many sub-words the model takes: what the tokenizer states, within the model's own positions."""
     config = read_json(source / CONFIG)
     positions = config.get("max_position_embeddings") or _NO_LIMIT
     if config.get("model_type") in _POSITIONS_BEHIND_PADDING:
-        positions -= config.get("pad_token_id", 1) + 1  # their positions start behind the padding index
+        positions -= config.get("pad_token_id", 1) + 1  # their positions begin after the padding index
     return int(min(stated, positions))

@@ -1,11 +1,11 @@
-"""From a source's examples to the one form that all later stages read.
+"""Write a source's examples in the one form that all later stages read.
 
-The examples are read once onto disk; then it is decided, knowing all of them, which become what; then they are written.
-Memory holds a few batches of rows, and some numbers for each example.
+The examples are read once and staged on disk. Then the examples of each split are selected, with all of them known.
+Then they are written. Memory holds a few batches of rows, and some numbers for each example.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,28 +15,47 @@ from datasets import ClassLabel, Features, List, Value
 from stages.configuration.schema import SPLITS, DataBase, Scheme, Split, TabularData
 from stages.pipeline.arrow import write_splits
 from stages.pipeline.errors import DataError
+from stages.sources.data_report import DataReport, SplitSummary
 from stages.sources.examples import ID, KEPT, LABEL, PAIR, TAGS, TEXT, TOKENS
 from stages.sources.findings import Findings, check_examples, check_labels, check_repeats, check_transitions
-from stages.sources.labels import UNLABELLED, coded, label_order
-from stages.sources.report import DataReport
+from stages.sources.label_coding import UNLABELLED, coded, label_order
 from stages.sources.selection import Selection, select
-from stages.sources.spool import SpooledSplit, spool
-from stages.sources.statistics import SplitSummary
-from stages.sources.tables import Source
+from stages.sources.staging import StagedSplit, stage_examples
 from stages.sources.values import is_integer
-from stages.tasks.schemes import SchemeDetector, convert, names_in_scheme
+from stages.tags.schemes import SchemeDetector, convert, names_in_scheme
+
+
+@dataclass(frozen=True)
+class SourceSplit:
+    """A split of a source."""
+
+    origin: str
+    """Its name in messages, such as its file's."""
+    examples: Iterable[pa.RecordBatch]
+    """As `stages.sources.examples.checked_examples` yields them. They can be read once."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """All splits of a data set: what every data source returns."""
+
+    splits: Mapping[Split, SourceSplit]
+    label_names: tuple[str, ...] | None
+    """The labels in order, if the source knows them."""
+    sha256: Mapping[Split, Sequence[str]] = field(default_factory=dict)
+    """The digests of each split's files, if there are files."""
 
 
 def write_canonical(source: Source, config: DataBase, path: Path, scratch: Path) -> DataReport:
     """Write splits `train`, `validation` and `test` with `id`, the inputs and labels to `path`.
 
     Labels are ordered as the source names them, else naturally, over all splits together. A missing validation split
-    is carved out of train. `scratch` is an empty folder for what does not fit into memory. Raises DataError naming
+    is split off from train. `scratch` is an empty folder for what does not fit into memory. Raises DataError naming
     file and row of what can't be used, and for findings that `config.fail_on` refuses.
     """
     detector = SchemeDetector()
     splits = {
-        split: spool(split, source.splits[split].origin, source.splits[split].examples, scratch, detector)
+        split: stage_examples(split, source.splits[split].origin, source.splits[split].examples, scratch, detector)
         for split in SPLITS
         if split in source.splits
     }
@@ -67,14 +86,14 @@ class _Labels:
 
     @classmethod
     def of(
-        cls, source: Source, splits: Mapping[Split, SpooledSplit], config: DataBase, detector: SchemeDetector
+        cls, source: Source, splits: Mapping[Split, StagedSplit], config: DataBase, detector: SchemeDetector
     ) -> "_Labels":
-        if config.target == "number":
+        if _holds_numbers(splits["train"].schema):
             return cls((), (), "plain", config)
         _refuse_mixed_labels(source, splits)
         everywhere = {label for split in splits.values() for label in split.labels}
         found = label_order(source.label_names, everywhere, splits["train"].labels)
-        if config.kind == "text" or not isinstance(config, TabularData):
+        if TAGS not in splits["train"].schema.names or not isinstance(config, TabularData):
             return cls(found, found, detector.scheme, config)
         scheme = detector.scheme if config.scheme == "auto" else config.scheme
         if config.convert_to is None:
@@ -86,8 +105,8 @@ class _Labels:
         return cls(found, names_in_scheme(found, config.convert_to), scheme, config)
 
     def written(self, batch: pa.RecordBatch, *, may_be_missing: bool) -> pa.Array:
-        """The batch's labels as codes into `names`, or its numbers."""
-        if self.config.target == "number":
+        """Return the batch's labels as codes into `names`, or its numbers."""
+        if _holds_numbers(batch.schema):
             return batch[LABEL]
         if TAGS not in batch.schema.names:
             return coded(batch[LABEL], batch, self.names, may_be_missing=may_be_missing)
@@ -98,8 +117,8 @@ class _Labels:
         return coded(tags, batch, self.names, may_be_missing=False)
 
 
-def _refuse_mixed_labels(source: Source, splits: Mapping[Split, SpooledSplit]) -> None:
-    """Integers in one split and text in another are two codings of the same labels, unless the names say how they meet."""
+def _refuse_mixed_labels(source: Source, splits: Mapping[Split, StagedSplit]) -> None:
+    """Raise DataError for integer labels in one split and text in another, unless `data.label_names` says how they match."""
     unnamed = {name: split.labels - set(source.label_names or ()) - {UNLABELLED} for name, split in splits.items()}
     integers = [name for name, labels in unnamed.items() if labels and all(map(is_integer, labels))]
     texts = [name for name in splits if name not in integers and splits[name].labels - {UNLABELLED}]
@@ -110,14 +129,14 @@ def _refuse_mixed_labels(source: Source, splits: Mapping[Split, SpooledSplit]) -
         )
 
 
-def _findings(splits: Mapping[Split, SpooledSplit], labels: _Labels) -> Findings:
+def _findings(splits: Mapping[Split, StagedSplit], labels: _Labels) -> Findings:
     findings = Findings()
     counts: dict[Split, np.ndarray[tuple[int], np.dtype[np.int64]]] = {}
     for name, split in splits.items():
         summary = SplitSummary(labels.found)
         for batch in split.batches():
             check_examples(findings, name, batch)
-            if labels.config.target == "number":
+            if _holds_numbers(batch.schema):
                 continue
             column = batch[TAGS] if TAGS in batch.schema.names else batch[LABEL]
             codes = coded(column, batch, labels.found, may_be_missing=name == "test")
@@ -127,7 +146,7 @@ def _findings(splits: Mapping[Split, SpooledSplit], labels: _Labels) -> Findings
         counts[name] = summary.counts
         findings.add("unlabelled", name, summary.unlabelled)
     check_repeats(findings, splits)
-    if labels.config.target != "number":
+    if not _holds_numbers(splits["train"].schema):
         check_labels(findings, labels.found, counts)
     return findings
 
@@ -136,20 +155,20 @@ def _features(schema: pa.Schema, names: Sequence[str]) -> Features:
     inputs = {ID: Value("string")}
     inputs |= {name: Value("string") for name in (TEXT, PAIR) if name in schema.names}
     kept = {name.removeprefix(KEPT): Value("string") for name in schema.names if name.startswith(KEPT)}
-    return Features({**inputs, **_labelled(schema, names), **kept})
-
-
-def _labelled(schema: pa.Schema, names: Sequence[str]) -> Features:
     label = ClassLabel(names=list(names))
     if TOKENS in schema.names:
-        return Features({TOKENS: List(Value("string")), TAGS: List(label)})
-    kind = schema.field(LABEL).type
-    if pa.types.is_floating(kind):
-        return Features({LABEL: Value("float64")})
-    return Features({LABEL: List(label) if pa.types.is_list(kind) else label})
+        return Features({**inputs, TOKENS: List(Value("string")), TAGS: List(label), **kept})
+    if _holds_numbers(schema):
+        return Features({**inputs, LABEL: Value("float64"), **kept})
+    return Features({**inputs, LABEL: List(label) if pa.types.is_list(schema.field(LABEL).type) else label, **kept})
 
 
-def _require_equal_columns(splits: Mapping[Split, SpooledSplit]) -> None:
+def _holds_numbers(schema: pa.Schema) -> bool:
+    """Return whether texts are labelled with a number each."""
+    return LABEL in schema.names and pa.types.is_floating(schema.field(LABEL).type)
+
+
+def _require_equal_columns(splits: Mapping[Split, StagedSplit]) -> None:
     train = splits["train"].schema
     for name, split in splits.items():
         if (PAIR in split.schema.names) != (PAIR in train.names):
@@ -160,9 +179,9 @@ def _require_equal_columns(splits: Mapping[Split, SpooledSplit]) -> None:
 
 
 def _written(
-    split: SpooledSplit, selection: Selection, labels: _Labels, summary: SplitSummary
+    split: StagedSplit, selection: Selection, labels: _Labels, summary: SplitSummary
 ) -> Iterator[pa.RecordBatch]:
-    """The selected rows in their final form, counted into `summary` as they pass."""
+    """Yield the selected rows in canonical form, and count them into `summary`."""
     start = 0
     for batch in split.batches():
         first, last = np.searchsorted(selection.rows, [start, start + batch.num_rows])

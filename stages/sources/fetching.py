@@ -1,7 +1,8 @@
-"""Copies of remote files, in blocks: over HTTP, or from whatever storage fsspec knows."""
+"""Copy remote files, over HTTP or from any storage that fsspec knows. Messages show addresses without their secrets."""
 
 import base64
 import http.client
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,14 +15,16 @@ from urllib.request import Request, urlopen
 
 from stages.pipeline.errors import DataError
 from stages.pipeline.outputs import whole_directory, whole_file
-from stages.sources.addresses import scheme_of, shown, without_secrets
 from stages.sources.readers.natural_order import natural_key
 
 TIMEOUT = 60
-"""Seconds without an answer after which a server counts as gone."""
+"""Seconds without an answer after which a request fails."""
 
 _BLOCK = 1 << 20
 _SAFE_IN_ADDRESS = "%/:=&?~+!$,;'()*@[]"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_USER = re.compile(r"(://)[^/?#]*@")
+_QUERY = re.compile(r"[?#].*")
 _PACKAGES = {
     "s3": "s3fs",
     "s3a": "s3fs",
@@ -33,12 +36,37 @@ _PACKAGES = {
 }
 
 
+def scheme_of(place: str) -> str | None:
+    """Return the scheme of an address, in lower case; None for a path. A single letter is a Windows drive."""
+    match = _SCHEME.match(place)
+    return match.group().removesuffix("://").lower() if match else None
+
+
+def shown(place: str) -> str:
+    """Return a path as it is, and an address without its secrets, also at the end of a chain (`zip://part::address`)."""
+    *inner, last = place.split("::")
+    if scheme_of(last) is not None and scheme_of(last) != "file":
+        last = _USER.sub(r"\1", last)
+        last = _QUERY.sub("", last) if scheme_of(last) in ("http", "https") else last
+    return "::".join([*inner, last])
+
+
+def without_secrets(text: str, address: str) -> str:
+    """Return a library's message about an address as one line without the address's secrets."""
+    secrets = [match.group() for match in _QUERY.finditer(address)]
+    secrets += [match.group()[3:] for match in _USER.finditer(address)]
+    text = text.replace(address, shown(address))
+    for secret in secrets:
+        text = text.replace(secret, "")
+    return " ".join(text.split())
+
+
 def fetch_http(key: str, address: str, scratch: Path) -> Path:
-    """Copy what a web address gives; the same address is fetched once into a scratch folder. Raises DataError."""
+    """Copy the file at a web address. An address is fetched once into a scratch folder. Raises DataError."""
     folder = _folder_of(address, scratch)
     if folder.is_dir():
         return next(folder.iterdir())
-    with _told(key, address), _answer(address) as answer, whole_directory(folder) as partial:
+    with _fetch_errors(key, address), _answer(address) as answer, whole_directory(folder) as partial:
         path = partial / _file_name(address, answer)
         expected = answer.headers.get("Content-Length")
         with path.open("wb") as file:
@@ -48,9 +76,9 @@ def fetch_http(key: str, address: str, scratch: Path) -> Path:
 
 
 def fetch_storage(key: str, address: str, scratch: Path) -> list[tuple[Path, str]]:
-    """Copy a file, a folder, or the files that a glob matches, and give each with its own address. Raises DataError."""
+    """Copy a file, a folder, or the files that a glob matches; return each with its own address. Raises DataError."""
     files, path = _file_system(key, address)
-    with _told(key, address):
+    with _fetch_errors(key, address):
         if any(character in path for character in "*?["):
             matches = sorted((match for match in files.glob(path) if files.isfile(match)), key=natural_key)
         elif files.isdir(path):
@@ -104,19 +132,22 @@ def _file_system(key: str, address: str) -> tuple[Any, str]:
     except ValueError as error:
         reason = without_secrets(str(error), address)
         raise DataError(f"{key}={shown(address)}: is no address that can be read ({reason})") from error
-    except Exception as error:  # each storage raises its own, already where it looks for credentials
+    except (
+        Exception
+    ) as error:  # each storage has its own classes, and raises them already when it looks for credentials
         raise _unreadable(key, address, error) from error
     return files, str(path)
 
 
 @contextmanager
-def _told(key: str, address: str) -> Iterator[None]:
+def _fetch_errors(key: str, address: str) -> Iterator[None]:
+    """Turn what a server or a storage library raises into DataError."""
     try:
         yield
     except DataError:
         raise
     except HTTPError as error:
-        error.close()  # it is the answer as well
+        error.close()  # it is the response as well
         advice = "check that you may read it" if error.code in (401, 403) else "check the address"
         raise DataError(f"{key}={shown(address)}: the server answered {error.code} {error.reason}; {advice}") from error
     except URLError as error:
@@ -128,7 +159,7 @@ def _told(key: str, address: str) -> Iterator[None]:
         raise DataError(
             f"{key}={shown(address)}: the connection broke ({_reason(error, address)}); run again"
         ) from error
-    except Exception as error:  # each storage raises its own: no common class names them
+    except Exception as error:  # each storage has its own classes, without a common one
         raise _unreadable(key, address, error) from error
 
 
@@ -145,7 +176,7 @@ def _reason(error: Exception, address: str) -> str:
 
 @contextmanager
 def _answer(address: str) -> Iterator[Any]:
-    """Ask for a web address. A user and password in it become a header, which redirects to other hosts do not get."""
+    """Request a web address. A user and password in it become a header that is not sent on to other hosts."""
     parts = urlsplit(address)
     host = parts.netloc.rpartition("@")[2]
     clean = urlunsplit(
@@ -160,7 +191,7 @@ def _answer(address: str) -> Iterator[Any]:
 
 
 def _file_name(address: str, answer: Any) -> str:
-    """The name that the address ends with; where that has no suffix, the one that the server proposes."""
+    """Return the file name at the end of the address or, if that has no suffix, the one that the server proposes."""
     name = PurePosixPath(unquote(urlsplit(address).path)).name
     proposed = PurePosixPath((answer.headers.get_filename() or "").replace("\\", "/")).name
     chosen = proposed if proposed and not PurePosixPath(name).suffix else name

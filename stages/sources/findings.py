@@ -1,4 +1,4 @@
-"""What a look at all the data finds odd about them, before anything is trained on them."""
+"""Check the data for mistakes and oddities before anything is trained on them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,11 +10,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.configuration.schema import Scheme, Split
-from stages.sources.columns import MISALIGNED
-from stages.sources.examples import PAIR, PLACE, TAGS, TEXT, TOKENS
-from stages.sources.spool import SpooledSplit
+from stages.sources.examples import MISALIGNED, PAIR, PLACE, TAGS, TEXT, TOKENS
+from stages.sources.staging import StagedSplit
 from stages.sources.values import list_lengths
-from stages.tasks.schemes import illegal_transitions
+from stages.tags.schemes import illegal_transitions
 
 Severity = Literal["error", "warning", "note"]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -26,7 +25,7 @@ class Kind:
 
     severity: Severity
     meaning: str
-    """What a reader is told, in words."""
+    """What the report says."""
 
 
 KINDS: Mapping[str, Kind] = {
@@ -46,21 +45,21 @@ KINDS: Mapping[str, Kind] = {
     "odd_white_space": Kind("note", "examples hold no-break or zero-width spaces, or words with a space inside"),
     "unlabelled": Kind("note", "examples have no label (-1): they can be predicted, not scored"),
 }
-"""Every kind of finding, gravest first."""
+"""Every kind of finding, the most severe first."""
 
 
 @dataclass
 class Finding:
-    """Something odd: how often in each split, or between two (`train, test`), and where first."""
+    """Something odd: its count in each split, or between two (`train, test`), and its first place."""
 
     code: str
     counts: dict[str, int] = field(default_factory=dict)
     first: str | None = None
-    """The place of the first, as messages call it. It may name a path of this machine, so it goes into the log alone."""
+    """The first place, as messages name it. It may hold a path of this machine, so only the log shows it."""
 
     @property
     def kind(self) -> Kind:
-        """What it is."""
+        """The kind of this finding."""
         return KINDS[self.code]
 
 
@@ -71,7 +70,7 @@ class Findings:
         self._by_code: dict[str, Finding] = {}
 
     def add(self, code: str, where: str, count: int, first: str | None = None) -> None:
-        """Count `count` more of a kind in a split, or between two; nothing if it is 0."""
+        """Add `count` of a kind in a split, or between two; nothing if it is 0."""
         if not count:
             return
         finding = self._by_code.setdefault(code, Finding(code))
@@ -79,12 +78,12 @@ class Findings:
         finding.first = finding.first or first
 
     def all(self) -> list[Finding]:
-        """Those there are, gravest first."""
+        """Return the findings, the most severe first."""
         return [self._by_code[code] for code in KINDS if code in self._by_code]
 
 
 def check_examples(findings: Findings, split: Split, batch: pa.RecordBatch) -> None:
-    """What one can see in each example alone."""
+    """Check each example on its own."""
     for code, check in _CHECKS.items():
         found = check(batch)
         if found.any():
@@ -98,7 +97,7 @@ def check_examples(findings: Findings, split: Split, batch: pa.RecordBatch) -> N
 def check_transitions(
     findings: Findings, split: Split, batch: pa.RecordBatch, codes: pa.ListArray, names: Sequence[str], scheme: Scheme
 ) -> None:
-    """Tags that may not stand where they stand."""
+    """Check that each tag may follow the one before it."""
     lengths = list_lengths(codes)
     wrong = illegal_transitions(pc.list_flatten(codes).to_numpy(zero_copy_only=False), lengths, names, scheme)
     if len(wrong):
@@ -106,8 +105,8 @@ def check_transitions(
         findings.add("illegal_transitions", split, len(wrong), _place(batch, row))
 
 
-def check_repeats(findings: Findings, splits: Mapping[Split, SpooledSplit]) -> None:
-    """Equal ids, equal inputs inside and across splits, equal inputs with different labels."""
+def check_repeats(findings: Findings, splits: Mapping[Split, StagedSplit]) -> None:
+    """Check for equal ids, equal inputs within and across splits, and equal inputs with different labels."""
     distinct = {name: np.unique(split.contents) for name, split in splits.items()}
     for name, split in splits.items():
         findings.add("duplicates", name, split.examples - len(distinct[name]))
@@ -118,12 +117,18 @@ def check_repeats(findings: Findings, splits: Mapping[Split, SpooledSplit]) -> N
         for other in names[place + 1 :]:
             shared = np.intersect1d(distinct[name], distinct[other], assume_unique=True)
             findings.add("shared_inputs", f"{name}, {other}", len(shared))
-    findings.add("conflicting_labels", "all", _conflicts(list(splits.values())))
+    contents = np.concatenate([split.contents for split in splits.values()])
+    targets = np.concatenate([split.targets for split in splits.values()])
+    order = np.lexsort((targets, contents["low"], contents["high"]))
+    same_input = contents[order][1:] == contents[order][:-1]
+    differs = same_input & (targets[order][1:] != targets[order][:-1])
+    findings.add("conflicting_labels", "all", len(np.unique(contents[order][1:][differs])))
 
 
 def check_labels(findings: Findings, names: Sequence[str], counts: Mapping[Split, NDArray[np.int64]]) -> None:
-    """Labels (or entity types) that train does not have, or the only one it has; `counts` are how often each occurs."""
-    types = [name.partition("-")[2] or name for name in names] if _are_tags(names) else list(names)
+    """Check for labels (or entity types) that train does not have, or has alone. `counts`: how often each label occurs."""
+    are_tags = "O" in names and any(name[1:2] == "-" for name in names)
+    types = [name.partition("-")[2] or name for name in names] if are_tags else list(names)
     seen = {label for label, count in zip(types, counts["train"], strict=True) if count}
     for split, numbers in counts.items():
         unseen = {label for label, count in zip(types, numbers, strict=True) if count} - seen
@@ -134,31 +139,17 @@ def check_labels(findings: Findings, names: Sequence[str], counts: Mapping[Split
     findings.add("similar_labels", "all", alike)
 
 
-def _are_tags(names: Sequence[str]) -> bool:
-    return "O" in names and any(name[1:2] == "-" for name in names)
-
-
-def _conflicts(splits: Sequence[SpooledSplit]) -> int:
-    """Distinct inputs that have more than one label."""
-    contents = np.concatenate([split.contents for split in splits])
-    targets = np.concatenate([split.targets for split in splits])
-    order = np.lexsort((targets, contents["low"], contents["high"]))
-    same_input = contents[order][1:] == contents[order][:-1]
-    differs = same_input & (targets[order][1:] != targets[order][:-1])
-    return len(np.unique(contents[order][1:][differs]))
-
-
 def _place(batch: pa.RecordBatch, row: int) -> str:
     return str(batch[PLACE][row].as_py())
 
 
 def _inputs(batch: pa.RecordBatch) -> list[pa.Array]:
-    """Every string of the examples, and the example of each."""
+    """Return the columns of strings, or of lists of strings."""
     return [batch[name] for name in (TEXT, PAIR, TOKENS) if name in batch.schema.names]
 
 
 def _holding(pattern: str, pattern_for_words: str | None = None) -> Callable[[pa.RecordBatch], Mask]:
-    """A check for examples with a text that `pattern` matches, or a word that `pattern_for_words` does."""
+    """Return a check for examples with a text that matches `pattern`, or a word that matches `pattern_for_words`."""
 
     def check(batch: pa.RecordBatch) -> Mask:
         found = np.zeros(batch.num_rows, bool)
@@ -174,7 +165,7 @@ def _holding(pattern: str, pattern_for_words: str | None = None) -> Callable[[pa
 
 
 def _without_text(batch: pa.RecordBatch) -> Mask:
-    """Without a visible character in any of the texts; words: without any word."""
+    """Find examples without a visible character in any of their texts, or without any word."""
     if TOKENS in batch.schema.names:
         is_empty: Mask = list_lengths(batch[TOKENS]) == 0
         return is_empty

@@ -1,24 +1,175 @@
-"""The Hub. Nothing else talks to it.
+"""Fetch data sets and models from the Hub. Nothing else talks to it.
 
-What is fetched lands in the ordinary Hugging Face cache, at a pinned commit. A commit never changes, so what the cache
-holds is taken without asking, and a run that has everything needs no network. `huggingface_hub` takes the token from
+Files go to the usual Hugging Face cache, at a pinned commit. A commit never changes, so cached files are used without a
+request, and a run that finds every file needs no network. `huggingface_hub` takes the token from
 the environment (`HF_TOKEN`, or `hf auth login`); no message here repeats it.
 """
 
+import difflib
 import glob
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import huggingface_hub
 from huggingface_hub import constants
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
-from stages.configuration.schema import SPLITS, HubData, HubModel, Split
+from stages.configuration.schema import HubData, HubModel, Split
+from stages.pipeline.digests import sha256_of
 from stages.pipeline.errors import HubError
-from stages.sources.hub_cache import Repo, cached, missing, require_whole, some
-from stages.sources.hub_errors import BROKEN, explained
+
+if TYPE_CHECKING:
+    from huggingface_hub.errors import HfHubHTTPError
+
+_SHA256 = re.compile("[0-9a-f]{64}")
+_MOST_NAMES = 5
+"""How many files a message lists at most."""
+
+
+@dataclass(frozen=True)
+class Repo:
+    """A data set's or model's repository at one commit."""
+
+    type: Literal["dataset", "model"]
+    id: str
+    revision: str
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.id} at {self.revision}"
+
+    @property
+    def group(self) -> str:
+        """The configuration group that names it."""
+        return "data" if self.type == "dataset" else "model"
+
+    @property
+    def page(self) -> str:
+        """The address of its web page."""
+        return f"{hub_address()}/datasets/{self.id}" if self.type == "dataset" else f"{hub_address()}/{self.id}"
+
+
+def require_whole(repo: Repo, names: Sequence[str]) -> None:
+    """Check big files against the SHA-256 that the Hub states for them at this commit; the cache names them by it.
+
+    `huggingface_hub` checks the size alone. A file that differs is removed, or the next run would take it again.
+    """
+    for name in names:
+        path = cached(repo, name)
+        blob = path.resolve()
+        if path.is_symlink() and _SHA256.fullmatch(blob.name) and sha256_of(blob) != blob.name:
+            path.unlink()
+            blob.unlink(missing_ok=True)
+            raise HubError(
+                f"{repo} ({name}): is not the file that the Hub has, and was removed; run again to fetch it anew"
+            )
+
+
+def missing(repo: Repo, names: Sequence[str]) -> list[str]:
+    """Return the named files that the cache does not hold."""
+    return [name for name in names if _find(repo, name) is None]
+
+
+def cached(repo: Repo, name: str) -> Path:
+    """Return where the cache holds a file that was fetched."""
+    path = _find(repo, name)
+    assert path is not None, f"{name} was fetched"
+    return path
+
+
+def _find(repo: Repo, name: str) -> Path | None:
+    with suppress(ValueError):  # a name that no repository can hold: absolute, or with `..`
+        found = huggingface_hub.try_to_load_from_cache(repo.id, name, revision=repo.revision, repo_type=repo.type)
+        return Path(found) if isinstance(found, str) else None
+    return None
+
+
+def some(files: Sequence[str], like: str = "") -> str:
+    """Return the names of a few files, those most similar to `like` first."""
+    chosen = difflib.get_close_matches(like, files, n=_MOST_NAMES, cutoff=0.0) if like else files[:_MOST_NAMES]
+    more = f" and {len(files) - len(chosen)} more" if len(files) > len(chosen) else ""
+    return (", ".join(chosen) or "none") + more
+
+
+def hub_address() -> str:
+    """Return the Hub's address, without the password that HF_ENDPOINT may hold."""
+    return re.sub("//[^/@]*@", "//", constants.ENDPOINT)
+
+
+BROKEN = "the connection broke; run again: what has arrived whole is kept, and the rest starts anew"
+
+
+@contextmanager
+def hub_errors(repo: Repo, names: Sequence[str] = ()) -> Iterator[None]:
+    """Turn what `huggingface_hub` raises into HubError: what is wrong, where, and what to do, in one line."""
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # its public alias, whatever it is built on
+
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, httpx.HTTPError) as error:
+        where = f"{repo} ({some(missing(repo, names))})" if names else str(repo)
+        raise HubError(f"{where}: {_explain(error, repo)}") from error
+
+
+def _explain(error: Exception, repo: Repo) -> str:
+    """Return what is wrong and what to do. The libraries' own messages may hold signed addresses."""
+    from huggingface_hub import errors
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
+
+    cause = error.__cause__ if isinstance(error, errors.LocalEntryNotFoundError) else None
+    match cause or error:
+        case errors.HfHubHTTPError() as answer:
+            text = _explain_answer(answer, repo)
+        case errors.OfflineModeIsEnabled():
+            text = "the cache does not hold it all, and HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set; unset it once"
+        case (
+            httpx.ConnectError() | httpx.TimeoutException() | httpx.ProxyError() | httpx.UnsupportedProtocol() as fault
+        ):
+            text = (
+                f"can't reach {hub_address()} ({fault}); check the network, HF_ENDPOINT and HTTPS_PROXY, then run again"
+            )
+        case RuntimeError():  # all that hf_xet raises, after two minutes of attempts
+            text = f"{BROKEN}; if the network blocks the Hub's Xet storage, set HF_HUB_DISABLE_XET=1"
+        case errors.HFValidationError():
+            text = f"that is not a repository's name; set {repo.group}.repo to its owner/name"
+        case UnicodeEncodeError():
+            text = "the token holds characters that no token has; set HF_TOKEN anew"
+        case errors.FileMetadataError() | ValueError():
+            text = f"{hub_address()} does not answer as a Hub does; check HF_ENDPOINT, and whether the network wants a login"
+        case OSError(errno=int(), strerror=reason):
+            text = f"can't write to the cache {constants.HF_HUB_CACHE} ({reason}); make room, or set HF_HOME elsewhere"
+        case _:
+            text = BROKEN
+    return text
+
+
+def _explain_answer(error: "HfHubHTTPError", repo: Repo) -> str:
+    from huggingface_hub import errors
+
+    status = error.response.status_code
+    with_token = "authorization" in error.response.request.headers
+    if isinstance(error, errors.RevisionNotFoundError):
+        text = f"it has no such revision; set {repo.group}.revision to one that {repo.page}/commits/main lists"
+    elif isinstance(error, errors.GatedRepoError) and with_token:
+        text = f"it is gated, and the token's account has no access; ask for it at {repo.page}, or set another HF_TOKEN"
+    elif isinstance(error, errors.GatedRepoError):
+        text = f"it is gated; accept its terms at {repo.page}, then set HF_TOKEN to a token of that account"
+    elif "Invalid credentials" in (error.server_message or ""):
+        text = "the Hub does not know the token; set HF_TOKEN to a valid one, or unset it if the repository is public"
+    elif isinstance(error, errors.RepositoryNotFoundError) or status in (401, 403):
+        why = "the token may not read it" if with_token else "it is private"
+        text = f"no such repository, or {why}; check {repo.group}.repo, or set HF_TOKEN to a token that may read it"
+    elif status == 429:
+        text = f"{hub_address()} has had too many requests (429); wait some minutes, or set HF_TOKEN, which raises the limit"
+    else:
+        text = f"{hub_address()} answered {status} {error.response.reason_phrase}; the fault is on its side: try again later"
+    return text
+
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -36,7 +187,7 @@ TOKENIZER_FILES = (
     "tokenizer.model",
     "sentencepiece.bpe.model",
 )
-"""Every name under which an encoder's tokenizer is kept; a model has a few of them."""
+"""Every file name that an encoder's tokenizer may have; a model has a few of them."""
 
 if not sys.stderr.isatty():
     disable_progress_bars()
@@ -48,22 +199,20 @@ def fetch_dataset(config: HubData) -> dict[Split, list[Path]]:
     A split that `config` leaves out is left out. Raises HubError with what to do about it.
     """
     repo = Repo("dataset", config.repo, config.revision)
-    patterns = {split: _patterns(config, split) for split in SPLITS}
-    files = _list_files(repo, enough=[pattern for wanted in patterns.values() for pattern in wanted])
+    wanted: dict[Split, str | list[str] | None] = {
+        "train": config.train,
+        "validation": config.validation,
+        "test": config.test,
+    }
+    patterns = {split: [found] if isinstance(found, str) else found or [] for split, found in wanted.items()}
+    files = _list_files(repo, enough=[pattern for found in patterns.values() for pattern in found])
     names = {
-        split: [name for pattern in wanted for name in _matches(repo, f"data.{split}", pattern, files)]
-        for split, wanted in patterns.items()
-        if wanted
+        split: [name for pattern in found for name in _matches(repo, f"data.{split}", pattern, files)]
+        for split, found in patterns.items()
+        if found
     }
     _fetch(repo, [name for found in names.values() for name in found])
     return {split: [cached(repo, name) for name in found] for split, found in names.items()}
-
-
-def _patterns(config: HubData, split: Split) -> list[str]:
-    wanted: str | list[str] | None = getattr(config, split)
-    if wanted is None:
-        return []
-    return [wanted] if isinstance(wanted, str) else wanted
 
 
 def fetch_model(config: HubModel) -> Path:
@@ -85,20 +234,20 @@ def fetch_model(config: HubModel) -> Path:
 
 
 def _list_files(repo: Repo, enough: Sequence[str] = ()) -> list[str]:
-    """The paths of the repository's files, as the cache or else the Hub lists them; just `enough` if all are cached."""
+    """Return the paths of the repository's files, from the cache or else the Hub; only `enough` if all of these are cached."""
     from huggingface_hub.errors import CachedRepoTreeNotFoundError
 
-    with explained(repo):
+    with hub_errors(repo):
         if enough and not missing(repo, enough):
             return sorted(enough)
         try:
-            tree = huggingface_hub.get_cached_repo_tree(repo.id, repo_type=repo.kind, revision=repo.revision)
+            tree = huggingface_hub.get_cached_repo_tree(repo.id, repo_type=repo.type, revision=repo.revision)
             return sorted(file.path for file in tree)
         except CachedRepoTreeNotFoundError:
-            # The first word with the Hub. huggingface_hub makes most requests up to 6 times in 23 s, some without a time
-            # limit: right for a passing fault in mid-course, but who has no network should hear of it at once.
+            # The first request to the Hub. huggingface_hub retries most requests for 23 s, some without a timeout. That is
+            # right for a short outage in the middle, but a user without a network should learn of it at once.
             info = huggingface_hub.HfApi().repo_info(
-                repo.id, repo_type=repo.kind, revision=repo.revision, timeout=constants.HF_HUB_ETAG_TIMEOUT
+                repo.id, repo_type=repo.type, revision=repo.revision, timeout=constants.HF_HUB_ETAG_TIMEOUT
             )
             return sorted(file.rfilename for file in getattr(info, "siblings", None) or [])
 
@@ -113,7 +262,7 @@ def _matches(repo: Repo, key: str, pattern: str, files: Sequence[str]) -> list[s
 
 
 def _match(path: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Match as for files on this machine: `*` stays inside one folder, `**` stands for any number of folders."""
+    """Match as for local files: `*` matches within one folder, `**` any number of folders."""
     if not pattern:
         return not path
     if pattern[0] == "**":
@@ -122,13 +271,13 @@ def _match(path: Sequence[str], pattern: Sequence[str]) -> bool:
 
 
 def _fetch(repo: Repo, names: Sequence[str]) -> None:
-    """Bring into the cache what it lacks of the named files; each appears there whole or not at all."""
+    """Fetch the named files that the cache lacks; each appears there whole or not at all."""
     lacking = missing(repo, names)
     if lacking:
-        with explained(repo, names):
+        with hub_errors(repo, names):
             huggingface_hub.snapshot_download(
                 repo.id,
-                repo_type=repo.kind,
+                repo_type=repo.type,
                 revision=repo.revision,
                 allow_patterns=[glob.escape(name) for name in lacking],
             )

@@ -1,4 +1,4 @@
-"""Where data are: paths, globs, addresses and archives, found or fetched as files and folders of this machine."""
+"""Find or fetch the files and folders that paths, globs, addresses and archives name."""
 
 import glob
 import re
@@ -10,9 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 from stages.pipeline.errors import DataError
 from stages.pipeline.outputs import whole_directory
-from stages.sources.addresses import scheme_of, shown
 from stages.sources.archives import Archive, is_archive
-from stages.sources.fetching import fetch_http, fetch_storage
+from stages.sources.fetching import fetch_http, fetch_storage, scheme_of, shown
 from stages.sources.readers.compression import suffix_inside
 from stages.sources.readers.formats import FORMAT_OF_SUFFIX
 from stages.sources.readers.natural_order import natural_key
@@ -28,11 +27,11 @@ class Located:
 
     path: Path
     name: str
-    """What messages call it: the path or address as the user knows it, `archive.zip: inner.csv` for a part of one."""
+    """Its name in messages: the path or address as configured, `archive.zip: inner.csv` for a member of an archive."""
 
 
 def find_files(split: str, places: str | list[str], scratch: Path) -> list[Located]:
-    """The files and folders that a split's places name, archives as they are. For the rest see `find`."""
+    """Find the files and folders that a split's places name, with archives as they are. See `find`."""
     key = f"data.{split}"
     found: dict[Path, Located] = {}
     for place in [places] if isinstance(places, str) else places:
@@ -42,10 +41,10 @@ def find_files(split: str, places: str | list[str], scratch: Path) -> list[Locat
 
 
 def find(split: str, places: str | list[str], scratch: Path) -> list[Located]:
-    """Find what a split's places name, in their order and naturally sorted within each; nothing is found twice.
+    """Find what a split's places name, in their order and in natural order within each, each file once.
 
-    What is remote or packed is copied below `scratch`, a folder of this run alone; nothing else is written. Raises
-    DataError in one line that begins with the split's key or the archive's name.
+    Remote files and members of archives are copied below `scratch`, a folder of this run alone. Raises DataError in one
+    line that begins with the split's key or the archive's name.
     """
     key = f"data.{split}"
     found: dict[Path, Located] = {}
@@ -58,30 +57,22 @@ def find(split: str, places: str | list[str], scratch: Path) -> list[Located]:
 def _find(key: str, place: str, scratch: Path) -> list[Located]:
     first, chained, rest = place.partition("::")
     if chained:
-        return [
-            part
-            for archive in _packed(key, first, rest, scratch)
-            for part in _unpacked(archive, _inner(first), scratch)
-        ]
-    return [part for located in _unexpanded(key, place, scratch) for part in _expanded(located, scratch)]
-
-
-def _packed(key: str, first: str, rest: str, scratch: Path) -> list[Located]:
-    """The archives of `zip://inner::archive`, which may lie in archives themselves."""
-    if scheme_of(first) not in _ARCHIVE_SCHEMES:
-        raise DataError(
-            f"{key}={shown(first + '::' + rest)}: only zip:// and tar:// can stand before ::, as in "
-            "zip://inner/*.csv::archive.zip"
-        )
-    return _find(key, rest, scratch) if "::" in rest else _unexpanded(key, rest, scratch)
-
-
-def _inner(first: str) -> str:
-    return first.partition("://")[2].strip("/")
+        scheme, _, inner = first.partition("://")
+        if scheme.lower() not in _ARCHIVE_SCHEMES:
+            raise DataError(
+                f"{key}={shown(place)}: only zip:// and tar:// can stand before ::, as in zip://inner/*.csv::archive.zip"
+            )
+        archives = _find(key, rest, scratch) if "::" in rest else _unexpanded(key, rest, scratch)
+        return [part for archive in archives for part in _unpacked(archive, inner.strip("/"), scratch)]
+    parts: list[Located] = []
+    for located in _unexpanded(key, place, scratch):
+        is_packed = located.path.is_file() and is_archive(located.path.name)
+        parts += _unpacked(located, "", scratch) if is_packed else [located]
+    return parts
 
 
 def _unexpanded(key: str, place: str, scratch: Path) -> list[Located]:
-    """What a place names, archives as they are."""
+    """Find what a place names, with archives as they are."""
     scheme = scheme_of(place)
     if scheme in ("http", "https"):
         return [Located(fetch_http(key, place, scratch), shown(place))]
@@ -105,12 +96,8 @@ def _local(key: str, place: str) -> list[Located]:
     return [Located(Path(match), match) for match in files or matches]
 
 
-def _expanded(located: Located, scratch: Path) -> list[Located]:
-    return _unpacked(located, "", scratch) if located.path.is_file() and is_archive(located.path.name) else [located]
-
-
 def _unpacked(located: Located, inner: str, scratch: Path) -> list[Located]:
-    """The files, or the folder, of an archive that `inner` names: a path, a glob, or nothing for what is obvious."""
+    """Unpack what `inner` names in an archive: a path, a glob, or empty for all if that is unambiguous."""
     archive = Archive(located.path, located.name)
     members = sorted(archive.members(), key=natural_key)
     root, chosen = _chosen(archive, members, inner)
@@ -124,11 +111,11 @@ def _unpacked(located: Located, inner: str, scratch: Path) -> list[Located]:
 
 
 def _chosen(archive: Archive, members: Sequence[str], inner: str) -> tuple[str | None, list[str]]:
-    """The members to unpack and, where they stand for one folder, that folder."""
+    """Return the folder that the members to unpack stand for, if they do, and these members."""
     if not members:
         raise DataError(f"{archive.name}: holds no files")
     if not inner:
-        return _obvious(archive, members)
+        return _all_members(archive, members)
     if any(character in inner for character in _GLOB_CHARACTERS):
         pattern = _pattern(inner)
         matches = [name for name in members if pattern.fullmatch(name)]
@@ -142,7 +129,7 @@ def _chosen(archive: Archive, members: Sequence[str], inner: str) -> tuple[str |
     return (None, below) if all(_is_data(name) for name in below) else (inner, below)
 
 
-def _obvious(archive: Archive, members: Sequence[str]) -> tuple[str | None, list[str]]:
+def _all_members(archive: Archive, members: Sequence[str]) -> tuple[str | None, list[str]]:
     if len(members) == 1 or all(_is_data(name) for name in members):
         return None, list(members)
     root = _root_of_labels(members)
@@ -156,7 +143,7 @@ def _obvious(archive: Archive, members: Sequence[str]) -> tuple[str | None, list
 
 
 def _root_of_labels(members: Sequence[str]) -> str | None:
-    """The folder below which there are texts in two or more folders alone, unless these look like splits."""
+    """Return the folder that holds folders of texts, one a label, and nothing else. Names of splits are no labels."""
     folders = [PurePosixPath(name).parts[:-1] for name in members]
     depth = 0
     while all(len(parts) > depth for parts in folders) and len({parts[depth] for parts in folders}) == 1:
@@ -177,18 +164,15 @@ def _some(members: Sequence[str]) -> str:
 
 
 def _pattern(inner: str) -> re.Pattern[str]:
-    """A glob as a regular expression: `**/` is any number of folders, and `*` and `?` stay within a name."""
+    """Return a glob as a regular expression: `**/` matches any number of folders, `*` and `?` within a name."""
     parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", inner)
     special = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return re.compile(
-        "".join(
-            special.get(part) or (_class(part) if place % 2 else re.escape(part)) for place, part in enumerate(parts)
-        )
-    )
-
-
-def _class(part: str) -> str:
-    """`[abc]` or `[!abc]`; every other character stands for itself, ranges aside."""
-    body = part[1:-1]
-    negated = body.startswith("!")
-    return f"[{'^/' if negated else ''}{re.escape(body[negated:]).replace(chr(92) + '-', '-')}]"
+    pattern = ""
+    for place, part in enumerate(parts):
+        if place % 2 and part not in special:  # [abc] or [!abc]
+            body = part[1:-1]
+            negated = body.startswith("!")
+            pattern += f"[{'^/' if negated else ''}{re.escape(body[negated:]).replace(chr(92) + '-', '-')}]"
+        else:
+            pattern += special.get(part) or re.escape(part)
+    return re.compile(pattern)

@@ -1,6 +1,6 @@
-"""Values of a column, whatever reader they come from, as Arrow arrays of the one type that each purpose has.
+"""Turn the values of a column, from any reader, into Arrow arrays of the one type that the column's purpose has.
 
-Nothing is interpreted in silence: a value that is not what its column is for is told with its file and row.
+Nothing is guessed: a value of another type raises DataError with its file and row.
 """
 
 import ast
@@ -17,12 +17,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.pipeline.errors import DataError
-from stages.sources.readers.base import Column
+from stages.sources.readers.table_file import Column
 
 STRINGS = pa.list_(pa.string())
 _INTEGER = re.compile(r"-?\d+")
 _SHOWN = 40
-"""Characters of a faulty value that a message shows."""
+"""How many characters of a faulty value a message shows."""
 
 
 @dataclass(frozen=True)
@@ -36,28 +36,28 @@ class Where:
     """For the flattened values of a column of lists: where each list begins, and the end."""
 
     def fault(self, place: int, what: str) -> DataError:
-        """The error for the value at `place`."""
+        """Return the error for the value at `place`."""
         row = place if self.offsets is None else int(np.searchsorted(self.offsets, place, side="right")) - 1
         return DataError(f"{self.file}, {self.unit} {self.numbers[row]}: {what}")
 
     def flattened(self, offsets: NDArray[np.int32]) -> "Where":
-        """The same for the values of the lists that begin at `offsets`."""
+        """Return the same for the values of the lists that begin at `offsets`."""
         return replace(self, offsets=offsets)
 
 
 def is_integer(text: str) -> bool:
-    """Whether a text is an integer's notation."""
+    """Whether a string denotes an integer."""
     return _INTEGER.fullmatch(text) is not None
 
 
 def list_lengths(lists: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
-    """The length of each list, [rows]; none is null."""
+    """Return the length of each list, [rows]; no list may be null."""
     lengths: NDArray[np.int64] = pc.list_value_length(lists).to_numpy(zero_copy_only=False).astype(np.int64)
     return lengths
 
 
 def texts(column: Column, where: Where, what: str) -> pa.Array:
-    """Strings. `what` names one in messages."""
+    """Return strings. `what` names one in messages."""
     if isinstance(column, pa.Array):
         array = _plain(column)
         _refuse_nulls(array, where, what)
@@ -69,7 +69,7 @@ def texts(column: Column, where: Where, what: str) -> pa.Array:
 
 
 def identifiers(column: Column, where: Where) -> pa.Array:
-    """Strings, from text or integers."""
+    """Return strings, from text or integers."""
     if isinstance(column, pa.Array):
         array = _plain(column)
         _refuse_nulls(array, where, "id")
@@ -79,7 +79,7 @@ def identifiers(column: Column, where: Where) -> pa.Array:
 
 
 def as_text(column: Column, where: Where, name: str) -> pa.Array:
-    """Strings, or null, from text, numbers, truth values or dates; `name` is the column's."""
+    """Return strings or null, from text, numbers, booleans or dates; `name` is the column's."""
     array = _plain(column) if isinstance(column, pa.Array) else None
     if array is not None and not pa.types.is_nested(array.type) and not pa.types.is_binary(array.type):
         return array.cast(pa.string())
@@ -87,17 +87,12 @@ def as_text(column: Column, where: Where, name: str) -> pa.Array:
     for place, value in enumerate(values):
         if not isinstance(value, str | int | float | None):
             raise where.fault(place, f"{name} is {_shown(value)}, not one value; leave it out of data.keep_columns")
-    return _strings([_written(value) for value in values], where)
-
-
-def _written(value: object) -> str | None:
-    if value is None:
-        return None
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    written = (str(value).lower() if isinstance(value, bool) else value for value in values)
+    return _strings([None if value is None else str(value) for value in written], where)
 
 
 def labels(column: Column, where: Where, names: Sequence[str] | None, what: str = "label") -> pa.Array:
-    """Labels by name, from text, truth values, or integers, which index `names` where those are known."""
+    """Return labels by name, from text, booleans or integers, which index `names` if those are known."""
     if isinstance(column, pa.Array):
         array = _plain(column)
         _refuse_nulls(array, where, what)
@@ -112,19 +107,19 @@ def labels(column: Column, where: Where, names: Sequence[str] | None, what: str 
 
 
 def label_lists(column: Column, where: Where, names: Sequence[str] | None, what: str) -> pa.Array:
-    """Lists of labels by name."""
+    """Return lists of labels by name."""
     offsets, flat = _flat(column, where, what)
     return pa.ListArray.from_arrays(offsets, labels(flat, where.flattened(offsets), names, what))
 
 
 def text_lists(column: Column, where: Where, what: str) -> pa.Array:
-    """Lists of strings."""
+    """Return lists of strings."""
     offsets, flat = _flat(column, where, what)
     return pa.ListArray.from_arrays(offsets, texts(flat, where.flattened(offsets), what))
 
 
 def numbers(column: Column, where: Where) -> pa.Array:
-    """Finite numbers, float64, from numbers or their decimal notation."""
+    """Return finite numbers as float64, from numbers or their decimal notation."""
     values = column.to_pylist() if isinstance(column, pa.Array) else column
     found = np.array([_number(value) for value in values])
     bad = np.flatnonzero(~np.isfinite(found))
@@ -152,7 +147,7 @@ def _python_labels(column: list[object], where: Where, names: Sequence[str] | No
 
 
 def _named(codes: NDArray[np.int64], where: Where, names: Sequence[str] | None, what: str) -> pa.Array:
-    """Integers to names; -1, which stands for no label, stays as it is."""
+    """Turn integers into names; -1, which means no label, stays as it is."""
     if names is None:
         return pa.array(codes).cast(pa.string())
     bad = np.flatnonzero((codes < -1) | (codes >= len(names)))
@@ -164,7 +159,7 @@ def _named(codes: NDArray[np.int64], where: Where, names: Sequence[str] | None, 
 
 
 def _from_text(array: pa.Array, where: Where, names: Sequence[str] | None, what: str) -> pa.Array:
-    """Text is a label's name; digits that are no name index `names`, since CSV has no integers."""
+    """Return labels from text. Digits that are no label's name index `names`, since CSV has no integers."""
     empty = pc.equal(pc.utf8_trim_whitespace(array), "")
     if pc.any(empty).as_py():
         raise where.fault(pc.index(empty, True).as_py(), f"the {what} is empty; fill it in or remove the row")
@@ -206,24 +201,20 @@ def _not_a_label(what: str, found: str) -> str:
 
 
 def _flat(column: Column, where: Where, what: str) -> tuple[NDArray[np.int32], Column]:
-    """Where each list begins (and the last ends), and the values of all of them."""
+    """Return where each list begins (and the last ends), and the values of all of them."""
     if isinstance(column, pa.Array):
-        return _flat_arrow(column, where, what)
+        _refuse_nulls(column, where, f"list of {what}s")
+        if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+            return _offsets(list_lengths(column)), pc.list_flatten(column)
+        if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+            raise where.fault(0, f"holds {column.type}, not a list of {what}s; choose task=text or another column")
+        column = column.to_pylist()
     rows = [_listed(value, where, place, what) for place, value in enumerate(column)]
     return _offsets(np.array([len(row) for row in rows], np.int64)), list(chain.from_iterable(rows))
 
 
-def _flat_arrow(column: pa.Array, where: Where, what: str) -> tuple[NDArray[np.int32], Column]:
-    _refuse_nulls(column, where, f"list of {what}s")
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return _flat(column.to_pylist(), where, what)
-    if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
-        raise where.fault(0, f"holds {column.type}, not a list of {what}s; choose task=text or another column")
-    return _offsets(list_lengths(column)), pc.list_flatten(column)
-
-
 def _offsets(lengths: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Where lists of these lengths begin, and the last ends, in the type that Arrow's lists count in."""
+    """Return where lists of these lengths begin, and the last ends, as int32, which Arrow's lists use."""
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
 
 
@@ -240,7 +231,7 @@ def _listed(value: object, where: Where, place: int, what: str) -> list[object]:
 
 
 def _parsed_list(text: str) -> list[object] | None:
-    """A list in a cell of CSV: as JSON, or as pandas writes Python's."""
+    """Parse a list in a cell of CSV: JSON, or Python's notation, which pandas writes."""
     for parse in _LIST_NOTATIONS:
         try:
             found = parse(text)
@@ -264,7 +255,7 @@ def _number(value: object) -> float:
 
 
 def _plain(array: pa.Array) -> pa.Array:
-    """Without dictionary, and with one kind of string."""
+    """Decode a dictionary, and cast every kind of string to `string`."""
     if pa.types.is_dictionary(array.type):
         array = array.cast(array.type.value_type)
     is_text = pa.types.is_large_string(array.type) or pa.types.is_string_view(array.type)

@@ -1,1 +1,1 @@
-"""The two kinds of task: how each encodes examples, decodes logits, and tells its predictions."""
+"""What can be learned: each task is one object, made in `registry`; how its examples are encoded stays apart."""

@@ -1,44 +1,172 @@
-"""How many rows an optimizer step takes, and how many of them are computed at once."""
+"""Batches of training rows: how many rows an optimizer step takes, and how many of them are computed at once.
+
+Batches of about equal sub-word count are an alternative to batches of equal row count. Rows come in shuffled order,
+never sorted by length: a batch ends where the next row would exceed the budget. Every epoch has the same number of
+batches, known before the first one. So the learning rate's schedule and the point where a checkpoint resumes are known too.
+"""
 
 import logging
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
 
+import numpy as np
+import torch
 from datasets import Dataset
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Dataset as TorchDataset
 
+from stages.columns.arrays import lengths
+from stages.columns.names import EXAMPLE, INPUT_IDS
 from stages.configuration.schema import TrainStage
+from stages.modeling.batches import PaddingCollator, Row, collated, first_failing, unreadable
+from stages.pipeline.arrow import rows
 from stages.pipeline.errors import ConfigError
-from stages.pipeline.ranks import is_main_process
-from stages.tasks.columns.arrays import lengths
-from stages.tasks.columns.names import INPUT_IDS
-from stages.training.processes import world_size
-from stages.training.token_batches import TokenBatches
+from stages.pipeline.torchrun import is_main_process, world_size
+
+RowNumbers: TypeAlias = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class TokenBatches:
+    """The batches of the optimizer steps, epoch by epoch. They depend on these fields alone."""
+
+    lengths: NDArray[np.int64]
+    """[rows]: the sub-words of each row."""
+    budget: int
+    """The most sub-words in a batch, unless its `fewest` rows have more."""
+    fewest: int
+    """The fewest rows in a batch: each process and part that shares it gets one."""
+    seed: int
+    epochs: float
+    max_steps: int | None
+    """Optimizer steps; overrides `epochs` where given."""
+
+    @cached_property
+    def steps(self) -> int:
+        """The batches in each epoch: as many as the epoch needs whose order needs most."""
+        most, epoch = 1, 0
+        while epoch * most < self.max_steps if self.max_steps else epoch < self.epochs:
+            most = max(most, len(self._fullest_ends(self.shuffled(epoch))))
+            epoch += 1
+        return most
+
+    @property
+    def epochs_planned(self) -> int:
+        """The number of epochs that are begun."""
+        return math.ceil(self.max_steps / self.steps if self.max_steps else self.epochs)
+
+    def of_epoch(self, epoch: int) -> list[RowNumbers]:
+        """Return an epoch's batches, as row numbers: every row once, in the epoch's order, with about equal sub-word counts."""
+        order = self.shuffled(epoch)
+        upto, soonest, ends = self._upto(order), self._soonest_ends(order), [0]
+        for later in range(self.steps - 1, 0, -1):
+            start = ends[-1]
+            even = np.searchsorted(upto, upto[start] + (upto[-1] - upto[start]) // (later + 1))
+            most = min(self._fullest(upto, start), len(order) - later * self.fewest)
+            ends.append(min(max(int(even), soonest[later], start + self.fewest), most))
+        return np.split(order, ends[1:])
+
+    def shuffled(self, epoch: int) -> RowNumbers:
+        """Return all rows in the epoch's order, which batches of equal row count have too."""
+        generator = torch.Generator().manual_seed(self.seed + epoch)
+        order: RowNumbers = torch.randperm(len(self.lengths), generator=generator).numpy()
+        return order
+
+    def _soonest_ends(self, order: RowNumbers) -> list[int]:
+        """Return, by the number of batches still to come, the earliest end of a batch after which these can hold the rest."""
+        ends = [len(order) - end for end in self._fullest_ends(order[::-1])]
+        return [len(order), *ends, *[0] * (self.steps - len(ends))]
+
+    def _fullest_ends(self, order: RowNumbers) -> list[int]:
+        """Return where batches end if each is as full as possible; too few rows at the end join the last one."""
+        upto, ends = self._upto(order), [0]
+        while ends[-1] < len(order):
+            end = self._fullest(upto, ends[-1])
+            ends.append(end if len(order) - end >= self.fewest else len(order))
+        return ends[1:]
+
+    def _fullest(self, upto: NDArray[np.int64], start: int) -> int:
+        """Return where a batch ends that begins at `start` and takes as many rows as the budget allows."""
+        within = int(np.searchsorted(upto, upto[start] + self.budget, side="right")) - 1
+        return max(within, start + self.fewest)
+
+    def _upto(self, order: RowNumbers) -> NDArray[np.int64]:
+        """Return the cumulative sub-word counts, [rows + 1]: those before each row, and the total."""
+        return np.concatenate([[0], np.cumsum(self.lengths[order])])
+
+
+class PartsOfBatches(Sampler[list[int]]):
+    """Samples the rows that one process computes at once, one part of a batch after the other."""
+
+    def __init__(self, batches: TokenBatches, parts: int, process: int, processes: int) -> None:
+        """`parts`: how many parts of a batch each process computes. Parts go to the processes in turn."""
+        self._batches = batches
+        self._parts = parts
+        self._process = process
+        self._processes = processes
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """The Trainer says which epoch comes next."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return self._batches.steps * self._parts
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in self._batches.of_epoch(self._epoch):
+            for part in parted(batch, self._parts * self._processes)[self._process :: self._processes]:
+                yield part.tolist()
+
+
+class EpochLoader(DataLoader[Any]):
+    """A loader that passes the epoch on to its batch sampler, as accelerate's loaders do."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """The Trainer says which epoch comes next."""
+        assert isinstance(self.batch_sampler, PartsOfBatches)
+        self.batch_sampler.set_epoch(epoch)
+
+
+def parted(batch: RowNumbers, parts: int) -> Sequence[RowNumbers]:
+    """Split a batch's rows into parts whose row counts differ by one at most."""
+    return np.array_split(batch, parts)
+
 
 log = logging.getLogger("stages.train")
 
 
 @dataclass(frozen=True)
 class Batching:
-    """What an optimizer step takes: so many rows, or so many sub-words."""
+    """The batch of an optimizer step, in rows or in sub-words."""
 
     rows: float
-    """The rows of a step, over all processes and parts; where sub-words are counted, their mean."""
+    """The rows of a step, over all processes and parts; their mean, if batches are made by sub-words."""
     parts: int
-    """Parts of a batch that each process computes one after the other."""
+    """How many parts of a batch each process computes, one after the other."""
     tokens: TokenBatches | None = None
-    """The batches where sub-words are counted."""
+    """The batches, if they are made by sub-words."""
 
     @property
     def rows_at_once(self) -> int:
-        """The rows that one process computes at once, as the Trainer wants to know; about so many, for sub-words."""
+        """The rows that one process computes at once, for the Trainer; approximate, if batches are made by sub-words."""
         return max(1, int(self.rows / (world_size() * self.parts)))
 
 
 def batching(config: TrainStage, train: Dataset) -> Batching:
-    """The configured batches of the rows of `train`. Raises ConfigError if they can't be shared."""
+    """Return the configured batches of `train`. Raises ConfigError if the processes can't share them evenly."""
     size, parts = config.train.batch_size, config.train.gradient_accumulation
     assert size != "auto" and parts != "auto", "numbers have been found for them"
     if config.train.batch_tokens is None:
-        _require_even_shares(size, parts)
+        if size % (world_size() * parts):
+            raise ConfigError(
+                f"train.batch_size={size} is not divisible by {world_size()} processes x "
+                f"train.gradient_accumulation={parts}; change one of them"
+            )
         return Batching(size, parts)
     tokens = token_batches(config, train, config.train.batch_tokens, parts)
     found = Batching(train.num_rows / tokens.steps, parts, tokens)
@@ -51,7 +179,7 @@ def batching(config: TrainStage, train: Dataset) -> Batching:
 
 
 def token_batches(config: TrainStage, train: Dataset, budget: int, parts: int) -> TokenBatches:
-    """Batches of at most `budget` sub-words, of which each process computes so many parts."""
+    """Return batches of at most `budget` sub-words, of which each process computes `parts` parts."""
     fewest = parts * world_size()
     if train.num_rows < fewest:
         raise ConfigError(
@@ -62,9 +190,45 @@ def token_batches(config: TrainStage, train: Dataset, budget: int, parts: int) -
     return TokenBatches(lengths(train, INPUT_IDS), budget, fewest, config.seed, epochs, max_steps)
 
 
-def _require_even_shares(batch_size: int, parts: int) -> None:
-    if batch_size % (world_size() * parts):
-        raise ConfigError(
-            f"train.batch_size={batch_size} is not divisible by {world_size()} processes x "
-            f"train.gradient_accumulation={parts}; change one of them"
-        )
+_TRAIN = "train"
+
+Batch: TypeAlias = dict[str, Any]
+"""The model's inputs, and a list of the numbers of the rows' examples."""
+
+
+class TrainingRows(TorchDataset[Row]):
+    """Some columns of the rows of a tokenized split, which know their examples, so that an error names its example."""
+
+    def __init__(self, split: Dataset, columns: Sequence[str]) -> None:
+        """`columns`: those that batches are collated from."""
+        self._split = split.select_columns([*columns, EXAMPLE])
+
+    def __len__(self) -> int:
+        return rows(self._split)
+
+    def __getitem__(self, number: int) -> Row:
+        """Return one row. Raises DataError naming it if it can't be read."""
+        return self.__getitems__([number])[0]
+
+    def __getitems__(self, numbers: Sequence[int]) -> list[Row]:
+        """Return several rows at once, for PyTorch's loader. Raises DataError naming the one that can't be read."""
+        try:
+            return self._read(numbers)
+        except Exception as error:
+            raise unreadable(_TRAIN, first_failing(self._read, numbers), error) from error
+
+    def _read(self, numbers: Sequence[int]) -> list[Row]:
+        found: list[Row] = self._split.__getitems__(list(numbers))
+        return found
+
+
+class TrainingCollator:
+    """Collates training rows into batches that know their examples."""
+
+    def __init__(self, collate: PaddingCollator) -> None:
+        """`collate`: makes the tensors."""
+        self._collate = collate
+
+    def __call__(self, batch: Sequence[Row]) -> Batch:
+        """Collate rows. Raises DataError naming the example that can't be."""
+        return {**collated(batch, self._collate, _TRAIN), EXAMPLE: [row[EXAMPLE] for row in batch]}

@@ -1,16 +1,33 @@
-"""The checkpoints of one training: whole or not there, few, and gone when it has succeeded."""
+"""The checkpoints of one training: whole or absent, few, written when one is due, and removed when training has succeeded."""
 
+import hashlib
+import json
 import logging
+import os
+import platform
 import shutil
+import time
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 
-from stages.training.manifest import fault, sync_folder, write_manifest
+import torch
+from pydantic import TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+
+from stages.configuration.schema import TrainStage
+from stages.modeling.precision import Precision, device, resolved
+from stages.pipeline.digests import sha256_of
+from stages.pipeline.errors import ConfigError
+from stages.pipeline.paths import DAG
+from stages.pipeline.torchrun import world_size
 
 log = logging.getLogger("stages.train")
 
 KEPT_CHECKPOINTS = 2
-"""The newest one, and one to fall back to."""
+"""The newest checkpoint, and one to fall back to."""
 KEPT_TRAININGS = 3
 """This training and the newest others whose checkpoints are kept, so that a sweep that was stopped does not fill the disk."""
 
@@ -18,19 +35,19 @@ _NAME = "step-{:09d}"
 
 
 class Checkpoints:
-    """The folder of one training's checkpoints, `step-N` each.
+    """The folder of one training's checkpoints, named `step-N`.
 
-    One is written in a hidden folder beside, and gets its name when its manifest is on the disk.
+    A checkpoint is written in a hidden folder, and renamed when its manifest is on the disk.
     """
 
     def __init__(self, folder: Path) -> None:
-        """`folder`: named after all that the training depends on; its neighbours are other trainings'."""
+        """`folder`: named by `training_key`. Its neighbours belong to other trainings."""
         self.folder = folder
         self.partial = folder / ".partial"
         """Where the next checkpoint is written."""
 
     def prepare(self) -> None:
-        """Remove what a killed training has left half-written, and the oldest of the other trainings."""
+        """Remove what a killed training left half-written, and the checkpoints of the oldest other trainings."""
         self.discard_partial()
         others = [folder for folder in self.folder.parent.glob("*") if folder != self.folder]
         others.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
@@ -38,7 +55,7 @@ class Checkpoints:
             shutil.rmtree(folder, ignore_errors=True)
 
     def newest_whole(self) -> Path | None:
-        """The newest checkpoint that is what was written; newer ones, which are not, are removed."""
+        """Return the newest checkpoint that matches its manifest. Newer ones that do not are removed."""
         for checkpoint in reversed(self._all()):
             found = fault(checkpoint)
             if found is None:
@@ -48,7 +65,7 @@ class Checkpoints:
         return None
 
     def complete(self, written: Path, step: int) -> None:
-        """Make the files in `written`, a folder in `partial`, the checkpoint of `step`. Raises OSError if the disk won't."""
+        """Make `written`, a folder in `partial`, the checkpoint of `step`. Raises OSError if the disk can't be written."""
         write_manifest(written)
         checkpoint = self.folder / _NAME.format(step)
         shutil.rmtree(checkpoint, ignore_errors=True)
@@ -58,12 +75,12 @@ class Checkpoints:
             shutil.rmtree(old, ignore_errors=True)
 
     def discard_partial(self) -> None:
-        """Remove what has not been completed."""
+        """Remove the checkpoint that has not been completed."""
         shutil.rmtree(self.partial, ignore_errors=True)
         self._remove_empty()
 
     def remove(self) -> None:
-        """Remove them all, for the training has succeeded."""
+        """Remove all checkpoints, after the training has succeeded."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self._remove_empty()
 
@@ -73,5 +90,149 @@ class Checkpoints:
                 folder.rmdir()
 
     def _all(self) -> list[Path]:
-        """From old to new."""
+        """Return all checkpoints, the oldest first."""
         return sorted(self.folder.glob("step-*"))
+
+
+_MANIFEST_FILE = "manifest.json"
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """The size and digest that a file must have."""
+
+    size: int
+    """Bytes."""
+    sha256: str
+
+
+_MANIFEST = TypeAdapter(dict[str, FileRecord])
+
+
+def write_manifest(folder: Path) -> None:
+    """Write a manifest of all files of `folder`, after these are on the disk. Raises OSError if the disk can't be written."""
+    records = {file.name: FileRecord(file.stat().st_size, _synced_digest(file)) for file in sorted(folder.iterdir())}
+    manifest = folder / _MANIFEST_FILE
+    manifest.write_bytes(_MANIFEST.dump_json(records, indent=2))
+    _synced_digest(manifest)
+    sync_folder(folder)
+
+
+def fault(folder: Path) -> str | None:
+    """Return in a few words how `folder` differs from its manifest; None if it does not."""
+    try:
+        records = _MANIFEST.validate_json((folder / _MANIFEST_FILE).read_bytes())
+    except OSError:
+        return f"{_MANIFEST_FILE} is missing"
+    except ValidationError:
+        return f"{_MANIFEST_FILE} is damaged"
+    found = {file.name for file in folder.iterdir()} - {_MANIFEST_FILE}
+    odd = sorted(found ^ records.keys())
+    if odd:
+        return f"{odd[0]} is {'not in its manifest' if odd[0] in found else 'missing'}"
+    damaged = (name for name, record in records.items() if not _matches(folder / name, record))
+    return next((f"{name} is damaged" for name in damaged), None)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the folder's entries are on the disk, such as a rename in it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _matches(file: Path, record: FileRecord) -> bool:
+    try:
+        return file.stat().st_size == record.size and sha256_of(file) == record.sha256
+    except OSError:  # a bad sector, or a folder under a file's name
+        return False
+
+
+def _synced_digest(file: Path) -> str:
+    """Wait until the file is on the disk; return its digest, computed from the page cache."""
+    with file.open("r+b") as content:
+        os.fsync(content.fileno())
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+SECONDS = "STAGEWRIGHT_CHECKPOINT_SECONDS"
+"""The environment variable that sets the seconds between two checkpoints; 0 writes one after each step. It is no
+parameter, because it depends on the machine, changes no result, and must not make DVC train again."""
+
+_SHORTEST = 60.0
+_PRICE = 0.02
+_EXPECTED_SPEED = 200e6
+"""Bytes a second that are assumed for writing and hashing, until the first checkpoint has been timed."""
+
+
+class Pace:
+    """When the next checkpoint is due: after a minute, or later, so that writing takes at most 2 % of the time."""
+
+    def __init__(self, size: int) -> None:
+        """`size`: the approximate bytes of a checkpoint. Raises ConfigError if `SECONDS` is no number."""
+        chosen = os.environ.get(SECONDS)
+        try:
+            self._chosen = None if chosen is None else float(chosen)
+        except ValueError as error:
+            raise ConfigError(f"{SECONDS}={chosen!r} is no number of seconds") from error
+        self.took(size / _EXPECTED_SPEED)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the next checkpoint is due."""
+        return time.monotonic() - self._last >= self._pause
+
+    def took(self, seconds: float) -> None:
+        """Start the pause after a checkpoint whose writing, successful or not, took `seconds`."""
+        self._last = time.monotonic()
+        self._pause = max(_SHORTEST, seconds / _PRICE) if self._chosen is None else self._chosen
+
+
+_STAGE = "train"
+_PACKAGES = ("accelerate", "datasets", "numpy", "safetensors", "torch", "transformers")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The properties of the machine that decide the last bits of a sum."""
+
+    processor: str
+    precision: Precision
+    threads: int
+    processes: int
+
+
+def training_key(config: TrainStage) -> str:
+    """Return the name of a training: a digest of all that its result depends on, so that it resumes from its own checkpoints.
+
+    That is the configuration, the stage's dependencies in `dvc.yaml`, the packages and the machine.
+    """
+    parts = {
+        "config": asdict(config),
+        "dependencies": {file.as_posix(): sha256_of(file) for file in _dependencies()},
+        "packages": {package: version(package) for package in _PACKAGES},
+        "machine": asdict(_machine(config)),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _machine(config: TrainStage) -> Machine:
+    return Machine(_processor(), resolved(config.train.precision), torch.get_num_threads(), world_size())
+
+
+def _processor() -> str:
+    if device().type == "cuda":
+        return torch.cuda.get_device_name()
+    has = torch.cpu.get_capabilities()
+    products = (name for name in ("amx_bf16", "avx512_bf16") if has.get(name))
+    return " ".join((platform.machine(), torch.backends.cpu.get_cpu_capability(), *products))
+
+
+def _dependencies() -> Iterator[Path]:
+    """Yield the files that DVC says the stage depends on: data, base model and code."""
+    for name in YAML(typ="safe").load(DAG.read_text(encoding="utf-8"))["stages"][_STAGE]["deps"]:
+        path = Path(name)
+        files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+        yield from (file for file in files if file.suffix not in {".pyc", ".md"})

@@ -1,4 +1,4 @@
-"""Losses and weights that are no longer numbers: found soon, and told with the step and the examples."""
+"""Find losses and weights that are NaN or infinite, and name the step and the examples."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from stages.pipeline.errors import TrainingError
 
 _EXAMPLES_TOLD = 16
 _LOOK_EVERY = {"cpu": 1, "cuda": 16}
-"""Parts of batches between looks at their losses: each look makes a GPU wait for what it has been given to do."""
+"""After how many parts of batches their losses are checked: each check waits for the GPU to finish its work."""
 
 _ADVICE = "lower train.learning_rate, or set train.precision=fp32"
 
@@ -24,15 +24,15 @@ class _Part:
 
 
 class LossWatch:
-    """The losses that have not been looked at yet."""
+    """The losses that have not been checked yet."""
 
     def __init__(self, device: torch.device) -> None:
-        """`device`: where the losses are."""
+        """`device`: the device of the losses."""
         self._look_every = _LOOK_EVERY.get(device.type, 1)
         self._parts: list[_Part] = []
 
     def add(self, step: int, loss: torch.Tensor, examples: Sequence[int]) -> None:
-        """Note a batch's loss, or that of a part of it; `step`: counted from 1. Raises TrainingError as `look` does."""
+        """Add the loss of a batch, or of a part of it. `step` counts from 1. Raises TrainingError as `look` does."""
         self._parts.append(_Part(step, loss, examples))
         if len(self._parts) >= self._look_every:
             self.look()
@@ -52,7 +52,7 @@ class LossWatch:
 
 
 def require_finite_weights(model: nn.Module, step: int) -> None:
-    """Raise TrainingError if a weight is NaN or infinite. An infinite gradient makes it so with no loss to show for it."""
+    """Raise TrainingError if a weight is NaN or infinite. An infinite gradient causes this while all losses are finite."""
     names, weights = zip(*model.named_parameters(), strict=True)
     finite = torch.stack([weight.isfinite().all() for weight in weights]).tolist()
     if not all(finite):

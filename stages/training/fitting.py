@@ -1,4 +1,4 @@
-"""`auto` in the settings of batches: the number that fits into this machine's memory, found before training begins."""
+"""`auto` batch settings: find the number that fits into memory, before training begins."""
 
 import logging
 from collections.abc import Iterator
@@ -10,41 +10,39 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
+from stages.columns.arrays import flat, lengths
+from stages.columns.names import INPUT_IDS
 from stages.configuration.schema import TrainStage
-from stages.modeling.load import new_model
-from stages.modeling.packing import compute_without_padding
-from stages.modeling.padding import padding_id
 from stages.modeling.precision import resolved
-from stages.pipeline.arrow import load_split
+from stages.pipeline.arrow import load_splits
 from stages.pipeline.errors import TrainingError
-from stages.pipeline.paths import BASE_TOKENIZER, BASE_WEIGHTS, TOKENIZED_DATA
-from stages.pipeline.ranks import is_main_process
-from stages.tasks.columns.arrays import lengths
-from stages.tasks.columns.names import INPUT_IDS, label_names
-from stages.training.batching import Batching, token_batches
-from stages.training.memory_trial import Fits, fits_into_memory
-from stages.training.processes import Agreement, world_size
+from stages.pipeline.paths import TOKENIZED_DATA
+from stages.pipeline.torchrun import is_main_process, world_size
+from stages.training.batching import Batching, TokenBatches, parted, token_batches
+from stages.training.building import training_model
+from stages.training.memory import Fits, fits_into_memory
+from stages.training.processes import Agreement
 from stages.training.recipe import training_arguments
-from stages.training.token_batches import TokenBatches, parted
 
 log = logging.getLogger("stages.train")
 
 FEWEST_STEPS = 100
-"""Steps that an epoch keeps when the batch size is found: into a large memory a whole data set fits."""
+"""The fewest steps of an epoch that a batch size is found for: a whole data set may fit into a large memory."""
 
 _Lengths: TypeAlias = NDArray[np.int64]
 
 
 def without_auto(config: TrainStage) -> TrainStage:
-    """The configuration with numbers in place of `auto`, which the log tells. Raises TrainingError if no row fits."""
+    """Replace `auto` by the numbers found, and log them. Raise TrainingError if not even one row fits."""
     train = config.train
     if "auto" not in (train.batch_size, train.gradient_accumulation):
         return config
-    split = load_split(TOKENIZED_DATA, "train")
-    processes = _joined(config)
-    fits = _fits(config, split)
+    splits = load_splits(TOKENIZED_DATA)
+    split, processes = splits["train"], _joined(config)
+    subword = int(flat(split, INPUT_IDS)[0])
+    fits = fits_into_memory(training_model(config, splits), resolved(train.precision), subword)
     if train.batch_size == "auto":
-        size = -processes.largest(-largest_batch(config, split, fits))[0]  # what fits in all processes
+        size = -processes.largest(-largest_batch(config, split, fits))[0]  # the smallest of all processes
         _tell("batch_size", size)
         return replace(config, train=replace(train, batch_size=size))
     parts = processes.largest(fewest_parts(config, split, fits))[0]
@@ -53,7 +51,7 @@ def without_auto(config: TrainStage) -> TrainStage:
 
 
 def largest_batch(config: TrainStage, split: Dataset, fits: Fits) -> int:
-    """The most rows, a power of two for each process and part, that fit if they are the longest."""
+    """Return the largest batch size, a power of two for each process and part, at which the longest rows fit."""
     parts = config.train.gradient_accumulation
     assert parts != "auto", "a contradiction"
     longest, rows, shares = _from_long_to_short(split), 1, world_size() * parts
@@ -65,7 +63,7 @@ def largest_batch(config: TrainStage, split: Dataset, fits: Fits) -> int:
 
 
 def fewest_parts(config: TrainStage, split: Dataset, fits: Fits) -> int:
-    """The fewest parts of each process's share of a batch such that the heaviest part fits."""
+    """Return the fewest parts of each process's share of a batch at which the heaviest part fits."""
     for parts, heaviest in _heaviest_parts(config, split):
         if fits(heaviest.tolist()):
             return parts
@@ -73,7 +71,7 @@ def fewest_parts(config: TrainStage, split: Dataset, fits: Fits) -> int:
 
 
 def _heaviest_parts(config: TrainStage, split: Dataset) -> Iterator[tuple[int, _Lengths]]:
-    """Numbers of parts that a batch can have, and the lengths in the part that takes the most memory."""
+    """Yield each number of parts that a batch can have, and the row lengths of the part that takes the most memory."""
     budget, size = config.train.batch_tokens, config.train.batch_size
     if budget is None:
         assert size != "auto", "a contradiction"
@@ -88,7 +86,7 @@ def _heaviest_parts(config: TrainStage, split: Dataset) -> Iterator[tuple[int, _
 
 
 def _heaviest(batches: TokenBatches, shares: int) -> _Lengths:
-    """Of all epochs, the part with the most sub-words when padded."""
+    """Return the row lengths of the part with the most sub-words, with padding, in all epochs."""
     epochs = (batches.of_epoch(epoch) for epoch in range(batches.epochs_planned))
     parts = (batches.lengths[part] for epoch in epochs for batch in epoch for part in parted(batch, shares))
     return max(parts, key=lambda part: len(part) * part.max())
@@ -106,16 +104,10 @@ def _too_little(longest: _Lengths) -> TrainingError:
 
 
 def _joined(config: TrainStage) -> Agreement:
-    """The processes, once they have found each other and their devices, which the Trainer's arguments see to."""
+    """Join the processes: the Trainer's arguments let them find each other and their devices."""
     arguments = training_arguments(config.train, Batching(world_size(), 1), config.task, config.seed, Path())
     assert arguments.device is not None
     return Agreement()
-
-
-def _fits(config: TrainStage, split: Dataset) -> Fits:
-    names, padding = label_names(split.features), padding_id(BASE_TOKENIZER)
-    model = new_model(config.task.kind, BASE_WEIGHTS, names, config.task.target, padding=padding)
-    return fits_into_memory(compute_without_padding(model), resolved(config.train.precision))
 
 
 def _tell(key: str, found: int) -> None:

@@ -1,4 +1,4 @@
-"""SIGTERM, which a machine sends before it is taken away, and SIGINT, which is Ctrl-C."""
+"""Handle SIGTERM, which comes before a machine is shut down, and SIGINT, which is Ctrl-C."""
 
 import signal
 import sys
@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from stages.pipeline.ranks import is_main_process
+from stages.pipeline.torchrun import is_main_process
 
 GRACE = 20
-"""Seconds that training has to end its step and to write a checkpoint: machines are taken away after 30."""
+"""Seconds for training to finish its step and write a checkpoint. Machines are shut down after 30."""
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -19,7 +19,7 @@ class Interrupted(SystemExit):
     """Ends the process with the status that shells give for its signal: 143 or 130."""
 
     def __init__(self, signum: int, saved_step: int | None = None) -> None:
-        """`signum`: the signal. `saved_step`: the step at which training stopped, if its checkpoint is written."""
+        """`signum`: the signal. `saved_step`: the step at which training stopped, if its checkpoint has been written."""
         super().__init__(128 + signum)
         self.line = f"stopped by {signal.Signals(signum).name}" + (
             "; the same command begins again, from the last checkpoint if there is one"
@@ -29,17 +29,17 @@ class Interrupted(SystemExit):
 
 
 class Interruption:
-    """Makes the first signal raise `Interrupted`: at once or, while `deferred`, when training is ready to stop."""
+    """Makes the first signal raise `Interrupted`: at once or, inside `deferred`, when training is ready to stop."""
 
     def __init__(self) -> None:
-        """Nothing has happened yet."""
+        """No signal has come yet."""
         self.signum = 0
-        """The signal that has come; 0 as long as there is none."""
+        """The signal that has come; 0 if none has."""
         self._is_deferred = False
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Handle the signals inside the block, and say in one line that one has ended it."""
+        """Handle the signals inside the block; print one line if one has ended it."""
         before = {signum: signal.signal(signum, self._note) for signum in _SIGNALS}
         before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._out_of_time)
         try:
@@ -55,7 +55,7 @@ class Interruption:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Inside the block a signal waits for `stop`, but no longer than `GRACE`; at its end it is due."""
+        """Let a signal inside the block wait for `stop`, at most `GRACE` seconds, or until the end of the block."""
         self._is_deferred = True
         try:
             yield

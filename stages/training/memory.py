@@ -1,18 +1,29 @@
-"""Memory that does not suffice: which setting needs less of it."""
+"""Memory: whether a step fits, and which setting needs less.
 
-from collections.abc import Iterator
+On a GPU a step is tried. On a CPU its memory is calculated from steps of one and two rows: a system without free memory
+kills the process that asks for more, so nothing can be tried.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeAlias
 
+import psutil
 import torch
+from transformers import PreTrainedModel
 
+from stages.columns.names import INPUT_IDS
+from stages.modeling.precision import Precision, device
 from stages.pipeline.errors import TrainingError
+from stages.pipeline.torchrun import world_size
 
 FOR_TRAINING = "set train.gradient_accumulation=auto, or lower tokenize.max_length, or choose a smaller model"
 FOR_VALIDATION = "lower train.evaluation_batch_size or tokenize.max_length"
 
 
 def for_steps(gradient_accumulation: int) -> str:
-    """What to do when a step needs too much."""
+    """Return what to do when a training step needs too much memory."""
     return (
         f"set train.gradient_accumulation={2 * gradient_accumulation}, which computes the same train.batch_size in "
         "smaller parts, or lower tokenize.max_length"
@@ -21,7 +32,7 @@ def for_steps(gradient_accumulation: int) -> str:
 
 @contextmanager
 def memory_or(advice: str) -> Iterator[None]:
-    """Turn what PyTorch raises when memory is full into TrainingError, with `advice` on what to change."""
+    """Turn out-of-memory errors into TrainingError, with `advice` on what to change."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -32,5 +43,91 @@ def memory_or(advice: str) -> Iterator[None]:
 
 
 def is_about_memory(error: Exception) -> bool:
-    """Whether it was raised for want of memory. For that of the system PyTorch raises a plain RuntimeError."""
+    """Whether the error says that memory is full. For main memory PyTorch raises a plain RuntimeError."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "DefaultCPUAllocator" in str(error)
+
+
+Fits: TypeAlias = Callable[[Sequence[int]], bool]
+"""Whether forward and backward of rows of these lengths, in sub-words, fit beside all else that training needs."""
+
+_COPIES = 3
+"""Copies of each weight besides itself: Adam's two moments, and a temporary one in the optimizer or when gradients are shared."""
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+"""The bytes that a container's processes may have, or `max`."""
+_MARGIN = 1.5
+"""A step's peak memory on a CPU, as a multiple of what it keeps for the backward pass; measured: 1.23 (MiniLM)."""
+
+
+def fits_into_memory(model: PreTrainedModel, precision: Precision, subword: int) -> Fits:
+    """Move the model to the device and return the function that says which rows fit there.
+
+    `subword`: a code that the model has an embedding for.
+    """
+    trial = _Trial(model, precision, subword)
+    return trial.fits_when_tried if device().type == "cuda" else trial.fits_by_calculation
+
+
+class _Trial:
+    """Training steps on rows that repeat one sub-word."""
+
+    def __init__(self, model: PreTrainedModel, precision: Precision, subword: int) -> None:
+        self._model, self._subword = model, subword
+        torch.nn.Module.to(model, device())
+        model.train()
+        self._dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+        self._bytes_of_a_sub_word: float | None = None
+
+    def fits_when_tried(self, lengths: Sequence[int]) -> bool:
+        """Try a step; return whether memory suffices. Memory is freed after each attempt."""
+        try:
+            optimizer_state = [torch.empty_like(weight) for weight in self._model.parameters() for _ in range(_COPIES)]
+            self._loss(lengths).backward()
+            del optimizer_state
+        except (MemoryError, RuntimeError) as error:
+            if not is_about_memory(error):
+                raise
+            return False
+        finally:
+            self._model.zero_grad()
+            torch.cuda.empty_cache()
+        return True
+
+    def fits_by_calculation(self, lengths: Sequence[int]) -> bool:
+        """Calculate whether rows of the longest length would fit, from what one more row takes."""
+        longest = max(lengths)
+        if self._bytes_of_a_sub_word is None:
+            of_one_more = self._saved_bytes([longest] * 2) - self._saved_bytes([longest])
+            self._bytes_of_a_sub_word = of_one_more / longest
+        weights = sum(weight.nbytes for weight in self._model.parameters())
+        needed = _MARGIN * self._bytes_of_a_sub_word * longest * len(lengths) + (1 + _COPIES) * weights
+        return needed <= memory_left() / world_size()
+
+    def _saved_bytes(self, lengths: Sequence[int]) -> int:
+        """Return the bytes that rows keep for the backward pass, besides the weights."""
+        weights = {weight.untyped_storage().data_ptr() for weight in self._model.parameters()}
+        saved: dict[int, int] = {}
+
+        def note(tensor: torch.Tensor) -> torch.Tensor:
+            saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            loss = self._loss(lengths)
+        del loss
+        return sum(size for place, size in saved.items() if place not in weights)
+
+    def _loss(self, lengths: Sequence[int]) -> torch.Tensor:
+        """Return some loss: the real one takes little memory after the logits."""
+        of_rows = torch.tensor(lengths)
+        mask = (torch.arange(max(lengths)) < of_rows[:, None]).long().to(self._model.device)
+        with torch.autocast(self._model.device.type, self._dtype, enabled=self._dtype is not None):
+            inputs = {INPUT_IDS: torch.full_like(mask, self._subword), "attention_mask": mask}
+            logits: torch.Tensor = self._model(**inputs).logits
+        return logits.float().sum()
+
+
+def memory_left() -> int:
+    """Return how many bytes of main memory this process may still take, of the machine's and of its container's."""
+    left: int = psutil.virtual_memory().available
+    limit = _CONTAINER_LIMIT.read_text().strip() if _CONTAINER_LIMIT.exists() else "max"
+    return left if limit == "max" else min(left, int(limit) - psutil.Process().memory_info().rss)

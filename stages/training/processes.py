@@ -1,44 +1,41 @@
-"""Several processes, one a GPU, that share each batch."""
+"""Train in several processes, one a GPU, that share each batch."""
 
 import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
 
 import torch
 from torch import distributed
 from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
+from stages.pipeline.torchrun import world_size
+
 
 def start_under_torchrun_if_needed(processes: int) -> None:
-    """Replace this process by torchrun with `processes` of it, unless it is one of them already.
+    """Replace this process by torchrun, which starts `processes` of it, unless it is one of these already.
 
     Started by hand under torchrun or `accelerate launch`, the stage uses the processes it finds.
     """
     if processes > 1 and "WORLD_SIZE" not in os.environ:
-        _replace_by_torchrun(processes)
+        torchrun = [sys.executable, "-m", "stages.training.processes", "--standalone", f"--nproc-per-node={processes}"]
+        os.execv(sys.executable, [*torchrun, "-m", "stages.train", *sys.argv[1:]])
 
 
-def world_size() -> int:
-    """How many processes share each batch."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def part() -> None:
-    """End what connects the processes."""
+def shutdown_distributed() -> None:
+    """Destroy the process group, if there is one."""
     if distributed.is_initialized():
         distributed.destroy_process_group()
 
 
 @contextmanager
 def ending_at_once() -> Iterator[None]:
-    """End this process with the block, or with the exit status it asks for, if others share the training.
+    """Exit at once at the end of the block, with its exit status, if several processes share the training.
 
-    The interpreter's own end tears down tensors that PyTorch's threads still hold, which aborts the process now and then,
-    also after `part`; torchrun would then stop the others, the one that writes the model among them.
+    The interpreter's normal exit frees tensors that PyTorch's threads still hold, which sometimes aborts the process, even
+    after `shutdown_distributed`. torchrun would then stop the other processes, also the one that writes the model.
     """
     status = 0
     try:
@@ -55,32 +52,26 @@ def ending_at_once() -> Iterator[None]:
 
 
 class Agreement:
-    """What the processes decide together, through main memory: a look at a tensor on the GPU would wait for it."""
+    """Decisions that the processes make together, by tensors on the CPU: reading one on a GPU would wait for the GPU."""
 
     def __init__(self) -> None:
-        """To be made in all processes, after the first group of them is."""
+        """Every process must create it, after the first process group has been created."""
         self._group = distributed.new_group(backend="gloo") if world_size() > 1 else None
 
     def largest(self, *numbers: int) -> list[int]:
-        """For each number the largest that a process has given."""
+        """Return, for each number, the largest that a process has passed."""
         together = torch.tensor(numbers)
         if self._group is not None:
             distributed.all_reduce(together, distributed.ReduceOp.MAX, self._group)
         return [int(number) for number in together]
 
     def all(self, is_true: bool) -> bool:
-        """Whether it is true in all processes."""
+        """Whether `is_true` is true in all processes."""
         return self.largest(int(not is_true)) == [0]
 
 
-def _replace_by_torchrun(processes: int) -> NoReturn:
-    """This module's `main` is torchrun with the exit status of the training it starts."""
-    torchrun = [sys.executable, "-m", "stages.training.processes", "--standalone", f"--nproc-per-node={processes}"]
-    os.execv(sys.executable, [*torchrun, "-m", "stages.train", *sys.argv[1:]])
-
-
 def main() -> None:
-    """Run torchrun; exit as a training in one process does, where torchrun shows a traceback and exits with 1."""
+    """Run torchrun with the exit status of the training. torchrun itself would show a traceback and exit with 1."""
     from torch.distributed import run
 
     try:

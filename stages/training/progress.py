@@ -1,4 +1,4 @@
-"""What a training knows besides what the Trainer keeps: the best weights so far, and the loss since it was last logged."""
+"""The state of a training that the Trainer does not keep: the best weights so far, and the loss since it was last logged."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +13,18 @@ _WEIGHTS = "best.safetensors"
 
 @dataclass(frozen=True)
 class Best:
-    """The validation that the result is chosen by."""
+    """The best validation so far."""
 
     step: int
     scores: dict[str, float | None]
     """The headline scores; None where one is not defined."""
     threshold: float | None
-    """The probability from which on a text has a label, where texts can have several."""
+    """The probability above which a text gets a label, if texts can have several."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training has come."""
+    """How far a training has got."""
 
     is_finished: bool
     """Whether the last step is done and validated."""
@@ -38,11 +38,11 @@ _ADAPTER = TypeAdapter(Progress)
 
 
 def write_progress(folder: Path, progress: Progress, best_weights: dict[str, torch.Tensor]) -> None:
-    """Write it into a checkpoint; `best_weights` is empty as long as there is no best."""
+    """Write the progress into a checkpoint. `best_weights` is empty if there is no best yet."""
     (folder / _PROGRESS).write_bytes(_ADAPTER.dump_json(progress, indent=2))
     save_file(best_weights, folder / _WEIGHTS)
 
 
 def read_progress(folder: Path) -> tuple[Progress, dict[str, torch.Tensor]]:
-    """What `write_progress` wrote, from a checkpoint that is whole."""
+    """Read what `write_progress` wrote, from a checkpoint that is whole."""
     return _ADAPTER.validate_json((folder / _PROGRESS).read_bytes()), load_file(folder / _WEIGHTS)

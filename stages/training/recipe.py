@@ -1,4 +1,4 @@
-"""The configured recipe in the Trainer's own terms."""
+"""The configured recipe as the Trainer's arguments."""
 
 import sys
 from pathlib import Path
@@ -7,14 +7,15 @@ from transformers import TrainingArguments
 
 from stages.configuration.schema import TaskConfig, TrainConfig
 from stages.modeling.precision import device, resolved
+from stages.pipeline.torchrun import world_size
+from stages.scoring.core.metrics import METRICS
 from stages.training.batching import Batching
-from stages.training.processes import world_size
 
 
 def training_arguments(
     train: TrainConfig, batching: Batching, task: TaskConfig, seed: int, written: Path
 ) -> TrainingArguments:
-    """`TrainingArguments` for the recipe. When to write a checkpoint, into `written`, is for a callback to say."""
+    """Return `TrainingArguments` for the recipe. A callback decides when a checkpoint is written, into `written`."""
     precision, on_cpu = resolved(train.precision), device().type == "cpu"
     strategy = "epoch" if train.evaluate_every is None else "steps"
     arguments = TrainingArguments(
@@ -41,7 +42,7 @@ def training_arguments(
         logging_steps=train.evaluate_every or 0,
         logging_nan_inf_filter=False,  # it would log a loss that is not a number as 0
         metric_for_best_model=task.metric,
-        greater_is_better=task.metric != "loss",
+        greater_is_better=METRICS[task.metric].higher_is_better,
         restore_callback_states_from_checkpoint=True,  # early stopping goes on counting
         seed=seed,
         remove_unused_columns=False,

@@ -1,4 +1,4 @@
-"""A training that a signal, a kill or a full disk costs little: it goes on from its newest whole checkpoint, exactly."""
+"""Training that resumes exactly from its newest whole checkpoint after a signal, a kill or a full disk."""
 
 import logging
 import time
@@ -15,9 +15,8 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils import SAFE_WEIGHTS_NAME
 
-from stages.training.checkpoints import Checkpoints
+from stages.training.checkpoints import Checkpoints, Pace
 from stages.training.interruption import Interrupted, Interruption
-from stages.training.pace import Pace
 from stages.training.processes import Agreement
 from stages.training.progress import Progress, read_progress, write_progress
 from stages.training.trainer import ValidatingTrainer
@@ -25,14 +24,14 @@ from stages.training.trainer import ValidatingTrainer
 log = logging.getLogger("stages.train")
 
 _COPIES = 4
-"""What a checkpoint holds for each weight: itself, Adam's two moments, and what it was when validation was best."""
+"""How many numbers a checkpoint has for each weight: itself, Adam's two moments, and its value at the best validation."""
 
 
 class ResumableTrainer(ValidatingTrainer):
-    """A Trainer that goes on where a killed one was, to the same bytes."""
+    """A Trainer that resumes a killed training, and ends with the same bytes."""
 
     def __init__(self, *, checkpoints: Checkpoints, interruption: Interruption, **parts: Any) -> None:
-        """`parts`: those of a ValidatingTrainer; its `output_dir` is the folder where checkpoints are written."""
+        """`parts`: the arguments of a ValidatingTrainer; its `output_dir` is the folder where checkpoints are written."""
         super().__init__(**parts)
         self.processes = Agreement()
         self.pace = Pace(_COPIES * self.bare_model.get_memory_footprint())
@@ -45,7 +44,7 @@ class ResumableTrainer(ValidatingTrainer):
         self.add_callback(_Saving(self, interruption))
 
     def run(self) -> None:
-        """Train to the end, from the newest whole checkpoint on. Raises Interrupted if a signal comes before."""
+        """Train to the end, from the newest whole checkpoint if there is one. Raises Interrupted if a signal comes."""
         checkpoint = self._newest_checkpoint()
         with self._interruption.deferred():
             if checkpoint is None:
@@ -59,22 +58,22 @@ class ResumableTrainer(ValidatingTrainer):
                 self.train(resume_from_checkpoint=str(checkpoint))
 
     def restore_loss(self) -> None:
-        """Go on summing the loss where the checkpoint was; the Trainer would begin anew, and log another mean."""
+        """Restore the sum of losses from the checkpoint. The Trainer would start at 0, and log another mean."""
         if self._resumed is not None:
             self._tr_loss.fill_(self._resumed.loss_sums[self.args.process_index])
             self._globalstep_last_logged = self._resumed.logged_step
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Write the weights alone: the Trainer would pickle its arguments beside them, with paths and the hub's token."""
+        """Write the weights alone. The Trainer would pickle its arguments too, with paths and the Hub's token."""
         assert output_dir is not None
         if self.args.should_save:
             Path(output_dir).mkdir(parents=True, exist_ok=True)
             save_model(self.bare_model, str(Path(output_dir, SAFE_WEIGHTS_NAME)))
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """Write a checkpoint. If the disk won't have it, train on: the older ones stay.
+        """Write a checkpoint. If the disk can't be written, training goes on, and the older checkpoints stay.
 
-        Raises TrainingError if a loss or weight is not finite: no checkpoint ever holds such.
+        Raises TrainingError if a loss or weight is not finite, so no checkpoint ever holds one.
         """
         self.require_finite()
         started, step = time.monotonic(), self.state.global_step
@@ -88,7 +87,7 @@ class ResumableTrainer(ValidatingTrainer):
 
     @property
     def _written_folder(self) -> Path:
-        """Where the Trainer writes."""
+        """The folder that the Trainer writes."""
         return self._checkpoints.partial / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
 
     def _write(self, model: nn.Module, trial: Any) -> None:
@@ -99,7 +98,7 @@ class ResumableTrainer(ValidatingTrainer):
             write_progress(self._written_folder, progress, self.best_weights)
 
     def _attempt(self, write: Callable[[], None]) -> bool:
-        """Whether `write` could be done; why not is told once."""
+        """Call `write`; return whether it succeeded. The first failure is logged."""
         try:
             write()
         except (OSError, RuntimeError, SafetensorError) as error:  # as Python, torch.save and safetensors raise them
@@ -111,7 +110,7 @@ class ResumableTrainer(ValidatingTrainer):
         return True
 
     def _newest_checkpoint(self) -> Path | None:
-        """The main process looks, and tells the others."""
+        """Return the newest whole checkpoint, which the main process finds for all."""
         found: list[Path | None] = [None]
         if self.args.should_save:
             self._checkpoints.prepare()
@@ -123,7 +122,7 @@ class ResumableTrainer(ValidatingTrainer):
 
 
 class _Saving(TrainerCallback):
-    """Asks for a checkpoint when one is due or a signal has come, where training can go on from exactly."""
+    """Requests a checkpoint when one is due or a signal has come, at points from which training resumes exactly."""
 
     def __init__(self, trainer: ResumableTrainer, interruption: Interruption) -> None:
         self._trainer = trainer
@@ -134,7 +133,7 @@ class _Saving(TrainerCallback):
         self._trainer.restore_loss()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """But for an epoch's last step, after which the epoch's validation is still to come."""
+        """Not after an epoch's last step: the epoch's validation is still to come."""
         if not (control.should_training_stop or state.epoch.is_integer()):
             self._ask(control)
 
@@ -149,7 +148,7 @@ class _Saving(TrainerCallback):
             raise Interrupted(self._signum, self._trainer.saved_step)
 
     def _ask(self, control: TrainerControl) -> None:
-        """The main process's clock counts, and a signal that any process has got."""
+        """Request a checkpoint if the main process's clock says so, or any process has received a signal."""
         is_due = self._trainer.pace.is_due and self._trainer.args.should_save
         self._signum, is_due_there = self._trainer.processes.largest(self._interruption.signum, int(is_due))
         control.should_save = control.should_save or bool(self._signum or is_due_there)

@@ -14,25 +14,20 @@ from torch.optim import AdamW
 from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
-from stages.modeling.batches import PaddingCollator
-from stages.modeling.inputs import input_columns
+from stages.columns.names import EXAMPLE, LABELS
+from stages.modeling.batches import PaddingCollator, input_columns
+from stages.modeling.cpu.gradients import clip_in_next_step, gradient_norm
 from stages.modeling.precision import Precision
 from stages.modeling.prediction import predict
 from stages.pipeline.arrow import rows
-from stages.scoring.headline.scores import MultiLabelScores, Scores
-from stages.tasks.columns.names import EXAMPLE, LABELS
-from stages.tasks.decoding.base import Decoding
-from stages.training.batching import Batching
-from stages.training.clipping import clip_in_next_step, gradient_norm
+from stages.scoring.core.metrics import METRICS
+from stages.scoring.core.scores import Scores
+from stages.tasks.task import Task
+from stages.training.batching import Batch, Batching, EpochLoader, PartsOfBatches, TrainingCollator, TrainingRows
 from stages.training.finite import LossWatch, require_finite_scores, require_finite_weights
 from stages.training.loss import Loss
 from stages.training.memory import FOR_VALIDATION, for_steps, memory_or
 from stages.training.progress import Best
-from stages.training.rows import Batch, TrainingCollator, TrainingRows
-from stages.training.token_batches import EpochLoader, PartsOfBatches
-
-_NOT_DEFINED = -1.0
-"""What a correlation that is not defined counts as where checkpoints are compared: as the worst there is."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +35,7 @@ class Validation:
     """How the validation split is predicted and scored."""
 
     split: Dataset
-    decoding: Decoding
+    task: Task
     names: Sequence[str]
     batch_size: int
     precision: Precision
@@ -119,7 +114,9 @@ class ValidatingTrainer(Trainer):
         headline = scores.headline_json()
         require_finite_scores(headline, self.state.global_step)
         self.log({f"eval_{name}": value for name, value in headline.items() if value is not None})
-        metrics = {f"eval_{name}": _NOT_DEFINED if value is None else value for name, value in headline.items()}
+        metrics = {
+            f"eval_{name}": METRICS[name].worst() if value is None else value for name, value in headline.items()
+        }
         self._keep_if_best(metrics[f"eval_{self.args.metric_for_best_model}"], scores)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
@@ -137,9 +134,9 @@ class ValidatingTrainer(Trainer):
 
     def _score(self) -> Scores:
         validation = self._validation
-        decoding, split = validation.decoding, validation.split
-        units = decoding.decode(split, self._predict_shared(split))
-        return decoding.score(units, decoding.tokenized_gold(split), validation.names)
+        task, split = validation.task, validation.split
+        units = task.decode(split, self._predict_shared(split))
+        return task.score(units, task.tokenized_gold(split), validation.names)
 
     def _predict_shared(self, split: Dataset) -> NDArray[np.float32]:
         share = np.array_split(np.arange(rows(split)), self.args.world_size)[self.args.process_index]
@@ -157,7 +154,7 @@ class ValidatingTrainer(Trainer):
         best = self.state.best_metric
         if best is not None and not (value > best if self.args.greater_is_better else value < best):
             return
-        threshold = scores.threshold if isinstance(scores, MultiLabelScores) else None
+        threshold = self._validation.task.chosen_threshold(scores)
         self.best = Best(self.state.global_step, scores.headline_json(), threshold)
         if self.args.should_save:
             weights = self.bare_model.state_dict().items()

@@ -1,4 +1,4 @@
-"""A small generator of sentences: templates whose `{slots}` are filled from lists, part of which train never sees.
+"""Generate sentences from templates, whose `{slots}` are filled from lists. Train never sees some entries of these.
 
 Everything depends on the split and the seed alone: the same on every platform, under every hash seed.
 """
@@ -25,7 +25,7 @@ HELD_OUT_EVERY = 3
 
 @dataclass(frozen=True)
 class Grammar:
-    """What the slots of templates are filled with."""
+    """The lists that the slots of templates are filled from."""
 
     vocabulary: Phrases
     """Open lists (names, nouns, wordings): part of each is held out of train."""
@@ -33,7 +33,7 @@ class Grammar:
     """Closed lists, the same in every split."""
 
     def choices(self, split: Split) -> dict[str, tuple[str, ...]]:
-        """The fillings of every slot that may occur in `split`."""
+        """Return the entries of every slot that may occur in `split`."""
         open_lists = {
             slot: seen_in_train(entries) if split == "train" else entries for slot, entries in self.vocabulary.items()
         }
@@ -63,11 +63,11 @@ class Writer:
         return "".join(filled)
 
     def pick(self, options: Sequence[Drawn]) -> Drawn:
-        """One of the options, each as likely as the others."""
+        """Draw one of the options, each with the same probability."""
         return options[int(self._random.random() * len(options))]
 
     def weighted(self, weights: Mapping[Drawn, float]) -> Drawn:
-        """One of the keys, as likely as its share of all weights."""
+        """Draw one of the keys, with a probability proportional to its weight."""
         point = self._random.random() * sum(weights.values())
         for option, weight in weights.items():
             point -= weight
@@ -76,62 +76,58 @@ class Writer:
         return option
 
     def happens(self, probability: float) -> bool:
-        """True as often as `probability` says."""
+        """Return True with this probability."""
         return self._random.random() < probability
 
 
 def seen_in_train(entries: tuple[str, ...]) -> tuple[str, ...]:
-    """The entries of a vocabulary list that occur in every split."""
+    """Return the entries of a vocabulary list that occur in every split."""
     return tuple(entry for place, entry in enumerate(entries, start=1) if place % HELD_OUT_EVERY)
 
 
 def held_out(entries: tuple[str, ...]) -> tuple[str, ...]:
-    """The entries of a vocabulary list that occur in validation and test only."""
+    """Return the entries of a vocabulary list that occur in validation and test only."""
     return entries[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
 
 
 def distinct(split: Split, count: int, write: Callable[[], tuple[str, Drawn]]) -> list[Drawn]:
-    """`count` of what `write` makes, no two with the same text (its first result), in any case of letters.
+    """Return `count` results of `write`, no two with the same text (its first value), ignoring case.
 
-    A text belongs to one split by its own content, so that no text is in two splits, whatever their seeds. There are
-    vastly more sentences than anyone asks for: the search for a new one is short.
+    A text's content decides which split it belongs to, so no text is in two splits, whatever their seeds. There are far
+    more possible sentences than are asked for, so a new one is found soon.
     """
     taken: set[str] = set()
     made: list[Drawn] = []
     while len(made) < count:
         text, example = write()
         key = text.lower()
-        if key not in taken and _split_of(key) == split:
+        if key not in taken and SPLITS[zlib.crc32(key.encode()) % len(SPLITS)] == split:
             taken.add(key)
             made.append(example)
     return made
 
 
 def with_articles(text: str) -> str:
-    """`a` becomes `an` before a vowel."""
+    """Replace `a` by `an` before a vowel."""
     return re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", text)
 
 
 def capitalized(text: str) -> str:
-    """The first letter in upper case, and the others as they are."""
+    """Return the text with its first letter in upper case."""
     return text[:1].upper() + text[1:]
 
 
 def lines(block: str) -> tuple[str, ...]:
-    """The lines of a block of text, without indentation and without empty ones."""
+    """Return the lines of a block of text, without indentation and empty lines."""
     return tuple(line.strip() for line in block.splitlines() if line.strip())
 
 
 def words(block: str) -> tuple[str, ...]:
-    """The entries of a comma-separated list, which may run over several lines."""
+    """Return the entries of a comma-separated list, which may span several lines."""
     return tuple(" ".join(entry.split()) for entry in block.split(",") if entry.strip())
 
 
 @cache
 def _pieces(template: str) -> tuple[str, ...]:
-    """Literal text and names of slots, in turn."""
+    """Split a template into literal text and names of slots, in turn."""
     return tuple(re.split(r"\{([\w.]+)\}", template))
-
-
-def _split_of(text: str) -> Split:
-    return SPLITS[zlib.crc32(text.encode()) % len(SPLITS)]

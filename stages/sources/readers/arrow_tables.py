@@ -1,4 +1,4 @@
-"""Parquet and Arrow files (Feather among them), and data sets as `save_to_disk` of `datasets` leaves them."""
+"""Read Parquet and Arrow files (including Feather), and data sets that `save_to_disk` of `datasets` has written."""
 
 import json
 from collections import Counter
@@ -12,21 +12,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.pipeline.errors import DataError
-from stages.sources.readers.base import BATCH, ReadOptions, Rows, TableFile
 from stages.sources.readers.compression import open_seekable
-from stages.sources.readers.signatures import ARROW_FILE_MAGIC
+from stages.sources.readers.table_file import BATCH, ReadOptions, Rows, TableFile
+
+ARROW_FILE_MAGIC = b"ARROW1"
 
 
 def open_parquet(path: Path, name: str, options: ReadOptions) -> TableFile:
     """Open a Parquet file; only the wanted columns are read, a batch of rows at a time."""
-    with open_seekable(path, name) as file, _told(name, "Parquet"):
+    with open_seekable(path, name) as file, _arrow_errors(name, "Parquet"):
         schema = pq.ParquetFile(file).schema_arrow
     return _table(path, name, schema, partial(_parquet_batches, path, name))
 
 
 def open_arrow(path: Path, name: str, options: ReadOptions) -> TableFile:
     """Open an Arrow file or stream."""
-    with open_seekable(path, name) as file, _told(name, "Arrow"):
+    with open_seekable(path, name) as file, _arrow_errors(name, "Arrow"):
         schema = _arrow_reader(file).schema
     return _table(path, name, schema, partial(_arrow_batches, path, name))
 
@@ -57,12 +58,12 @@ def open_saved_dataset(folder: Path, name: str, options: ReadOptions) -> TableFi
 
 
 def label_names_in(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
-    """The ClassLabel names that `datasets` notes in a schema, by column, whether of values or of lists of values."""
+    """Return the ClassLabel names that `datasets` writes into a schema, by column, of values or of lists of values."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
         return {column: names for column, feature in features.items() if (names := _class_names(feature))}
     except (KeyError, ValueError, TypeError, AttributeError):
-        return {}  # not noted, or not in a form that we know: the configuration can say it
+        return {}  # absent, or in an unknown form: the configuration can name labels
 
 
 def _table(path: Path, name: str, schema: pa.Schema, batches: Any) -> TableFile:
@@ -79,12 +80,12 @@ def _table(path: Path, name: str, schema: pa.Schema, batches: Any) -> TableFile:
 
 
 def _parquet_batches(path: Path, name: str, wanted: list[str]) -> Iterator[pa.RecordBatch]:
-    with open_seekable(path, name) as file, _told(name, "Parquet"):
+    with open_seekable(path, name) as file, _arrow_errors(name, "Parquet"):
         yield from pq.ParquetFile(file).iter_batches(batch_size=BATCH, columns=wanted)
 
 
 def _arrow_batches(path: Path, name: str, wanted: list[str]) -> Iterator[pa.RecordBatch]:
-    with open_seekable(path, name) as file, _told(name, "Arrow"):
+    with open_seekable(path, name) as file, _arrow_errors(name, "Arrow"):
         reader = _arrow_reader(file)
         whole = (
             (reader.get_batch(place) for place in range(reader.num_record_batches))
@@ -108,19 +109,20 @@ def _rows(batches: Iterator[pa.RecordBatch], name: str) -> Iterator[Rows]:
         if batch.num_rows == 0:
             continue
         numbers = range(number + 1, number + 1 + batch.num_rows)
-        with _told(f"{name}, rows {numbers[0]} to {numbers[-1]}", "Arrow's types"):
-            batch.validate(full=True)  # neither format checks that its strings are UTF-8 when it is read
+        with _arrow_errors(f"{name}, rows {numbers[0]} to {numbers[-1]}", "Arrow's types"):
+            batch.validate(full=True)  # reading does not check that strings are UTF-8
         yield Rows({column: _plain(batch.column(column)) for column in batch.schema.names}, numbers)
         number += batch.num_rows
 
 
 def _plain(values: pa.Array) -> pa.Array:
-    """Without a dictionary, which is how pandas stores categories."""
+    """Decode a dictionary, as which pandas stores categories."""
     return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
 
 
 @contextmanager
-def _told(name: str, what: str) -> Iterator[None]:
+def _arrow_errors(name: str, what: str) -> Iterator[None]:
+    """Turn what Arrow raises into DataError."""
     try:
         yield
     except (pa.ArrowException, OSError, EOFError) as error:
@@ -145,7 +147,7 @@ def _shard_names(folder: Path, name: str) -> list[str]:
 
 
 def _class_names(feature: Mapping[str, Any] | list[Any]) -> tuple[str, ...]:
-    """The names of a feature in either of the ways that versions of `datasets` write lists."""
+    """Return the names of a feature, in either of the forms in which versions of `datasets` write lists."""
     if isinstance(feature, list):
         return _class_names(feature[0])
     inner: Mapping[str, Any] = feature.get("feature") or feature

@@ -1,4 +1,4 @@
-"""Files as plain bytes, read through gzip, bzip2 or xz where they are compressed."""
+"""Read files as plain bytes, through gzip, bzip2 or xz where they are compressed."""
 
 import bz2
 import gzip
@@ -7,10 +7,10 @@ import lzma
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePath
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TypeAlias
 
 from stages.pipeline.errors import DataError
 
@@ -24,8 +24,10 @@ _MAGIC = {
     b"BZh": "bzip2",
     b"\xfd7zXZ\x00": "xz",
 }
+_Packed: TypeAlias = gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile
+_OPENERS: Mapping[str, Callable[[Path], _Packed]] = {"gzip": gzip.GzipFile, "bzip2": bz2.BZ2File, "xz": lzma.LZMAFile}
 _BZIP2_BLOCKS = (b"1AY&SY", b"\x17rE8P\x90")
-"""How the first block of a bzip2 file, or the end of an empty one, begins: text may well begin with "BZh"."""
+"""How the first block of a bzip2 file begins, or the end of an empty one. Text may begin with "BZh" too."""
 _HEAD = 16
 
 
@@ -41,15 +43,15 @@ def open_bytes(path: Path, name: str) -> Iterator[IO[bytes]]:
             with path.open("rb") as plain:
                 yield plain
             return
-        with _opened(path, compression) as packed:
-            yield io.BufferedReader(_Told(packed, name, compression), 1 << 18)
+        with _OPENERS[compression](path) as packed:
+            yield io.BufferedReader(_CheckedStream(packed, name, compression), 1 << 18)
     except OSError as error:
         raise DataError(f"{name}: can't be read ({error.strerror or error})") from error
 
 
 @contextmanager
 def open_seekable(path: Path, name: str) -> Iterator[IO[bytes]]:
-    """Like `open_bytes`, for formats that are read from their end: what is compressed is unpacked into a file first."""
+    """Like `open_bytes`, for formats that are read from their end: a compressed file is unpacked to disk first."""
     with open_bytes(path, name) as file:
         if compression_of(path) is None:
             yield file
@@ -61,7 +63,7 @@ def open_seekable(path: Path, name: str) -> Iterator[IO[bytes]]:
 
 
 def compression_of(path: Path) -> str | None:
-    """How a file is compressed, by its first bytes."""
+    """Return how a file is compressed, by its first bytes."""
     with path.open("rb") as file:
         head = file.read(_HEAD)
     for magic, compression in _MAGIC.items():
@@ -71,21 +73,15 @@ def compression_of(path: Path) -> str | None:
 
 
 def suffix_inside(file_name: str) -> str:
-    """The suffix, in small letters, of what a file holds: `.csv` for both `part.csv` and `part.CSV.gz`."""
+    """Return the suffix of a file's content, in lower case: `.csv` for both `part.csv` and `part.CSV.gz`."""
     path = PurePath(file_name.lower())
     return PurePath(path.stem).suffix if path.suffix in COMPRESSION_SUFFIXES else path.suffix
 
 
-def _opened(path: Path, compression: str) -> gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile:
-    if compression == "gzip":
-        return gzip.GzipFile(path, "rb")
-    return bz2.BZ2File(path) if compression == "bzip2" else lzma.LZMAFile(path)
+class _CheckedStream(io.RawIOBase):
+    """A compressed stream whose errors are raised as DataError."""
 
-
-class _Told(io.RawIOBase):
-    """A compressed stream whose faults are told as DataError."""
-
-    def __init__(self, packed: gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile, name: str, compression: str) -> None:
+    def __init__(self, packed: _Packed, name: str, compression: str) -> None:
         self._packed, self._name, self._compression = packed, name, compression
 
     def readable(self) -> bool:

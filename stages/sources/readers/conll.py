@@ -1,15 +1,15 @@
-"""CoNLL: one word a line with its tag in another column, sentences separated by blank lines."""
+"""Read CoNLL and CoNLL-U: one word a line with its tag in another column, sentences separated by blank lines."""
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 from stages.pipeline.errors import DataError
-from stages.sources.readers.base import ReadOptions, Rows, TableFile
-from stages.sources.readers.batches import in_batches
 from stages.sources.readers.decoding import read_lines
+from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
 
 _DOCUMENT_START = "-DOCSTART-"
 _ENTITY_TAG = re.compile(r"[BIESLUM]-\S+")
@@ -25,34 +25,58 @@ class Line:
 
     @property
     def begins_like_a_comment(self) -> bool:
-        """Whether only the rest of the file tells a comment from a word such as `#hashtag`."""
+        """Whether the line is a comment or a word such as `#hashtag`, which only the rest of the file can tell."""
         return self.text.startswith("#")
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where the word and the tag stand in a line; negative places count from its end."""
+    """The columns of the word and the tag; negative places count from the end of the line."""
 
     word: int
     tag: int
 
     def fit(self, width: int) -> bool:
-        """Whether a line of so many columns has both."""
+        """Whether a line of `width` columns has both."""
         return width >= 2 and all(-width <= place < width for place in (self.word, self.tag))
 
     def differ(self, width: int) -> bool:
-        """Whether they are two columns of such a line."""
+        """Whether they are two different columns of such a line."""
         return self.word % width != self.tag % width
 
 
 @dataclass
 class _Survey:
-    """What a first pass over the file finds on the lines that can't be comments."""
+    """What a first pass over the file finds on lines that can't be comments."""
 
+    places: Places
     widths: set[int] = field(default_factory=set)
     tags: set[str] = field(default_factory=set)
     last_columns: set[str] = field(default_factory=set)
     has_documents: bool = False
+
+    @classmethod
+    def of(cls, path: Path, name: str, encoding: str, places: Places) -> Self:
+        """Read the whole file once."""
+        survey = cls(places)
+        for line in _lines(path, name, encoding):
+            if line == _DOCUMENT_START:
+                survey.has_documents = True
+            elif isinstance(line, Line) and not line.begins_like_a_comment and places.fit(len(line.columns)):
+                survey.widths.add(len(line.columns))
+                survey.tags.add(line.columns[places.tag].strip())
+                survey.last_columns.add(line.columns[-1].strip())
+        return survey
+
+    def is_word(self, line: Line, widths: set[int]) -> bool:
+        """Whether a line that begins with `#` is a word, by the rule that `open_conll` states."""
+        width = len(line.columns)
+        if not self.places.fit(width) or (widths and width not in widths):
+            return False
+        tag = line.columns[self.places.tag].strip()
+        if tag == "O" or tag in self.tags or line.columns[-1].strip() in self.last_columns:
+            return True
+        return _ENTITY_TAG.fullmatch(tag) is not None and ("\t" in line.text or not line.text.startswith("# "))
 
 
 def open_conll(path: Path, name: str, options: ReadOptions) -> TableFile:
@@ -70,9 +94,9 @@ def open_conll(path: Path, name: str, options: ReadOptions) -> TableFile:
     Raises DataError naming file and line.
     """
     places = places_of(options, default=Places(word=0, tag=-1))
-    survey = _surveyed(path, name, options.encoding, places)
+    survey = _Survey.of(path, name, options.encoding, places)
     columns = ("tokens", "tags", "document") if survey.has_documents else ("tokens", "tags")
-    sentences = partial(_sentences, path, name, options.encoding, places, survey)
+    sentences = partial(_sentences, path, name, options.encoding, survey)
     if next(sentences(), None) is None:
         raise DataError(f"{name}: holds no sentence; expected one word and its tag a line")
 
@@ -83,7 +107,7 @@ def open_conll(path: Path, name: str, options: ReadOptions) -> TableFile:
 
 
 def places_of(options: ReadOptions, default: Places) -> Places:
-    """Where the options say that word and tag stand. Raises DataError for names, which these formats do not have."""
+    """Return the configured columns of word and tag. Raises DataError for names, since these formats have none."""
     for key, column in (("text_column", options.text_column), ("label_column", options.label_column)):
         if isinstance(column, str):
             raise DataError(
@@ -94,35 +118,21 @@ def places_of(options: ReadOptions, default: Places) -> Places:
     return Places(word, tag)
 
 
-def _surveyed(path: Path, name: str, encoding: str, places: Places) -> _Survey:
-    survey = _Survey()
-    for line in _lines(path, name, encoding):
-        if line == _DOCUMENT_START:
-            survey.has_documents = True
-        elif isinstance(line, Line) and not line.begins_like_a_comment and places.fit(len(line.columns)):
-            survey.widths.add(len(line.columns))
-            survey.tags.add(line.columns[places.tag].strip())
-            survey.last_columns.add(line.columns[-1].strip())
-    return survey
-
-
-def _sentences(
-    path: Path, name: str, encoding: str, places: Places, survey: _Survey
-) -> Iterator[tuple[int, dict[str, object]]]:
+def _sentences(path: Path, name: str, encoding: str, survey: _Survey) -> Iterator[tuple[int, dict[str, object]]]:
     document = 0
     sentence: list[Line] = []
     for line in _lines(path, name, encoding):
         if isinstance(line, Line):
             sentence.append(line)
             continue
-        yield from _row(sentence, document, name, places, survey)
+        yield from _row(sentence, document, name, survey)
         sentence = []
         document += line == _DOCUMENT_START
-    yield from _row(sentence, document, name, places, survey)
+    yield from _row(sentence, document, name, survey)
 
 
 def _lines(path: Path, name: str, encoding: str) -> Iterator[Line | str]:
-    """Yield lines, and between sentences `""` or, where a document starts, its mark. The last line may lack both."""
+    """Yield lines and, between sentences, `""` or the mark of a document's start. The last sentence may end without either."""
     for number, raw in read_lines(path, name, encoding):
         text = raw.removesuffix("\r")
         if not text.strip():
@@ -136,33 +146,21 @@ def _lines(path: Path, name: str, encoding: str) -> Iterator[Line | str]:
 def _columns(text: str) -> list[str]:
     if "\t" in text:
         return text.split("\t")
-    return [column for column in text.split(" ") if column]  # not split(): that parts at no-break spaces as well
+    return [column for column in text.split(" ") if column]  # split() would split at no-break spaces too
 
 
-def _row(
-    lines: list[Line], document: int, name: str, places: Places, survey: _Survey
-) -> Iterator[tuple[int, dict[str, object]]]:
-    """Yield the sentence, if the lines are one and not comments alone."""
+def _row(lines: list[Line], document: int, name: str, survey: _Survey) -> Iterator[tuple[int, dict[str, object]]]:
+    """Yield the sentence, unless all lines are comments."""
     plain = next((line for line in lines if not line.begins_like_a_comment), None)
     widths = survey.widths if plain is None else {len(plain.columns)}
-    words = [line for line in lines if not line.begins_like_a_comment or _is_word(line, widths, places, survey)]
+    words = [line for line in lines if not line.begins_like_a_comment or survey.is_word(line, widths)]
+    places = survey.places
     for line in words:
         _check(line, words[0], name, places)
     if words:
         tokens = [line.columns[places.word] for line in words]
         tags = [line.columns[places.tag].strip() for line in words]
         yield words[0].number, {"tokens": tokens, "tags": tags, "document": str(document)}
-
-
-def _is_word(line: Line, widths: set[int], places: Places, survey: _Survey) -> bool:
-    """Whether a line that begins with `#` is no comment: the rule that `open_conll` states."""
-    width = len(line.columns)
-    if not places.fit(width) or (widths and width not in widths):
-        return False
-    tag = line.columns[places.tag].strip()
-    if tag == "O" or tag in survey.tags or line.columns[-1].strip() in survey.last_columns:
-        return True
-    return _ENTITY_TAG.fullmatch(tag) is not None and ("\t" in line.text or not line.text.startswith("# "))
 
 
 def _check(line: Line, first: Line, name: str, places: Places) -> None:
@@ -188,3 +186,67 @@ def _check(line: Line, first: Line, name: str, places: Places) -> None:
 
 def _shortened(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:80]}…"
+
+
+_WIDTH = 10
+_FORM, _UPOS = 1, 3
+_WORD_ID = re.compile(r"[1-9][0-9]*")
+_RANGE_OR_EMPTY_NODE = re.compile(r"[0-9]+[-.][0-9]+")
+
+
+def open_conllu(path: Path, name: str, options: ReadOptions) -> TableFile:
+    """Open a CoNLL-U file: columns `tokens` (FORM) and `tags` (UPOS), unless the options give other places.
+
+    Multiword ranges (`1-2`), empty nodes (`1.1`) and comments are skipped, so that words are the syntactic ones
+    (https://universaldependencies.org/format.html). Raises DataError naming file and line.
+    """
+    places = places_of(options, default=Places(word=_FORM, tag=_UPOS))
+    if not places.fit(_WIDTH) or not places.differ(_WIDTH):
+        raise DataError(
+            f"{name}: data.text_column={places.word}, data.label_column={places.tag}: choose two of CoNLL-U's ten columns, "
+            "counted from 0"
+        )
+    sentences = partial(_conllu_sentences, path, name, options.encoding, places)
+    if next(sentences(), None) is None:
+        raise DataError(f"{name}: holds no sentence; expected ten columns a word, separated by tabs")
+
+    def read(wanted: Sequence[str]) -> Iterator[Rows]:
+        return in_batches(sentences(), wanted)
+
+    return TableFile(path, name, "line", ("tokens", "tags"), read)
+
+
+def _conllu_sentences(path: Path, name: str, encoding: str, places: Places) -> Iterator[tuple[int, dict[str, object]]]:
+    tokens: list[object] = []
+    tags: list[object] = []
+    first = 0
+    for number, raw in read_lines(path, name, encoding):
+        line = raw.removesuffix("\r")
+        if not line.strip():
+            if tokens:
+                yield first, {"tokens": tokens, "tags": tags}
+            tokens, tags = [], []
+        elif columns := _word_columns(line, f"{name}, line {number}"):
+            first = first if tokens else number
+            tokens.append(columns[places.word])
+            tags.append(columns[places.tag])
+    if tokens:
+        yield first, {"tokens": tokens, "tags": tags}
+
+
+def _word_columns(line: str, where: str) -> list[str] | None:
+    """Return the columns of a word's line; None for comments, multiword ranges and empty nodes."""
+    if line.startswith("#"):
+        return None
+    columns = line.split("\t")
+    if len(columns) != _WIDTH:
+        raise DataError(
+            f"{where}: has {len(columns)} columns separated by tabs, and CoNLL-U has {_WIDTH}; mend the line"
+        )
+    if _RANGE_OR_EMPTY_NODE.fullmatch(columns[0]):
+        return None
+    if not _WORD_ID.fullmatch(columns[0]):
+        raise DataError(f"{where}: begins with {columns[0]!r}, not with the word's number; mend the line")
+    if not all(columns):
+        raise DataError(f"{where}: column {columns.index('') + 1} is empty; CoNLL-U writes _ where there is nothing")
+    return columns

@@ -1,4 +1,4 @@
-"""Text files as lines, a block of bytes at a time; what can't be text is told with its line."""
+"""Read text files as lines, a block of bytes at a time. Errors name the line."""
 
 import codecs
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ from stages.pipeline.errors import DataError
 from stages.sources.readers.compression import open_bytes
 
 LONGEST_LINE = 1 << 26
-"""Characters of a line at most: what is longer is no file of lines, and would be held in memory whole."""
+"""The most characters of a line, which is held in memory whole. A file with a longer one is no file of lines."""
 
 _BLOCK = 1 << 18
 _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF8: "utf-8",
-    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16's, which it begins with
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it begins with
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
@@ -60,7 +60,13 @@ class _Decoder:
     def __init__(self, name: str, encoding: str) -> None:
         self._name, self._encoding = name, encoding
         self._lines_before = 0
-        self._decoder = _incremental_decoder(encoding)
+        try:
+            "a".encode(encoding)  # a lookup alone would accept codecs from bytes to bytes, such as hex
+            self._decoder = codecs.getincrementaldecoder(encoding)("strict")
+        except (LookupError, ValueError) as error:
+            raise DataError(
+                f"data.encoding={encoding}: Python knows no such encoding; use utf-8, utf-16, latin-1, cp1252, shift_jis …"
+            ) from error
 
     def decode(self, file: IO[bytes]) -> Iterator[str]:
         data = file.read(_BLOCK)
@@ -82,10 +88,10 @@ class _Decoder:
             pending = len(error.object) - len(data)
             self._decoder.setstate(state)
             good = self._decoder.decode(data[: max(0, error.start - pending)])
+            other = "latin-1" if codecs.lookup(self._encoding).name == "utf-8" else "utf-8"
             raise DataError(
                 f"{self._name}, line {self._line(good)}: byte 0x{error.object[error.start]:02x} is not "
-                f"{self._encoding} ({error.reason}); say how the file is encoded, for example "
-                f"data.encoding={_other_than(self._encoding)}"
+                f"{self._encoding} ({error.reason}); say how the file is encoded, for example data.encoding={other}"
             ) from error
         if "\0" in text:
             raise DataError(
@@ -98,24 +104,10 @@ class _Decoder:
         return self._lines_before + text_before.count("\n") + 1
 
     def _refuse_foreign_mark(self, head: bytes) -> None:
-        """Latin-1 takes any bytes, and would make three characters of UTF-8's mark."""
+        """Raise DataError for the byte order mark of another encoding. Latin-1 would decode any, to wrong characters."""
         marked = next((encoding for mark, encoding in _BYTE_ORDER_MARKS.items() if head.startswith(mark)), None)
         if marked is not None and not codecs.lookup(self._encoding).name.startswith(marked):
             raise DataError(
                 f"{self._name}: begins with the byte order mark of {marked}, and data.encoding={self._encoding}; "
                 f"set data.encoding={marked}"
             )
-
-
-def _incremental_decoder(encoding: str) -> codecs.IncrementalDecoder:
-    try:
-        "a".encode(encoding)  # looked up alone, codecs from bytes to bytes (hex) would pass
-        return codecs.getincrementaldecoder(encoding)("strict")
-    except (LookupError, ValueError) as error:
-        raise DataError(
-            f"data.encoding={encoding}: Python knows no such encoding; use utf-8, utf-16, latin-1, cp1252, shift_jis …"
-        ) from error
-
-
-def _other_than(encoding: str) -> str:
-    return "latin-1" if codecs.lookup(encoding).name == "utf-8" else "utf-8"

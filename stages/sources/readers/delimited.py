@@ -1,4 +1,4 @@
-"""CSV and TSV: every value is text, and nothing is interpreted (`NA` stays `NA`, `007` stays `007`)."""
+"""Read CSV and TSV. Every value is text, and nothing is interpreted: `NA` stays `NA`, `007` stays `007`."""
 
 import csv
 import re
@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from stages.pipeline.errors import DataError
-from stages.sources.readers.base import ReadOptions, Rows, TableFile
-from stages.sources.readers.batches import in_batches
 from stages.sources.readers.decoding import read_lines
+from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
 
 LONGEST_FIELD = 1 << 25
-"""Characters of a field at most. A quote that is left open would otherwise draw the rest of the file into one field."""
+"""The most characters of a field. Otherwise an open quote would draw the rest of the file into one field."""
 
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
@@ -22,14 +21,15 @@ _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 def open_csv(path: Path, name: str, options: ReadOptions) -> TableFile:
     """Open a file of comma-separated values; semicolons or tabs separate where the first line has no comma."""
     _, first = _first_line(path, name, options.encoding)
-    return _open(path, name, options, separator=_evident_separator(first))
+    separator = next((separator for separator in ",;\t" if separator in first), ",")
+    return _open(path, name, options, separator)
 
 
 def open_tsv(path: Path, name: str, options: ReadOptions) -> TableFile:
     """Open a file of tab-separated values.
 
-    Quotes mean what they do in CSV, unless they can't: where every line has the same number of fields, and some field
-    begins with a quote without being quoted (`"Well," she said`), quotes are text like any other, as GLUE's files have it.
+    Quotes have the same meaning as in CSV, unless that is impossible: if every line has the same number of fields, and
+    some field begins with a quote without being quoted (`"Well," she said`), quotes are plain text, as in GLUE's files.
     """
     quotes_are_text = _quotes_are_text(line for _, line in read_lines(path, name, options.encoding))
     return _open(path, name, options, separator="\t", quotes_are_text=quotes_are_text)
@@ -57,26 +57,19 @@ def _first_line(path: Path, name: str, encoding: str) -> tuple[int, str]:
     raise DataError(f"{name}: is empty; give a file with rows, or leave it out")
 
 
-def _evident_separator(first_line: str) -> str:
-    return next((separator for separator in ",;\t" if separator in first_line), ",")
-
-
 def _quotes_are_text(lines: Iterable[str]) -> bool:
     widths: set[int] = set()
     found = False
     for line in lines:
         if line.strip():
             widths.add(line.count("\t"))
-            found = found or ('"' in line and any(_is_half_quoted(field) for field in line.rstrip("\r").split("\t")))
+            quoted = (field for field in line.rstrip("\r").split("\t") if field.startswith('"')) if '"' in line else ()
+            found = found or not all(map(_QUOTED.fullmatch, quoted))
     return found and len(widths) == 1
 
 
-def _is_half_quoted(field: str) -> bool:
-    return field.startswith('"') and not _QUOTED.fullmatch(field)
-
-
 def _columns_are_places(options: ReadOptions) -> bool:
-    """Whether columns are given by place, which means that the file has no header."""
+    """Whether columns are configured by position, which means that the file has no header."""
     places = {isinstance(column, int) for column in (options.text_column, options.label_column) if column is not None}
     if len(places) > 1:
         raise DataError(
@@ -89,7 +82,7 @@ def _columns_are_places(options: ReadOptions) -> bool:
 def _records(
     path: Path, name: str, encoding: str, separator: str, quotes_are_text: bool
 ) -> Iterator[tuple[int, list[str]]]:
-    """Yield each record with the line that it begins on; blank lines are none."""
+    """Yield each record with the number of its first line, without blank lines."""
     csv.field_size_limit(LONGEST_FIELD)
     first_number, _ = _first_line(path, name, encoding)
     lines = (line + "\n" for number, line in read_lines(path, name, encoding) if number >= first_number)

@@ -1,29 +1,62 @@
-"""Files of any format, told by the configuration, by name or by content, opened as tables."""
+"""Open files of any format as tables. The configuration, the name or the content says which format it is."""
 
+import codecs
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from stages.configuration.schema import Format
 from stages.pipeline.errors import DataError
 from stages.sources.readers.arrow_tables import (
+    ARROW_FILE_MAGIC,
     is_saved_dataset,
     open_arrow,
     open_parquet,
     open_saved_dataset,
 )
-from stages.sources.readers.base import ReadOptions, TableFile
 from stages.sources.readers.compression import COMPRESSION_SUFFIXES, compression_of, open_bytes, suffix_inside
-from stages.sources.readers.conll import open_conll
-from stages.sources.readers.conllu import open_conllu
+from stages.sources.readers.conll import open_conll, open_conllu
 from stages.sources.readers.delimited import open_csv, open_tsv
-from stages.sources.readers.json_records import JsonFile, layout_of
-from stages.sources.readers.json_tables import open_json
-from stages.sources.readers.signatures import HEAD, binary_format, why_unreadable
+from stages.sources.readers.json_records import JsonFile, layout_of, open_json
 from stages.sources.readers.span_layouts import is_spanned
-from stages.sources.readers.spans import open_spans
+from stages.sources.readers.spanned_texts import open_spans
+from stages.sources.readers.table_file import ReadOptions, TableFile
 from stages.sources.readers.text_folders import open_folder
+
+HEAD = 4096
+"""How many bytes from a file's start are looked at."""
+
+_STREAM_START = b"\xff\xff\xff\xff"
+"""The bytes that begin each message of an Arrow stream, before its length."""
+
+_UNREADABLE: Mapping[bytes, str] = {
+    b"version https://git-lfs.github.com/spec/": "is a Git LFS pointer, not the file itself; run `git lfs pull`",
+    b"PK\x03\x04": "is a ZIP archive (as Excel files are); save its table as CSV, or name the archive .zip",
+    b"PK\x05\x06": "is a ZIP archive without files; fetch it again",
+    b"FEA1": "is Feather's first version; write it again with pandas.DataFrame.to_feather",
+    b"\x28\xb5\x2f\xfd": "is compressed with Zstandard; unpack it first with `unzstd`",
+    b"SQLite format 3\0": "is an SQLite database; export its table as CSV",
+    b"%PDF-": "is a PDF document; extract its text first",
+}
+_WEB_PAGE = (b"<!doctype html", b"<html")
+
+
+def binary_format(head: bytes) -> Literal["parquet", "arrow"] | None:
+    """Return the binary format that a file's first bytes are of. Text may begin with "PAR1", but not go on as Parquet does."""
+    if head.startswith((b"PAR1", b"PARE")) and not head[4:5].isspace():
+        return "parquet"
+    is_arrow_stream = head.startswith(_STREAM_START) and len(head) >= 8
+    return "arrow" if head.startswith(ARROW_FILE_MAGIC + b"\0") or is_arrow_stream else None
+
+
+def why_unreadable(head: bytes) -> str | None:
+    """Return what a file is and what to do, if it is of a format that is not read here."""
+    if head.lstrip()[:20].lower().startswith(_WEB_PAGE):
+        return "holds a web page, not data; check its address, or log in and fetch it again"
+    return next((reason for magic, reason in _UNREADABLE.items() if head.startswith(magic)), None)
+
 
 FORMAT_OF_SUFFIX: Mapping[str, Format] = {
     ".csv": "csv",
@@ -42,7 +75,7 @@ FORMAT_OF_SUFFIX: Mapping[str, Format] = {
     ".bio": "conll",
     ".conllu": "conllu",
 }
-"""The formats that `auto` tells by name."""
+"""The formats that `auto` recognises by name."""
 
 _OPENERS: Mapping[Format, Callable[[Path, str, ReadOptions], TableFile]] = {
     "csv": open_csv,
@@ -62,7 +95,7 @@ _JSON_START = re.compile(rb"\s*(\{\s*[\"}]|\[\s*[{\]])")
 
 
 def open_table(path: Path, name: str, options: ReadOptions) -> TableFile:
-    """Open a file or folder as the options say; `name` is what messages call it.
+    """Open a file or folder as the options say; `name` is its name in messages.
 
     Raises DataError, in one line, for what is missing, empty, broken, of another format than its name or the options
     say, or of no format that the kind of task reads.
@@ -70,8 +103,9 @@ def open_table(path: Path, name: str, options: ReadOptions) -> TableFile:
     try:
         if path.is_dir():
             return _open_folder(path, name, options)
-        head = _head(path, name)
-        chosen = _told_format(path, name, options, head) if options.format == "auto" else options.format
+        with open_bytes(path, name) as file:
+            head = file.read(HEAD)
+        chosen = _recognised(path, name, options, head) if options.format == "auto" else options.format
         _refuse_foreign(name, chosen, head)
         return _open(path, name, options, chosen)
     except OSError as error:
@@ -79,7 +113,7 @@ def open_table(path: Path, name: str, options: ReadOptions) -> TableFile:
 
 
 def _open(path: Path, name: str, options: ReadOptions, chosen: Format) -> TableFile:
-    if options.kind == "text" and chosen in ("conll", "conllu", "spans"):
+    if not options.labels_words and chosen in ("conll", "conllu", "spans"):
         raise DataError(f"{name}: is {chosen}, which labels words, and a text task labels texts; choose task=tokens")
     opener = _OPENERS.get(chosen)
     if opener is None:
@@ -96,15 +130,15 @@ def _open_folder(folder: Path, name: str, options: ReadOptions) -> TableFile:
         raise DataError(
             f"{name}: is a folder, and data.format={options.format} takes files; name them, for example {name}/*"
         )
-    if options.kind == "tokens":
+    if options.labels_words:
         raise DataError(
             f"{name}: is a folder, which holds texts by label; for task=tokens name the files, for example {name}/*"
         )
     return open_folder(folder, name, options)
 
 
-def _told_format(path: Path, name: str, options: ReadOptions, head: bytes) -> Format:
-    """What `auto` means for this file."""
+def _recognised(path: Path, name: str, options: ReadOptions, head: bytes) -> Format:
+    """Return the format that `auto` means for this file."""
     suffix = suffix_inside(path.name)
     if suffix in _PICKLES:
         raise DataError(
@@ -112,20 +146,16 @@ def _told_format(path: Path, name: str, options: ReadOptions, head: bytes) -> Fo
             "example pandas.read_pickle(...).to_parquet(...)"
         )
     _refuse_other_compression(path, name, suffix)
-    if suffix in _CONLL_FOR_TOKENS and options.kind == "tokens":
+    if suffix in _CONLL_FOR_TOKENS and options.labels_words:
         return "conll"
-    by_name = FORMAT_OF_SUFFIX.get(suffix)
-    found = by_name if by_name is not None else _by_content(name, options, head)
-    return _json_variant(path, name, options, found) if found in ("json", "jsonl") else found
-
-
-def _by_content(name: str, options: ReadOptions, head: bytes) -> Format:
-    binary = binary_format(head)
-    if binary is not None:
-        return binary
-    if _JSON_START.match(head.removeprefix(b"\xef\xbb\xbf")):
-        return "json"
-    if options.kind == "tokens":
+    found = FORMAT_OF_SUFFIX.get(suffix) or binary_format(head)
+    if found is None and _JSON_START.match(head.removeprefix(codecs.BOM_UTF8)):
+        found = "json"
+    if found in ("json", "jsonl"):
+        return _json_variant(path, name, options, found)
+    if found is not None:
+        return found
+    if options.labels_words:
         return "conll"
     raise DataError(
         f"{name}: neither its name nor its content tells its format; set data.format to csv, tsv, json, jsonl, parquet or "
@@ -134,9 +164,9 @@ def _by_content(name: str, options: ReadOptions, head: bytes) -> Format:
 
 
 def _json_variant(path: Path, name: str, options: ReadOptions, by_name: Format) -> Format:
-    """Which JSON it is: a `.json` file may hold JSON Lines, and either may hold texts with spans."""
+    """Return the variant of JSON: a `.json` file may hold JSON Lines, and either may hold texts with spans."""
     layout = layout_of(path, name, options.encoding) if by_name == "json" else "jsonl"
-    if options.kind == "tokens":
+    if options.labels_words:
         _, first = next(JsonFile(path, name, options.encoding, layout).records())
         if is_spanned(first):
             return "spans"
@@ -144,7 +174,7 @@ def _json_variant(path: Path, name: str, options: ReadOptions, by_name: Format) 
 
 
 def _refuse_foreign(name: str, chosen: Format, head: bytes) -> None:
-    """Tell, rather than fail on, content that contradicts what name or options say."""
+    """Raise DataError for content that contradicts the name or the options."""
     if len(head) < HEAD and not head.strip():
         raise DataError(f"{name}: is empty; give a file with rows, or leave it out")
     reason = why_unreadable(head)
@@ -162,15 +192,10 @@ def _refuse_foreign(name: str, chosen: Format, head: bytes) -> None:
 
 
 def _refuse_other_compression(path: Path, name: str, suffix: str) -> None:
-    """A `.csv` of gzip, or a `.csv.gz` of plain text, was named or fetched wrongly: which of the two is not ours to guess."""
+    """Raise DataError for compressed data in a `.csv`, and for plain text in a `.csv.gz`: name or content is wrong."""
     compression = compression_of(path)
     named = path.suffix.lower() in COMPRESSION_SUFFIXES
     if compression is not None and not named and suffix in FORMAT_OF_SUFFIX:
         raise DataError(f"{name}: is named {suffix} and holds {compression} data; rename it, for example to {name}.gz")
     if compression is None and named and path.stat().st_size > 0:
         raise DataError(f"{name}: is named {path.suffix} and is not compressed; rename it or fetch it again")
-
-
-def _head(path: Path, name: str) -> bytes:
-    with open_bytes(path, name) as file:
-        return file.read(HEAD)

@@ -1,6 +1,6 @@
-"""Objects one after the other from JSON Lines, or from a JSON array."""
+"""Read objects from JSON Lines or from a JSON array, one at a time. Each is a row, and its keys are the columns."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,17 +9,19 @@ from stages.pipeline.errors import DataError
 from stages.sources.readers.compression import suffix_inside
 from stages.sources.readers.decoding import read_blocks, read_lines
 from stages.sources.readers.json_values import JsonObject, NotJsonError, parse, parse_at, skip_space
+from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
 
 LARGEST_ARRAY = 200_000_000
-"""Characters of a JSON file at most: unlike JSON Lines, it is held in memory whole."""
+"""The most characters of a JSON file. Unlike JSON Lines, it is held in memory whole."""
 
 _LINES_SUFFIXES = frozenset({".jsonl", ".ndjson"})
+_ONE_OBJECT = "every row must be one object of columns"
 _HOW_TO_CONVERT = "write JSON Lines (one object a line; `jq -c '.[]'` converts) and name it .jsonl"
 
 
 @dataclass(frozen=True)
 class JsonFile:
-    """Where records are read from, and how they are laid out."""
+    """A file of objects, and its layout."""
 
     path: Path
     name: str
@@ -28,7 +30,7 @@ class JsonFile:
 
     @property
     def unit(self) -> Literal["line", "row"]:
-        """What the records' numbers count."""
+        """The unit that the records' numbers count."""
         return "line" if self.layout == "jsonl" else "row"
 
     def records(self) -> Iterator[tuple[int, JsonObject]]:
@@ -37,9 +39,9 @@ class JsonFile:
         found = False
         for number, value in numbered:
             if not isinstance(value, dict):
-                raise DataError(
-                    f"{self.name}, {self.unit} {number}: is {_kind(value)}, not an object; {_hint(self, value)}"
-                )
+                is_array = self.layout == "jsonl" and isinstance(value, list)
+                hint = "if the file is one array, set data.format=json" if is_array else _ONE_OBJECT
+                raise DataError(f"{self.name}, {self.unit} {number}: is {_kind(value)}, not an object; {hint}")
             found = True
             yield number, value
         if not found:
@@ -47,9 +49,9 @@ class JsonFile:
 
 
 def layout_of(path: Path, name: str, encoding: str) -> Literal["json", "jsonl"]:
-    """Tell an array, or an object around one, from JSON Lines: many `.json` files are the latter.
+    """Tell an array, or an object that holds one, from JSON Lines, which many `.json` files are.
 
-    A lone object with a text is a row, whatever list (of spans) it holds.
+    A single object with a text is a row, even if it holds a list (of spans).
     """
     if suffix_inside(path.name) in _LINES_SUFFIXES:
         return "jsonl"
@@ -58,7 +60,7 @@ def layout_of(path: Path, name: str, encoding: str) -> Literal["json", "jsonl"]:
     try:
         value = parse(first)
     except NotJsonError:
-        return "json"  # begins here and ends on a later line, or is broken: then the reader says how
+        return "json"  # it ends on a later line, or is broken, which the reader will report
     if not isinstance(value, dict):
         return "json"
     is_alone = next(lines, None) is None
@@ -72,7 +74,8 @@ def _of_lines(file: JsonFile) -> Iterator[tuple[int, object]]:
             try:
                 yield number, parse(line)
             except NotJsonError as error:
-                raise DataError(f"{file.name}, line {number}: is not JSON ({error}){_place(error.place)}") from error
+                place = "" if error.place is None else f" at character {error.place + 1}"
+                raise DataError(f"{file.name}, line {number}: is not JSON ({error}){place}") from error
 
 
 def _of_array(file: JsonFile) -> Iterator[tuple[int, object]]:
@@ -85,11 +88,17 @@ def _of_array(file: JsonFile) -> Iterator[tuple[int, object]]:
         value = parse(text)
     except NotJsonError as error:
         raise _fault(file, text, error) from error
-    yield from enumerate(_only_list(file, value), start=1)
+    lists = _lists_in(value)
+    if len(lists) != 1:
+        raise DataError(
+            f"{file.name}: expected an array of objects, or an object that holds exactly one; got {_kind(value)} with "
+            f"{len(lists)}; {_HOW_TO_CONVERT}"
+        )
+    yield from enumerate(lists[0], start=1)
 
 
 def _elements(file: JsonFile, text: str, start: int) -> Iterator[tuple[int, object]]:
-    """Yield an array's elements as they are parsed, so that a fault is found with its row."""
+    """Yield an array's elements as they are parsed, so that an error names its row."""
     row = 0
     place = skip_space(text, start + 1)
     try:
@@ -123,18 +132,8 @@ def _whole(file: JsonFile) -> str:
     return "".join(blocks)
 
 
-def _only_list(file: JsonFile, value: object) -> list[object]:
-    lists = _lists_in(value)
-    if len(lists) != 1:
-        raise DataError(
-            f"{file.name}: expected an array of objects, or an object that holds exactly one; got {_kind(value)} with "
-            f"{len(lists)}; {_HOW_TO_CONVERT}"
-        )
-    return lists[0]
-
-
 def _lists_in(value: object) -> list[list[object]]:
-    """The lists of objects among an object's values."""
+    """Return the lists of objects among an object's values."""
     if not isinstance(value, dict):
         return []
     lists = [item for item in value.values() if isinstance(item, list)]
@@ -149,24 +148,10 @@ def _fault(file: JsonFile, text: str, error: NotJsonError, start: int = 0, row: 
     place = start if error.place is None else error.place
     where = f", row {row}" if row else ""
     line = "" if error.place is None and not row else f", line {text.count(chr(10), 0, place) + 1}"
-    hint = f"; {_hint_for_lines(text)}" if _hint_for_lines(text) else ""
-    return DataError(f"{file.name}{where}{line}: is not JSON ({error}){hint}")
-
-
-def _hint_for_lines(text: str) -> str:
     first, _, rest = text.strip().partition("\n")
     looks_like_lines = first.rstrip().endswith("}") and rest.lstrip().startswith("{")
-    return "this looks like JSON Lines: set data.format=jsonl" if looks_like_lines else ""
-
-
-def _hint(file: JsonFile, value: object) -> str:
-    if file.layout == "jsonl" and isinstance(value, list):
-        return "if the file is one array, set data.format=json"
-    return "every row must be one object of columns"
-
-
-def _place(place: int | None) -> str:
-    return "" if place is None else f" at character {place + 1}"
+    hint = "; this looks like JSON Lines: set data.format=jsonl" if looks_like_lines else ""
+    return DataError(f"{file.name}{where}{line}: is not JSON ({error}){hint}")
 
 
 def _kind(value: object) -> str:
@@ -179,3 +164,14 @@ def _kind(value: object) -> str:
         float: "a number",
     }
     return kinds.get(type(value), "null")
+
+
+def open_json(path: Path, name: str, options: ReadOptions, layout: Literal["json", "jsonl"]) -> TableFile:
+    """Open a file of objects. The first one's keys are the columns; what a later one lacks is None."""
+    file = JsonFile(path, name, options.encoding, layout)
+    _, first = next(file.records())
+
+    def read(wanted: Sequence[str]) -> Iterator[Rows]:
+        return in_batches(file.records(), wanted)
+
+    return TableFile(path, name, file.unit, tuple(first), read)

@@ -1,4 +1,4 @@
-"""JSON without its traps: no NaN, no key twice, no half characters."""
+"""Parse JSON strictly: no NaN, no duplicate keys, no half of a surrogate pair."""
 
 import json
 import math
@@ -8,7 +8,7 @@ JsonObject: TypeAlias = dict[str, object]
 
 
 class NotJsonError(ValueError):
-    """The text is not JSON as we take it; `place` is the character where, counted from 0, if it is known."""
+    """The text is not strict JSON. `place`: the position of the fault in characters, from 0, if it is known."""
 
     def __init__(self, reason: str, place: int | None = None) -> None:
         super().__init__(reason)
@@ -25,7 +25,7 @@ def parse(text: str) -> object:
 
 
 def parse_at(text: str, start: int) -> tuple[object, int]:
-    """Parse the JSON value that begins at `start`; give it and where it ends. Raises NotJsonError."""
+    """Parse the JSON value that begins at `start`; return it and where it ends. Raises NotJsonError."""
     try:
         value, end = _DECODER.raw_decode(text, start)
     except json.JSONDecodeError as error:
@@ -34,15 +34,16 @@ def parse_at(text: str, start: int) -> tuple[object, int]:
         raise NotJsonError("its values are nested too deeply", start) from error
     except NotJsonError:
         raise
-    except ValueError as error:  # a number of more digits than Python converts
+    except ValueError as error:  # a number with more digits than Python converts
         raise NotJsonError(str(error), start) from error
-    if _may_hold_half_characters(text, start, end) and _holds_half_characters(value):
+    may_hold_surrogates = text.find("\\ud", start, end) >= 0 or text.find("\\uD", start, end) >= 0
+    if may_hold_surrogates and not _is_unicode(value):
         raise NotJsonError(r"an escape such as \ud83d is half a character", start)
     return value, end
 
 
 def skip_space(text: str, start: int) -> int:
-    """The place of the first character from `start` on that is not JSON's white space."""
+    """Return the position of the first character from `start` on that is not JSON's white space."""
     while start < len(text) and text[start] in " \t\r\n":
         start += 1
     return start
@@ -67,16 +68,12 @@ def _finite(literal: str) -> float:
     return number
 
 
-def _may_hold_half_characters(text: str, start: int, end: int) -> bool:
-    return text.find("\\ud", start, end) >= 0 or text.find("\\uD", start, end) >= 0
-
-
-def _holds_half_characters(value: object) -> bool:
+def _is_unicode(value: object) -> bool:
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        return True
-    return False
+        return False
+    return True
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_without_repeats, parse_constant=_no_constant, parse_float=_finite)

@@ -1,4 +1,4 @@
-"""The order that people expect of numbered names: `2.txt` before `10.txt`."""
+"""Natural order of names: `2.txt` before `10.txt`."""
 
 import re
 
@@ -6,6 +6,6 @@ _NUMBER = re.compile(r"([0-9]+)")
 
 
 def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
-    """A sort key in which runs of digits count as numbers. The name itself parts `1.txt` from `01.txt`."""
+    """Return a sort key in which runs of digits are numbers. The name itself tells `1.txt` from `01.txt`."""
     parts = _NUMBER.split(name)
     return tuple(int(part) if place % 2 else part for place, part in enumerate(parts)), name

@@ -1,9 +1,11 @@
-"""How annotation tools write a text with labelled spans, brought to one form."""
+"""Bring texts with labelled spans to one form, as several annotation tools write them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from stages.sources.readers.words import Interval
+Interval: TypeAlias = tuple[int, int]
+"""Where something begins and ends in a text: code points from 0, the end exclusive."""
 
 _SPAN_KEYS = ("spans", "entities", "ents", "labels", "label")
 _STARTS = ("start", "start_offset")
@@ -12,7 +14,7 @@ _LABELS = ("label", "labels", "type")
 
 
 class NotSpansError(ValueError):
-    """A row is not laid out as a text with spans; the text says why and what to do."""
+    """A row is not a text with spans. The message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Span:
     end: int
     label: str
     covers: str | None = None
-    """The text that the tool says it covers."""
+    """The text that it covers, as the file states it."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class SpannedText:
     text: str
     spans: tuple[Span, ...]
     tokens: tuple[Interval, ...] | None
-    """The words, where the tool has split the text already (Prodigy, spaCy)."""
+    """The words, if the tool has split the text already (Prodigy, spaCy)."""
 
 
 def is_spanned(row: Mapping[str, object]) -> bool:
@@ -47,7 +49,7 @@ def is_spanned(row: Mapping[str, object]) -> bool:
 
 
 def is_rejected(row: Mapping[str, object]) -> bool:
-    """Whether the annotator rejected or passed over the row (Prodigy's `answer`)."""
+    """Whether the annotator rejected or skipped the row (Prodigy's `answer`)."""
     return row.get("answer") in ("reject", "ignore")
 
 
@@ -72,7 +74,7 @@ def _span_items(row: Mapping[str, object], key: str | None) -> Sequence[object]:
     found = next((candidate for candidate in keys if candidate in row), None)
     if found is None:
         if key is None and isinstance(row.get("tokens"), list):
-            return []  # Prodigy may leave out the key where there is no span
+            return []  # Prodigy may leave out the key if there is no span
         raise NotSpansError(f"has none of {', '.join(keys)}; name the key of the spans as data.label_column")
     items = row[found]
     if not isinstance(items, list):
@@ -81,7 +83,7 @@ def _span_items(row: Mapping[str, object], key: str | None) -> Sequence[object]:
 
 
 def _span(item: object) -> Span:
-    """A span as `[start, end, label]` or as an object."""
+    """Read a span, which is `[start, end, label]` or an object."""
     if isinstance(item, list) and len(item) == 3:
         start, end, label = item
         return _checked(start, end, label, covers=None)
@@ -107,7 +109,7 @@ def _first(item: Mapping[str, object], keys: Sequence[str]) -> object:
 
 
 def _tokens(items: object, text: str) -> tuple[Interval, ...] | None:
-    """The words that a tool lists, in order; white space (spaCy has tokens of it) is none."""
+    """Return the words that a tool lists, in order, without tokens of white space, which spaCy has."""
     assert isinstance(items, list)
     found: list[Interval] = []
     before = 0

@@ -1,4 +1,4 @@
-"""Folders of texts: one file a document, one folder a label."""
+"""Read folders of texts: one file a document, one folder a label."""
 
 import logging
 import os
@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.pipeline.errors import DataError
-from stages.sources.readers.base import ReadOptions, Rows, TableFile
-from stages.sources.readers.batches import in_batches
 from stages.sources.readers.decoding import read_blocks
 from stages.sources.readers.natural_order import natural_key
+from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
 
 log = logging.getLogger("stages.download")
 
@@ -22,18 +21,17 @@ class _Document:
     path: Path
     label: str
     id: str
-    """Its path from the folder on, without the suffix."""
+    """Its path below the folder, without the suffix."""
 
 
 def open_folder(folder: Path, name: str, options: ReadOptions) -> TableFile:
-    """Open `folder/LABEL/**/*.txt`: columns `text`, `label` and `id`, sorted by label and name as numbers count.
+    """Open `folder/LABEL/**/*.txt`: columns `text`, `label` and `id`, sorted by label and name in natural order.
 
     Only the labels of `label_names` are read, where these are given. Files beside the label folders and hidden ones
     are ignored. Raises DataError for a folder without such texts.
     """
-    documents = [
-        document for label in _labels(folder, name, options.label_names) for document in _documents(folder, label)
-    ]
+    labels = _labels(folder, name, options.label_names)
+    documents = [document for label in labels for document in _documents(folder, label)]
     if not documents:
         raise DataError(
             f"{name}: holds no texts in folders (LABEL/*{_TEXT_SUFFIX}); if it holds tables, name them, for example {name}/*.csv"
@@ -68,21 +66,12 @@ def _labels(folder: Path, name: str, wanted: tuple[str, ...] | None) -> list[str
 
 
 def _documents(folder: Path, label: str) -> list[_Document]:
-    paths = [
-        Path(parent) / file
-        for parent, folders, files in _walk(folder / label)
-        for file in files
-        if file.lower().endswith(_TEXT_SUFFIX) and not _hidden(file)
-    ]
+    paths: list[Path] = []
+    for parent, folders, files in os.walk(folder / label):
+        folders[:] = [name for name in folders if not _hidden(name)]  # `walk` then leaves the others out
+        paths += [Path(parent, name) for name in files if name.lower().endswith(_TEXT_SUFFIX) and not _hidden(name)]
     documents = [_Document(path, label, path.relative_to(folder).with_suffix("").as_posix()) for path in paths]
     return sorted(documents, key=lambda document: natural_key(document.id))
-
-
-def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    """`os.walk` without hidden folders."""
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not _hidden(name)]
-        yield parent, folders, files
 
 
 def _hidden(name: str) -> bool:

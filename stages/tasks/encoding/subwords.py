@@ -1,4 +1,4 @@
-"""Texts and words to sub-words, straight on the `tokenizers` library (transformers takes 2.5 s to import)."""
+"""Encode texts and words as sub-words, with the `tokenizers` library alone: transformers takes 2.5 s to import."""
 
 import json
 from collections.abc import Sequence
@@ -13,22 +13,21 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from stages.columns.arrays import ranges
 from stages.pipeline.errors import DataError, ModelError
 from stages.pipeline.json_files import read_json
-from stages.tasks.columns.arrays import ranges
-from stages.tasks.encoding.pair_template import PairTemplate, pair_template
 
 Ids: TypeAlias = NDArray[np.int32]
 
 LONGEST_ROW = 512
-"""Sub-words in a row where nothing else is asked for: attention to longer ones costs more than windows do."""
+"""The default of `max_length`: attention over longer rows costs more than windows do."""
 
 _NOT_A_WORD = "a"
 _TOKENIZER = "tokenizer.json"
 _SETTINGS = "tokenizer_config.json"
 _WORDS_AT_ONCE = 64
 _MOST_REMEMBERED = 1 << 18
-"""Distinct words, after which all are forgotten, so that memory does not grow with the data."""
+"""Distinct words after which the cache is emptied, so that memory does not grow with the data."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +40,47 @@ class WordPieces:
     """[words]: how many sub-words each has, 1 at least."""
 
     def take(self, words: NDArray[np.int64]) -> "WordPieces":
-        """The sub-words of the words of these indices, in their order."""
+        """Return the sub-words of the words at these indices, in their order."""
         starts = np.cumsum(self.lengths, dtype=np.int64) - self.lengths
         lengths = self.lengths[words]
         return WordPieces(self.ids[ranges(starts[words], lengths)], lengths)
 
     def followed_by(self, others: "WordPieces") -> "WordPieces":
-        """These words, and `others` behind them."""
+        """Return these words followed by `others`."""
         return WordPieces(np.concatenate([self.ids, others.ids]), np.concatenate([self.lengths, others.lengths]))
 
 
 _NO_WORDS = WordPieces(np.zeros(0, np.int32), np.zeros(0, np.int32))
+
+
+@dataclass(frozen=True)
+class PairTemplate:
+    """BERT: [CLS] first [SEP] second [SEP], of types 0 0 0 1 1. RoBERTa: <s> first </s></s> second </s>, all of type 0."""
+
+    before: NDArray[np.int32]
+    between: NDArray[np.int32]
+    behind: NDArray[np.int32]
+    types: tuple[int, int, int, int, int]
+    """The token types of `before`, the first text, `between`, the second text and `behind`."""
+
+    @property
+    def specials(self) -> int:
+        """Return how many special sub-words a pair has."""
+        return len(self.before) + len(self.between) + len(self.behind)
+
+    @property
+    def has_types(self) -> bool:
+        """Return whether the texts have different types."""
+        return any(self.types)
+
+    def row(self, first: NDArray[np.int32], second: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Return the sub-words of both texts with the special ones around them."""
+        return np.concatenate([self.before, first, self.between, second, self.behind])
+
+    def row_types(self, first: int, second: int) -> NDArray[np.int8]:
+        """Return the token types of such a row, from the numbers of sub-words of both texts."""
+        parts = (len(self.before), first, len(self.between), second, len(self.behind))
+        return np.repeat(np.array(self.types, np.int8), parts)
 
 
 class SubwordEncoder:
@@ -79,7 +108,7 @@ class SubwordEncoder:
 
     @cached_property
     def special(self) -> tuple[Ids, Ids]:
-        """The special sub-words that stand before and behind every row."""
+        """Return the special sub-words at the start and the end of every row."""
         encoding = self._tokenizer.encode(_NOT_A_WORD)
         mask = np.array(encoding.special_tokens_mask)
         inside = np.flatnonzero(mask == 0)
@@ -88,27 +117,27 @@ class SubwordEncoder:
 
     @cached_property
     def pair_template(self) -> PairTemplate:
-        """Where special sub-words and token types stand in a row of a pair of texts."""
-        return pair_template(self._tokenizer, _NOT_A_WORD)
+        """Return how a row of a pair of texts is laid out."""
+        return _pair_template(self._tokenizer, _NOT_A_WORD)
 
     @property
     def capacity(self) -> int:
-        """Sub-words of the example itself that fit into a row."""
+        """Return how many sub-words of an example fit into a row."""
         before, behind = self.special
         return self.max_length - len(before) - len(behind)
 
     def row(self, ids: Ids) -> Ids:
-        """`ids` between the special sub-words."""
+        """Return `ids` between the special sub-words."""
         before, behind = self.special
         return np.concatenate([before, ids, behind])
 
     def encode_texts(self, texts: Sequence[str]) -> list[Ids]:
-        """The sub-words of each text, without special ones."""
+        """Return the sub-words of each text, without special ones."""
         encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [np.array(encoding.ids, np.int32) for encoding in encodings]
 
     def encode_words(self, words: pa.Array) -> WordPieces:
-        """The sub-words of words (strings, shape [words]). Every word has at least one.
+        """Return the sub-words of words (strings, shape [words]). Every word has at least one.
 
         A word that the tokenizer gives nothing for (control or zero-width characters) is shown to the model as the
         unknown sub-word, so that it is predicted and scored like any other, and shifts no label.
@@ -128,7 +157,7 @@ class SubwordEncoder:
         return self._remembered.take(indices[coded.indices.to_numpy()])
 
     def _encode_anew(self, words: Sequence[str]) -> WordPieces:
-        """The sub-words of words, several to an encoding because an encoding costs more than a word."""
+        """Encode words that are not cached, many in one call, because a call costs more than a word."""
         together = [words[start : start + _WORDS_AT_ONCE] for start in range(0, len(words), _WORDS_AT_ONCE)]
         encodings = self._tokenizer.encode_batch(together, is_pretokenized=True, add_special_tokens=False)
         ids = np.fromiter(chain.from_iterable(encoding.ids for encoding in encodings), np.int32)
@@ -144,7 +173,7 @@ class SubwordEncoder:
 
     @cached_property
     def _stand_in(self) -> int:
-        """What stands for a word without sub-words: the unknown sub-word, or the mask where there is none."""
+        """Return the code for a word without sub-words: the unknown token, or the mask token if there is none."""
         for name in ("unk_token", "mask_token"):
             token = self._settings.get(name)
             if token is not None:
@@ -157,10 +186,31 @@ class SubwordEncoder:
 
 
 def _add_prefix_space(pre_tokenizer: object) -> None:
-    """Byte-level BPE marks a word's beginning by the space before it, which words given one by one have lost."""
+    """Let byte-level BPE see the space before a word, which marks its beginning and which single words lack."""
     if not isinstance(pre_tokenizer, dict):
         return
     if pre_tokenizer.get("type") == "ByteLevel":
         pre_tokenizer["add_prefix_space"] = True
     for part in pre_tokenizer.get("pretokenizers", []):
         _add_prefix_space(part)
+
+
+def _pair_template(tokenizer: Tokenizer, text: str) -> PairTemplate:
+    """Read the layout of a pair off the encoding of `text`, which has at least one sub-word, paired with itself."""
+    encoding = tokenizer.encode(text, text)
+    ids, types = np.array(encoding.ids, np.int32), encoding.type_ids
+    sequence = np.array([-1 if part is None else part for part in encoding.sequence_ids])
+    (first, last), (second, end) = ((np.flatnonzero(sequence == part)[[0, -1]]) for part in (0, 1))
+    assert last < second, "the second text stands behind the first"
+    parts = (
+        slice(0, first),
+        slice(first, last + 1),
+        slice(last + 1, second),
+        slice(second, end + 1),
+        slice(end + 1, None),
+    )
+    kinds = [set(types[part]) or {0} for part in parts]
+    assert all(len(kind) == 1 for kind in kinds), "a part of a pair has one type"
+    before, _, between, _, behind = (ids[part] for part in parts)
+    a, b, c, d, e = (kind.pop() for kind in kinds)
+    return PairTemplate(before, between, behind, (a, b, c, d, e))

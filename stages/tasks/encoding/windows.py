@@ -1,12 +1,12 @@
-"""Cutting an example that is longer than a row into overlapping windows."""
+"""Cut examples that are longer than a row into overlapping windows."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.columns.arrays import ranges
 from stages.pipeline.errors import ModelError
-from stages.tasks.columns.arrays import ranges
 from stages.tasks.encoding.subwords import SubwordEncoder
 
 
@@ -22,17 +22,17 @@ class Windows:
     """How many sub-words it holds."""
 
     def where(self, chosen: NDArray[np.bool_]) -> "Windows":
-        """Those that are chosen."""
+        """Return the chosen windows."""
         return Windows(self.example[chosen], self.start[chosen], self.length[chosen])
 
 
-def shared(stride: int | None, encoder: SubwordEncoder) -> int:
-    """Sub-words that neighbouring windows share: as configured, else a quarter of a row."""
+def effective_stride(stride: int | None, encoder: SubwordEncoder) -> int:
+    """Return how many sub-words neighbouring windows share: as configured, else a quarter of a row."""
     return encoder.max_length // 4 if stride is None else stride
 
 
 def cut(lengths: NDArray[np.int64], encoder: SubwordEncoder, stride: int) -> Windows:
-    """The windows of examples of so many sub-words, as `windows` gives them for one.
+    """Return the windows of examples with these numbers of sub-words, as `windows` does for one example.
 
     Raises ModelError as `windows` does.
     """
@@ -46,7 +46,7 @@ def cut(lengths: NDArray[np.int64], encoder: SubwordEncoder, stride: int) -> Win
 
 
 def windows(length: int, encoder: SubwordEncoder, stride: int) -> list[slice]:
-    """The parts of `length` sub-words that go into one row each, neighbours sharing at least `stride`.
+    """Return the windows of an example of `length` sub-words. Neighbours share at least `stride`.
 
     Raises ModelError if the model's rows are too short for that: at least half of each must be new.
     """
@@ -55,7 +55,7 @@ def windows(length: int, encoder: SubwordEncoder, stride: int) -> list[slice]:
 
 
 def window_starts(length: int, capacity: int, stride: int) -> list[int]:
-    """Where windows of `capacity` sub-words begin so that they cover `length`, each sharing at least `stride` with the next.
+    """Return where windows of `capacity` sub-words start to cover `length`, each sharing at least `stride` with the next.
 
     All windows but a lone one are full: the last is moved back to end with the example, so that none is a stump
     without context. Needs `0 <= stride < capacity`.

@@ -1,0 +1,298 @@
+"""Runs: what each predicted, its scores, parameters and curves.
+
+They are read from the workspace, from a file, or from a revision, whose outputs DVC reads out of its cache.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from dvc.api import DVCFileSystem
+from dvc.config import Config
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from stages.columns.names import SECOND_TEXT, TEXT
+from stages.pipeline.errors import DataError
+from stages.pipeline.json_files import Json
+from stages.pipeline.paths import CURVES, EVALUATE_METRICS, PARAMS, PREDICTIONS, RAW_DATA, RUNS, TRAIN_METRICS
+from stages.pipeline.stage_records import StageRun, stage_runs
+from stages.reporting.content import Curve
+from stages.reporting.training_curves import curve_folder, parse_curve
+from stages.systems.joining import Columns, checked_predictions, read_both, read_pair, with_ids
+
+WORKSPACE = "workspace"
+_LOCK = Path("dvc.lock")
+_HOW_TO_GET = "make it with `dvc repro` or `dvc exp run`, or get it with `dvc pull`"
+
+
+class RunFiles(Protocol):
+    """The files of one run, by their paths in the repository."""
+
+    def read(self, path: Path) -> bytes | None:
+        """A file's content; None if there is none. Raises DataError if there is one that can't be had."""
+
+    def below(self, folder: Path) -> Sequence[Path]:
+        """The files below a folder, sorted; empty if there is none."""
+
+
+class WorkspaceFiles:
+    """The files as they lie here."""
+
+    def read(self, path: Path) -> bytes | None:
+        """A file's content; None if there is none."""
+        return path.read_bytes() if path.is_file() else None
+
+    def below(self, folder: Path) -> Sequence[Path]:
+        """The files below a folder, sorted; empty if there is none."""
+        return sorted(file for file in folder.rglob("*") if file.is_file())
+
+
+class RevisionFiles:
+    """The files of a git revision or a DVC experiment. Nothing is checked out."""
+
+    def __init__(self, name: str) -> None:
+        """`name`: what git or DVC resolve. Raises DataError if neither knows it."""
+        self._name = name
+        if not name:
+            raise DataError("a run has no name: name a git revision, DVC experiment or predictions file")
+        try:
+            self._files = DVCFileSystem(rev=name, config=_remotes())
+            assert self._files.repo  # opened when first used, and not by `exists`, which takes any error for a no
+        except DvcException as error:
+            raise DataError(
+                f"{name}: is no git revision, DVC experiment or predictions file; choose from `git log` or `dvc exp list`"
+            ) from error
+
+    def read(self, path: Path) -> bytes | None:
+        """A file's content; None if the revision does not have it. Raises DataError if DVC can't get at it."""
+        try:
+            if not self._files.exists(path.as_posix()):
+                return None
+            content: bytes = self._files.read_bytes(path.as_posix())
+        except (OSError, DvcException) as error:
+            raise DataError(
+                f"{self._name}: {path} is neither in DVC's cache nor to be had from a remote; get it with `dvc pull`, "
+                "or make it again with `dvc exp run` there"
+            ) from error
+        return content
+
+    def below(self, folder: Path) -> Sequence[Path]:
+        """The files below a folder, sorted; empty if there is none."""
+        try:
+            return sorted(Path(file) for file in self._files.find(folder.as_posix()))
+        except (OSError, DvcException):
+            return []
+
+
+def _remotes() -> dict[str, Any]:
+    """The remotes as configured here and now: a revision may be older than its remote, or its `config.local` is ours."""
+    config = Config.from_cwd()
+    return {section: dict(config[section]) for section in ("core", "remote", "cache") if section in config}
+
+
+@dataclass(frozen=True)
+class Text:
+    """The text of an example, and its second one where it is a pair."""
+
+    first: str
+    second: str | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run."""
+
+    name: str
+    predictions: pa.Table | None
+    """As `evaluate` writes them; None where they are not at hand."""
+    missing: str | None = None
+    """Why there are no predictions, in one line."""
+    note: str | None = None
+    """What is odd about the predictions, in one line."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Every number of `evaluate.json` and `train.json`, as `evaluate.macro.f1`."""
+    params: Mapping[str, Json] = field(default_factory=dict)
+    """Flat, as `train.learning_rate`; empty where they are not known."""
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    """By name, as `validation/f1`."""
+    code: str | None = None
+    """A digest of the commands and of all that the stages read but did not make; None where it is not known."""
+    stage_runs: Mapping[str, StageRun] = field(default_factory=dict)
+    """What each stage ran on, and its seconds, as far as it is known."""
+    files: RunFiles | None = None
+    """Where its other files are read from."""
+
+    def texts(self) -> Mapping[str, Text]:
+        """The texts of its test split, by id; empty if they can't be had here."""
+        if self.files is None:
+            return {}
+        try:
+            return _texts(self.files)
+        except (DataError, OSError, pa.ArrowInvalid):
+            return {}
+
+
+def load_run(name: str) -> Run:
+    """The run that `name` names: `workspace`, a file, a git revision, or an experiment's name or hash.
+
+    A file is of any format that has both gold and predictions. Raises DataError if the run is none of them. A run without
+    predictions is one whose `missing` says why.
+    """
+    if name == WORKSPACE:
+        return _run_at(name, WorkspaceFiles())
+    if Path(name).is_file():
+        return Run(name, read_both(Path(name), may_lack_gold=True))
+    if name.endswith(".parquet"):
+        raise DataError(f"{name}: is not there; {_HOW_TO_GET}")
+    return _run_at(name, RevisionFiles(name))
+
+
+def load_runs(names: Sequence[str]) -> list[Run]:
+    """The runs that are named, with ids for the examples of files without any."""
+    return _with_ids([load_run(name) for name in names])
+
+
+def load_systems(gold: Path, names: Sequence[str], columns: Columns, *, ignore_words: bool) -> list[Run]:
+    """The predictions in files of any systems as runs, all of the same gold file."""
+    runs: list[Run] = []
+    for name in names:
+        joined = read_pair(gold, Path(name), columns, ignore_words=ignore_words)
+        known = [column for column in joined.table.column_names if column != "id" or not runs]
+        runs.append(Run(name, joined.table.select(known), note=joined.note and f"{name}: {joined.note}"))
+    return _with_ids(runs)  # all have the rows of gold, so the ids of the first are those of all
+
+
+def _with_ids(runs: Sequence[Run]) -> list[Run]:
+    tables = iter(with_ids([run.predictions for run in runs if run.predictions is not None]))
+    return [run if run.predictions is None else replace(run, predictions=next(tables)) for run in runs]
+
+
+def experiments() -> Sequence[str]:
+    """The names of the experiments that `dvc exp run` left behind on the current commit, sorted."""
+    try:
+        found = Repo().experiments.ls()
+    except DvcException as error:
+        raise DataError(f"experiments can't be listed ({error}); run in a git repository with DVC") from error
+    return sorted(name for listed in found.values() for name, _ in listed)
+
+
+def _run_at(name: str, files: RunFiles) -> Run:
+    try:
+        table = _parquet(files.read(PREDICTIONS), f"{name}: {PREDICTIONS}", name)
+        predictions, missing = checked_predictions(f"{name}: {PREDICTIONS}", table), None
+    except DataError as error:
+        predictions, missing = None, str(error)
+    return Run(
+        name,
+        predictions,
+        missing,
+        metrics=dict(_numbers(files)),
+        params={key: _plain(value) for key, value in flat(_yaml(files, PARAMS, name))},
+        curves=dict(_curves(files)),
+        code=_code(_yaml(files, _LOCK, name)),
+        stage_runs=_stage_runs(files),
+        files=files,
+    )
+
+
+def _parquet(content: bytes | None, what: str, name: str) -> pa.Table:
+    if content is None:
+        raise DataError(f"{what}: is not there; {_HOW_TO_GET}")
+    try:
+        return pq.read_table(pa.BufferReader(content))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{what}: is no whole Parquet file; run `dvc repro` or `dvc checkout` for {name}") from error
+
+
+def _numbers(files: RunFiles) -> Iterator[tuple[str, float]]:
+    for path in (EVALUATE_METRICS, TRAIN_METRICS):
+        try:
+            content = json.loads(files.read(path) or b"{}")
+        except ValueError:
+            continue  # half-written: the scores are computed from the predictions
+        for key, value in flat(content, path.stem):
+            if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+                yield key, float(value)
+
+
+def _yaml(files: RunFiles, path: Path, name: str) -> Mapping[str, Any]:
+    try:
+        content = YAML(typ="safe").load(files.read(path) or b"{}")
+    except YAMLError as error:
+        raise DataError(f"{name}: {path} is no valid YAML; mend it or run `git checkout {path}`") from error
+    return content if isinstance(content, Mapping) else {}
+
+
+def flat(content: Any, prefix: str = "") -> Iterator[tuple[str, Json]]:
+    """The values of nested mappings by their dotted keys, as `train.learning_rate`."""
+    if isinstance(content, Mapping) and (content or not prefix):
+        for key, value in content.items():
+            yield from flat(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, content
+
+
+def _plain(value: Json) -> Json:
+    """What JSON has, as it is; dates and what is no number as text."""
+    if (
+        value is None
+        or isinstance(value, bool | int | str | list)
+        or (isinstance(value, float) and math.isfinite(value))
+    ):
+        return value
+    return str(value)
+
+
+def _curves(files: RunFiles) -> Iterator[tuple[str, Curve]]:
+    folder = curve_folder(CURVES)
+    for path in files.below(folder):
+        with suppress(DataError):  # a damaged curve is left out: nothing depends on it
+            if path.suffix == ".tsv" and (curve := parse_curve(path, files.read(path) or b"")).epochs:
+                yield path.relative_to(folder).with_suffix("").as_posix(), curve
+
+
+def _code(lock: Mapping[str, Any]) -> str | None:
+    """A digest of what a run depends on beside its parameters, as `dvc.lock` records it."""
+    stages = [stage for stage in (lock.get("stages") or {}).values() if isinstance(stage, Mapping)]
+    if not stages:
+        return None
+    made = [Path(out["path"]) for stage in stages for out in stage.get("outs", ())]
+    read = {
+        (dep["path"], dep.get("md5"))
+        for stage in stages
+        for dep in stage.get("deps", ())
+        if not any(Path(dep["path"]).is_relative_to(out) or out.is_relative_to(dep["path"]) for out in made)
+    }
+    described = json.dumps([sorted(map(str, read)), [stage.get("cmd") for stage in stages]])
+    return hashlib.sha256(described.encode()).hexdigest()
+
+
+def _stage_runs(files: RunFiles) -> Mapping[str, StageRun]:
+    try:
+        content = files.read(RUNS)
+        return {} if content is None else stage_runs(content, str(RUNS))
+    except DataError:
+        return {}  # of another version: nothing depends on it
+
+
+def _texts(files: RunFiles) -> Mapping[str, Text]:
+    texts: dict[str, Text] = {}
+    for path in files.below(RAW_DATA / "test"):
+        if path.suffix == ".arrow" and (content := files.read(path)):
+            rows = pa.ipc.open_stream(pa.BufferReader(content)).read_all()
+            if not {"id", TEXT} <= set(rows.column_names):
+                return {}
+            second = rows[SECOND_TEXT].to_pylist() if SECOND_TEXT in rows.column_names else [None] * rows.num_rows
+            pairs = zip(rows[TEXT].to_pylist(), second, strict=True)
+            texts |= {str(id_): Text(*pair) for id_, pair in zip(rows["id"].to_pylist(), pairs, strict=True)}
+    return texts

@@ -1,0 +1,153 @@
+"""How a model is prepared for its use: one list of steps for training, prediction and export alike.
+
+`load.py` gives a model with the task's head as its folder holds it, and `prepare` takes it through `STEPS`. A step that is not
+proven for the model's family or for the device leaves the model as it is, and the log says why. Autocast is no step: whoever
+calls the model enters it, and the first step keeps the head out of it.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import PreTrainedModel
+
+from stages.modeling.cpu.bf16_linear import has_bf16_products, use_bf16_linear
+from stages.modeling.cpu.fast_dropout import use_fast_dropout
+from stages.modeling.cpu.packing import PACKED_ENCODERS, PACKED_FAMILIES, pack_rows
+from stages.modeling.occurring_embeddings import has_plain_embeddings, keep_occurring, restore_all
+from stages.modeling.precision import compute_head_in_fp32, device
+from stages.pipeline.torchrun import is_main_process
+
+Purpose: TypeAlias = Literal["training", "prediction", "onnx", "packed_onnx"]
+"""What a model is for. `training` covers validation on the way, and the search for a batch size that fits into memory."""
+
+log = logging.getLogger("stages.model")
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a model is prepared for."""
+
+    purpose: Purpose
+    device: torch.device = field(default_factory=device)
+    """Where it computes. Prediction moves the model there; the Trainer does so itself."""
+    occurring: NDArray[np.int64] | None = None
+    """The codes of all sub-words that training and validation look up, sorted; None keeps the whole vocabulary."""
+    pack: Callable[[PreTrainedModel], object] = pack_rows
+    """What makes it compute without padding, where that is proven."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change to a model, and the models that it is proven for."""
+
+    name: str
+    """What it gives the model, as the log calls it."""
+    apply: Callable[[PreTrainedModel, Use], object]
+    """Change the model in place."""
+    purposes: Collection[Purpose]
+    devices: Collection[str] | None = None
+    """The device types that it is proven for; None: all."""
+    families: Collection[str] | None = None
+    """The families that it is proven for, by the `model_type` of their configuration; None: all."""
+    obstacle: Callable[[PreTrainedModel, Use], str | None] = lambda _, __: None
+    """Say what else about the model keeps the step from being applied; None: nothing."""
+    undo: Callable[[PreTrainedModel], object] = lambda _: None
+    """Take back in place what a saved model must not show."""
+
+    def why_not(self, model: PreTrainedModel, use: Use) -> str | None:
+        """Say why the model is left as it is; None if the step is applied."""
+        kind, family = use.device.type, model.config.model_type
+        if self.devices is not None and kind not in self.devices:
+            return f"proven on {', '.join(self.devices)}, not on {kind}"
+        if self.families is not None and family not in self.families:
+            return f"proven for {', '.join(self.families)}, not for {family}"
+        return self.obstacle(model, use)
+
+
+def _keep_occurring(model: PreTrainedModel, use: Use) -> None:
+    assert use.occurring is not None, "else there is an obstacle"
+    keep_occurring(model, use.occurring)
+
+
+def _obstacle_to_keeping_occurring(model: PreTrainedModel, use: Use) -> str | None:
+    if use.occurring is None:
+        return "nothing says which sub-words occur"
+    return None if has_plain_embeddings(model) else "its embeddings are no plain torch.nn.Embedding"
+
+
+STEPS: list[Step] = [
+    Step(
+        "head in fp32",
+        lambda model, _: compute_head_in_fp32(model),
+        purposes={"training", "prediction"},
+    ),
+    # Adapters belong here: after the head, which is trained in full, and before any layer is replaced.
+    Step(
+        "embeddings of occurring sub-words alone",
+        _keep_occurring,
+        purposes={"training"},
+        obstacle=_obstacle_to_keeping_occurring,
+        undo=restore_all,
+    ),
+    Step(
+        "device",
+        lambda model, use: torch.nn.Module.to(model, use.device),
+        purposes={"prediction"},
+    ),
+    Step(
+        "fast dropout",
+        lambda model, _: use_fast_dropout(model),
+        purposes={"training", "prediction"},
+        devices=("cpu",),
+    ),
+    Step(
+        "bf16 linear layers",
+        lambda model, _: use_bf16_linear(model.base_model),
+        purposes={"training", "prediction"},
+        devices=("cpu",),
+        obstacle=lambda _, __: None if has_bf16_products() else "oneDNN has no products in bf16 for this CPU",
+    ),
+    Step(
+        "packed rows",
+        lambda model, use: use.pack(model),
+        purposes={"training", "prediction"},
+        devices=("cpu",),
+        families=PACKED_FAMILIES,
+    ),
+    Step(
+        "packed rows in the ONNX graph",
+        lambda model, use: use.pack(model),
+        purposes={"packed_onnx"},
+        families=PACKED_ENCODERS,
+    ),
+]
+"""All steps, in the order in which they are applied."""
+
+
+def prepare(model: PreTrainedModel, use: Use) -> PreTrainedModel:
+    """Apply all steps for the use, in place, and return the model."""
+    left_out = defaultdict[str, list[str]](list)
+    for step in STEPS:
+        if use.purpose in step.purposes:
+            reason = step.why_not(model, use)
+            if reason is None:
+                step.apply(model, use)
+            else:
+                left_out[reason].append(step.name)
+    if is_main_process():
+        for reason, names in left_out.items():
+            log.info("%s: without %s (%s)", use.purpose, ", ".join(names), reason)
+    return model
+
+
+def undo_for_saving(model: PreTrainedModel) -> PreTrainedModel:
+    """Take back, in reverse order, what a saved model must not show. Return the model."""
+    for step in reversed(STEPS):
+        step.undo(model)
+    return model

@@ -1,0 +1,122 @@
+"""A run's predictions as a page shows them: the confusion matrix and the calibration."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from stages.reporting.content import Calibration, CalibrationBin, Confusion
+from stages.scoring.core.bases import BINS, calibration_bins
+from stages.scoring.core.entities import EntityPredictions
+from stages.scoring.core.metrics import METRICS
+from stages.scoring.core.predicted import LabelPredictions, Predictions, ScoringRules
+from stages.scoring.evaluation.measured import measured
+from stages.scoring.evaluation.plots import confusion_counts
+from stages.scoring.evaluation.predictions_file import GOLD, WORD, PredictionsFile, read_predictions
+from stages.tags import schemes
+
+MOST_LABELS = 30
+"""More labels than this can't be read: those that are confused least become one."""
+
+OTHERS = "(all others)"
+
+
+@dataclass(frozen=True)
+class RunPredictions:
+    """What a run predicted for the examples of which gold is known."""
+
+    file: PredictionsFile
+    predictions: Predictions
+    is_complete: bool = True
+    """Whether gold is known of all examples."""
+
+    @classmethod
+    def of(cls, table: pa.Table, rules: ScoringRules | None = None) -> "RunPredictions | None":
+        """Read a table of predictions; None if gold is known of no example. Raises DataError as `read_predictions` does."""
+        labelled = _labelled(table)
+        if not labelled.num_rows and table.num_rows:
+            return None
+        file = read_predictions(labelled)
+        return cls(file, file.predictions(rules or ScoringRules()), labelled.num_rows == table.num_rows)
+
+    @property
+    def rank(self) -> str:
+        """What wrong examples are sorted by."""
+        return "absolute error" if self.predictions.form == "number" else "confidence"
+
+
+def confusion_of(run: RunPredictions | None, names: Sequence[str] = ()) -> Confusion | None:
+    """What was predicted how often for what; None where units have no single label, or some gold is not known.
+
+    `names` are the labels in the order to show them; others that occur come behind. Entity tags are counted by type: their
+    prefixes say where an entity begins, which its span says as well.
+    """
+    if run is None or not run.is_complete or not isinstance(run.predictions, LabelPredictions | EntityPredictions):
+        return None
+    units = run.predictions.words if isinstance(run.predictions, EntityPredictions) else run.predictions
+    labels = list(dict.fromkeys([*names, *units.names]))
+    row_of = np.array([labels.index(name) for name in units.names], np.int64)
+    if isinstance(run.predictions, EntityPredictions):
+        labels, of_tag = _by_type(labels)
+        row_of = of_tag[row_of]
+    matrix = confusion_counts(row_of[units.gold], row_of[units.predicted], len(labels))
+    return _readable(Confusion("words" if run.file.has_words else "examples", tuple(labels), _rows(matrix)))
+
+
+def calibration_of(run: RunPredictions | None) -> Calibration | None:
+    """The calibration of texts; None where there is not one label and one probability a text, or some gold is not known."""
+    if run is None or not run.is_complete or run.file.has_words or not isinstance(run.predictions, LabelPredictions):
+        return None
+    return calibration(run.predictions)
+
+
+def calibration(texts: LabelPredictions) -> Calibration | None:
+    """The bins of the calibration error; None where probabilities are not known."""
+    if texts.confidence is None:
+        return None
+    bins = calibration_bins(texts.confidence)
+    counts = np.bincount(bins, minlength=BINS)
+    sums = (np.bincount(bins, each, minlength=BINS) for each in (texts.confidence, texts.gold == texts.predicted))
+    rows = zip(counts.tolist(), *((each / np.maximum(counts, 1)).tolist() for each in sums), strict=True)
+    (error,) = measured(texts, [METRICS["calibration_error"]])
+    return Calibration(
+        tuple(CalibrationBin(k / BINS, (k + 1) / BINS, *row) for k, row in enumerate(rows)), error.observed() or 0.0
+    )
+
+
+def _labelled(table: pa.Table) -> pa.Table:
+    """The examples of which all gold is known."""
+    if GOLD not in table.column_names or not table[GOLD].null_count:
+        return table
+    is_known = table[GOLD].is_valid().to_numpy()
+    if WORD in table.column_names:
+        sentence = np.cumsum(table[WORD].to_numpy() == 0) - 1
+        is_known = (np.bincount(sentence, weights=~is_known) == 0)[sentence]
+    return table.filter(pa.array(is_known))
+
+
+def _by_type(tags: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
+    """The types of tags, `O` first, and each tag's index among them."""
+    types = [(schemes.parse(tag) or schemes.Tag(schemes.OUTSIDE, "")).type or schemes.OUTSIDE for tag in tags]
+    order = list(dict.fromkeys([schemes.OUTSIDE, *types]))
+    return order, np.array([order.index(type_) for type_ in types], np.int64)
+
+
+def _readable(confusion: Confusion) -> Confusion:
+    """At most `MOST_LABELS` labels: those with most confusions, in their order, and one for all others."""
+    if len(confusion.labels) <= MOST_LABELS:
+        return confusion
+    matrix = np.array(confusion.counts)
+    wrong = matrix.sum(axis=0) + matrix.sum(axis=1) - 2 * matrix.diagonal()
+    kept = np.sort(np.argsort(-wrong, kind="stable")[: MOST_LABELS - 1])
+    index = np.full(len(matrix), len(kept))
+    index[kept] = np.arange(len(kept))
+    folded = np.zeros((len(kept) + 1, len(kept) + 1), np.int64)
+    np.add.at(folded, (index[:, None], index[None, :]), matrix)
+    return Confusion(confusion.unit, (*(confusion.labels[k] for k in kept), OTHERS), _rows(folded))
+
+
+def _rows(matrix: NDArray[np.int64]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(row) for row in matrix.tolist())

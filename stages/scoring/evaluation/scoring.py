@@ -1,0 +1,140 @@
+"""Final scores: everything that is told of a test split, computed from its predictions file alone."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from stages.configuration.schema import SchemeChoice, ScoringMode
+from stages.pipeline.errors import DataError
+from stages.scoring.core.entities import EntityPredictions, told_strays
+from stages.scoring.core.metrics import METRICS, Form, Metric, metrics_of
+from stages.scoring.core.predicted import Predictions, ScoringRules
+from stages.scoring.core.scores import Scores, scores_of, value_of
+from stages.scoring.evaluation.background import Background
+from stages.scoring.evaluation.entity_details import entity_details
+from stages.scoring.evaluation.final_scores import EntityDetails, FinalScores, SliceScore
+from stages.scoring.evaluation.measured import Measured, intervals_of, measured
+from stages.scoring.evaluation.predictions_file import PredictionsFile, read_predictions
+from stages.scoring.evaluation.resampling import FEWEST_EXAMPLES, RESAMPLES, Interval
+from stages.scoring.evaluation.slices import SLICED, Mask, masks_of
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ScoringOptions:
+    """What is to be computed; the fields are `evaluate`'s own keys."""
+
+    mode: ScoringMode = "conll"
+    scheme: SchemeChoice = "auto"
+    resamples: int = RESAMPLES
+    slices: Sequence[str] = ()
+    metric: str | None = None
+    """`task.metric`, which is shown whether or not it usually is."""
+
+    @property
+    def rules(self) -> ScoringRules:
+        """How predictions are scored."""
+        return ScoringRules(self.metric, self.mode, self.scheme)
+
+
+ScoreByPackages: TypeAlias = Callable[[Predictions], Mapping[str, float]]
+"""Some metrics of predictions, as seqeval and scikit-learn compute them."""
+
+
+def score_predictions(
+    table: pa.Table,
+    options: ScoringOptions | None = None,
+    background: Background | None = None,
+    by_packages: ScoreByPackages | None = None,
+) -> FinalScores:
+    """Score a predictions file.
+
+    With `by_packages`, its numbers are the ones recorded. Raises DataError if they are not those that the sums over examples
+    give, if the file lacks a column or has gold that is not known, or for tags that the scheme does not have.
+    """
+    options, background = options or ScoringOptions(), background or Background()
+    file = read_predictions(table)
+    predictions = file.predictions(options.rules, threshold=background.threshold)
+    whole = [*measured(predictions, shown_metrics(predictions.form, options.metric))]
+    masks = masks_of(file, predictions, options.slices, background.lengths)
+    slices = {
+        by: {part: _Slice.of(predictions, by, part, mask) for part, mask in parts.items()}
+        for by, parts in masks.items()
+    }
+    last = [part.measured[-1] for parts in slices.values() for part in parts.values()]
+    intervals = intervals_of([*whole, *last], options.resamples) if options.resamples else {}
+    scores = scores_of(predictions, options.metric)
+    if by_packages is not None:
+        scores = _recorded(scores, by_packages(predictions))
+    return FinalScores(
+        scores,
+        {metric.name: value_of(metric, predictions) for metric in metrics_of(predictions.form, "evaluation")},
+        {each.name: intervals[each.name] for each in whole} if options.resamples else {},
+        {by: {name: part.score(intervals) for name, part in parts.items()} for by, parts in slices.items()},
+        _details(predictions, file, options, background),
+        [*_notes(predictions, options)],
+    )
+
+
+def _recorded(scores: Scores, by_packages: Mapping[str, float]) -> Scores:
+    for name, value in by_packages.items():
+        counted = scores.metrics[name]
+        if counted is None or abs(counted - value) > _AGREEMENT:
+            raise DataError(
+                f"predictions: {name} is {value:.9f} by seqeval or scikit-learn and {counted} by the sums over examples; one of "
+                "them is wrong: please report this, with the predictions file"
+            )
+    return replace(scores, metrics={**scores.metrics, **by_packages})
+
+
+_AGREEMENT = 1e-9
+"""How far the packages' numbers may be from ours, which are sums in another order."""
+
+
+def shown_metrics(form: Form, metric: str | None = None) -> list[Metric]:
+    """Return the metrics of a test split in the order in which they are shown; `metric` is `task.metric`."""
+    shown = [*metrics_of(form, "always"), *metrics_of(form, "evaluation")]
+    return shown if metric is None or METRICS[metric] in shown else [*shown, METRICS[metric]]
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """A part of the examples."""
+
+    measured: Sequence[Measured]
+    """The last one has an interval."""
+    support: int
+
+    @classmethod
+    def of(cls, predictions: Predictions, by: str, part: str, mask: Mask) -> "_Slice":
+        metrics = [METRICS[name] for name in SLICED[predictions.form]]
+        return cls([*measured(predictions, metrics, mask, f"{by}/{part}/")], int(mask.sum()))
+
+    def score(self, intervals: Mapping[str, Interval | None]) -> SliceScore:
+        scores = {each.metric.name: each.observed() for each in self.measured}
+        return SliceScore(scores, intervals.get(self.measured[-1].name), self.support)
+
+
+def _details(
+    predictions: Predictions, file: PredictionsFile, options: ScoringOptions, background: Background
+) -> EntityDetails | None:
+    if not isinstance(predictions, EntityPredictions):
+        return None
+    return entity_details(predictions, options.mode, file.tokens, background.seen)
+
+
+def _notes(predictions: Predictions, options: ScoringOptions) -> Iterator[str]:
+    """What a reader must know, a sentence each."""
+    if options.resamples and predictions.examples < FEWEST_EXAMPLES:
+        several = predictions.examples > 1
+        yield (
+            f"{predictions.examples} example{'s are' if several else ' is'} too few for intervals, which need at least "
+            f"{FEWEST_EXAMPLES}; of words an example is a sentence"
+        )
+    if strays := told_strays(predictions):
+        yield strays

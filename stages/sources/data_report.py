@@ -1,0 +1,224 @@
+"""The data report: what the log, `metrics/download.json` and the page `metrics/data.md` say of the data."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from stages.configuration.schema import Scheme, Split
+from stages.pipeline.errors import DataError
+from stages.pipeline.escaping import code
+from stages.pipeline.json_files import Json, quantiles
+from stages.sources.examples import LABEL, PAIR, TAGS, TEXT, TOKENS
+from stages.sources.findings import Finding, Findings
+from stages.sources.label_coding import NO_CODE
+from stages.sources.values import list_lengths
+from stages.tags.schemes import are_entity_tags
+
+
+@dataclass
+class SplitSummary:
+    """Counts over a split's examples, added batch by batch. Labels are codes into `names`, or numbers if `names` is empty."""
+
+    names: Sequence[str]
+    lengths: list[NDArray[np.int64]] = field(default_factory=list)
+    """Words in each example."""
+    entities: int = 0
+    unlabelled: int = 0
+    values: list[NDArray[np.float64]] = field(default_factory=list)
+    counts: NDArray[np.int64] = field(init=False)
+    """[labels]: how often each occurs."""
+
+    def __post_init__(self) -> None:
+        self.counts = np.zeros(len(self.names), np.int64)
+
+    def add(self, batch: pa.RecordBatch | pa.Table) -> None:
+        """Count the examples of a canonical batch."""
+        self.lengths.append(words(batch))
+        labels = batch[TAGS if TAGS in batch.schema.names else LABEL]
+        if pa.types.is_floating(labels.type):
+            self.values.append(labels.to_numpy())
+            return
+        codes = self.count(labels)
+        if TAGS in batch.schema.names and self.has_entities:
+            self.entities += _entities(codes, self.lengths[-1], self.names)
+
+    def count(self, labels: pa.Array) -> NDArray[np.int64]:
+        """Count labels alone; return their codes, those of lists one after the other."""
+        codes = _flat(labels)
+        self.unlabelled += int((codes == NO_CODE).sum())
+        self.counts += np.bincount(codes[codes != NO_CODE], minlength=len(self.names))
+        return codes
+
+    @property
+    def has_entities(self) -> bool:
+        """Whether the labels are entity tags."""
+        return are_entity_tags(self.names)
+
+    @property
+    def examples(self) -> int:
+        """The number of examples that have been added."""
+        return sum(map(len, self.lengths))
+
+    @property
+    def words(self) -> int:
+        """The number of words in the examples."""
+        return int(sum(each.sum() for each in self.lengths))
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the summary as `metrics/download.json` holds it."""
+        found: dict[str, Json] = {"examples": self.examples, "words": self.words}
+        if self.values:
+            return found | {"words_per_example": self.quantiles(), "numbers": self._numbers()}
+        if self.has_entities:
+            found["entities"] = self.entities
+        if self.unlabelled:
+            found["unlabelled"] = self.unlabelled
+        counts: Json = {name: int(count) for name, count in zip(self.names, self.counts, strict=True)}
+        return found | {"words_per_example": self.quantiles(), "labels": counts}
+
+    def quantiles(self) -> dict[str, Json]:
+        """Return quantiles of the words in an example."""
+        return quantiles(np.concatenate(self.lengths))
+
+    def _numbers(self) -> dict[str, Json]:
+        values = np.concatenate(self.values)
+        statistics = {"mean": values.mean(), "deviation": values.std(), "min": values.min(), "max": values.max()}
+        return {name: float(value) for name, value in statistics.items()}
+
+
+def words(batch: pa.RecordBatch | pa.Table) -> NDArray[np.int64]:
+    """Return the number of words in each example: its tokens, or its texts split at white space."""
+    if TOKENS in batch.schema.names:
+        return list_lengths(batch[TOKENS])
+    texts = [name for name in (TEXT, PAIR) if name in batch.schema.names]
+    total = np.zeros(batch.num_rows, np.int64)
+    for name in texts:
+        trimmed = pc.utf8_trim_whitespace(batch[name])
+        counts = list_lengths(pc.utf8_split_whitespace(trimmed))
+        total += np.where(_array(pc.binary_length(trimmed)) == 0, 0, counts)
+    return total
+
+
+def _entities(codes: NDArray[np.int64], lengths: NDArray[np.int64], names: Sequence[str]) -> int:
+    """Count entities as CoNLL's script does: B-, S- and U- always begin one, other prefixes if none of their type goes on."""
+    outside = len(names)
+    begins = np.array([[_begins_entity(last, tag) for tag in names] for last in [*names, "O"]])
+    before = np.concatenate([[outside], codes[:-1]])
+    starts = (np.cumsum(lengths) - lengths)[lengths > 0]
+    before[starts] = outside
+    return int(begins[before, codes].sum())
+
+
+def _begins_entity(previous: str, tag: str) -> bool:
+    prefix, _, entity = tag.partition("-")
+    last_prefix, _, last_entity = previous.partition("-")
+    return prefix in ("B", "S", "U") or (
+        prefix in ("I", "E", "L") and (last_entity != entity or last_prefix in ("E", "S", "L", "U"))
+    )
+
+
+def _flat(labels: pa.Array) -> NDArray[np.int64]:
+    return _array(pc.list_flatten(labels) if pa.types.is_list(labels.type) else labels)
+
+
+def _array(values: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
+    array: NDArray[np.int64] = values.to_numpy(zero_copy_only=False).astype(np.int64)
+    return array
+
+
+log = logging.getLogger("stages.sources")
+
+_MOST_LABELS = 200
+"""How many labels the page lists at most."""
+
+
+@dataclass
+class DataReport:
+    """The findings about all the data as the source has them, and a summary of each split as it is written."""
+
+    name: str
+    labels: Sequence[str]
+    scheme: Scheme
+    findings: Findings
+    sha256: Mapping[Split, Sequence[str]]
+    """The digests of the files that the data were read from, if there are files."""
+    splits: Mapping[Split, SplitSummary] = field(default_factory=dict)
+
+    def stop_on(self, fail_on: str) -> None:
+        """Log every finding. Raises DataError for findings that `data.fail_on` refuses."""
+        for finding in self.findings.all():
+            level = logging.INFO if finding.kind.severity == "note" else logging.WARNING
+            log.log(level, "data: %s: %s", finding.kind.severity, _in_words(finding))
+        refused = {"error": ("error",), "warning": ("error", "warning"), "never": ()}[fail_on]
+        faults = [finding for finding in self.findings.all() if finding.kind.severity in refused]
+        if faults:
+            raise DataError(
+                f"data={self.name}: {'; '.join(map(_in_words, faults))}; mend the data, or let it pass with data.fail_on="
+                f"{'error' if all(fault.kind.severity == 'warning' for fault in faults) else 'never'}"
+            )
+
+    def to_json(self) -> dict[str, Json]:
+        """Return what `metrics/download.json` holds: the splits as written, and the findings with their counts."""
+        findings: dict[str, Json] = {
+            finding.code: {"severity": finding.kind.severity, **finding.counts} for finding in self.findings.all()
+        }
+        splits: Json = {name: summary.to_json() for name, summary in self.splits.items()}
+        digests: dict[str, Json] = {name: list(found) for name, found in self.sha256.items()}
+        return {"splits": splits, **({"sha256": digests} if digests else {}), "findings": findings}
+
+    def to_markdown(self) -> str:
+        """Return the page `metrics/data.md`."""
+        parts = [f"# Data: {code(self.name)}", "## Splits", _table(self._splits()), "## Findings", self._findings()]
+        if self.labels:
+            parts += ["## Labels", _table(self._labels())]
+            if len(self.labels) > _MOST_LABELS:
+                parts.append(f"And {len(self.labels) - _MOST_LABELS} more; all are in `metrics/download.json`.")
+        return "\n\n".join(parts) + "\n"
+
+    def _splits(self) -> list[list[str]]:
+        has_entities = any(summary.has_entities for summary in self.splits.values())
+        head = ["split", "examples", "words", *(["entities"] if has_entities else [])]
+        rows = [[*head, "words in an example: median", "95 %", "longest"]]
+        for name, summary in self.splits.items():
+            counts = [summary.examples, summary.words, *([summary.entities] if has_entities else [])]
+            rows.append([name, *(f"{count:,}" for count in counts), *map(str, summary.quantiles().values())])
+        return rows
+
+    def _findings(self) -> str:
+        findings = self.findings.all()
+        if not findings:
+            return "Nothing odd was found."
+        rows = [["severity", "finding", "how many, where"]]
+        rows += [[each.kind.severity, each.kind.meaning, _counts(each)] for each in findings]
+        return "Of the data as the source has them, before any sample is taken.\n\n" + _table(rows)
+
+    def _labels(self) -> list[list[str]]:
+        rows = [["label", *self.splits]]
+        totals = {name: max(1, int(summary.counts.sum())) for name, summary in self.splits.items()}
+        for place, label in list(enumerate(self.labels))[:_MOST_LABELS]:
+            shares = [
+                f"{summary.counts[place]:,} ({summary.counts[place] / totals[name]:.1%})"
+                for name, summary in self.splits.items()
+            ]
+            rows.append([code(label), *shares])
+        return rows
+
+
+def _in_words(finding: Finding) -> str:
+    first = f" (first: {finding.first})" if finding.first else ""
+    return f"{finding.kind.meaning}: {_counts(finding)}{first}"
+
+
+def _counts(finding: Finding) -> str:
+    return ", ".join(f"{count:,} in {where.replace(', ', ' and ')}" for where, count in finding.counts.items())
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    head, *body = rows
+    lines = [head, ["---", *["---:"] * (len(head) - 1)] if len(head) > 3 or not body else ["---"] * len(head), *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,72 @@
+"""A file as a stream of rows, a bounded number at a time: what every reader returns."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import pyarrow as pa
+
+from stages.configuration.kinds import labels_words
+from stages.configuration.schema import Format, Kind
+
+BATCH = 1000
+"""The most rows that are read at once, which bounds the memory for a file of any size."""
+
+Column: TypeAlias = list[object] | pa.Array
+"""Values of a column: Python's if the format has no types of its own (CSV has text alone), else Arrow's."""
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """The configuration of reading; the fields are keys of `data`."""
+
+    kind: Kind
+    format: Format = "auto"
+    encoding: str = "utf-8"
+    text_column: str | int | None = None
+    label_column: str | int | None = None
+    label_names: tuple[str, ...] | None = None
+
+    @property
+    def labels_words(self) -> bool:
+        """Whether the task is on words with a tag each, and not on texts with a label."""
+        return labels_words(self.kind)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some consecutive rows of a file."""
+
+    columns: Mapping[str, Column]
+    """All of the same length."""
+    numbers: Sequence[int]
+    """Each row's number in its file, from 1; `TableFile.unit` says what is counted."""
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """An open file whose columns are known."""
+
+    path: Path
+    """The file on this machine."""
+    name: str
+    """Its name in messages: the path as configured, the address, `archive.zip: inner.csv`."""
+    unit: Literal["line", "row", "file"]
+    """What `Rows.numbers` count."""
+    columns: tuple[str, ...]
+    read: Callable[[Sequence[str]], Iterator[Rows]]
+    """Read these of the columns, from the first row on. Raises DataError naming file and row."""
+    label_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The names that a column's integers stand for, if the file has them (`datasets` writes them to Parquet and Arrow)."""
+
+
+def in_batches(rows: Iterable[tuple[int, Mapping[str, object]]], columns: Sequence[str]) -> Iterator[Rows]:
+    """Gather numbered rows, at most `BATCH` at a time. A value that a row lacks is None."""
+    stream = iter(rows)
+    while batch := list(islice(stream, BATCH)):
+        yield Rows(
+            columns={column: [row.get(column) for _, row in batch] for column in columns},
+            numbers=[number for number, _ in batch],
+        )

@@ -1,0 +1,164 @@
+"""Stage a split's examples on disk until they are selected. What selection needs of all of them stays in memory."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from stages.configuration.schema import Split
+from stages.pipeline.errors import DataError
+from stages.sources.examples import GROUP, ID, LABEL, PAIR, TAGS, TEXT, TOKENS
+from stages.sources.values import list_lengths
+from stages.tags.schemes import OUTSIDE, SchemeDetector
+
+DIGEST = np.dtype([("high", ">u8"), ("low", ">u8")])
+
+
+@dataclass(frozen=True)
+class StagedSplit:
+    """A split that has been read once and is staged on disk. Arrays have shape [examples]."""
+
+    name: Split
+    origin: str
+    path: Path
+    schema: pa.Schema
+    contents: NDArray[np.void]
+    """A digest of each example's input."""
+    targets: NDArray[np.int64]
+    """A number that is equal for equal labels."""
+    strata: NDArray[np.int64]
+    """The stratum, of which a sample keeps the share: the label or, for words, whether any is tagged."""
+    groups: NDArray[np.int64] | None
+    """A number that is equal for equal groups, where the source has them."""
+    ids: NDArray[np.int64] | None
+    """A number that is equal for equal ids, where the source has them."""
+    labels: frozenset[str]
+    """All labels that occur; none if they are numbers."""
+
+    @property
+    def examples(self) -> int:
+        """The number of examples."""
+        return len(self.contents)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Read the examples again, in order, each batch into memory that is freed afterwards."""
+        with pa.OSFile(str(self.path)) as file, pa.ipc.open_stream(file) as stream:
+            yield from stream
+
+
+def stage_examples(
+    name: Split, origin: str, batches: Iterable[pa.RecordBatch], folder: Path, detector: SchemeDetector
+) -> StagedSplit:
+    """Write a split's examples to `folder`, and show tags to `detector`.
+
+    Raises DataError if there are no examples, or files differ in their columns.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path, schema, writer = folder / f"{name}.arrow", None, None
+    facts: list[_Facts] = []
+    labels: set[str] = set()
+    for batch in batches:
+        if writer is None:
+            schema, writer = batch.schema, pa.ipc.new_stream(str(path), batch.schema)
+        if batch.schema != schema:
+            raise DataError(
+                f"{name} ({origin}): its files have different columns ({_named(schema)} and {_named(batch.schema)}); "
+                "write them alike"
+            )
+        writer.write_batch(batch)
+        facts.append(_facts(batch))
+        labels |= _labels(batch, detector)
+    if writer is None:
+        raise DataError(f"{name} ({origin}): holds no examples; give a file that does")
+    writer.close()
+    return StagedSplit(
+        name,
+        origin,
+        path,
+        schema,
+        contents=np.concatenate([each.contents for each in facts]),
+        targets=np.concatenate([each.targets for each in facts]),
+        strata=np.concatenate([each.strata for each in facts]),
+        groups=_joined([each.groups for each in facts]),
+        ids=_joined([each.ids for each in facts]),
+        labels=frozenset(labels),
+    )
+
+
+@dataclass(frozen=True)
+class _Facts:
+    contents: NDArray[np.void]
+    targets: NDArray[np.int64]
+    strata: NDArray[np.int64]
+    groups: NDArray[np.int64] | None
+    ids: NDArray[np.int64] | None
+
+
+def _facts(batch: pa.RecordBatch) -> _Facts:
+    has_tags = TAGS in batch.schema.names
+    labels = batch[TAGS if has_tags else LABEL]
+    targets = _numbers(labels)
+    has_shares = not pa.types.is_floating(labels.type)  # numbers have none to keep
+    return _Facts(
+        contents=np.frombuffer(b"".join(map(_digest, _inputs(batch))), DIGEST),
+        targets=targets,
+        strata=_any_tagged(labels) if has_tags else targets if has_shares else np.zeros_like(targets),
+        groups=_numbers(batch[GROUP]) if GROUP in batch.schema.names else None,
+        ids=_numbers(batch[ID]) if ID in batch.schema.names else None,
+    )
+
+
+def _labels(batch: pa.RecordBatch, detector: SchemeDetector) -> set[str]:
+    """Return the labels in a batch; show tags, sentence by sentence, to the detector of schemes."""
+    column = batch[TAGS] if TAGS in batch.schema.names else batch[LABEL]
+    if pa.types.is_floating(column.type):
+        return set()
+    coded = (pc.list_flatten(column) if pa.types.is_list(column.type) else column).dictionary_encode()
+    names = coded.dictionary.to_pylist()
+    if TAGS in batch.schema.names:
+        codes = coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        detector.add_codes(codes, list_lengths(column), names)
+    return set(names)
+
+
+def _inputs(batch: pa.RecordBatch) -> list[str]:
+    if TOKENS in batch.schema.names:
+        return ["\n".join(words) for words in batch[TOKENS].to_pylist()]
+    texts: list[str] = batch[TEXT].to_pylist()
+    if PAIR in batch.schema.names:
+        return [f"{first}\0{second}" for first, second in zip(texts, batch[PAIR].to_pylist(), strict=True)]
+    return texts
+
+
+def _digest(content: str) -> bytes:
+    return hashlib.blake2b(content.encode(), digest_size=DIGEST.itemsize).digest()
+
+
+def _numbers(column: pa.Array) -> NDArray[np.int64]:
+    """Return equal numbers for equal values, the same in every process (Python's own hash of strings is not)."""
+    values: list[object] = column.to_pylist()
+    texts = ["\0".join(value) if isinstance(value, list) else str(value) for value in values]
+    digests = b"".join(hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
+    return np.frombuffer(digests, ">i8").astype(np.int64)
+
+
+def _any_tagged(tags: pa.ListArray) -> NDArray[np.int64]:
+    tagged = np.zeros(len(tags), np.int64)
+    is_tagged = pc.not_equal(pc.list_flatten(tags), OUTSIDE).to_numpy(zero_copy_only=False)
+    tagged[pc.list_parent_indices(tags).to_numpy()[is_tagged]] = 1
+    return tagged
+
+
+def _joined(parts: list[NDArray[np.int64] | None]) -> NDArray[np.int64] | None:
+    present = [part for part in parts if part is not None]
+    return np.concatenate(present) if present else None
+
+
+def _named(schema: pa.Schema | None) -> str:
+    assert schema is not None
+    return ", ".join(f"{field.name}: {field.type}" for field in schema)

@@ -1,0 +1,1 @@
+"""Gold and predictions of any system, read from any common format."""

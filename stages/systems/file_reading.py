@@ -1,0 +1,280 @@
+"""Reading one file of any format: which columns hold the labels, and what else each row has."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Literal, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from stages.configuration.schema import Format
+from stages.pipeline.errors import ConfigError, DataError
+from stages.sources.readers.arrow_tables import label_names_in
+from stages.sources.readers.compression import open_seekable
+from stages.sources.readers.decoding import read_lines
+from stages.sources.readers.formats import open_table
+from stages.sources.readers.table_file import ReadOptions, Rows
+from stages.systems.file_formats import GOLD_COLUMNS, PREDICTED_COLUMNS, format_of, read_as_utf8
+from stages.systems.label_types import as_arrow, with_names
+from stages.systems.system_file import ID, TOKEN, TOKEN_LISTS, WORD, Request, Role, SystemFile, tag_counts
+from stages.tags.schemes import are_entity_tags
+
+_CONLLU_COLUMNS = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
+_UNKNOWN = "_"
+"""What CoNLL-U writes where there is nothing."""
+
+
+def read_file(request: Request, gold: SystemFile | None = None) -> SystemFile:
+    """Read a file of any format; `gold` is what its predictions are of, where that is another file.
+
+    Raises DataError naming the file and its line or row, and ConfigError for columns that it does not have.
+    """
+    found = format_of(request, gold)
+    match found:
+        case "label_a_line":
+            return _label_a_line(request, gold)
+        case "tags_a_line":
+            return _tags_a_line(request)
+        case "conll":
+            return _conll(request)
+        case "conllu":
+            return _conllu(request)
+        case "parquet":
+            return _parquet(request)
+    return _table(request, found)
+
+
+# Text
+
+
+def _label_a_line(request: Request, gold: SystemFile | None) -> SystemFile:
+    """One label a line: of texts, or of words, where blank lines part sentences."""
+    role = _only_role(request, "one label a line")
+    with read_as_utf8():
+        lines = [(number, line.strip()) for number, line in read_lines(request.path, request.name, "utf-8")]
+    while not lines[-1][1]:
+        del lines[-1]
+    labels = {label for _, label in lines if label}
+    if not (are_entity_tags(labels) if gold is None else tag_counts(gold, "gold") is not None):
+        table = pa.table({role: pa.array([label or None for _, label in lines], pa.string())})
+        return SystemFile(request.name, "line", np.array([number for number, _ in lines]), table, is_untyped=True)
+    sentences = [list(group) for has_label, group in groupby(lines, lambda line: bool(line[1])) if has_label]
+    words = [(word, *line) for sentence in sentences for word, line in enumerate(sentence)]
+    columns: dict[str, object] = {role: [label for _, _, label in words]}
+    if len(sentences) > 1 or gold is None:
+        columns |= {WORD: pa.array([word for word, _, _ in words], pa.int32())}
+    return SystemFile(request.name, "line", np.array([number for _, number, _ in words]), pa.table(columns))
+
+
+def _tags_a_line(request: Request) -> SystemFile:
+    """The tags of a sentence in each line, without the words: `predictions.txt` of `run_ner.py`."""
+    role = _only_role(request, "the tags of one sentence a line")
+    with read_as_utf8():
+        lines = [(number, line.split()) for number, line in read_lines(request.path, request.name, "utf-8")]
+    table = pa.table(
+        {
+            WORD: pa.array([word for _, tags in lines for word in range(len(tags))], pa.int32()),
+            role: [tag for _, tags in lines for tag in tags],
+        }
+    )
+    numbers = np.repeat([number for number, _ in lines], [len(tags) for _, tags in lines])
+    return SystemFile(request.name, "line", numbers, table)
+
+
+def _only_role(request: Request, held: str) -> Role:
+    if len(request.roles) > 1:
+        raise DataError(f"{request.name}: holds {held}, which can't be both gold and predicted; give two files")
+    return request.roles[0]
+
+
+def _conll(request: Request) -> SystemFile:
+    first = request.gold_columns[0] if request.gold_columns else 0
+    default = (0, -2, -1) if len(request.roles) == 2 else (first if isinstance(first, int) else 0, -1)
+    word, *tags = request.places(default)
+    try:
+        return _words(request, "conll", word, tags)
+    except DataError as error:
+        places = ", ".join(f"{place} for {role}" for role, place in zip(request.roles, tags, strict=True))
+        alone = "; gold may be a file of its own" if len(request.roles) == 2 else ""
+        raise DataError(
+            f"{error} (here: {request.option}, which is {word} for words and {places}; with several fields a line, the file "
+            f"is read as CoNLL{alone})"
+        ) from error
+
+
+def _conllu(request: Request) -> SystemFile:
+    if len(request.roles) == 2 and request.columns is None:
+        raise DataError(
+            f"{request.name}: is CoNLL-U, which has one tag of each kind; give predictions in another file, or name the "
+            f"columns with {request.option} FORM,GOLD,PREDICTED"
+        )
+    of_gold = request.gold_columns or ("UPOS",)
+    are_known = all(isinstance(column, int) or column.upper() in _CONLLU_COLUMNS for column in of_gold)
+    chosen = request.columns or (of_gold if are_known else ("UPOS",))
+    places = [_conllu_place(request, column) for column in chosen]
+    tags = places[-len(request.roles) :]
+    words = places[: -len(request.roles)] or [_CONLLU_COLUMNS.index("FORM")]
+    if len(tags) != len(request.roles) or len(words) != 1:
+        raise ConfigError(f"{request.option}: {request.name} is CoNLL-U; give a tag's column, or FORM and a tag's")
+    file = _words(request, "conllu", words[0], tags)
+    for role, place in zip(request.roles, tags, strict=True):
+        if pc.all(pc.equal(file.table[role], _UNKNOWN)).as_py():
+            raise DataError(
+                f"{request.name}: {_CONLLU_COLUMNS[place]} is {_UNKNOWN} for every word; choose another column with "
+                f"{request.option}"
+            )
+    with read_as_utf8():
+        lines = read_lines(request.path, request.name, "utf-8")
+        numbers = [number for number, line in lines if line.partition("\t")[0].isdecimal()]
+    return SystemFile(request.name, "line", np.array(numbers), file.table)
+
+
+def _conllu_place(request: Request, column: str | int) -> int:
+    names = dict(zip(_CONLLU_COLUMNS, range(10), strict=True))
+    place = names.get(column.upper()) if isinstance(column, str) else column
+    if place is None or not -10 <= place < 10:
+        raise ConfigError(
+            f"{request.option} {column}: {request.name} is CoNLL-U; choose from {', '.join(names)}, or places from 0"
+        )
+    return place % 10
+
+
+def _words(request: Request, format_: Format, word: int, tags: Sequence[int]) -> SystemFile:
+    """One row a word. The reader takes one column of tags at a time."""
+    columns: dict[str, list[str]] = {}
+    numbers: list[int] = []
+    for role, tag in zip(request.roles, tags, strict=True):
+        options = ReadOptions("tokens", format_, text_column=word, label_column=tag)
+        batches = list(open_table(request.path, request.name, options).read(("tokens", "tags")))
+        sentences, tagged = (_lists(batches, name) for name in ("tokens", "tags"))
+        lines = [line for rows in batches for line in rows.numbers]
+        columns[role] = [tag for tags_ in tagged for tag in tags_]
+        columns[TOKEN] = [token for tokens in sentences for token in tokens]
+        numbers = [line + place for line, tokens in zip(lines, sentences, strict=True) for place in range(len(tokens))]
+    words = pa.array([place for tokens in sentences for place in range(len(tokens))], pa.int32())
+    return SystemFile(request.name, "line", np.array(numbers), pa.table({WORD: words, **columns}))
+
+
+def _lists(batches: Sequence[Rows], name: str) -> list[list[str]]:
+    return [cast(list[str], values) for rows in batches for values in rows.columns[name]]
+
+
+# Tables
+
+
+@dataclass(frozen=True)
+class _Named:
+    """The columns of a table that matter, by what they hold."""
+
+    labels: Mapping[Role, str]
+    words: str | None
+    """That of the words or of lists of them, where the file has one."""
+
+    def kept(self, column: str) -> bool:
+        """Whether another column comes along: no second spelling of labels does."""
+        return column not in (*self.labels.values(), self.words, *GOLD_COLUMNS, *PREDICTED_COLUMNS)
+
+
+def _parquet(request: Request) -> SystemFile:
+    try:
+        with open_seekable(request.path, request.name) as content:
+            table = pq.read_table(content)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(
+            f"{request.name}: is not readable as Parquet: it is no whole Parquet file; write it again, or rename what is none"
+        ) from error
+    named = _named(request, table.column_names)
+    file = SystemFile(request.name, "row", np.arange(1, table.num_rows + 1), table)
+    return _labelled(request, file, named, label_names_in(table.schema))
+
+
+def _table(request: Request, format_: Format) -> SystemFile:
+    """A table whose columns have names: CSV and TSV with a header, JSON, Arrow."""
+    is_delimited = format_ in ("csv", "tsv")
+    has_no_header = is_delimited and any(isinstance(column, int) for column in request.columns or ())
+    options = ReadOptions("text", format_ if is_delimited else "auto", label_column=0 if has_no_header else None)
+    with read_as_utf8():
+        table = open_table(request.path, request.name, options)
+        batches = list(table.read(table.columns))
+    named = _named(request, table.columns)
+    numbers = np.array([number for rows in batches for number in rows.numbers], np.int64)
+    unit: Literal["line", "row"] = "line" if table.unit == "line" else "row"
+    empty = SystemFile(request.name, unit, numbers, pa.table({}), is_untyped=is_delimited)
+    columns = {
+        name: as_arrow(empty, name, [rows.columns[name] for rows in batches], is_needed=not named.kept(name))
+        for name in table.columns
+    }
+    known = pa.table({name: values for name, values in columns.items() if values is not None})
+    file = replace(empty, table=known)
+    if has_no_header:
+        _refuse_header(request, file)
+    return _labelled(request, file, named, table.label_names)
+
+
+def _named(request: Request, columns: Sequence[str]) -> _Named:
+    """The columns as chosen, or those with known names."""
+    if request.columns is None:
+        labels = {role: _known_column(request, role, columns) for role in request.roles}
+        return _Named(labels, next((name for name in (TOKEN, *TOKEN_LISTS) if name in columns), None))
+    chosen = [_chosen_column(request, column, columns) for column in request.columns]
+    words, tags = chosen[: -len(request.roles)], chosen[-len(request.roles) :]
+    if len(tags) != len(request.roles) or len(words) > 1:
+        wanted = "GOLD,PREDICTED" if len(request.roles) == 2 else "LABEL"
+        raise ConfigError(f"{request.option}: give {wanted} of {request.name}, or before it the column of words, too")
+    labels = dict(zip(request.roles, tags, strict=True))
+    found = next((name for name in (*words, TOKEN, *TOKEN_LISTS) if name in columns), None)
+    return _Named(labels, found)
+
+
+def _known_column(request: Request, role: Role, columns: Sequence[str]) -> str:
+    others = () if role == "gold" or len(request.roles) == 2 else GOLD_COLUMNS[1:]
+    names: Sequence[str] = GOLD_COLUMNS if role == "gold" else (PREDICTED_COLUMNS[0], *others, *PREDICTED_COLUMNS[1:])
+    found = [name for name in PREDICTED_COLUMNS if name in names] + list(names)
+    for name in found:
+        if name in columns:
+            return name
+    choice = f"choose one of {', '.join(columns)} with {request.option}"
+    if len(request.roles) == 2:
+        raise DataError(
+            f"{request.name}: its predictions have no column {role!r}; {choice}, or give gold and predictions as two files"
+        )
+    raise DataError(f"{request.name}: has none of the columns {', '.join(names)}; {choice}")
+
+
+def _chosen_column(request: Request, column: str | int, columns: Sequence[str]) -> str:
+    if isinstance(column, str) and column in columns:
+        return column
+    if isinstance(column, int) and -len(columns) <= column < len(columns):
+        return columns[column]
+    raise ConfigError(
+        f"{request.option} {column}: {request.name} has no such column; choose from {', '.join(columns)}, or places from 0"
+    )
+
+
+def _refuse_header(request: Request, file: SystemFile) -> None:
+    first = [file.table[name][0].as_py() for name in file.table.column_names]
+    if {*GOLD_COLUMNS, *PREDICTED_COLUMNS} & set(first):
+        raise ConfigError(
+            f"{request.option}: {file.where(0)} looks like the columns' names ({', '.join(map(str, first))}); choose by name"
+        )
+
+
+def _labelled(
+    request: Request, file: SystemFile, named: _Named, label_names: Mapping[str, Sequence[str]]
+) -> SystemFile:
+    """The table with its columns under the names that they have in predictions files."""
+    table = file.table
+    columns = {name: table[name] for name in (ID, WORD) if name in table.column_names}
+    if named.words is not None:
+        is_list = pa.types.is_nested(table[named.words].type)
+        columns[TOKEN_LISTS[0] if is_list else TOKEN] = table[named.words]
+    columns |= {role: with_names(file, column, label_names.get(column)) for role, column in named.labels.items()}
+    if "predicted" in named.labels:
+        columns |= {name: table[name] for name in table.column_names if named.kept(name) and name not in columns}
+    notes = {key: note for key, note in (table.schema.metadata or {}).items() if key.startswith(b"stagewright.")}
+    names = {str(role): label_names[column] for role, column in named.labels.items() if column in label_names}
+    whole = pa.table(columns).replace_schema_metadata(notes if len(request.roles) == 2 else None)
+    return replace(file, table=whole, label_names=names)

@@ -1,0 +1,158 @@
+"""The types of labels: names, lists of names, or numbers, the same for gold and predictions."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from stages.pipeline.errors import DataError
+from stages.systems.system_file import Role, SystemFile
+
+_NUMBER = re.compile(r"\s*[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf|infinity)\s*", re.IGNORECASE | re.ASCII)
+_FRACTION = re.compile(r"\.|e[+-]", re.IGNORECASE)
+_KINDS = {str: "text", bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object"}
+_WHOLE = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
+
+
+def as_arrow(file: SystemFile, name: str, parts: Sequence[Any], *, is_needed: bool) -> pa.ChunkedArray | None:
+    """A column from the parts that a reader gave: Arrow's own, or lists of Python values, which must be of one type.
+
+    Empty text in a file without types is null. Raises DataError naming the row of a needed column whose type is
+    another than in the first row; None for such a column that is not needed.
+    """
+    if all(isinstance(part, pa.Array) for part in parts):
+        return pa.chunked_array(parts)
+    values = [value for part in parts for value in part]
+    if file.is_untyped:
+        values = [None if value == "" else value for value in values]
+    kinds = [_KINDS.get(type(value)) for value in values]
+    first = next((kind for kind in kinds if kind is not None), "text")
+    for row, kind in enumerate(kinds):
+        if kind not in (None, first):
+            if is_needed:
+                raise DataError(f"{file.where(row)}: {name} is {kind}, and {first} before; give all rows the same type")
+            return None
+    try:
+        return pa.chunked_array([pa.array(values, pa.string() if first == "text" else None)])
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        if is_needed:
+            raise DataError(f"{file.name}: {name} has values of several types ({error}); give one type") from error
+        return None
+
+
+def with_names(file: SystemFile, column: str, names: Sequence[str] | None) -> pa.ChunkedArray:
+    """A column of labels, by name where the file tells the names of integers; -1, which is no label, becomes null."""
+    values = file.table[column].combine_chunks()
+    are_lists = pa.types.is_list(values.type)
+    flat = pc.list_flatten(values) if are_lists else values
+    if names is None or not pa.types.is_integer(flat.type):
+        return file.table[column]
+    codes = pc.if_else(pc.equal(flat, -1), None, flat).cast(pa.int64())
+    outside = flags(pc.or_(pc.less(codes, 0), pc.greater_equal(codes, len(names))))
+    if outside.any():
+        code = codes[int(outside.argmax())].as_py()
+        raise DataError(
+            f"{file.name}: {column} has the label {code}, and names for 0 to {len(names) - 1}; write it again"
+        )
+    found = pc.take(pa.array(names, pa.string()), codes)
+    return pa.chunked_array([_as_lists(found, values) if are_lists else found])
+
+
+def _as_lists(flat: pa.Array, lists: pa.Array) -> pa.Array:
+    """Other values in lists of the same lengths, null where `lists` is."""
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
+    return pa.ListArray.from_arrays(offsets, flat, mask=lists.is_null())
+
+
+def of_one_type(gold: SystemFile, predictions: SystemFile) -> tuple[SystemFile, SystemFile]:
+    """Both with labels of one type: text, lists of text, or numbers (float64).
+
+    They are numbers if gold is of floating point, or if it has integers and predictions are not. Values of a file without
+    types are numbers if all are and one has a fraction. Raises DataError naming file and row if the two do not fit.
+    """
+    kinds = _number_kind(gold, "gold"), _number_kind(predictions, "predicted")
+    if kinds[0] == "fraction" or kinds == ("whole", "fraction"):
+        return (
+            gold.with_column("gold", numbers(gold, "gold")),
+            predictions.with_column("predicted", numbers(predictions, "predicted")),
+        )
+    typed = (
+        gold.with_column("gold", _names(gold, "gold")),
+        predictions.with_column("predicted", _names(predictions, "predicted")),
+    )
+    if typed[0].has_lists("gold") != typed[1].has_lists("predicted"):
+        one, several = (predictions, gold) if typed[0].has_lists("gold") else (gold, predictions)
+        raise DataError(
+            f"{one.name}: has one label a row where {several.name} has a list of labels; give both the same form"
+        )
+    return typed
+
+
+def _number_kind(file: SystemFile, role: Role) -> str:
+    """`whole`, `fraction`, or `none` where values are no numbers."""
+    values = file.table[role]
+    if pa.types.is_floating(values.type):
+        return "fraction"
+    if pa.types.is_integer(values.type):
+        return "whole"
+    if not file.is_untyped or not pa.types.is_string(values.type):
+        return "none"
+    found = pc.unique(values.drop_null()).to_pylist()
+    if not found or not all(_NUMBER.fullmatch(value) for value in found):
+        return "none"
+    return "fraction" if any(map(_FRACTION.search, found)) else "whole"
+
+
+def numbers(file: SystemFile, column: str) -> pa.ChunkedArray:
+    """A column as float64. Raises DataError naming the row of what is no number."""
+    values = file.table[column]
+    if not pa.types.is_string(values.type):
+        try:
+            return values.cast(pa.float64())
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise DataError(f"{file.name}: {column} has {values.type} values, not numbers; write numbers") from error
+    texts = values.to_pylist()
+    for row, text in enumerate(texts):
+        if text is not None and not (file.is_untyped and _NUMBER.fullmatch(text)):
+            raise DataError(f"{file.where(row)}: {column} is {text!r}, not a number; write a number")
+    return pa.chunked_array([pa.array([None if text is None else float(text) for text in texts], pa.float64())])
+
+
+def whole_numbers(file: SystemFile, column: str) -> pa.ChunkedArray:
+    """A column as int32. Raises DataError naming the row of what is no whole number."""
+    values = file.table[column]
+    if values.null_count:
+        raise DataError(f"{file.where(int(flags(values.is_null()).argmax()))}: {column} is not known; number all rows")
+    if pa.types.is_string(values.type):
+        for row, text in enumerate(values.to_pylist()):
+            if not _WHOLE.fullmatch(text):
+                raise DataError(f"{file.where(row)}: {column} is {text!r}, not a whole number; number words from 0")
+    try:
+        return values.cast(pa.int32())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(f"{file.name}: {column} holds more than whole numbers; number words from 0") from error
+
+
+def flags(values: pa.ChunkedArray | pa.Array) -> NDArray[np.bool_]:
+    """A column of truth values, null as False."""
+    found: NDArray[np.bool_] = pc.fill_null(values, False).to_numpy(zero_copy_only=False)
+    return found
+
+
+def _names(file: SystemFile, role: Role) -> pa.ChunkedArray:
+    """A column of labels as text: integers are names, too."""
+    values = file.table[role]
+    inner = values.type.value_type if file.has_lists(role) else values.type
+    inner = inner.value_type if pa.types.is_dictionary(inner) else inner
+    allowed = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_boolean, pa.types.is_null)
+    if not any(is_type(inner) for is_type in allowed):
+        raise DataError(
+            f"{file.name}: {role} of type {values.type} is neither labels, nor lists of labels, nor numbers as gold are; "
+            "write it as text, lists of text or numbers"
+        )
+    return values.cast(pa.list_(pa.string()) if file.has_lists(role) else pa.string())

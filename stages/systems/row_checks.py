@@ -1,0 +1,163 @@
+"""What every row of gold and predictions must hold, whichever command reads them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from stages.pipeline.errors import DataError
+from stages.systems.label_types import flags, numbers, whole_numbers
+from stages.systems.system_file import ID, TOKEN, WORD, Role, SystemFile
+
+_PROBABILITIES = ("score", "probabilities")
+"""Columns of probabilities: of the predicted label, or of every label."""
+_LOSS = "loss"
+_PROBABILITY_SLACK = 1e-6
+"""How far a probability may be out of [0, 1]: single precision rounds."""
+
+
+def checked(
+    file: SystemFile, roles: Sequence[Role], *, may_lack_gold: bool = False, are_words: bool = False
+) -> SystemFile:
+    """The file with typed columns, its words in the order of their sentences.
+
+    Rows that share an id are a sentence's words if they have tokens, or `are_words` says so. Raises DataError naming file,
+    row and column: a label that is not known, an id that occurs twice, a number that is NaN or infinite, a probability
+    outside [0, 1], words that are not numbered from 0.
+    """
+    if not file.table.num_rows:
+        raise DataError(f"{file.name}: holds no row; give at least one")
+    for role in roles:
+        if not (may_lack_gold and role == "gold"):
+            _require_known(file, role)
+        if pa.types.is_floating(file.table[role].type):
+            _require_finite(file, role, file.table[role])
+    file = _with_ids(file)
+    file = _in_sentences(_with_words(file, are_words=are_words))
+    are_numbers = any(pa.types.is_floating(file.table[role].type) for role in roles)
+    return file if are_numbers else _with_probabilities(file)
+
+
+def _require_known(file: SystemFile, role: Role) -> None:
+    values = file.table[role]
+    if values.null_count:
+        row = int(flags(values.is_null()).argmax())
+        what = "label it, or leave the row out" if role == "gold" else "give a prediction for every row"
+        raise DataError(f"{file.where(row)}: {role} is not known; {what}")
+    if pa.types.is_list(values.type) and pc.list_flatten(values).null_count:
+        row = next(row for row, labels in enumerate(values.to_pylist()) if None in labels)
+        raise DataError(f"{file.where(row)}: {role} has a label that is null in its list; name it, or leave it out")
+
+
+def _require_finite(file: SystemFile, column: str, values: pa.ChunkedArray) -> None:
+    found = values.to_numpy()
+    wrong = np.flatnonzero(~np.isfinite(found) & ~flags(values.is_null()))
+    if len(wrong):
+        number = "NaN" if np.isnan(found[wrong[0]]) else "infinite"
+        raise DataError(
+            f"{file.where(int(wrong[0]))}: {column} is {number}; write a finite number, or leave the row out"
+        )
+
+
+def _with_ids(file: SystemFile) -> SystemFile:
+    """With ids as text, which are known."""
+    if not file.has(ID):
+        return file
+    ids = file.table[ID]
+    if ids.null_count:
+        raise DataError(f"{file.where(int(flags(ids.is_null()).argmax()))}: id is not known; give each example one")
+    return file.with_column(ID, ids.cast(pa.string()))
+
+
+def _with_words(file: SystemFile, *, are_words: bool) -> SystemFile:
+    """With `word` where it is missing and rows share the id of their sentence."""
+    if file.has(WORD) or not file.has(ID) or not (file.has(TOKEN) or are_words):
+        return file
+    is_repeated = pc.count_distinct(file.table[ID]).as_py() < file.table.num_rows
+    return file.with_column(WORD, pa.array(_places_in_runs(file.table[ID]), pa.int32())) if is_repeated else file
+
+
+def _in_sentences(file: SystemFile) -> SystemFile:
+    """Words in the order of their sentences, each sentence where its first row is; ids that occur once."""
+    if not file.has(WORD):
+        _require_once(file, "")
+        return file
+    file = file.with_column(WORD, whole_numbers(file, WORD))
+    if file.has(ID):
+        _require_once(file, WORD)
+        file = file.take(np.argsort(_codes(file, WORD), kind="stable"))
+    words = file.table[WORD].to_numpy()
+    before = np.concatenate([[-1], words[:-1]])
+    if file.has(ID):
+        before[_places_in_runs(file.table[ID]) == 0] = -1
+    wrong = np.flatnonzero((words != 0) & (words != before + 1))
+    if len(wrong):
+        raise DataError(
+            f"{file.where(int(wrong[0]))}: word is {words[wrong[0]]}, which does not go on from the row before; number the "
+            "words of each sentence from 0"
+        )
+    return file
+
+
+def _places_in_runs(ids: pa.ChunkedArray) -> NDArray[np.int64]:
+    """[rows]: how many rows right before have the same id."""
+    codes = ids.combine_chunks().dictionary_encode().indices.to_numpy()
+    starts = np.flatnonzero(np.diff(codes, prepend=-1))
+    places: NDArray[np.int64] = np.arange(len(codes)) - np.repeat(starts, np.diff(np.append(starts, len(codes))))
+    return places
+
+
+def _codes(file: SystemFile, extra: str) -> NDArray[np.int64]:
+    """[rows]: a number for each pair of id (by first occurrence) and word."""
+    ids = file.table[ID].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    words = file.table[extra].to_numpy().astype(np.int64) if extra else np.zeros_like(ids)
+    pairs: NDArray[np.int64] = ids * (words.max() + 1) + words
+    return pairs
+
+
+def _require_once(file: SystemFile, extra: str) -> None:
+    if not file.has(ID):
+        return
+    codes = _codes(file, extra)
+    _, first = np.unique(codes, return_index=True)
+    if len(first) < len(codes):
+        again = int(np.setdiff1d(np.arange(len(codes)), first)[0])
+        before = int(np.flatnonzero(codes == codes[again])[0])
+        keys = f"{ID} and {extra}" if extra else ID
+        raise DataError(
+            f"{file.name}: {keys} occur twice: {file.table[ID][again].as_py()!r} in {file.unit} {file.numbers[again]} as in "
+            f"{file.unit} {file.numbers[before]}; give each example an id of its own"
+        )
+
+
+def _with_probabilities(file: SystemFile) -> SystemFile:
+    """With `score` and `loss` as numbers, and all probabilities within [0, 1]; a `score` of numbers may be anything."""
+    for name in _PROBABILITIES:
+        if file.has(name) and pa.types.is_struct(file.table[name].type):
+            for field in file.table[name].type:
+                _require_probabilities(file, f"{name}.{field.name}", pc.struct_field(file.table[name], [field.name]))
+        elif file.has(name) and name == "score":
+            file = file.with_column(name, numbers(file, name))
+            _require_probabilities(file, name, file.table[name])
+    if file.has(_LOSS):
+        file = file.with_column(_LOSS, numbers(file, _LOSS))
+        _require_finite(file, _LOSS, file.table[_LOSS])
+    return file
+
+
+def _require_probabilities(file: SystemFile, name: str, column: pa.ChunkedArray) -> None:
+    values = numbers(file.with_column(name, column), name)
+    _require_finite(file, name, values)
+    if values.null_count:
+        raise DataError(
+            f"{file.where(int(flags(values.is_null()).argmax()))}: {name} is null; write it, or drop the column"
+        )
+    found = values.to_numpy()
+    wrong = np.flatnonzero((found < -_PROBABILITY_SLACK) | (found > 1 + _PROBABILITY_SLACK))
+    if len(wrong):
+        raise DataError(
+            f"{file.where(int(wrong[0]))}: {name} is {found[wrong[0]]:g}, and a probability is between 0 and 1; write "
+            "probabilities, or drop the column"
+        )

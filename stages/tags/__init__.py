@@ -1,0 +1,1 @@
+"""Tags that mark entities: their schemes, and the entities that they mark."""

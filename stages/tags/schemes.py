@@ -1,0 +1,297 @@
+"""Tag schemes: how the tags of words mark entities, how they are read, written, told apart and checked.
+
+The schemes are those of Ramshaw and Marcus (1995; IOB1), Tjong Kim Sang and Veenstra (1999; IOB2, IOE1, IOE2) and
+Ratinov and Roth (2009; BILOU, of which IOBES is another spelling).
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.configuration.schema import EntityScheme, Scheme
+
+OUTSIDE = "O"
+"""The tag of a word that is in no entity."""
+
+_IOBES_SPELLING = {"L": "E", "U": "S"}
+_UNKNOWN_PREFIX = ""
+
+
+@dataclass(frozen=True)
+class Entity:
+    """The words `start` to `end`, exclusive, of a sentence."""
+
+    type: str
+    start: int
+    end: int
+
+
+class Tag(NamedTuple):
+    """A tag taken apart. Outside of entities the prefix is `O` and the type empty."""
+
+    prefix: str
+    type: str
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """A scheme's prefixes, and what has to stand, with the same type, before or behind some of them."""
+
+    prefixes: str
+    joins: str = ""
+    """These come right behind one of `joined`."""
+    joined: str = ""
+    awaits: str = ""
+    """These come right before one of `awaited`."""
+    awaited: str = ""
+
+    def allow(self, before: str, after: str, *, same_type: bool) -> bool:
+        """Whether prefix `after` may follow `before`; the edge of a sentence counts as `O`."""
+        if not {before, after} <= {OUTSIDE, *self.prefixes}:
+            return False
+        may_join = after not in self.joins or (same_type and before in self.joined)
+        return may_join and (before not in self.awaits or (same_type and after in self.awaited))
+
+
+_RULES: Mapping[EntityScheme, _Rules] = {
+    "iob2": _Rules("BI", joins="I", joined="BI"),
+    "iobes": _Rules("BIES", joins="IE", joined="BI", awaits="BI", awaited="IE"),
+    "bilou": _Rules("BILU", joins="IL", joined="BI", awaits="BI", awaited="IL"),
+    "ioe2": _Rules("IE", awaits="I", awaited="IE"),
+    "iob1": _Rules("BI", joins="B", joined="BI"),
+    "ioe1": _Rules("IE", awaits="E", awaited="IE"),
+}
+"""Where tags fit several schemes, the first is preferred: `I-` alone, for example, is IOB1."""
+assert set(_RULES) == set(get_args(EntityScheme))
+
+
+@lru_cache(maxsize=1 << 14)
+def parse(tag: str) -> Tag | None:
+    """Take a tag apart; None if it is neither `O` nor a prefix of BIESLU, a hyphen and a type."""
+    if tag == OUTSIDE:
+        return Tag(OUTSIDE, "")
+    if tag[:1] in set("BIESLU") and tag[1:2] == "-" and len(tag) > 2:
+        return Tag(tag[0], tag[2:])
+    return None
+
+
+def are_entity_tags(names: Collection[str]) -> bool:
+    """Whether labels are entity tags. Scored by seqeval, plain tags would turn into types of its own making ("OUN")."""
+    return all(parse(name) is not None for name in names) and any(name != OUTSIDE for name in names)
+
+
+UNTYPED = "_"
+"""The type of entities whose tags are prefixes alone, as seqeval calls it."""
+_BARE = frozenset("OBIESLU")
+_OTHER_SPELLINGS = {"M": "I", "W": "S"}
+"""BMES's middle of an entity, and BMEWO's entity of one word, in IOBES's letters."""
+
+
+def spelled_out(names: Sequence[str], known: Collection[str] | None = None) -> list[str]:
+    """Write tags that mark entities in other ways as those that `parse` takes apart; others stay as they are.
+
+    Prefixes without types (`B`, `I`, `O`) get the type `_`, if all of `known` are such prefixes: a lone `B` among parts of
+    speech is none. `M-` (BMES) becomes `I-`, and `W-` (BMEWO) `S-`. `known`: the tags that are sure to be of the data; if None,
+    `names` are.
+    """
+    are_bare = set(names if known is None else known) <= _BARE
+    return [_spelled_out(name, are_bare=are_bare) for name in names]
+
+
+def _spelled_out(name: str, *, are_bare: bool) -> str:
+    if are_bare and name in _BARE and name != OUTSIDE:
+        return f"{name}-{UNTYPED}"
+    is_other = name[:1] in _OTHER_SPELLINGS and name[1:2] == "-"
+    return _OTHER_SPELLINGS[name[0]] + name[1:] if is_other else name
+
+
+def decode(tags: Iterable[str]) -> list[Entity]:
+    """The entities of a sentence, as CoNLL's scoring script reads them, whatever the scheme.
+
+    All schemes are read alike, and every sequence means something: an entity begins where one can't go on, so that
+    a misplaced `I-` begins one. Tags without a prefix are outside.
+    """
+    found: list[Entity] = []
+    before = Tag(OUTSIDE, "")
+    for place, tag in enumerate(tags):
+        after = parse(tag) or Tag(OUTSIDE, "")
+        if _goes_on(before, after):
+            found[-1] = Entity(after.type, found[-1].start, place + 1)
+        elif after.prefix != OUTSIDE:
+            found.append(Entity(after.type, place, place + 1))
+        before = after
+    return found
+
+
+def encode(entities: Iterable[Entity], length: int, scheme: EntityScheme) -> list[str]:
+    """The tags of a sentence of `length` words. Entities do not overlap, in any order."""
+    ordered = sorted(entities, key=lambda entity: entity.start)
+    assert all(before.end <= after.start for before, after in pairwise(ordered))
+    tags = [OUTSIDE] * length
+    for place, entity in enumerate(ordered):
+        adjoins = place > 0 and _adjoin(ordered[place - 1], entity)
+        adjoined = place + 1 < len(ordered) and _adjoin(entity, ordered[place + 1])
+        prefixes = _prefixes(entity.end - entity.start, scheme, adjoins=adjoins, adjoined=adjoined)
+        assert entity.end <= length
+        tags[entity.start : entity.end] = [f"{prefix}-{entity.type}" for prefix in prefixes]
+    return tags
+
+
+def convert(tags: Iterable[str], target: EntityScheme) -> list[str]:
+    """The same entities in another scheme; in the same one, malformed tags are put right."""
+    tags = list(tags)
+    return encode(decode(tags), len(tags), target)
+
+
+def names_in_scheme(names: Iterable[str], scheme: EntityScheme) -> tuple[str, ...]:
+    """All tags of a scheme for the types in `names`: `O`, then type by type in the order in which they first occur."""
+    types = dict.fromkeys(tag.type for name in names if (tag := parse(name)) and tag.prefix != OUTSIDE)
+    return (OUTSIDE, *(f"{prefix}-{type_}" for type_ in types for prefix in _RULES[scheme].prefixes))
+
+
+def inside_tag(tag: str, names: Collection[str]) -> str:
+    """The tag of the sub-words behind a word's first, where all are labelled, as far as `names` has it.
+
+    A beginning goes on as `I-`, as transformers' token classification example has it (`label_all_tokens`), and so
+    does a whole entity (`S-`, `U-`). Other tags stay.
+    """
+    parsed = parse(tag)
+    if parsed is None or parsed.prefix not in "BSU":
+        return tag
+    inside = f"I-{parsed.type}"
+    return inside if inside in names else tag
+
+
+class SchemeDetector:
+    """Tells the scheme of tags that come bit by bit, keeping counts of kinds of neighbours only."""
+
+    def __init__(self) -> None:
+        self._kinds: Counter[tuple[str, str, bool]] = Counter()
+
+    def add(self, tags: Sequence[str]) -> None:
+        """Add a sentence."""
+        self.add_bigrams(Counter(pairwise([None, *tags, None])))
+
+    def add_codes(self, codes: NDArray[np.int64], lengths: NDArray[np.int64], names: Sequence[str]) -> None:
+        """Add sentences as `illegal_transitions` takes them."""
+        edge = len(names)
+        before, after, _ = _transitions(codes, lengths, edge)
+        counts = np.bincount(before * (edge + 1) + after)
+        tags = [*names, None]
+        found = np.flatnonzero(counts)
+        self.add_bigrams({(tags[pair // (edge + 1)], tags[pair % (edge + 1)]): int(counts[pair]) for pair in found})
+
+    def add_bigrams(self, counts: Mapping[tuple[str | None, str | None], int]) -> None:
+        """Add how often each tag stands right before each other; None is the edge of a sentence, on either side."""
+        unknown = Tag(_UNKNOWN_PREFIX, "")
+        for pair, count in counts.items():
+            before, after = (parse(tag or OUTSIDE) or unknown for tag in pair)
+            self._kinds[before.prefix, after.prefix, before.type == after.type] += count
+
+    @property
+    def scheme(self) -> Scheme:
+        """The scheme that has all the prefixes, and most rarely a tag where it may not stand.
+
+        `plain` if any tag has no prefix, or if all are `O`.
+        """
+        seen = {prefix for before, after, _ in self._kinds for prefix in (before, after)} - {OUTSIDE}
+        if not seen or _UNKNOWN_PREFIX in seen:
+            return "plain"
+
+        def faults(scheme: EntityScheme) -> tuple[int, int]:
+            rules = _RULES[scheme]
+            illegal = sum(
+                count
+                for (before, after, same_type), count in self._kinds.items()
+                if not rules.allow(before, after, same_type=same_type)
+            )
+            return len(seen - set(rules.prefixes)), illegal
+
+        return min(_RULES, key=faults)
+
+
+def detect(sentences: Iterable[Sequence[str]]) -> Scheme:
+    """The scheme of sentences of tags, in one pass."""
+    detector = SchemeDetector()
+    for tags in sentences:
+        detector.add(tags)
+    return detector.scheme
+
+
+def illegal_transitions(
+    codes: NDArray[np.int64], lengths: NDArray[np.int64], names: Sequence[str], scheme: Scheme
+) -> NDArray[np.int64]:
+    """The words whose tags may not stand where they do, in ascending order.
+
+    `codes` [words] are indices in `names`, or -1 for a word that is not labelled, which is taken to be outside;
+    `lengths` [sentences]. Of two tags that may not be neighbours the second is at fault; at the end of a sentence it
+    is the last. A tag that the scheme does not have is at fault itself, and so is its right neighbour.
+    """
+    if scheme == "plain":
+        return np.zeros(0, np.int64)
+    before, after, word = _transitions(codes, lengths, len(names))
+    return np.unique(word[~_legality(tuple(names), scheme)[before, after]])
+
+
+def _transitions(
+    codes: NDArray[np.int64], lengths: NDArray[np.int64], edge: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """All neighbours, with `edge` before, between and behind sentences, and the word that each pair is told of."""
+    ends = np.cumsum(lengths)
+    assert len(codes) == lengths.sum()
+    sentence_of_pair = np.repeat(np.arange(len(lengths)), lengths + 1)
+    word = np.arange(len(sentence_of_pair)) - sentence_of_pair
+    is_last = word == ends[sentence_of_pair]
+    padded = np.full(len(word) + 1, edge, np.int64)
+    padded[1:][~is_last] = np.where(codes < 0, edge, codes)
+    return padded[:-1], padded[1:], word - is_last
+
+
+@lru_cache(maxsize=64)
+def _legality(names: tuple[str, ...], scheme: EntityScheme) -> NDArray[np.bool_]:
+    """[labels + 1, labels + 1]: whether the tag of the column may follow that of the row; the last is the edge."""
+    tags = [parse(name) or Tag(_UNKNOWN_PREFIX, "") for name in (*names, OUTSIDE)]
+    prefixes, prefix = np.unique([tag.prefix for tag in tags], return_inverse=True)
+    type_ = np.unique([tag.type for tag in tags], return_inverse=True)[1]
+    allowed = np.array(
+        [
+            [[_RULES[scheme].allow(str(row), str(column), same_type=same) for column in prefixes] for row in prefixes]
+            for same in (False, True)
+        ]
+    )
+    table: NDArray[np.bool_] = allowed[(type_[:, None] == type_[None, :]).astype(int), prefix[:, None], prefix[None, :]]
+    return table
+
+
+def _goes_on(before: Tag, after: Tag) -> bool:
+    """Whether a word belongs to the entity of the word before it."""
+    spelling = (_IOBES_SPELLING.get(tag.prefix, tag.prefix) for tag in (before, after))
+    return before.type == after.type and tuple(spelling) in {("B", "I"), ("B", "E"), ("I", "I"), ("I", "E")}
+
+
+def _adjoin(before: Entity, after: Entity) -> bool:
+    return before.end == after.start and before.type == after.type
+
+
+def _prefixes(length: int, scheme: EntityScheme, *, adjoins: bool, adjoined: bool) -> str:
+    """The prefixes of an entity's words. `adjoins`: one of the same type ends right before it; `adjoined`: … begins behind."""
+    assert length > 0
+    match scheme:
+        case "iob1":
+            return ("B" if adjoins else "I") + "I" * (length - 1)
+        case "iob2":
+            return "B" + "I" * (length - 1)
+        case "ioe1":
+            return "I" * (length - 1) + ("E" if adjoined else "I")
+        case "ioe2":
+            return "I" * (length - 1) + "E"
+        case "iobes":
+            return "S" if length == 1 else "B" + "I" * (length - 2) + "E"
+        case "bilou":
+            return "U" if length == 1 else "B" + "I" * (length - 2) + "L"

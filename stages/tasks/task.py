@@ -1,0 +1,248 @@
+"""A task: everything that depends on what is learned, once examples are tokenized.
+
+Encoding examples is apart, in `stages.tasks.encoding`, because a stage runs again when its code changes: a change of how
+logits are decoded must not tokenize again, nor one of how examples are encoded train again.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+import torch
+from datasets import Dataset
+from numpy.typing import NDArray
+
+from stages.columns.names import IGNORED
+from stages.configuration.schema import TaskConfig
+from stages.scoring.core.predicted import Predictions, ScoringRules
+from stages.scoring.core.scores import Scores, scores_of
+
+
+@dataclass(frozen=True)
+class Units:
+    """What is scored, one row each: an example (text) or a word (tokens). Sorted by example and word."""
+
+    example: NDArray[np.int64]
+    """[units]: the example's row in its raw split."""
+    word: NDArray[np.int64]
+    """[units]: the word's place in its example; 0 for text."""
+    logits: NDArray[np.float32]
+    """[units, labels]."""
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """[units]: the code of the most probable label, where there is one label a unit."""
+        predicted: NDArray[np.int64] = self.logits.argmax(axis=1).astype(np.int64)
+        return predicted
+
+    @property
+    def log_probabilities(self) -> NDArray[np.float64]:
+        """[units, labels]: log-softmax of the logits, in float64."""
+        logits = self.logits.astype(np.float64)
+        shifted = logits - logits.max(axis=1, keepdims=True)
+        normalized: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        return normalized
+
+    @property
+    def score(self) -> NDArray[np.float64]:
+        """[units]: the probability of the predicted label."""
+        score: NDArray[np.float64] = np.exp(self.log_probabilities.max(axis=1))
+        return score
+
+    def losses(self, gold: NDArray[np.int64]) -> NDArray[np.float64]:
+        """[units]: the negative log-probability of each gold label (shape [units]), in nats."""
+        losses: NDArray[np.float64] = -self.log_probabilities[np.arange(len(gold)), gold]
+        return losses
+
+    def loss(self, gold: NDArray[np.int64]) -> float:
+        """The mean negative log-probability of the gold labels."""
+        return float(self.losses(gold).mean())
+
+
+@dataclass(frozen=True)
+class Gold:
+    """The truth for each unit, sorted as `Units` are."""
+
+    example: NDArray[np.int64]
+    """[units]: the example's row in its raw split."""
+    label: NDArray[Any]
+    """[units, ...]: what is true, in the task's own form: most often the code of the unit's label."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What is gold and what is predicted for each unit, as the predictions file tells it."""
+
+    gold: pa.Array
+    """[units]: names, lists of names, or numbers; null where the truth is not known."""
+    predicted: pa.Array
+    """[units]: likewise, and never null."""
+    score: NDArray[np.float64] | None = None
+    """[units]: the probability of what is predicted; or [units, labels] where each label has its own."""
+    loss: NDArray[np.float64] | None = None
+    """[units]: the loss of each; what stands where the truth is not known does not matter."""
+    probabilities: NDArray[np.float64] | None = None
+    """[units, labels]: the probability of every label, where `score` is that of one."""
+
+
+@dataclass(frozen=True)
+class Task(ABC):
+    """What a model is trained for. Made by `stages.tasks.registry.task_for` and handed on."""
+
+    config: TaskConfig
+    rules: ScoringRules = field(default_factory=ScoringRules)
+    """How predictions are scored, on validation as on test."""
+    threshold: float | None = None
+    """The probability from which on a unit has a label, for tasks that choose one on validation."""
+
+    pipeline: ClassVar[str]
+    """The task's name at the Hub and in `transformers.pipeline`."""
+    unit: ClassVar[str] = "example"
+    """What is scored, in a word."""
+    problem_type: ClassVar[str | None] = None
+    """What transformers calls the target: by this its pipelines apply softmax, sigmoid or neither. None: not noted."""
+    has_labels: ClassVar[bool] = True
+    """Whether a logit stands for a label."""
+
+    # The model and its loss
+
+    @abstractmethod
+    def model_class(self) -> Any:
+        """Return the class whose `from_pretrained` makes the encoder with this task's head."""
+
+    @abstractmethod
+    def label_tensor(self, rows: Sequence[object], labels: int) -> torch.Tensor:
+        """Make the label column of some rows a tensor, for a model with so many `labels`.
+
+        The Trainer counts as labels of a batch what is not `IGNORED`; the loss is divided by their number.
+        """
+
+    @abstractmethod
+    def loss(
+        self, logits: torch.Tensor, labels: torch.Tensor, *, weights: torch.Tensor | None, label_smoothing: float
+    ) -> torch.Tensor:
+        """Sum the loss of a part of a batch over its labels, from fp32 logits. `weights`: [labels]; None weighs all alike."""
+
+    def class_weights(self, train: Dataset, names: Sequence[str]) -> torch.Tensor:
+        """Compute what balances the labels of the tokenized train split in the loss, [labels]."""
+        raise NotImplementedError(f"{type(self).__name__} has no labels to weigh")
+
+    # From logits to scores
+
+    @abstractmethod
+    def decode(self, tokenized: Dataset, readings: NDArray[np.float32]) -> Units:
+        """Stitch the logits read off each row, [readings, labels] in row order, into one row a unit."""
+
+    @abstractmethod
+    def tokenized_gold(self, tokenized: Dataset) -> Gold:
+        """Read the truth off a tokenized split, for scores while training."""
+
+    @abstractmethod
+    def raw_gold(self, raw: Dataset) -> Gold:
+        """Read the truth off a raw split: what final scores are measured against."""
+
+    @abstractmethod
+    def labelled(self, gold: Gold) -> NDArray[np.bool_]:
+        """Return whether the truth is known, [units]."""
+
+    @abstractmethod
+    def predictions(self, units: Units, gold: Gold, names: Sequence[str]) -> Predictions:
+        """Put what is predicted for units that are all labelled beside what is true, as scores are computed of it."""
+
+    def score(self, units: Units, gold: Gold, names: Sequence[str]) -> Scores:
+        """Compute the headline scores, for validation while training.
+
+        They equal those of `stages.scoring.evaluation.scoring.score_predictions`, which tells more.
+        """
+        return scores_of(self.predictions(units, gold, names), self.rules.metric)
+
+    def require_metric(self, names: Sequence[str]) -> None:
+        """Raise DataError if `task.metric` can't be computed for data with these labels: before training, not behind it."""
+        return  # the configuration's rules have told it, where the labels don't decide
+
+    # The threshold
+
+    def trained(self, folder: Path) -> Self:
+        """Return the task with what training chose for it, which stands beside the weights in `folder`."""
+        return self
+
+    def chosen_threshold(self, scores: Scores) -> float | None:
+        """Return the threshold that validation scores were computed with, if it is to be kept."""
+        return None
+
+    # What people see
+
+    @abstractmethod
+    def answers(self, units: Units, gold: Gold, known: NDArray[np.bool_], names: Sequence[str]) -> Answers:
+        """Return gold and predicted labels by name. `known`: as `labelled` returns it."""
+
+    def unit_columns(self, raw: Dataset, units: Units) -> dict[str, pa.Array]:
+        """Return the columns that tell which example, and which part of it, each unit is."""
+        return {"id": pa.array(raw["id"][:], pa.string())}
+
+    @abstractmethod
+    def onnx_lines(self, threshold: float | None) -> str:
+        """Return the Python lines of the model card that print what `logits`, a NumPy array, say of a batch.
+
+        `labels` names the labels by their codes, `rows` is what the tokenizer gave. `threshold`: as `Task.threshold`.
+        """
+
+
+class OneLabelTask(Task):
+    """A task that gives each unit one label: the one with the largest logit. Gold: its code, -1 where it is not known."""
+
+    def label_tensor(self, rows: Sequence[object], labels: int) -> torch.Tensor:
+        """Return codes, as `code_tensor` does."""
+        return code_tensor(rows)
+
+    def loss(
+        self, logits: torch.Tensor, labels: torch.Tensor, *, weights: torch.Tensor | None, label_smoothing: float
+    ) -> torch.Tensor:
+        """Sum the cross-entropy."""
+        return torch.nn.functional.cross_entropy(
+            logits.flatten(0, -2),
+            labels.flatten(),
+            weight=weights,
+            ignore_index=IGNORED,
+            reduction="sum",
+            label_smoothing=label_smoothing,
+        )
+
+    def labelled(self, gold: Gold) -> NDArray[np.bool_]:
+        """Return where the code is not -1."""
+        known: NDArray[np.bool_] = gold.label >= 0
+        return known
+
+    def answers(self, units: Units, gold: Gold, known: NDArray[np.bool_], names: Sequence[str]) -> Answers:
+        """Return the names of the labels. `score` is the probability of the predicted one."""
+        labels = np.array(names, dtype=object)
+        return Answers(
+            gold=pa.array(labels[gold.label], pa.string(), mask=~known),
+            predicted=pa.array(labels[units.predicted], pa.string()),
+            score=units.score,
+            loss=units.losses(gold.label),
+        )
+
+
+def code_tensor(rows: Sequence[object]) -> torch.Tensor:
+    """Return codes, [rows], or [rows, length] if each row has a list, padded with `IGNORED`."""
+    tensors = [torch.as_tensor(row, dtype=torch.long) for row in rows]
+    if tensors[0].dim() == 0:
+        return torch.stack(tensors)
+    return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=IGNORED)
+
+
+def balanced_weights(codes: NDArray[np.int64], labels: int) -> torch.Tensor:
+    """Weigh labels by inverse frequency, [labels]: n / (labels x count), as scikit-learn's `balanced`. An absent label gets 0.
+
+    `codes`: one for each occurrence; those that are `IGNORED` do not count.
+    """
+    counts = np.bincount(codes[codes != IGNORED], minlength=labels)
+    present = counts > 0
+    weights = np.zeros(labels)
+    weights[present] = counts.sum() / (present.sum() * counts[present])
+    return torch.tensor(weights, dtype=torch.float32)

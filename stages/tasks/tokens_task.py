@@ -1,0 +1,100 @@
+"""Token classification: one tag for each word, read off one of the word's sub-words."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from datasets import Dataset
+from numpy.typing import NDArray
+from transformers import AutoModelForTokenClassification
+
+from stages.columns.arrays import flat, flat_strings, integers, lengths
+from stages.columns.names import EXAMPLE, LABELS, TAGS, TOKENS, WORDS
+from stages.scoring.core.entities import EntityPredictions, TaggedWords, predictions_of_tags
+from stages.scoring.core.predicted import LabelPredictions
+from stages.scoring.core.scores import require_defined
+from stages.tasks.task import Gold, OneLabelTask, Units, balanced_weights
+
+
+class TokensTask(OneLabelTask):
+    """A unit is a word. Of several windows it is read off the one where it has most context."""
+
+    pipeline = "token-classification"
+    unit = "word"
+
+    def model_class(self) -> Any:
+        """Return the class with a head on every sub-word."""
+        return AutoModelForTokenClassification
+
+    def class_weights(self, train: Dataset, names: Sequence[str]) -> torch.Tensor:
+        """Weigh each label by its inverse frequency among the sub-words that have one."""
+        return balanced_weights(flat(train, LABELS), len(names))
+
+    def decode(self, tokenized: Dataset, readings: NDArray[np.float32]) -> Units:
+        """Take each word's logits from the window in which it is furthest from an edge."""
+        example, word, chosen = _readings(tokenized)
+        assert len(readings) == len(example)
+        return Units(example[chosen], word[chosen], readings[chosen])
+
+    def tokenized_gold(self, tokenized: Dataset) -> Gold:
+        """Return the labels of the sub-words that words are read off."""
+        example, _, chosen = _readings(tokenized)
+        labels = flat(tokenized, LABELS)[flat(tokenized, WORDS) >= 0]
+        return Gold(example[chosen], labels[chosen])
+
+    def raw_gold(self, raw: Dataset) -> Gold:
+        """Return the tag of every word."""
+        length = lengths(raw, TAGS)
+        return Gold(np.repeat(np.arange(len(length)), length), flat(raw, TAGS))
+
+    def predictions(self, units: Units, gold: Gold, names: Sequence[str]) -> EntityPredictions | LabelPredictions:
+        """Return entities if the tags mark some (B-, I-, …), one label a word if they are plain, such as parts of speech."""
+        sentences = np.unique(gold.example, return_counts=True)[1]  # those without words have nothing to count
+        words = TaggedWords(gold.label, units.predicted, sentences, names)
+        return predictions_of_tags(
+            words, self.rules, declared=names, losses=units.losses(gold.label), confidence=units.score
+        )
+
+    def require_metric(self, names: Sequence[str]) -> None:
+        """Check the metric against the tags: what is defined depends on whether they mark entities."""
+        nothing = np.zeros(0, np.int64)
+        words = TaggedWords(nothing, nothing, nothing, names)
+        require_defined(self.config.metric, predictions_of_tags(words, self.rules, declared=names).form)
+
+    def unit_columns(self, raw: Dataset, units: Units) -> dict[str, pa.Array]:
+        """Return the sentence's id, the word's index in it, and the word."""
+        ids = np.array(raw["id"][:], dtype=object)
+        return {
+            "id": pa.array(ids[units.example], pa.string()),
+            "word": pa.array(units.word, pa.int32()),
+            "token": flat_strings(raw, TOKENS),
+        }
+
+    def onnx_lines(self, threshold: float | None) -> str:
+        """Print a label for each sub-word."""
+        return """for row, codes in zip(rows.encodings, logits.argmax(axis=-1)):
+    print([(piece, labels[code]) for piece, code in zip(row.tokens, codes)])"""
+
+
+def _readings(tokenized: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the example and word of every reading, [readings], and the indices of the readings to keep, [units]."""
+    words, length = flat(tokenized, WORDS), lengths(tokenized, WORDS)
+    row = np.repeat(np.arange(len(length)), length)
+    place = np.arange(len(words)) - np.repeat(np.cumsum(length) - length, length)
+    context = np.minimum(place, length[row] - 1 - place)
+    read = words >= 0
+    example, word = integers(tokenized, EXAMPLE)[row[read]], words[read]
+    return example, word, most_context(example, word, context[read])
+
+
+def most_context(example: NDArray[np.int64], word: NDArray[np.int64], context: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the index of the reading with the largest `context` for each (example, word), in that order.
+
+    Arrays have shape [readings]. Among equals the first reading wins.
+    """
+    order = np.lexsort((np.arange(len(example)), -context, word, example))
+    first = np.ones(len(order), bool)
+    first[1:] = (np.diff(example[order]) != 0) | (np.diff(word[order]) != 0)
+    return order[first]

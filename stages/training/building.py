@@ -1,0 +1,66 @@
+"""The model that training starts from, and the trainer for it."""
+
+from functools import partial
+
+import numpy as np
+from datasets import DatasetDict
+from transformers import PreTrainedModel, set_seed
+
+from stages.columns.arrays import flat
+from stages.columns.names import INPUT_IDS, label_names
+from stages.configuration.schema import TrainStage
+from stages.modeling.batches import PaddingCollator, padding_id
+from stages.modeling.load import new_model
+from stages.modeling.precision import resolved
+from stages.modeling.preparation import Use, prepare
+from stages.pipeline.paths import BASE_TOKENIZER, BASE_WEIGHTS
+from stages.tasks.registry import task_for
+from stages.training.batching import batching
+from stages.training.checkpoints import Checkpoints
+from stages.training.interruption import Interruption
+from stages.training.loss import loss_function
+from stages.training.recipe import training_arguments
+from stages.training.resumable import ResumableTrainer
+from stages.training.trainer import Validation, early_stopping
+
+
+def training_model(config: TrainStage, splits: DatasetDict) -> PreTrainedModel:
+    """Return the base model with the task's head, prepared to train and validate on the splits.
+
+    PyTorch's global generator draws the weights of the head.
+    """
+    names, padding = label_names(splits["train"].features), padding_id(BASE_TOKENIZER)
+    model = new_model(task_for(config.task), BASE_WEIGHTS, names, padding=padding)
+    codes = [np.unique(flat(splits[name], INPUT_IDS)) for name in ("train", "validation")]
+    return prepare(model, Use("training", occurring=np.unique(np.concatenate([*codes, [padding]]))))
+
+
+def build_trainer(
+    config: TrainStage, splits: DatasetDict, checkpoints: Checkpoints, interruption: Interruption
+) -> ResumableTrainer:
+    """Return the trainer for the tokenized splits and the base model, seeded.
+
+    Raises DataError if `task.metric` can't be computed for these labels.
+    """
+    task, names = task_for(config.task, config.mode, config.scheme), label_names(splits["train"].features)
+    task.require_metric(names)
+    batches = batching(config, splits["train"])
+    set_seed(config.seed)
+    return ResumableTrainer(
+        checkpoints=checkpoints,
+        interruption=interruption,
+        model=training_model(config, splits),
+        arguments=training_arguments(config.train, batches, config.task, config.seed, checkpoints.partial),
+        train=splits["train"],
+        batching=batches,
+        validation=Validation(
+            splits["validation"], task, names, config.train.evaluation_batch_size, resolved(config.train.precision)
+        ),
+        collate=PaddingCollator(padding_id(BASE_TOKENIZER), partial(task.label_tensor, labels=len(names))),
+        loss=loss_function(
+            task,
+            config.train.label_smoothing,
+            task.class_weights(splits["train"], names) if config.train.class_weights == "balanced" else None,
+        ),
+        callbacks=early_stopping(config.train.early_stopping),
+    )
