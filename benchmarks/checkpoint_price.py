@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.training.checkpoints import SECONDS
-from tests.trainings import result
-from tests.workspace import Workspace
+from tests.support.trainings import result
+from tests.support.workspace import Workspace
 
 MOST = 1.03
 NEVER = "1e9"

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.training.checkpoints import fault
-from tests.damage import DAMAGES
-from tests.trainings import Trainings, kill_at_random, terminate_at_random
+from tests.support.damage import DAMAGES
+from tests.support.trainings import Trainings, kill_at_random, terminate_at_random
 
 LEAST_IN_WRITING = 0.2
 GRACE = 30.0

@@ -14,8 +14,8 @@ from collections import Counter
 from pathlib import Path
 from typing import get_args
 
-from tests.kills import Kill, Victim, killed_run, new_workspace, undisturbed
-from tests.tiny import write_tiny_model
+from tests.support.kills import Kill, Victim, killed_run, new_workspace, undisturbed
+from tests.support.tiny import write_tiny_model
 
 TASKS = ("text", "tokens")
 

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from benchmarks.environment import recipe_environment
-from tests.workspace import Workspace
+from tests.support.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 _LEARNING_RATE = "1e-4"

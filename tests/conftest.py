@@ -11,12 +11,12 @@ from datasets import DatasetDict
 from hypothesis import HealthCheck, settings
 
 from stages.configuration.schema import FilesData
-from tests.canonical_data import Made, made_of
-from tests.imports import ROOT
-from tests.tiny import write_tiny_model
+from tests.support.canonical_data import Made, made_of
+from tests.support.imports import ROOT
+from tests.support.tiny import write_tiny_model
 
 if TYPE_CHECKING:
-    from tests.trainings import Trainings
+    from tests.support.trainings import Trainings
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
@@ -79,7 +79,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> "Trainings":
     """A workspace to train in, made once for a file's tests."""
-    from tests.trainings import Trainings  # imports the Trainer, which takes seconds
+    from tests.support.trainings import Trainings  # imports the Trainer, which takes seconds
 
     return Trainings(tmp_path_factory.mktemp("trainings"))
 

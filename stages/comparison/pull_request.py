@@ -26,7 +26,8 @@ MARK = "<!-- stagewright -->"
 """By this the workflow finds its comment again, to update it in place."""
 
 _HEAD = "this change"
-_CURVES = ("train/loss", "validation/loss", "validation/accuracy", "validation/f1", "validation/pearson")
+_DRAWN = ("train/loss", "validation/loss", "validation/accuracy", "validation/f1", "validation/pearson")
+"""The curves that are drawn of each run, beside those of the metrics that are judged."""
 _BASE_COLOUR, _HEAD_COLOUR = "#8c8c8c", "#7b61ff"
 _LONGEST = 60_000
 """Characters; GitHub refuses comments of more than 65,536."""
@@ -40,7 +41,6 @@ def comment(comparison: Comparison) -> str:
 
 
 def _comment(comparison: Comparison, detailed: Sequence[str]) -> str:
-    base, head = comparison.runs
     parts = [
         MARK,
         "### Verdict",
@@ -49,7 +49,7 @@ def _comment(comparison: Comparison, detailed: Sequence[str]) -> str:
         *detailed,
         *footer(comparison),
         "### Curves",
-        *_charts(base.curves, head.curves, base.name),
+        *_charts(comparison),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -85,9 +85,11 @@ def _change(base: Mapping[str, float], head: Mapping[str, float], key: str) -> s
     return f"{head[key] - base[key]:+.6g}" if key in base and key in head else "-"
 
 
-def _charts(base: Mapping[str, Curve], head: Mapping[str, Curve], name: str) -> Iterator[str]:
-    charts = [chart for curve in _CURVES if (chart := _chart(curve, base.get(curve), head.get(curve)))]
-    yield f"Grey: {code(name)}. Violet: {_HEAD}." if charts else "No curves to draw."
+def _charts(comparison: Comparison) -> Iterator[str]:
+    base, head = comparison.runs
+    names = dict.fromkeys([*_DRAWN, *(f"validation/{metric}" for metric in comparison.judged)])
+    charts = [chart for curve in names if (chart := _chart(curve, base.curves.get(curve), head.curves.get(curve)))]
+    yield f"Grey: {code(base.name)}. Violet: {_HEAD}." if charts else "No curves to draw."
     yield from charts
 
 

@@ -1,15 +1,23 @@
-"""What a training leaves behind: the best weights with their tokenizer, and a summary."""
+"""What a training leaves behind: the best weights with their tokenizer, learning curves, and a summary."""
 
 import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from dvclive.live import Live
+
 from stages.modeling.preparation import undo_for_saving
-from stages.pipeline.json_files import Json
+from stages.pipeline.json_files import DECIMALS, Json
 from stages.pipeline.outputs import whole_directory
+from stages.scoring.core.metrics import METRICS
 from stages.scoring.core.threshold import write_threshold
-from stages.training.learning_curves import write_curves
 from stages.training.progress import Best
 from stages.training.trainer import ValidatingTrainer
+
+_TRAINING = {"loss": "train/loss", "learning_rate": "train/learning_rate", "grad_norm": "train/grad_norm"}
+"""What the Trainer calls what it measures while training, and the curve of each."""
+_VALIDATION = "eval_"
+"""What the Trainer puts before the name of a metric on validation."""
 
 
 def write_trained_model(trainer: ValidatingTrainer, path: Path, tokenizer: Path) -> None:
@@ -25,9 +33,18 @@ def write_trained_model(trainer: ValidatingTrainer, path: Path, tokenizer: Path)
 
 
 def write_learning_curves(trainer: ValidatingTrainer, path: Path) -> None:
-    """Write the curves of what was logged to the folder `path`."""
+    """Write loss and scores per epoch to the folder `path` with DVCLive, for `dvc plots show`: one TSV a curve.
+
+    `step` holds epochs, since these compare across batch sizes. What the Trainer has logged is part of a checkpoint, so
+    curves continue after a kill. Values are rounded, so that a repeat gives the same bytes.
+    """
     with whole_directory(path) as folder:
-        write_curves(folder, trainer.state.log_history)
+        live = Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None)
+        for logged in trainer.state.log_history:
+            live.step = round(logged["epoch"], DECIMALS)  # type: ignore[assignment]
+            for curve, value in _curves(logged):
+                live.log_metric(curve, round(value, DECIMALS + 4))
+        live.end()
 
 
 def summary(trainer: ValidatingTrainer) -> Json:
@@ -47,3 +64,13 @@ def summary(trainer: ValidatingTrainer) -> Json:
 def _best(trainer: ValidatingTrainer) -> Best:
     assert trainer.best is not None, "training ends with a validation"
     return trainer.best
+
+
+def _curves(logged: Mapping[str, float]) -> Iterator[tuple[str, float]]:
+    """What is logged at one step, by the name of its curve."""
+    for name, curve in _TRAINING.items():
+        if name in logged:
+            yield curve, logged[name]
+    for metric in METRICS:
+        if _VALIDATION + metric in logged:
+            yield f"validation/{metric}", logged[_VALIDATION + metric]

@@ -1,0 +1,66 @@
+"""The comment on a pull request, and the summary that `make repro` ends with."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stages.comparison.pull_request import MARK
+from stages.pipeline.errors import UserError
+from stages.reporting.summary import summary
+from tests.support.workspace import Workspace
+
+SCORES = {"accuracy": 0.5, "precision": 0.5, "recall": 0.5, "f1": 0.5, "loss": 0.7}
+
+
+def write_results(root: Path, accuracy: float, losses: list[float]) -> None:
+    metrics = root / "metrics"
+    curve = metrics / "plots/curves/plots/metrics/validation/loss.tsv"
+    curve.parent.mkdir(parents=True, exist_ok=True)
+    curve.write_text("step\tloss\n" + "".join(f"{epoch}.0\t{loss}\n" for epoch, loss in enumerate(losses, start=1)))
+    scores = {**SCORES, "accuracy": accuracy}
+    (metrics / "evaluate.json").write_text(json.dumps(scores))
+    (metrics / "train.json").write_text(json.dumps({"validation": scores}))
+    names = {"data": {"name": "demo-text", "kind": "text"}, "model": {"name": "minilm"}}
+    (metrics / "download.json").write_text(json.dumps(names))
+
+
+@pytest.mark.slow
+def test_the_comment_shows_changed_scores_and_both_curves(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "clone")
+    write_results(workspace.root, 0.8, [0.9, 0.6])
+    workspace.commit("before")
+    write_results(workspace.root, 0.85, [0.8, 0.5])
+    shown = workspace.python("stages.comparison.pull_request", "HEAD")
+    assert shown.startswith(MARK)
+    assert "no evidence" in shown and "predictions of HEAD are not at hand" in shown
+    row = next(line for line in shown.splitlines() if line.startswith("| accuracy |"))
+    assert [cell.strip() for cell in row.split("|")[2:5]] == ["0.8000", "0.8500", "+0.0500"]
+    assert "line [0.9000, 0.6000]" in shown and "line [0.8000, 0.5000]" in shown
+    assert shown.count("```mermaid") == 1
+
+
+@pytest.mark.slow
+def test_a_base_that_is_no_revision_is_told_in_one_line(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "clone")
+    failed = workspace.run("python", "-m", "stages.comparison.pull_request", "nowhere")
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("error: ") and len(failed.stderr.strip().splitlines()) == 1
+
+
+def test_the_summary_fits_80_columns_and_tells_scores_and_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_results(tmp_path, 0.8125, [0.9])
+    monkeypatch.chdir(tmp_path)
+    shown = summary()
+    assert all(len(line) <= 80 for line in shown.splitlines())
+    assert "minilm on demo-text (text)" in shown
+    assert "0.8125" in shown
+    assert "models/export" in shown
+
+
+def test_without_a_run_the_summary_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="run `make repro` first"):
+        summary()

@@ -1,0 +1,95 @@
+"""Files are those whose SHA-256 the configuration gives, whatever place they come from; the metrics tell what was read."""
+
+import hashlib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.configuration.schema import Digests, FilesData, HubData
+from stages.pipeline.errors import DataError
+from tests.support.canonical_data import made_of
+from tests.support.hub_server import COMMIT, HubServer, text_data
+from tests.support.told import told
+
+CSV = {name: f"text,label\n{name} good,a\n{name} bad,b\n{name} fair,a\n".encode() for name in ("one", "two", "test")}
+OTHER = "0" * 64
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, content in CSV.items():
+        (tmp_path / f"{name}.csv").write_bytes(content)
+    return tmp_path
+
+
+def data(folder: Path, places: str | list[str], **sha256: Any) -> FilesData:
+    return FilesData(
+        name="d", kind="text", source="files", train=places, test=str(folder / "test.csv"),
+        validation_fraction=0.4, sha256=Digests(**sha256),
+    )  # fmt: skip
+
+
+def test_right_digests_pass_and_the_metrics_tell_those_that_can_be_given(folder: Path) -> None:
+    train = [str(folder / "two.csv"), str(folder / "o*.csv")]
+    found = made_of(data(folder, train)).report.to_json()["sha256"]
+    assert found == {"train": [digest(CSV["two"]), digest(CSV["one"])], "test": [digest(CSV["test"])]}
+    again = data(folder, train, train=found["train"], test=digest(CSV["test"]))
+    assert made_of(again).report.to_json()["sha256"] == found
+
+
+def test_a_file_with_another_digest_is_refused(folder: Path) -> None:
+    with pytest.raises(DataError) as error:
+        made_of(data(folder, str(folder / "one.csv"), test=OTHER))
+    found = digest(CSV["test"])
+    assert told(error).startswith(f"{folder}/test.csv: has SHA-256 {found}, but data.sha256.test says {OTHER}; fetch")
+
+
+@pytest.mark.parametrize("given", [OTHER, [OTHER] * 3])
+def test_too_few_and_too_many_digests_are_told(folder: Path, given: str | list[str]) -> None:
+    with pytest.raises(DataError, match=r"^data\.sha256\.train: \d for 2 files"):
+        made_of(data(folder, [str(folder / "one.csv"), str(folder / "two.csv")], train=given))
+
+
+def test_a_folder_has_no_digest(folder: Path) -> None:
+    for label in ("neg", "pos"):
+        (folder / "texts" / label).mkdir(parents=True)
+        (folder / "texts" / label / "1.txt").write_text(f"{label} text")
+    with pytest.raises(DataError, match=r"^data\.sha256\.train: 1 for 1 files and folders; name files alone"):
+        made_of(data(folder, str(folder / "texts"), train=OTHER))
+
+
+@pytest.mark.parametrize("place", ["{}/a.zip", "zip://in/one.csv::{}/a.zip"])
+def test_an_archive_is_checked_before_it_is_opened(folder: Path, place: str) -> None:
+    with zipfile.ZipFile(folder / "a.zip", "w") as archive:
+        archive.writestr("in/one.csv", CSV["one"])
+    whole = (folder / "a.zip").read_bytes()
+    assert made_of(data(folder, place.format(folder), train=digest(whole))).report.to_json()["sha256"]["train"] == [
+        digest(whole)
+    ]
+    (folder / "a.zip").write_bytes(b"PK, and then what breaks whoever unpacks it")
+    with pytest.raises(DataError, match=r"a\.zip: has SHA-256 .*, but data\.sha256\.train says"):
+        made_of(data(folder, place.format(folder), train=digest(whole)))
+
+
+def test_files_of_the_hub_are_checked_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repo = text_data()
+    train, test = "plain_text/train-00000-of-00001.parquet", "plain_text/test-00000-of-00001.parquet"
+    with HubServer({"datasets/acme/reviews": repo}) as hub:
+        hub.patch(monkeypatch, tmp_path)
+        keys: dict[str, Any] = {
+            "source": "hub",
+            "repo": "acme/reviews",
+            "revision": COMMIT,
+            "train": train,
+            "test": test,
+        }
+        report = made_of(HubData(name="d", kind="text", **keys)).report
+        assert report.to_json()["sha256"] == {"train": [digest(repo.files[train])], "test": [digest(repo.files[test])]}
+        with pytest.raises(DataError, match=r"test-00000-of-00001\.parquet: has SHA-256"):
+            made_of(HubData(name="d", kind="text", sha256=Digests(test=OTHER), **keys))
