@@ -9,7 +9,9 @@ from stages.pipeline.errors import DataError
 from stages.sources.readers.compression import open_bytes, suffix_inside
 from stages.sources.readers.decoding import read_lines
 from stages.sources.readers.formats import HEAD, binary_format, why_unreadable
-from stages.systems.system_file import Request, SystemFile, tag_counts
+from stages.sources.readers.json_values import NotJsonError
+from stages.sources.readers.json_values import parse as parse_json
+from stages.systems.system_file import TOKEN_LISTS, Request, SystemFile, tag_counts
 from stages.tags.schemes import OUTSIDE, parse
 
 FileFormat: TypeAlias = Literal[
@@ -81,6 +83,7 @@ def _of_text(request: Request, suffix: str, gold: SystemFile | None) -> FileForm
     if not filled:
         raise DataError(f"{request.name}: is empty; give a file with gold or predictions")
     if suffix == ".json" or _JSON_ARRAY.match("\n".join(filled[:2])) or _JSON_OBJECT.match("\n".join(filled[:2])):
+        _refuse_columns(request, filled)
         return "json"
     if _is_conllu(filled):
         return "conllu"
@@ -89,6 +92,31 @@ def _of_text(request: Request, suffix: str, gold: SystemFile | None) -> FileForm
         _refuse_header(request, filled)
         return _without_header(filled, gold)
     return _with_header(filled, suffix, request.columns or ()) or _without_header(filled, gold)
+
+
+def _refuse_columns(request: Request, filled: Sequence[str]) -> None:
+    """Refuse one object of whole columns, as pandas writes them: it would be one row, whose labels are lists.
+
+    With a list of tokens it is one sentence.
+    """
+    if not filled[0].lstrip().startswith("{"):
+        return
+    try:
+        value = parse_json("\n".join(filled))
+    except NotJsonError:
+        return
+    if not isinstance(value, dict) or not value or value.keys() & set(TOKEN_LISTS):
+        return
+    is_wrapper = len(value) == 1 and all(isinstance(row, dict) for rows in value.values() for row in _items(rows))
+    if not is_wrapper and all(isinstance(column, (list, dict)) for column in value.values()):
+        raise DataError(
+            f"{request.name}: is one object of columns; write a list of objects, one a row, or name it .jsonl with one object "
+            "a line"
+        )
+
+
+def _items(value: object) -> Sequence[object]:
+    return value if isinstance(value, list) else [None]
 
 
 def _refuse_header(request: Request, filled: Sequence[str]) -> None:

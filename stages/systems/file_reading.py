@@ -199,12 +199,18 @@ def _table(request: Request, format_: Format) -> SystemFile:
     with read_as_utf8():
         table = open_table(request.path, request.name, options)
         batches = list(table.read(table.columns))
+    if not table.columns:
+        raise DataError(f"{request.name}: its first row has no columns; give {' and '.join(request.roles)}")
     named = _named(request, table.columns)
+    if not batches:
+        raise DataError(f"{request.name}: holds no examples; give at least one")
     numbers = np.array([number for rows in batches for number in rows.numbers], np.int64)
     unit: Literal["line", "row"] = "line" if table.unit == "line" else "row"
     empty = SystemFile(request.name, unit, numbers, pa.table({}), is_untyped=is_delimited)
     columns = {
-        name: as_arrow(empty, name, [rows.columns[name] for rows in batches], is_needed=not named.kept(name))
+        name: as_arrow(
+            empty, name, [rows.columns[name] for rows in batches], is_needed=name in (ID, WORD) or not named.kept(name)
+        )
         for name in table.columns
     }
     known = pa.table({name: values for name, values in columns.items() if values is not None})
@@ -274,7 +280,15 @@ def _labelled(
     columns |= {role: with_names(file, column, label_names.get(column)) for role, column in named.labels.items()}
     if "predicted" in named.labels:
         columns |= {name: table[name] for name in table.column_names if named.kept(name) and name not in columns}
+    for role in named.labels:
+        _refuse_nested(file, role, columns[role])
     notes = {key: note for key, note in (table.schema.metadata or {}).items() if key.startswith(b"stagewright.")}
     names = {str(role): label_names[column] for role, column in named.labels.items() if column in label_names}
     whole = pa.table(columns).replace_schema_metadata(notes if len(request.roles) == 2 else None)
     return replace(file, table=whole, label_names=names)
+
+
+def _refuse_nested(file: SystemFile, role: Role, values: pa.ChunkedArray) -> None:
+    is_list = pa.types.is_nested(values.type) and not pa.types.is_struct(values.type)
+    if is_list and pa.types.is_nested(values.type.value_type):
+        raise DataError(f"{file.name}: {role} has lists of lists; give each row one list")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stages.pipeline.errors import DataError
 from stages.systems.file_reading import read_file
-from stages.systems.label_types import of_one_type, with_names
+from stages.systems.label_types import named_alike, of_one_type
 from stages.systems.row_checks import checked
 from stages.systems.system_file import (
     ID,
@@ -75,7 +75,7 @@ def read_pair(gold: Path, predictions: Path | None, columns: Columns, *, ignore_
     gold_file = read_file(Request(gold, ("gold",), columns.gold))
     request = Request(predictions, ("predicted",), columns.predicted, "--predicted-columns", columns.gold)
     predicted = read_file(request, gold_file)
-    gold_file, predicted = of_one_type(*_as_words(gold_file, _with_names_of(gold_file, predicted)))
+    gold_file, predicted = of_one_type(*_as_words(*named_alike(gold_file, predicted)))
     gold_file = checked(gold_file, ("gold",))
     predicted = checked(predicted, ("predicted",), are_words=gold_file.has(WORD))
     return _joined(gold_file, predicted, ignore_words=ignore_words)
@@ -100,17 +100,9 @@ def checked_predictions(name: str, table: pa.Table) -> pa.Table:
 
 
 def _checked_both(file: SystemFile, *, may_lack_gold: bool) -> pa.Table:
-    gold, predicted = of_one_type(file, file)
+    gold, predicted = of_one_type(*named_alike(file, file))
     both = gold.with_column("predicted", predicted.table["predicted"])
     return checked(both, ("gold", "predicted"), may_lack_gold=may_lack_gold).table
-
-
-def _with_names_of(gold: SystemFile, predictions: SystemFile) -> SystemFile:
-    """Predictions that are integers, by the names that the gold file tells of its own."""
-    names = gold.label_names.get("gold")
-    if names is None or predictions.label_names:
-        return predictions
-    return predictions.with_column("predicted", with_names(predictions, "predicted", names))
 
 
 def with_ids(tables: Sequence[pa.Table]) -> list[pa.Table]:

@@ -14,7 +14,10 @@ from stages.systems.system_file import Role, SystemFile
 
 _NUMBER = re.compile(r"\s*[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf|infinity)\s*", re.IGNORECASE | re.ASCII)
 _FRACTION = re.compile(r"\.|e[+-]", re.IGNORECASE)
+_INTEGERS = 2**63
 _KINDS = {str: "text", bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object"}
+_SHORT_WHOLE = re.compile(r"\s*-?\d{1,18}\s*", re.ASCII)
+_TRUTH_VALUES = {"true": "True", "false": "False", "1": "True", "0": "False"}
 _WHOLE = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
 
 
@@ -36,12 +39,24 @@ def as_arrow(file: SystemFile, name: str, parts: Sequence[Any], *, is_needed: bo
             if is_needed:
                 raise DataError(f"{file.where(row)}: {name} is {kind}, and {first} before; give all rows the same type")
             return None
+    if first == "a number" and is_needed:
+        _refuse_large(file, name, values)
     try:
         return pa.chunked_array([pa.array(values, pa.string() if first == "text" else None)])
+    except OverflowError as error:
+        if is_needed:
+            raise DataError(f"{file.name}: {name} has integers of more than 63 bits; write them as text") from error
+        return None
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         if is_needed:
             raise DataError(f"{file.name}: {name} has values of several types ({error}); give one type") from error
         return None
+
+
+def _refuse_large(file: SystemFile, name: str, values: Sequence[Any]) -> None:
+    for row, value in enumerate(values):
+        if isinstance(value, int) and not -_INTEGERS <= value < _INTEGERS:
+            raise DataError(f"{file.where(row)}: {name} is an integer of more than 63 bits; write it as text")
 
 
 def with_names(file: SystemFile, column: str, names: Sequence[str] | None) -> pa.ChunkedArray:
@@ -62,6 +77,45 @@ def with_names(file: SystemFile, column: str, names: Sequence[str] | None) -> pa
     return pa.chunked_array([_as_lists(found, values) if are_lists else found])
 
 
+def named_alike(gold: SystemFile, predictions: SystemFile) -> tuple[SystemFile, SystemFile]:
+    """Both by name where one file tells the names of its integers, and the other has integers, maybe written as text."""
+    names, others = gold.label_names.get("gold"), predictions.label_names.get("predicted")
+    if names is not None and others is None:
+        found = with_names(_with_integers(predictions, "predicted", names), "predicted", names)
+        predictions = predictions.with_column("predicted", found)
+    elif others is not None and names is None:
+        gold = gold.with_column("gold", with_names(_with_integers(gold, "gold", others), "gold", others))
+    return gold, predictions
+
+
+def _with_integers(file: SystemFile, role: Role, names: Sequence[str]) -> SystemFile:
+    """With labels that are integers in text as integers, unless one is a name."""
+    values = file.table[role]
+    is_text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
+    found = set(pc.unique(values.drop_null()).to_pylist()) if is_text else set()
+    if not found or found & set(names) or not all(map(_SHORT_WHOLE.fullmatch, found)):
+        return file
+    return file.with_column(role, pc.utf8_trim_whitespace(values).cast(pa.int64()))
+
+
+def _with_truth_values(gold: SystemFile, predictions: SystemFile) -> tuple[SystemFile, SystemFile]:
+    """Both with `True` and `False` in one spelling, where one has truth values and the other has nothing else."""
+    pair: tuple[tuple[SystemFile, Role], ...] = (gold, "gold"), (predictions, "predicted")
+    if not any(pa.types.is_boolean(file.table[role].type) for file, role in pair):
+        return gold, predictions
+    first, second = (file.with_column(role, _truth_values(file.table[role])) for file, role in pair)
+    return first, second
+
+
+def _truth_values(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Truth values as text; what is none stays."""
+    if pa.types.is_nested(values.type):
+        return values
+    found = [None if value is None else _TRUTH_VALUES.get(str(value).strip().lower()) for value in values.to_pylist()]
+    is_other = found.count(None) > values.null_count
+    return values if is_other else pa.chunked_array([pa.array(found, pa.string())])
+
+
 def _as_lists(flat: pa.Array, lists: pa.Array) -> pa.Array:
     """Other values in lists of the same lengths, null where `lists` is."""
     lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
@@ -73,8 +127,10 @@ def of_one_type(gold: SystemFile, predictions: SystemFile) -> tuple[SystemFile, 
     """Both with labels of one type: text, lists of text, or numbers (float64).
 
     They are numbers if gold is of floating point, or if it has integers and predictions are not. Values of a file without
-    types are numbers if all are and one has a fraction. Raises DataError naming file and row if the two do not fit.
+    types are numbers if all are and one has a fraction, or if most have one: the others are wrong then. Raises DataError
+    naming file and row if the two do not fit.
     """
+    gold, predictions = _with_truth_values(gold, predictions)
     kinds = _number_kind(gold, "gold"), _number_kind(predictions, "predicted")
     if kinds[0] == "fraction" or kinds == ("whole", "fraction"):
         return (
@@ -102,10 +158,13 @@ def _number_kind(file: SystemFile, role: Role) -> str:
         return "whole"
     if not file.is_untyped or not pa.types.is_string(values.type):
         return "none"
-    found = pc.unique(values.drop_null()).to_pylist()
-    if not found or not all(_NUMBER.fullmatch(value) for value in found):
+    counts = {each["values"]: each["counts"] for each in pc.value_counts(values.drop_null()).to_pylist()}
+    fractions = {value for value in counts if _NUMBER.fullmatch(value) and _FRACTION.search(value)}
+    if sum(counts[value] for value in fractions) * 2 > sum(counts.values()):
+        return "fraction"
+    if not counts or not all(map(_NUMBER.fullmatch, counts)):
         return "none"
-    return "fraction" if any(map(_FRACTION.search, found)) else "whole"
+    return "fraction" if fractions else "whole"
 
 
 def numbers(file: SystemFile, column: str) -> pa.ChunkedArray:
@@ -114,7 +173,7 @@ def numbers(file: SystemFile, column: str) -> pa.ChunkedArray:
     if not pa.types.is_string(values.type):
         try:
             return values.cast(pa.float64())
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError) as error:
             raise DataError(f"{file.name}: {column} has {values.type} values, not numbers; write numbers") from error
     texts = values.to_pylist()
     for row, text in enumerate(texts):

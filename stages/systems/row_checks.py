@@ -14,6 +14,8 @@ from stages.systems.system_file import ID, TOKEN, WORD, Role, SystemFile
 _PROBABILITIES = ("score", "probabilities")
 """Columns of probabilities: of the predicted label, or of every label."""
 _LOSS = "loss"
+_LARGEST = 1e150
+"""The largest magnitude of a number: the sum of many squares is finite, too."""
 _PROBABILITY_SLACK = 1e-6
 """How far a probability may be out of [0, 1]: single precision rounds."""
 
@@ -28,12 +30,14 @@ def checked(
     outside [0, 1], words that are not numbered from 0.
     """
     if not file.table.num_rows:
-        raise DataError(f"{file.name}: holds no row; give at least one")
+        raise DataError(f"{file.name}: holds no examples; give at least one")
     for role in roles:
         if not (may_lack_gold and role == "gold"):
             _require_known(file, role)
         if pa.types.is_floating(file.table[role].type):
             _require_finite(file, role, file.table[role])
+        elif file.has_lists(role):
+            _require_sets(file, role)
     file = _with_ids(file)
     file = _in_sentences(_with_words(file, are_words=are_words))
     are_numbers = any(pa.types.is_floating(file.table[role].type) for role in roles)
@@ -51,6 +55,20 @@ def _require_known(file: SystemFile, role: Role) -> None:
         raise DataError(f"{file.where(row)}: {role} has a label that is null in its list; name it, or leave it out")
 
 
+def _require_sets(file: SystemFile, role: Role) -> None:
+    """Refuse lists that hold an entry twice, or 0 or 1 for each of two labels: they are no sets of labels."""
+    rows = [labels or [] for labels in file.table[role].to_pylist()]
+    for row, labels in enumerate(rows):
+        if len(set(labels)) < len(labels):
+            label = next(label for place, label in enumerate(labels) if label in labels[:place])
+            raise DataError(
+                f"{file.where(row)}: {role} lists {label!r} twice; a set of labels holds each by name, once, and tags need a "
+                "column of tokens beside them"
+            )
+    if rows and all(set(labels) in ({"0", "1"}, {"True", "False"}) for labels in rows):
+        raise DataError(f"{file.name}: {role} has 0 or 1 for each label; list the names of the labels that hold")
+
+
 def _require_finite(file: SystemFile, column: str, values: pa.ChunkedArray) -> None:
     found = values.to_numpy()
     wrong = np.flatnonzero(~np.isfinite(found) & ~flags(values.is_null()))
@@ -58,6 +76,12 @@ def _require_finite(file: SystemFile, column: str, values: pa.ChunkedArray) -> N
         number = "NaN" if np.isnan(found[wrong[0]]) else "infinite"
         raise DataError(
             f"{file.where(int(wrong[0]))}: {column} is {number}; write a finite number, or leave the row out"
+        )
+    large = np.flatnonzero(np.abs(found) > _LARGEST)
+    if len(large):
+        raise DataError(
+            f"{file.where(int(large[0]))}: {column} is {found[large[0]]:g}, and squares of numbers beyond {_LARGEST:g} are "
+            "not finite; write a smaller number"
         )
 
 
@@ -134,6 +158,11 @@ def _require_once(file: SystemFile, extra: str) -> None:
 
 def _with_probabilities(file: SystemFile) -> SystemFile:
     """With `score` and `loss` as numbers, and all probabilities within [0, 1]; a `score` of numbers may be anything."""
+    has_object = file.has("score") and pa.types.is_struct(file.table["score"].type)
+    if has_object and file.has("predicted") and not file.has_lists("predicted"):
+        raise DataError(
+            f"{file.name}: score is an object; write the number of the predicted label, or call the column probabilities"
+        )
     for name in _PROBABILITIES:
         if file.has(name) and pa.types.is_struct(file.table[name].type):
             for field in file.table[name].type:
@@ -144,6 +173,9 @@ def _with_probabilities(file: SystemFile) -> SystemFile:
     if file.has(_LOSS):
         file = file.with_column(_LOSS, numbers(file, _LOSS))
         _require_finite(file, _LOSS, file.table[_LOSS])
+        negative = np.flatnonzero(file.table[_LOSS].to_numpy() < 0)
+        if len(negative):
+            raise DataError(f"{file.where(int(negative[0]))}: loss is below 0; write the loss, or drop the column")
     return file
 
 
