@@ -23,14 +23,14 @@ from stages.comparison.results import (
     Test,
 )
 from stages.comparison.run_differences import environment_differences, param_differences, stage_seconds
-from stages.comparison.run_notes import notes_on
+from stages.comparison.run_notes import note_on_labels, notes_on
 from stages.comparison.seeds import grouped, mean_and_deviation, name_of, seeds_of
 from stages.comparison.significance import mcnemar, randomization
 from stages.comparison.verdicts import with_verdicts
 from stages.configuration.schema import SchemeChoice, ScoringMode
 from stages.pipeline.errors import DataError
 from stages.scoring.core.metrics import METRICS, USUAL_HEADLINE, Metric, higher_is_better, metrics_of
-from stages.scoring.core.predicted import Predictions, ScoringRules, rules_of
+from stages.scoring.core.predicted import Predictions, ScoringRules, on_one_scale, rules_of
 from stages.scoring.core.scores import value_of
 from stages.scoring.evaluation.predictions_file import PredictionsFile
 from stages.scoring.evaluation.resampling import RESAMPLES, AnyStatistic, Statistic
@@ -88,9 +88,9 @@ def compare(
     """Compare the first run with each of the others.
 
     All runs are scored as the base is evaluated (`evaluate.mode`, `evaluate.scheme`), unless `mode` and `scheme` say
-    otherwise. `metric` comes first; if None it is
-    the one that the base's configuration names. It has a verdict, and so do the metrics `judged`. Raises DataError if
-    predictions are not at hand or not of the same examples; `lenient` tells that in the pair's note instead.
+    otherwise. `metric` comes first; if None it is the one that the base's configuration names. It has a verdict, and so
+    do the metrics `judged`. Raises DataError if predictions are not at hand or not of the same examples; `lenient` tells
+    that in the pair's note instead.
     """
     groups = [_Group(group) for group in (grouped(runs) if by_seed else [[run] for run in runs])]
     usual = rules_of(groups[0].runs[0].params)
@@ -142,6 +142,9 @@ def _read(groups: Sequence[_Group], rules: ScoringRules, *, lenient: bool) -> No
             ).predictions(rules, names)
             for file in group.files
         ]
+    scaled = iter(on_one_scale([run for group in groups for run in group.predictions]))
+    for group in groups:
+        group.predictions = [next(scaled) for _ in group.predictions]
 
 
 def _metrics(groups: Sequence[_Group], headline: str | None, judged: Collection[str]) -> list[Metric]:
@@ -328,6 +331,8 @@ def _notes(groups: Sequence[_Group], rules: ScoringRules) -> Iterator[str]:
             "Runs that differ only in their seed are compared as one: by their mean counts on each example. The test is "
             "over examples, not over seeds."
         )
+    if predictions := [each for group in groups for each in group.predictions]:
+        yield from note_on_labels([file for group in groups for file in group.files], predictions[0])
     for group in groups:
         for run, predictions in zip(group.runs, group.predictions, strict=False):
             yield from notes_on(run, predictions, rules)

@@ -1,12 +1,13 @@
 """What a reader must know of a run that is compared: how it was evaluated, and whether its metrics are its own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from stages.comparison.loaded_runs import Run
 from stages.scoring.core.entities import told_strays
 from stages.scoring.core.metrics import metrics_of
 from stages.scoring.core.predicted import Predictions, ScoringRules, rules_of
 from stages.scoring.core.scores import value_of
+from stages.scoring.evaluation.predictions_file import PredictionsFile
 
 _STALE = 1e-5
 """How far a metrics file, whose numbers are rounded, may be from what the predictions give."""
@@ -17,6 +18,17 @@ def notes_on(run: Run, predictions: Predictions, rules: ScoringRules) -> Iterato
     yield from _otherwise_scored(run, rules) or _stale(run, predictions)
     if strays := told_strays(predictions):
         yield f"{run.name}: {strays}"
+
+
+def note_on_labels(files: Sequence[PredictionsFile], predictions: Predictions) -> Iterator[str]:
+    """Tell that macro averages of label sets are over more labels than a run has by itself, where no file declares them."""
+    if predictions.form != "labels" or files[0].description.is_declared:
+        return
+    if len({frozenset(file.labels_in_use) for file in files}) > 1:
+        yield (
+            f"The runs don't have the same labels: macro averages are over all {len(predictions.labels)} of them together, and "
+            "a label that a run neither has nor predicts counts as 0."
+        )
 
 
 def _otherwise_scored(run: Run, rules: ScoringRules) -> list[str]:

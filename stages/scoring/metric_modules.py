@@ -87,7 +87,7 @@ def score_by_packages(predictions: Predictions) -> dict[str, float]:
 
 def _of_entities(predictions: EntityPredictions) -> dict[str, float]:
     """Entities are read off the tags as `TaggedWords.as_entity_tags` spells them; accuracy is of the tags as they are."""
-    tags = predictions.entity_tags
+    tags = predictions.tags_read_in(predictions.reading)
     if predictions.reading == "conll":
         tags = replace(tags, names=[_as_iobes(name) for name in tags.names])
     predicted, gold = _sentences(tags)

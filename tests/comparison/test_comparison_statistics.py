@@ -1,6 +1,7 @@
 """Scores as functions of sums over examples: the same numbers as scoring gives."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.comparison.aligned_files import aligned, shared_labels
+from stages.comparison.comparing import compare
+from stages.comparison.loaded_runs import Run
 from stages.comparison.paired_scores import GroupScores, slices
 from stages.scoring.core.metrics import METRICS, metrics_of
-from stages.scoring.core.predicted import ScoringRules
-from stages.scoring.core.scores import Scores
+from stages.scoring.core.predicted import LabelPredictions, NumberPredictions, ScoringRules
+from stages.scoring.core.scores import Scores, value_of
 from stages.scoring.evaluation.measured import measured
 from stages.scoring.evaluation.predictions_file import PredictionsFile, read_predictions
 from tests.support.scored import score_entities, score_label_sets, score_labels, score_numbers
@@ -155,3 +158,52 @@ def test_slices_part_the_examples_by_length() -> None:
     assert np.sum([part.examples for part in parts], axis=0).tolist() == [1] * 8
     in_parts = [next(measured(run.predictions(ScoringRules()), [METRICS["accuracy"]], part.examples)) for part in parts]
     assert [each.statistic.counts[:, 1].sum() for each in in_parts] == [3, 2, 6, 13]  # type: ignore[union-attr]
+
+
+def exchanged_p(form: str, metric: str, gold: Any, base: Any, other: Any) -> float:
+    """The share of random exchanges of whole outputs after which scores differ as much, scored anew each time."""
+
+    def difference(first: Any, second: Any) -> float:
+        scores = [value_of(METRICS[metric], PREDICTIONS_OF[form](gold, predicted)) for predicted in (first, second)]
+        assert scores[0] is not None and scores[1] is not None
+        return abs(scores[1] - scores[0])
+
+    generator, observed = np.random.default_rng(0), difference(base, other)
+    exchanges = generator.random((1000, len(gold))) < 0.5
+    moved = [difference(np.where(each, other, base), np.where(each, base, other)) for each in exchanges]
+    return (1 + sum(value >= observed - 1e-12 for value in moved)) / (1 + len(moved))
+
+
+PREDICTIONS_OF: dict[str, Callable[..., Any]] = {
+    "label": lambda gold, predicted: LabelPredictions(gold, predicted, NAMES),
+    "number": NumberPredictions,
+}
+
+
+@pytest.mark.parametrize(
+    ("form", "metric"),
+    [
+        *(("number", metric) for metric in ("mse", "mae", "pearson", "spearman")),
+        *(("label", metric) for metric in ("f1", "mcc", "balanced_accuracy")),
+    ],
+)
+def test_p_values_are_those_of_outputs_that_are_exchanged_and_scored_anew(form: str, metric: str) -> None:
+    """The sums that are exchanged must mean the same in both runs: numbers that each run scales by itself do not."""
+    generator = np.random.default_rng(0)
+    if form == "number":
+        gold = generator.normal(size=60)
+        base, other = (gold + generator.normal(size=60) * spread for spread in (0.8, 1.3))
+        other[3] = 40.0  # a range of its own
+        columns = [pa.array(values) for values in (gold, base, other)]
+    else:
+        gold = generator.integers(3, size=60)
+        base, other = (np.where(generator.random(60) < share, gold, 0) for share in (0.7, 0.5))
+        columns = [pa.array([NAMES[code] for code in codes]) for codes in (gold, base, other)]
+    names = pa.array([f"test-{place:02}" for place in range(60)])
+    runs = [
+        Run(name, pa.table({"id": names, "gold": columns[0], "predicted": predicted}))
+        for name, predicted in (("base", columns[1]), ("other", columns[2]))
+    ]
+    found = compare(runs, resamples=4000, metric=metric).pairs[0].differences[0]
+    assert found.metric == metric
+    assert found.p == pytest.approx(exchanged_p(form, metric, gold, base, other), abs=0.05)

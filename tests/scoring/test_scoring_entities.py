@@ -99,7 +99,7 @@ def words_of(predicted: Sentences, gold: Sentences) -> TaggedWords:
         (["B-x", "L-x", "U-x"], ["U-x", "U-x", "O"], "bilou"),
         (["I-x", "I-x", "O"], ["I-x", "O", "O"], "iob1"),
         (["I-x", "I-x", "O"], ["B-x", "I-x", "O"], "iob1"),  # by gold, which decides
-        (["I-x", "I-x", "O"], ["S-x", "O", "O"], "iobes"),  # unless it lacks a prefix that was predicted
+        (["I-x", "I-x", "O"], ["S-x", "O", "O"], "iob1"),  # whatever prefix was predicted
         (["O", "O", "O"], ["B-x", "I-x", "O"], "iob2"),
         (["NOUN", "O", "O"], ["NOUN", "O", "O"], "conll"),
     ],

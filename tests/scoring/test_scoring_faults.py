@@ -20,7 +20,7 @@ from stages.comparison.loaded_runs import Run
 from stages.pipeline.errors import DataError
 from stages.scoring import score as score_command
 from stages.scoring.core.metrics import METRICS
-from stages.scoring.core.predicted import LabelPredictions, Predictions, ScoringRules
+from stages.scoring.core.predicted import LabelPredictions, NumberPredictions, Predictions, ScoringRules
 from stages.scoring.core.scores import scores_of
 from stages.scoring.evaluation.measured import intervals_of, measured
 from stages.scoring.evaluation.predictions_file import read_predictions
@@ -125,6 +125,26 @@ def test_gold_decides_what_kind_of_tags_they_are(predicted: list[str]) -> None:
     assert of_tags([["B-x"] * len(predicted)], [plain]).form == "label"
 
 
+@pytest.mark.parametrize("foreign", ["S-x", "E-x", "L-x", "U-x"])
+def test_gold_decides_the_scheme_of_strict_scores(foreign: str) -> None:
+    """One foreign prefix among the predicted tags must not have gold read in another scheme, where it has no entities."""
+    predicted = [[foreign, "O", "O"], *GOLD[1:]]
+    found = score_predictions(words(GOLD, predicted), ScoringOptions(mode="strict", resamples=0))
+    assert found.per_label["x"].support == 20
+    assert headline(found.scores) == headline(score_entities([["O"] * 3, *GOLD[1:]], GOLD, reading="iob2"))
+    assert any(f"{foreign} 1" in note for note in found.notes)
+    usual = score_predictions(words(GOLD, predicted), QUICK)
+    assert usual.entities is not None and usual.entities.other_readings["strict"] == headline(found.scores)
+
+
+def test_gold_tags_of_no_scheme_have_no_strict_scores() -> None:
+    mixed = [["B-x", "E-x", "O"], ["B-x", "L-x", "O"]]
+    with pytest.raises(DataError) as error:
+        score_predictions(words(mixed, mixed), ScoringOptions(mode="strict", resamples=0))
+    assert "prefixes B, E, L, which no scheme has together" in told(error)
+    assert score_predictions(words(mixed, mixed), QUICK).headline_json()["f1"] == 1.0
+
+
 # Other spellings of entity tags
 
 
@@ -175,6 +195,14 @@ def test_an_interval_has_a_width() -> None:
     assert found["accuracy"].low == pytest.approx(
         0.8865, abs=1e-4
     )  # statsmodels: proportion_confint(30, 30, method="wilson")
+
+
+def test_an_interval_of_a_correlation_knows_that_one_number_makes_it() -> None:
+    """Resamples without the one that is far off have a correlation too, of numbers that are all close to each other."""
+    gold, predicted = np.append(np.random.default_rng(0).normal(size=(2, 50)), [[1e7], [1e7]], axis=1)
+    metrics = [METRICS["pearson"]]
+    found = intervals_of([*measured(NumberPredictions(gold, predicted), metrics)], 500)["pearson"]
+    assert found is not None and found.low < 0.3 and found.high == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(("share", "least"), [(0.7, 0.9), (0.9, 0.9)])
@@ -235,6 +263,19 @@ def test_the_macro_average_of_label_sets_counts_labels_that_are_absent() -> None
 
 
 # The packages do the recorded scores
+
+
+@pytest.mark.parametrize(("extra", "is_told"), [("zz", True), ("b", False)])
+def test_labels_that_only_another_run_has_are_told(extra: str, is_told: bool) -> None:
+    """They count as 0 in macro averages, so a run's score depends on the runs beside it."""
+    gold = [["a"], ["b"]] * 10
+    tables = [
+        pa.table({"id": [f"test-{place:02}" for place in range(20)], "gold": gold, "predicted": predicted})
+        for predicted in (gold, [[*labels, extra] if "a" in labels else labels for labels in gold])
+    ]
+    found = compare([Run(f"run {place}", table) for place, table in enumerate(tables)], resamples=100, metric="f1")
+    assert any("over all 3 of them together" in note for note in found.notes) is is_told
+    assert found.pairs[0].differences[0].base == pytest.approx(2 / 3 if is_told else 1.0)
 
 
 def test_a_difference_to_the_packages_ends_the_stage() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from stages.configuration.schema import EntityScheme, SchemeChoice, ScoringMode
+from stages.pipeline.errors import DataError
 from stages.scoring.core.bases import Bases, basis_of, flat_counts, loss_of_units, pooled_counts, right_units
 from stages.scoring.core.metrics import Basis, Form
 from stages.scoring.core.predicted import LabelPredictions, Predictions, ScoringRules
@@ -61,6 +62,19 @@ class TaggedWords:
         predicted = np.where(np.isin(self.predicted, strays), names.index(OUTSIDE), self.predicted)
         return replace(self, predicted=predicted, names=names), counts
 
+    def within(self, reading: Reading) -> tuple["TaggedWords", dict[str, int]]:
+        """Return the words without predicted tags that a scheme does not have, and how often each of these was predicted.
+
+        They become `O`, like all that is not well-formed in the scheme. All entity tags are read as CoNLL does.
+        """
+        if reading == "conll":
+            return self, {}
+        used = np.unique(self.predicted).tolist()
+        foreign = [code for code in used if (tag := parse(self.names[code])) and tag.prefix not in PREFIXES_OF[reading]]
+        counts = {self.names[code]: int((self.predicted == code).sum()) for code in foreign}
+        outside = list(self.names).index(OUTSIDE)
+        return replace(self, predicted=np.where(np.isin(self.predicted, foreign), outside, self.predicted)), counts
+
 
 @dataclass(frozen=True)
 class EntityPairs:
@@ -101,30 +115,38 @@ class EntityPairs:
 
 
 def reading_of(mode: ScoringMode, words: TaggedWords, scheme: SchemeChoice) -> Reading:
-    """Return how tags are read: as CoNLL does, or in strict mode by the scheme, which `auto` tells by the gold tags."""
-    return "conll" if mode == "conll" else scheme_of(words, scheme)
+    """Return how tags are read: as CoNLL does, or in strict mode by the scheme, which `auto` tells by the gold tags.
+
+    Raises DataError if the gold tags have prefixes that no scheme has together.
+    """
+    if mode == "conll":
+        return "conll"
+    found = scheme_of(words, scheme)
+    if found == "conll" and scheme == "auto" and (prefixes := _prefixes(words, words.gold) - {OUTSIDE}):
+        raise DataError(
+            f"gold tags have the prefixes {', '.join(sorted(prefixes))}, which no scheme has together, so there are no strict "
+            "scores; name the scheme of the tags, or choose mode conll"
+        )
+    return found
 
 
 def scheme_of(words: TaggedWords, scheme: SchemeChoice) -> EntityScheme | Literal["conll"]:
     """Return the scheme that strict scores are measured in; `conll` where the tags are of none.
 
-    `auto`: the scheme of the gold tags, if it has the prefixes of the predicted ones too; else the scheme of both.
+    `auto`: the scheme of the gold tags. Where these are all `O` it is that of the predicted ones.
     """
     if scheme != "auto":
         return "conll" if scheme == "plain" else scheme
-    for sides in ((words.gold,), (words.gold, words.predicted)):
-        detector = SchemeDetector()
-        for codes in sides:
-            detector.add_codes(codes, words.lengths, words.names)
-        found = detector.scheme
-        if found != "plain" and _prefixes(words) <= set(PREFIXES_OF[found]):
-            return found
-    return "conll"
+    codes = words.gold if _prefixes(words, words.gold) - {OUTSIDE} else words.predicted
+    detector = SchemeDetector()
+    detector.add_codes(codes, words.lengths, words.names)
+    found = detector.scheme
+    return found if found != "plain" and _prefixes(words, codes) <= set(PREFIXES_OF[found]) else "conll"
 
 
-def _prefixes(words: TaggedWords) -> set[str]:
-    used = np.unique(np.concatenate([words.gold, words.predicted])).tolist()
-    return {tag.prefix if tag else "" for tag in (parse(words.names[code]) for code in used)}
+def _prefixes(words: TaggedWords, codes: Integers) -> set[str]:
+    """The prefixes of the tags that occur among `codes`."""
+    return {tag.prefix if tag else "" for tag in map(parse, words.names_of(codes))}
 
 
 def tagged_words(predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> TaggedWords:
@@ -150,7 +172,7 @@ class EntityPredictions:
     scheme: SchemeChoice
     """The scheme of strict scores, as it was asked for."""
     strays: Mapping[str, int]
-    """The predicted tags that mark no entity and are no `O`, and how often each was predicted."""
+    """The predicted tags that mark no entity as the gold tags are read, and are no `O`, and how often each was predicted."""
     losses: Array | None = None
     """[words]: the negative log-probability of the gold tag, in nats."""
     form: ClassVar[Form] = "entities"
@@ -164,7 +186,11 @@ class EntityPredictions:
     @cached_property
     def pairs(self) -> EntityPairs:
         """Gold and predicted entities. Raises DataError if a tag is none of the scheme that it is read in."""
-        return EntityPairs.read(self.entity_tags, self.reading)
+        return EntityPairs.read(self.tags_read_in(self.reading), self.reading)
+
+    def tags_read_in(self, reading: Reading) -> TaggedWords:
+        """Return the tags that entities are read off. Where a scheme was not asked for, foreign predicted tags are `O`."""
+        return self.entity_tags.within(reading)[0] if self.scheme == "auto" else self.entity_tags
 
     @property
     def labels(self) -> Sequence[str]:
@@ -227,7 +253,8 @@ def predictions_of_tags(
         return LabelPredictions(words.gold, words.predicted, words.names, words.lengths, losses, None, confidence)
     entity_tags, strays = words.as_entity_tags(declared)
     reading = reading_of(rules.mode, entity_tags, rules.scheme)
-    return EntityPredictions(words, entity_tags, reading, rules.scheme, strays, losses)
+    foreign = entity_tags.within(reading)[1] if rules.scheme == "auto" else {}
+    return EntityPredictions(words, entity_tags, reading, rules.scheme, {**strays, **foreign}, losses)
 
 
 _ENTITY_BASES: Bases = {

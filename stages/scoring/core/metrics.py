@@ -156,14 +156,14 @@ def _calibration_error(sums: Array) -> Array:
 
 
 _CONSTANT = 1e-12
-"""Variance of numbers scaled to [0, 1] that counts as none: a resample may hold one number again and again."""
+"""Variance, as a share of the mean square, that counts as none: a resample may hold one number again and again."""
 
 
 def _correlation(sums: Array) -> Array:
     """[..., 6] sums of 1, x, y, x², y² and xy to Pearson's correlation [...]; NaN where x or y is constant."""
     x, y, xx, yy, xy = (sums[..., place] / sums[..., 0] for place in range(1, 6))
     variances = xx - x * x, yy - y * y
-    defined = (variances[0] > _CONSTANT) & (variances[1] > _CONSTANT)
+    defined = (variances[0] > _CONSTANT * xx) & (variances[1] > _CONSTANT * yy)
     scale = np.sqrt(np.where(defined, variances[0] * variances[1], 1.0))
     found: Array = np.where(defined, np.clip((xy - x * y) / scale, -1.0, 1.0), np.nan)
     return found

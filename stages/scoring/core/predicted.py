@@ -7,7 +7,7 @@ An *example* is a text or a whole sentence; a *unit* is what is labelled: a text
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,6 +175,23 @@ class LabelSetPredictions:
         return basis_of(self, _LABEL_SET_BASES, name)
 
 
+class Scale(NamedTuple):
+    """The middle and the range of numbers."""
+
+    middle: float
+    spread: float
+
+    @classmethod
+    def of(cls, values: Array) -> "Scale":
+        """Take the median, so that most numbers come to lie near 0, where floats are dense, even if one is far off."""
+        return cls(float(np.median(values)), float(np.ptp(values)) or 1.0)
+
+    def __call__(self, values: Array) -> Array:
+        """Scale to a range of 1 around 0, so that no square overflows and none cancels."""
+        scaled: Array = (values - self.middle) / self.spread
+        return scaled
+
+
 @dataclass(frozen=True)
 class NumberPredictions:
     """A number a text."""
@@ -183,6 +200,8 @@ class NumberPredictions:
     """[texts]."""
     predicted: Array
     """[texts]."""
+    scale: Scale | None = None
+    """How predicted numbers are scaled before they are summed. Runs whose numbers are exchanged share it (`on_one_scale`)."""
     form: ClassVar[Form] = "number"
     labels: ClassVar[Sequence[str]] = ()
     is_independent: ClassVar[bool] = False
@@ -200,6 +219,13 @@ class NumberPredictions:
     def basis(self, name: Basis) -> Array | None:
         """Return what metrics are computed from."""
         return basis_of(self, _NUMBER_BASES, name)
+
+
+def on_one_scale(runs: Sequence[Predictions]) -> list[Predictions]:
+    """Let the numbers of several runs be summed on one scale: without it, a number can't stand in another run's place."""
+    numbers = [run.predicted for run in runs if isinstance(run, NumberPredictions)]
+    scale = Scale.of(np.concatenate(numbers)) if numbers else None
+    return [replace(run, scale=scale) if isinstance(run, NumberPredictions) else run for run in runs]
 
 
 def _all_right(texts: LabelSetPredictions) -> Array:
@@ -247,17 +273,9 @@ def _errors_of_numbers(texts: NumberPredictions) -> Array:
 
 
 def _moments(texts: NumberPredictions) -> Array:
-    """[texts, 6]: 1, x, y, x², y² and xy, where x and y are the numbers scaled to a range of 1, less their mean."""
-    x, y = _scaled(texts.predicted), _scaled(texts.gold)
+    """[texts, 6]: 1, x, y, x², y² and xy, where x and y are the predicted and the gold numbers, scaled."""
+    x, y = (texts.scale or Scale.of(texts.predicted))(texts.predicted), Scale.of(texts.gold)(texts.gold)
     return np.stack([np.ones(texts.examples), x, y, x * x, y * y, x * y], axis=1)
-
-
-def _scaled(values: Array) -> Array:
-    """Scale to a range of 1, so that no square overflows or vanishes, and take the mean off; 0 where all are equal."""
-    spread = np.ptp(values)
-    centred: Array = (values - values.min()) / (spread if spread > 0 else 1.0)
-    centred -= centred.mean()
-    return centred
 
 
 def _numbers(texts: NumberPredictions) -> Array:

@@ -30,7 +30,7 @@ def _other_readings(predictions: EntityPredictions, mode: ScoringMode) -> dict[s
     """The micro average of the other mode than the headline's, where it differs."""
     is_strict = mode == "strict"
     reading: Reading = "conll" if is_strict else scheme_of(predictions.entity_tags, predictions.scheme)
-    other = EntityPairs.read(predictions.entity_tags, reading)
+    other = EntityPairs.read(predictions.tags_read_in(reading), reading)
     averages = [Average.of(micro, pairs.sums().sum(axis=0)) for pairs in (predictions.pairs, other)]
     return {} if averages[0] == averages[1] else {"conll" if is_strict else "strict": averages[1]}
 
