@@ -331,8 +331,8 @@ def _notes(groups: Sequence[_Group], rules: ScoringRules) -> Iterator[str]:
             "Runs that differ only in their seed are compared as one: by their mean counts on each example. The test is "
             "over examples, not over seeds."
         )
-    if predictions := [each for group in groups for each in group.predictions]:
-        yield from note_on_labels([file for group in groups for file in group.files], predictions[0])
+    if together := [run for group in groups for run in group.predictions]:
+        yield from note_on_labels([file for group in groups for file in group.files], together[0])
     for group in groups:
         for run, predictions in zip(group.runs, group.predictions, strict=False):
             yield from notes_on(run, predictions, rules)
