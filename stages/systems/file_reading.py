@@ -17,9 +17,21 @@ from stages.sources.readers.compression import open_seekable
 from stages.sources.readers.decoding import read_lines
 from stages.sources.readers.formats import open_table
 from stages.sources.readers.table_file import ReadOptions, Rows
+from stages.systems.agreement import are_runs
 from stages.systems.file_formats import GOLD_COLUMNS, PREDICTED_COLUMNS, format_of, read_as_utf8
 from stages.systems.label_types import as_arrow, with_names
-from stages.systems.system_file import ID, TOKEN, TOKEN_LISTS, WORD, Request, Role, SystemFile, tag_counts
+from stages.systems.system_file import (
+    ID,
+    ID_NAMES,
+    TEXT_COLUMNS,
+    TOKEN,
+    TOKEN_LISTS,
+    WORD,
+    Request,
+    Role,
+    SystemFile,
+    tag_counts,
+)
 from stages.tags.schemes import are_entity_tags
 
 _CONLLU_COLUMNS = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
@@ -280,12 +292,54 @@ def _labelled(
     columns |= {role: with_names(file, column, label_names.get(column)) for role, column in named.labels.items()}
     if "predicted" in named.labels:
         columns |= {name: table[name] for name in table.column_names if named.kept(name) and name not in columns}
+    columns |= _compared(request, file, named, label_names)
     for role in named.labels:
         _refuse_nested(file, role, columns[role])
     notes = {key: note for key, note in (table.schema.metadata or {}).items() if key.startswith(b"stagewright.")}
     names = {str(role): label_names[column] for role, column in named.labels.items() if column in label_names}
     whole = pa.table(columns).replace_schema_metadata(notes if len(request.roles) == 2 else None)
-    return replace(file, table=whole, label_names=names)
+    return _with_sentences(request, replace(file, table=whole, label_names=names))
+
+
+def _compared(
+    request: Request, file: SystemFile, named: _Named, label_names: Mapping[str, Sequence[str]]
+) -> dict[str, pa.ChunkedArray]:
+    """What only a comparison with the other file needs: texts and ids of gold, and the gold that predictions bring along."""
+    table = file.table
+    if len(request.roles) == 2:
+        return {}
+    if request.roles[0] == "gold":
+        kept = (*TEXT_COLUMNS, *TOKEN_LISTS, *ID_NAMES)
+        return {name: table[name] for name in table.column_names if named.kept(name) and name.lower() in kept}
+    chosen = (request.gold_columns or ())[-1:]
+    choice = chosen or [name for name in GOLD_COLUMNS if name != "tags" or named.words is not None]
+    others = [
+        name for name in table.column_names if name in choice and name not in (*named.labels.values(), named.words)
+    ]
+    own = next((name for name in choice if name in others), None)
+    return {} if own is None else {"gold": with_names(file, str(own), label_names.get(str(own)))}
+
+
+def _with_sentences(request: Request, file: SystemFile) -> SystemFile:
+    """With what tells the sentences of words, where neither `id` nor `word` does: `sentence_id`, or blank lines."""
+    role = request.roles[0]
+    if file.has(ID) or file.has(WORD) or file.holds_texts() or file.has_lists(role):
+        return file
+    named = next((name for name in file.table.column_names if name.lower() == "sentence_id"), None)
+    if named is not None and file.has(TOKEN) and are_runs(file.table[named]):
+        return file.with_column(ID, file.table[named])
+    labels = file.table[role]
+    if not file.is_untyped or not (file.has(TOKEN) or are_entity_tags(pc.unique(labels.drop_null()).to_pylist())):
+        return file
+    with read_as_utf8():
+        behind_blank = [at + 1 for at, line in read_lines(request.path, request.name, "utf-8") if not line.strip()]
+    begins = np.isin(file.numbers, behind_blank)
+    begins[0] = True
+    if np.count_nonzero(begins) == 1:
+        return file
+    starts = np.flatnonzero(begins)
+    places = np.arange(len(begins)) - starts[np.cumsum(begins) - 1]
+    return file.with_column(WORD, pa.array(places, pa.int32()))
 
 
 def _refuse_nested(file: SystemFile, role: Role, values: pa.ChunkedArray) -> None:

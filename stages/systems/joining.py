@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.pipeline.errors import DataError
+from stages.systems.agreement import require_same_gold, require_same_texts, with_comparable_gold, with_shared_id
 from stages.systems.file_reading import read_file
 from stages.systems.label_types import named_alike, of_one_type
 from stages.systems.row_checks import checked
@@ -27,7 +28,7 @@ from stages.systems.system_file import (
     sentence_lengths,
     sentence_starts,
 )
-from stages.tags.schemes import are_entity_tags
+from stages.tags.schemes import OUTSIDE, are_entity_tags
 
 _NOT_JOINED = ("loss",)
 """Columns of predictions that do not hold of another file's gold."""
@@ -75,7 +76,9 @@ def read_pair(gold: Path, predictions: Path | None, columns: Columns, *, ignore_
     gold_file = read_file(Request(gold, ("gold",), columns.gold))
     request = Request(predictions, ("predicted",), columns.predicted, "--predicted-columns", columns.gold)
     predicted = read_file(request, gold_file)
-    gold_file, predicted = of_one_type(*_as_words(*named_alike(gold_file, predicted)))
+    gold_file, predicted = with_shared_id(*_as_words(*named_alike(gold_file, predicted)))
+    gold_file, predicted = of_one_type(gold_file, predicted)
+    predicted = with_comparable_gold(gold_file, predicted)
     gold_file = checked(gold_file, ("gold",))
     predicted = checked(predicted, ("predicted",), are_words=gold_file.has(WORD))
     return _joined(gold_file, predicted, ignore_words=ignore_words)
@@ -87,7 +90,7 @@ def read_both(path: Path, columns: Choice | None = None, *, may_lack_gold: bool 
     file = read_file(Request(path, roles, columns))
     if _are_tag_lists(file, file):
         file = one_row_a_word(file, roles)
-    return _as_sentence(_checked_both(file, may_lack_gold=may_lack_gold))
+    return _as_sentence(_checked_both(file, may_lack_gold=may_lack_gold), file)
 
 
 def checked_predictions(name: str, table: pa.Table) -> pa.Table:
@@ -131,12 +134,16 @@ def _as_words(gold: SystemFile, predictions: SystemFile) -> tuple[SystemFile, Sy
     if has_lists[0] and (has_lists[1] or predictions.has(WORD) or predictions.has(TOKEN) or _are_tag_lists(gold, gold)):
         gold = one_row_a_word(gold, ("gold",))
     if has_lists[1] and gold.has(WORD):
-        predictions = one_row_a_word(predictions, ("predicted",))
+        has_own = predictions.has("gold") and predictions.has_lists("gold")
+        predictions = one_row_a_word(predictions, ("predicted", "gold") if has_own else ("predicted",))
     return gold, predictions
 
 
 def _are_tag_lists(gold: SystemFile, predictions: SystemFile) -> bool:
-    """Whether lists are the tags of sentences, not labels of texts: as many as words, or entity tags all."""
+    """Whether lists are the tags of sentences, not labels of texts: as many as words, or entity tags all.
+
+    Without words, labels that look like tags are so only if one is `O`, or if gold and predictions are as many.
+    """
     columns = [(file, role) for file, role in ((gold, "gold"), (predictions, "predicted")) if file.has(role)]
     if not all(file.has_lists(role) for file, role in columns):
         return False
@@ -144,9 +151,12 @@ def _are_tag_lists(gold: SystemFile, predictions: SystemFile) -> bool:
         tokens = next((file.table[name] for name in TOKEN_LISTS if file.has(name)), None)
         if tokens is not None and pc.list_value_length(tokens).equals(pc.list_value_length(file.table[role])):
             return True
+    if gold.holds_texts() or predictions.holds_texts():
+        return False
     names = {name for file, role in columns for name in pc.unique(pc.list_flatten(file.table[role])).to_pylist()}
     texts = [name for name in names if isinstance(name, str)]
-    return len(texts) == len(names) and are_entity_tags(texts)
+    lengths = [sorted(pc.fill_null(pc.list_value_length(file.table[role]), 0).to_pylist()) for file, role in columns]
+    return len(texts) == len(names) and are_entity_tags(texts) and (OUTSIDE in names or lengths[0] == lengths[-1])
 
 
 # Joining
@@ -162,16 +172,24 @@ def _joined(gold: SystemFile, predictions: SystemFile, *, ignore_words: bool) ->
     if len(different) and not ignore_words:
         row = int(different[0])
         raise DataError(_about_words(gold, predictions, row))
+    if not ignore_words:
+        require_same_texts(gold, predictions)
+    require_same_gold(gold, predictions)
     columns = {name: predictions.table[name] for name in predictions.table.column_names if name not in _NOT_JOINED}
     columns |= {name: gold.table[name] for name in (ID, WORD, TOKEN, "gold") if gold.has(name)}
     order = dict.fromkeys((ID, WORD, TOKEN, "gold", *columns))
-    return Joined(_as_sentence(pa.table({name: columns[name] for name in order if name in columns})), len(different))
+    table = pa.table({name: columns[name] for name in order if name in columns})
+    return Joined(_as_sentence(table, gold, predictions), len(different))
 
 
-def _as_sentence(table: pa.Table) -> pa.Table:
-    """Entity tags of which nothing tells the sentences, as the words of one."""
+def _as_sentence(table: pa.Table, *files: SystemFile) -> pa.Table:
+    """Entity tags of which nothing tells the sentences, as the words of one, unless a file is of texts."""
     gold = table["gold"]
-    if {ID, WORD} & set(table.column_names) or not pa.types.is_string(gold.type):
+    if (
+        any(file.holds_texts() for file in files)
+        or {ID, WORD} & set(table.column_names)
+        or not pa.types.is_string(gold.type)
+    ):
         return table
     is_sentence = are_entity_tags(pc.unique(gold.drop_null()).to_pylist())
     return table.add_column(0, WORD, pa.array(range(table.num_rows), pa.int32())) if is_sentence else table

@@ -26,7 +26,9 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--predicted-columns", help="of the predictions: WORD,TAG, or the label alone, likewise")
     parser.add_argument(
-        "--ignore-words", action="store_true", help="join sentences of the same lengths even if their words differ"
+        "--ignore-words",
+        action="store_true",
+        help="join rows and sentences of the same lengths even if their words or texts differ",
     )
 
 

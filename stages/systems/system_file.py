@@ -16,6 +16,14 @@ ID, WORD, TOKEN = "id", "word", "token"
 TOKEN_LISTS = ("tokens", "words")
 """The columns in which a row that is a sentence may hold its words."""
 
+ID_NAMES = (ID, "guid", "idx", "index", "sentence_id")
+"""The columns that may tell which example a row is, in any case of letters."""
+TEXT_COLUMNS = (
+    *("text", "text1", "text2", "text_a", "text_b", "sentence", "sentence1", "sentence2", "premise", "hypothesis"),
+    *("question", "question1", "question2", "context", "passage", "document", "review", "title", "content", "tweet"),
+)
+"""The columns that hold the text of a row."""
+
 _LISTED_WITH_TAGS = ("score", "loss")
 """The columns of which a sentence may have a list, one value a word."""
 
@@ -95,6 +103,18 @@ class SystemFile:
         if not self.has(name):
             return replace(self, table=self.table.append_column(name, values))
         return replace(self, table=self.table.set_column(self.table.column_names.index(name), name, values))
+
+    def without(self, column: str) -> "SystemFile":
+        """The same without a column."""
+        return replace(self, table=self.table.drop_columns([column]))
+
+    def naming(self, label_names: Mapping[str, Sequence[str]]) -> "SystemFile":
+        """The same with other names of integers."""
+        return replace(self, label_names=label_names)
+
+    def holds_texts(self) -> bool:
+        """Whether rows are texts for sure: they have a text, and no words of it."""
+        return any(map(self.has, TEXT_COLUMNS)) and not any(map(self.has, (WORD, TOKEN, *TOKEN_LISTS)))
 
     def take(self, rows: NDArray[np.int64]) -> "SystemFile":
         """The same with these of its rows."""
