@@ -1,6 +1,7 @@
 """What two files say of the same rows beside predictions agrees: their ids, their texts, and gold that both have."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from reprlib import Repr
 
 import numpy as np
@@ -62,8 +63,7 @@ def with_comparable_gold(gold: SystemFile, predictions: SystemFile) -> SystemFil
     if not predictions.has("gold"):
         return predictions
     without = predictions.without("gold")
-    names = {"predicted": predictions.label_names["gold"]} if "gold" in predictions.label_names else {}
-    own = without.with_column("predicted", predictions.table["gold"]).naming(names)
+    own = replace(without.with_column("predicted", predictions.table["gold"]), label_names={})
     try:
         if pa.types.is_floating(gold.table["gold"].type):
             found = numbers(own, "predicted")

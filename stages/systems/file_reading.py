@@ -292,7 +292,7 @@ def _labelled(
     columns |= {role: with_names(file, column, label_names.get(column)) for role, column in named.labels.items()}
     if "predicted" in named.labels:
         columns |= {name: table[name] for name in table.column_names if named.kept(name) and name not in columns}
-    columns |= _compared(request, file, named, label_names)
+    columns = {**_compared(request, file, named, label_names), **columns}
     for role in named.labels:
         _refuse_nested(file, role, columns[role])
     notes = {key: note for key, note in (table.schema.metadata or {}).items() if key.startswith(b"stagewright.")}

@@ -108,10 +108,6 @@ class SystemFile:
         """The same without a column."""
         return replace(self, table=self.table.drop_columns([column]))
 
-    def naming(self, label_names: Mapping[str, Sequence[str]]) -> "SystemFile":
-        """The same with other names of integers."""
-        return replace(self, label_names=label_names)
-
     def holds_texts(self) -> bool:
         """Whether rows are texts for sure: they have a text, and no words of it."""
         return any(map(self.has, TEXT_COLUMNS)) and not any(map(self.has, (WORD, TOKEN, *TOKEN_LISTS)))

@@ -102,3 +102,18 @@ def test_blank_lines_part_sentences_of_csv() -> None:
     assert pair("g.csv", "p.csv")["word"].to_pylist() == [0, 0]
     write("texts.csv", "text,gold,predicted\na,B-x,B-x\n\nb,I-x,B-x\n")
     assert "word" not in pair("texts.csv").column_names
+
+
+def test_gold_of_words_that_predictions_bring_along_is_compared() -> None:
+    write_rows(Path("g.jsonl"), [{"tokens": ["u", "v"], "tags": ["B-x", "O"]}])
+    write_rows(Path("p.jsonl"), [{"gold": ["B-x", "B-x"], "predicted": ["O", "O"]}])
+    with pytest.raises(DataError) as error:
+        pair("g.jsonl", "p.jsonl")
+    assert "p.jsonl, line 1: its own column of gold has 'B-x' where g.jsonl, line 1 has 'O'" in told(error)
+
+
+def test_chosen_words_go_before_others_of_gold() -> None:
+    rows = {"form": ["u", "v"], "tokens": ["x", "y"], "ner": ["B-x", "O"]}
+    write_rows(Path("g.jsonl"), [rows])
+    write("p.conll", "u O\nv O\n")
+    assert pair("g.jsonl", "p.conll", columns=["form", "ner"])["token"].to_pylist() == ["u", "v"]
