@@ -142,7 +142,8 @@ def _as_words(gold: SystemFile, predictions: SystemFile) -> tuple[SystemFile, Sy
 def _are_tag_lists(gold: SystemFile, predictions: SystemFile) -> bool:
     """Whether lists are the tags of sentences, not labels of texts: as many as words, or entity tags all.
 
-    Without words, labels that look like tags are so only if one is `O`, or if gold and predictions are as many.
+    Without words, labels that look like tags are so only if one is `O`, or if gold and predictions are as many and no
+    column is of texts.
     """
     columns = [(file, role) for file, role in ((gold, "gold"), (predictions, "predicted")) if file.has(role)]
     if not all(file.has_lists(role) for file, role in columns):
@@ -151,12 +152,11 @@ def _are_tag_lists(gold: SystemFile, predictions: SystemFile) -> bool:
         tokens = next((file.table[name] for name in TOKEN_LISTS if file.has(name)), None)
         if tokens is not None and pc.list_value_length(tokens).equals(pc.list_value_length(file.table[role])):
             return True
-    if gold.holds_texts() or predictions.holds_texts():
-        return False
     names = {name for file, role in columns for name in pc.unique(pc.list_flatten(file.table[role])).to_pylist()}
     texts = [name for name in names if isinstance(name, str)]
     lengths = [sorted(pc.fill_null(pc.list_value_length(file.table[role]), 0).to_pylist()) for file, role in columns]
-    return len(texts) == len(names) and are_entity_tags(texts) and (OUTSIDE in names or lengths[0] == lengths[-1])
+    may_be_tags = lengths[0] == lengths[-1] and not any(file.holds_texts() for file, _ in columns)
+    return len(texts) == len(names) and are_entity_tags(texts) and (OUTSIDE in names or may_be_tags)
 
 
 # Joining

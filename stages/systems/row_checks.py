@@ -65,7 +65,7 @@ def _require_sets(file: SystemFile, role: Role) -> None:
                 f"{file.where(row)}: {role} lists {label!r} twice; a set of labels holds each by name, once, and tags need a "
                 "column of tokens beside them"
             )
-    if rows and all(set(labels) in ({"0", "1"}, {"True", "False"}) for labels in rows):
+    if rows and all(set(labels) in ({"0", "1"}, {"true", "false"}) for labels in rows):
         raise DataError(f"{file.name}: {role} has 0 or 1 for each label; list the names of the labels that hold")
 
 

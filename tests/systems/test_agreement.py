@@ -94,6 +94,11 @@ def test_sets_of_labels_like_tags_are_sets(extra: dict[str, Any]) -> None:
     assert labels(pair("both.jsonl")) == ([["B-cat", "I-love"]], [["B-cat"]])
 
 
+def test_lists_of_tags_with_an_outside_are_tags_beside_a_text() -> None:
+    write_rows(Path("both.jsonl"), [{"text": "u v", "gold": ["B-x", "O"], "predicted": ["O", "B-x"]}])
+    assert labels(pair("both.jsonl")) == (["B-x", "O"], ["O", "B-x"])
+
+
 def test_blank_lines_part_sentences_of_csv() -> None:
     write("both.csv", "token,gold,predicted\na,B-x,B-x\n\nb,I-x,B-x\nc,O,O\n")
     assert pair("both.csv")["word"].to_pylist() == [0, 0, 1]

@@ -80,6 +80,7 @@ def test_a_column_mostly_of_numbers_has_no_labels() -> None:
     [
         ({"gold": [1, 0, 0], "predicted": [0, 1, 0]}, "g.jsonl, line 1: gold lists '0' twice; a set of labels"),
         ({"gold": ["DET", "N", "N"], "predicted": ["N", "DET", "N"]}, "g.jsonl, line 1: gold lists 'N' twice"),
+        ({"gold": [True, False], "predicted": [False, True]}, "g.jsonl: gold has 0 or 1 for each label; list"),
         ({"gold": ["a"], "predicted": ["b", "b"]}, "g.jsonl, line 1: predicted lists 'b' twice"),
         ({"gold": [1, 0], "predicted": [0, 1]}, "g.jsonl: gold has 0 or 1 for each label; list the names"),
         ({"gold": [["B-x"]], "predicted": [["B-x"]]}, "g.jsonl: gold has lists of lists; give each row one list"),
