@@ -67,10 +67,10 @@ def _best(trainer: ValidatingTrainer) -> Best:
 
 
 def _curves(logged: Mapping[str, float]) -> Iterator[tuple[str, float]]:
-    """What is logged at one step, by the name of its curve."""
+    """What is logged at one step, by the name of its curve: of training, then of validation, the loss first."""
     for name, curve in _TRAINING.items():
         if name in logged:
             yield curve, logged[name]
-    for metric in METRICS:
+    for metric in dict.fromkeys(["loss", *METRICS]):
         if _VALIDATION + metric in logged:
             yield f"validation/{metric}", logged[_VALIDATION + metric]
