@@ -226,6 +226,26 @@ def test_as_many_examples_as_are_needed_have_an_interval() -> None:
         assert (found.intervals["f1"] is not None) is (examples == FEWEST_EXAMPLES)
 
 
+@pytest.mark.parametrize("metric", [None, "roc_auc"])
+def test_a_metric_of_ranks_has_an_interval_as_the_headline(metric: str | None) -> None:
+    """It is sorted anew for each resample: too slow for what nobody asked for."""
+    generator = np.random.default_rng(0)
+    shares, gold = generator.random(40), generator.integers(2, size=40)
+    probabilities = [{"a": 1 - share, "b": share} for share in shares.tolist()]
+    texts = pa.table(
+        {
+            "id": [f"test-{place:02}" for place in range(40)],
+            "gold": ["ab"[code] for code in gold],
+            "predicted": ["ab"[int(share > 0.5)] for share in shares],
+            "probabilities": probabilities,
+        }
+    )
+    found = score_predictions(texts, ScoringOptions(resamples=200, metric=metric))
+    assert ("roc_auc" in found.intervals) is (metric == "roc_auc")
+    expected = sklearn_metrics.roc_auc_score(gold, shares)
+    assert found.to_json()["roc_auc"] == pytest.approx(expected, abs=1e-6)
+
+
 # What is no number
 
 TEXTS = {"id": ["a", "b"], "gold": ["x", "y"], "predicted": ["x", "x"]}

@@ -19,7 +19,7 @@ from stages.scoring.evaluation.entity_details import entity_details
 from stages.scoring.evaluation.final_scores import EntityDetails, FinalScores, SliceScore
 from stages.scoring.evaluation.measured import Measured, intervals_of, measured
 from stages.scoring.evaluation.predictions_file import PredictionsFile, read_predictions
-from stages.scoring.evaluation.resampling import FEWEST_EXAMPLES, RESAMPLES, Interval
+from stages.scoring.evaluation.resampling import FEWEST_EXAMPLES, RESAMPLES, Interval, Statistic
 from stages.scoring.evaluation.slices import SLICED, Mask, masks_of
 
 Integers = NDArray[np.int64]
@@ -54,8 +54,10 @@ def score_predictions(
 ) -> FinalScores:
     """Score a predictions file.
 
-    With `by_packages`, its numbers are the ones recorded. Raises DataError if they are not those that the sums over examples
-    give, if the file lacks a column or has gold that is not known, or for tags that the scheme does not have.
+    With `by_packages`, its numbers are the ones recorded. Metrics of ranks, such as `roc_auc`, are sorted anew for each
+    resample, which takes seconds, so they have an interval only where they are among the headline scores. Raises
+    DataError if the packages' numbers are not those that the sums over examples give, if the file lacks a column or has
+    gold that is not known, or for tags that the scheme does not have.
     """
     options, background = options or ScoringOptions(), background or Background()
     file = read_predictions(table)
@@ -66,15 +68,16 @@ def score_predictions(
         by: {part: _Slice.of(predictions, by, part, mask) for part, mask in parts.items()}
         for by, parts in masks.items()
     }
-    last = [part.measured[-1] for parts in slices.values() for part in parts.values()]
-    intervals = intervals_of([*whole, *last], options.resamples) if options.resamples else {}
     scores = scores_of(predictions, options.metric)
+    last = [part.measured[-1] for parts in slices.values() for part in parts.values()]
+    drawn = [each for each in whole if isinstance(each.statistic, Statistic) or each.metric.name in scores.metrics]
+    intervals = intervals_of([*drawn, *last], options.resamples) if options.resamples else {}
     if by_packages is not None:
         scores = _recorded(scores, by_packages(predictions))
     return FinalScores(
         scores,
         {metric.name: value_of(metric, predictions) for metric in metrics_of(predictions.form, "evaluation")},
-        {each.name: intervals[each.name] for each in whole} if options.resamples else {},
+        {each.name: intervals[each.name] for each in drawn} if options.resamples else {},
         {by: {name: part.score(intervals) for name, part in parts.items()} for by, parts in slices.items()},
         _details(predictions, file, options, background),
         [*_notes(predictions, options)],
