@@ -126,6 +126,7 @@ def _arguments() -> argparse.Namespace:
         default="auto",
         help="the scheme of strict scores; plain: tags are labels, without entities",
     )
+    parser.add_argument("--metric", help="a metric to show beside the usual ones, with an interval")
     parser.add_argument("--resamples", type=int, default=RESAMPLES, help="for the intervals; 0: none")
     parser.add_argument(
         "--slice",
@@ -142,7 +143,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _options(arguments: argparse.Namespace) -> ScoringOptions:
-    return ScoringOptions(arguments.mode, arguments.scheme, max(0, arguments.resamples), arguments.slice)
+    resamples = max(0, arguments.resamples)
+    return ScoringOptions(arguments.mode, arguments.scheme, resamples, arguments.slice, arguments.metric)
 
 
 def main() -> None:

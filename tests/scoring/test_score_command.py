@@ -82,6 +82,21 @@ def test_sentence_boundaries_are_those_of_gold(here: Path) -> None:
     ]
 
 
+def test_a_metric_can_be_asked_for(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("labels.csv").write_text("gold,predicted\n" + "a,a\nb,a\nb,b\n" * 10)
+    found = json.loads(run(monkeypatch, capsys, "labels.csv", "--metric", "weighted_f1", "--json", "--resamples", "50"))
+    assert found["weighted_f1"] == pytest.approx(2 / 3, abs=1e-6) and "weighted_f1" in found["intervals"]
+    for metric in ("spearman", "roc_auc", "bleu"):  # of numbers, of probabilities, of nothing
+        with pytest.raises(SystemExit):
+            run(monkeypatch, capsys, "labels.csv", "--metric", metric)
+        assert (
+            f"metric {metric}: can't be computed from these predictions; choose from accuracy"
+            in capsys.readouterr().err
+        )
+
+
 def test_strict_mode_and_a_scheme_can_be_asked_for(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -57,11 +57,12 @@ def score_predictions(
     With `by_packages`, its numbers are the ones recorded. Metrics of ranks, such as `roc_auc`, are sorted anew for each
     resample, which takes seconds, so they have an interval only where they are among the headline scores. Raises
     DataError if the packages' numbers are not those that the sums over examples give, if the file lacks a column or has
-    gold that is not known, or for tags that the scheme does not have.
+    gold that is not known, for tags that the scheme does not have, or if the headline metric can't be computed.
     """
     options, background = options or ScoringOptions(), background or Background()
     file = read_predictions(table)
     predictions = file.predictions(options.rules, threshold=background.threshold)
+    _require_known(options.metric, predictions)
     whole = [*measured(predictions, shown_metrics(predictions.form, options.metric))]
     masks = masks_of(file, predictions, options.slices, background.lengths)
     slices = {
@@ -82,6 +83,17 @@ def score_predictions(
         _details(predictions, file, options, background),
         [*_notes(predictions, options)],
     )
+
+
+def _require_known(metric: str | None, predictions: Predictions) -> None:
+    """Raise DataError if the metric that was asked for can't be computed."""
+
+    def is_known(each: Metric) -> bool:
+        return predictions.basis(each.formulas[predictions.form].basis) is not None
+
+    known = [each.name for each in metrics_of(predictions.form) if is_known(each)] if metric is not None else []
+    if metric is not None and metric not in known:
+        raise DataError(f"metric {metric}: can't be computed from these predictions; choose from {', '.join(known)}")
 
 
 def _recorded(scores: Scores, by_packages: Mapping[str, float]) -> Scores:
