@@ -31,7 +31,7 @@ from stages.configuration.schema import SchemeChoice, ScoringMode
 from stages.pipeline.errors import DataError
 from stages.scoring.core.metrics import METRICS, USUAL_HEADLINE, Metric, higher_is_better, metrics_of
 from stages.scoring.core.predicted import Predictions, ScoringRules, on_one_scale, rules_of
-from stages.scoring.core.scores import value_of
+from stages.scoring.core.scores import is_computable, value_of
 from stages.scoring.evaluation.predictions_file import PredictionsFile
 from stages.scoring.evaluation.resampling import RESAMPLES, AnyStatistic, Statistic
 
@@ -152,21 +152,17 @@ def _metrics(groups: Sequence[_Group], headline: str | None, judged: Collection[
 
     Raises DataError for a metric that can't be computed from these predictions.
     """
-    form = groups[0].predictions[0].form
+    runs = [run for group in groups for run in group.predictions]
+    form = runs[0].form
     first = USUAL_HEADLINE[form] if headline is None else headline
     asked = [each for each in metrics_of(form) if each.listed(form) == "always" or each.name in (first, *judged)]
-    shown = [each for each in asked if _is_known(each, groups)]
+    shown = [each for each in asked if is_computable(each, runs)]
     if first not in [each.name for each in shown]:
-        known = ", ".join(each.name for each in metrics_of(form) if _is_known(each, groups))
+        known = ", ".join(each.name for each in metrics_of(form) if is_computable(each, runs))
         raise DataError(
             f"metric {first}: can't be computed from these predictions; choose one by --metric from {known}"
         )
     return sorted(shown, key=lambda metric: metric.name != first)
-
-
-def _is_known(metric: Metric, groups: Sequence[_Group]) -> bool:
-    basis = metric.formulas[groups[0].predictions[0].form].basis
-    return all(run.basis(basis) is not None for group in groups for run in group.predictions)
 
 
 def _compared(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stages.pipeline.errors import DataError
 from stages.systems.agreement import require_same_gold, require_same_texts, with_comparable_gold, with_shared_id
 from stages.systems.file_reading import read_file
-from stages.systems.label_types import named_alike, of_one_type
+from stages.systems.label_types import first_null, named_alike, of_one_type
 from stages.systems.row_checks import checked
 from stages.systems.system_file import (
     ID,
@@ -205,7 +205,7 @@ def _order(gold: SystemFile, predictions: SystemFile, keys: Sequence[str]) -> ND
     of_gold, of_predicted = (_identities(file, keys) for file in (gold, predictions))
     order = pc.index_in(of_gold, of_predicted)
     if order.null_count:
-        row = int(order.is_null().to_numpy(zero_copy_only=False).argmax())
+        row = first_null(order)
         raise DataError(
             f"{predictions.name}: has no prediction of {gold.where(row)} ({of_gold[row]}); add it, or leave {ID} out of one "
             "file to join rows in order"

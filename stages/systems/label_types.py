@@ -186,7 +186,7 @@ def whole_numbers(file: SystemFile, column: str) -> pa.ChunkedArray:
     """A column as int32. Raises DataError naming the row of what is no whole number."""
     values = file.table[column]
     if values.null_count:
-        raise DataError(f"{file.where(int(flags(values.is_null()).argmax()))}: {column} is not known; number all rows")
+        raise DataError(f"{file.where(first_null(values))}: {column} is not known; number all rows")
     if pa.types.is_string(values.type):
         for row, text in enumerate(values.to_pylist()):
             if not _WHOLE.fullmatch(text):
@@ -195,6 +195,11 @@ def whole_numbers(file: SystemFile, column: str) -> pa.ChunkedArray:
         return values.cast(pa.int32())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataError(f"{file.name}: {column} holds more than whole numbers; number words from 0") from error
+
+
+def first_null(values: pa.ChunkedArray | pa.Array) -> int:
+    """The first row that is null, of values of which some are."""
+    return int(flags(values.is_null()).argmax())
 
 
 def flags(values: pa.ChunkedArray | pa.Array) -> NDArray[np.bool_]:

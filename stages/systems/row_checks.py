@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.pipeline.errors import DataError
-from stages.systems.label_types import flags, numbers, whole_numbers
+from stages.systems.label_types import first_null, flags, numbers, whole_numbers
 from stages.systems.system_file import ID, TOKEN, WORD, Role, SystemFile
 
 _PROBABILITIES = ("score", "probabilities")
@@ -47,7 +47,7 @@ def checked(
 def _require_known(file: SystemFile, role: Role) -> None:
     values = file.table[role]
     if values.null_count:
-        row = int(flags(values.is_null()).argmax())
+        row = first_null(values)
         what = "label it, or leave the row out" if role == "gold" else "give a prediction for every row"
         raise DataError(f"{file.where(row)}: {role} is not known; {what}")
     if pa.types.is_list(values.type) and pc.list_flatten(values).null_count:
@@ -91,7 +91,7 @@ def _with_ids(file: SystemFile) -> SystemFile:
         return file
     ids = file.table[ID]
     if ids.null_count:
-        raise DataError(f"{file.where(int(flags(ids.is_null()).argmax()))}: id is not known; give each example one")
+        raise DataError(f"{file.where(first_null(ids))}: id is not known; give each example one")
     return file.with_column(ID, ids.cast(pa.string()))
 
 
@@ -183,9 +183,7 @@ def _require_probabilities(file: SystemFile, name: str, column: pa.ChunkedArray)
     values = numbers(file.with_column(name, column), name)
     _require_finite(file, name, values)
     if values.null_count:
-        raise DataError(
-            f"{file.where(int(flags(values.is_null()).argmax()))}: {name} is null; write it, or drop the column"
-        )
+        raise DataError(f"{file.where(first_null(values))}: {name} is null; write it, or drop the column")
     found = values.to_numpy()
     wrong = np.flatnonzero((found < -_PROBABILITY_SLACK) | (found > 1 + _PROBABILITY_SLACK))
     if len(wrong):

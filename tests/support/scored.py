@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from stages.scoring.core.entities import EntityPredictions, TaggedWords, predictions_of_tags, tagged_words
+from stages.scoring.core.entities import EntityPredictions, TaggedWords, predictions_of_tags
 from stages.scoring.core.predicted import LabelPredictions, LabelSetPredictions, NumberPredictions, ScoringRules
 from stages.scoring.core.scores import Average, Scores, scores_of
 from stages.tags.spans import Reading
@@ -30,6 +31,16 @@ def score_label_sets(
 def score_numbers(predicted: Any, gold: Any) -> Scores:
     """Scores of numbers, [texts]."""
     return scores_of(NumberPredictions(gold, predicted))
+
+
+def tagged_words(predictions: Tags, references: Tags) -> TaggedWords:
+    """Sentences of tags as arrays. Both have the same lengths."""
+    lengths = np.array([len(tags) for tags in references], np.int64)
+    assert lengths.tolist() == [len(tags) for tags in predictions]
+    both = [tag for side in (references, predictions) for tags in side for tag in tags]
+    encoded = pa.array(both, pa.string()).dictionary_encode()
+    gold, predicted = np.split(encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), 2)
+    return TaggedWords(gold, predicted, lengths, encoded.dictionary.to_pylist())
 
 
 def score_entities(predicted: Tags, gold: Tags, *, loss: float | None = None, reading: Reading = "conll") -> Scores:

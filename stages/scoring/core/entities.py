@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import ClassVar, Literal
 
 import numpy as np
-import pyarrow as pa
 
 from stages.configuration.schema import EntityScheme, SchemeChoice, ScoringMode
 from stages.pipeline.errors import DataError
@@ -56,11 +55,9 @@ class TaggedWords:
         """
         names = spelled_out(self.names, declared or self.names_of(self.gold))
         strays = [code for code in np.unique(self.predicted).tolist() if parse(names[code]) is None]
-        counts = {self.names[code]: int((self.predicted == code).sum()) for code in strays}
         if OUTSIDE not in names:
             names = [*names, OUTSIDE]
-        predicted = np.where(np.isin(self.predicted, strays), names.index(OUTSIDE), self.predicted)
-        return replace(self, predicted=predicted, names=names), counts
+        return replace(self, predicted=self._outside(strays, names), names=names), self._counts_of(strays)
 
     def within(self, reading: Reading) -> tuple["TaggedWords", dict[str, int]]:
         """Return the words without predicted tags that a scheme does not have, and how often each of these was predicted.
@@ -71,9 +68,15 @@ class TaggedWords:
             return self, {}
         used = np.unique(self.predicted).tolist()
         foreign = [code for code in used if (tag := parse(self.names[code])) and tag.prefix not in PREFIXES_OF[reading]]
-        counts = {self.names[code]: int((self.predicted == code).sum()) for code in foreign}
-        outside = list(self.names).index(OUTSIDE)
-        return replace(self, predicted=np.where(np.isin(self.predicted, foreign), outside, self.predicted)), counts
+        return replace(self, predicted=self._outside(foreign, self.names)), self._counts_of(foreign)
+
+    def _outside(self, codes: Sequence[int], names: Sequence[str]) -> Integers:
+        """The predicted tags, with the one that `names` has for words outside of entities in place of `codes`."""
+        return np.where(np.isin(self.predicted, codes), list(names).index(OUTSIDE), self.predicted)
+
+    def _counts_of(self, codes: Sequence[int]) -> dict[str, int]:
+        """How often each tag is predicted."""
+        return {self.names[code]: int((self.predicted == code).sum()) for code in codes}
 
 
 @dataclass(frozen=True)
@@ -147,16 +150,6 @@ def scheme_of(words: TaggedWords, scheme: SchemeChoice) -> EntityScheme | Litera
 def _prefixes(words: TaggedWords, codes: Integers) -> set[str]:
     """The prefixes of the tags that occur among `codes`."""
     return {tag.prefix if tag else "" for tag in map(parse, words.names_of(codes))}
-
-
-def tagged_words(predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> TaggedWords:
-    """Sentences of tags as arrays. Both have the same lengths."""
-    lengths = np.array([len(tags) for tags in references], np.int64)
-    assert lengths.tolist() == [len(tags) for tags in predictions]
-    both = [tag for side in (references, predictions) for tags in side for tag in tags]
-    encoded = pa.array(both, pa.string()).dictionary_encode()
-    gold, predicted = np.split(encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), 2)
-    return TaggedWords(gold, predicted, lengths, encoded.dictionary.to_pylist())
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The scores that runs are compared by: of validation while training, and of the test split in the end."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -112,6 +112,11 @@ _AVERAGES: Mapping[Form, Mapping[str, Callable[[Array], Array]]] = {
     "entities": {"macro": macro, "weighted": weighted},
     "labels": {"micro": micro, "macro": macro_of_all, "weighted": weighted},
 }
+
+
+def is_computable(metric: Metric, runs: Sequence[Predictions]) -> bool:
+    """Return whether all runs, which have one form that the metric is defined for, hold what it is computed from."""
+    return all(run.basis(metric.formulas[run.form].basis) is not None for run in runs)
 
 
 def value_of(metric: Metric, predictions: Predictions) -> float | None:

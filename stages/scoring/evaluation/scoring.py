@@ -13,7 +13,7 @@ from stages.pipeline.errors import DataError
 from stages.scoring.core.entities import EntityPredictions, told_strays
 from stages.scoring.core.metrics import METRICS, Form, Metric, metrics_of
 from stages.scoring.core.predicted import Predictions, ScoringRules
-from stages.scoring.core.scores import Scores, scores_of, value_of
+from stages.scoring.core.scores import Scores, is_computable, scores_of, value_of
 from stages.scoring.evaluation.background import Background
 from stages.scoring.evaluation.entity_details import entity_details
 from stages.scoring.evaluation.final_scores import EntityDetails, FinalScores, SliceScore
@@ -87,13 +87,11 @@ def score_predictions(
 
 def _require_known(metric: str | None, predictions: Predictions) -> None:
     """Raise DataError if the metric that was asked for can't be computed."""
-
-    def is_known(each: Metric) -> bool:
-        return predictions.basis(each.formulas[predictions.form].basis) is not None
-
-    known = [each.name for each in metrics_of(predictions.form) if is_known(each)] if metric is not None else []
-    if metric is not None and metric not in known:
-        raise DataError(f"metric {metric}: can't be computed from these predictions; choose from {', '.join(known)}")
+    defined = metrics_of(predictions.form)
+    if metric is None or any(each.name == metric and is_computable(each, [predictions]) for each in defined):
+        return
+    known = ", ".join(each.name for each in defined if is_computable(each, [predictions]))
+    raise DataError(f"metric {metric}: can't be computed from these predictions; choose from {known}")
 
 
 def _recorded(scores: Scores, by_packages: Mapping[str, float]) -> Scores:
