@@ -298,6 +298,20 @@ def test_labels_that_only_another_run_has_are_told(extra: str, is_told: bool) ->
     assert found.pairs[0].differences[0].base == pytest.approx(2 / 3 if is_told else 1.0)
 
 
+def test_runs_are_compared_by_what_all_of_them_hold() -> None:
+    """A metric of which one run lacks what it is computed from is left out; asked for, it is refused."""
+    columns = {"id": [f"test-{place:02}" for place in range(20)], "gold": ["a", "b"] * 10, "predicted": ["a"] * 20}
+    runs = [Run("base", pa.table({**columns, "loss": [0.5] * 20})), Run("other", pa.table(columns))]
+    assert "loss" not in [each.metric for each in compare(runs, resamples=100).pairs[0].differences]
+    for metric in ("loss", "roc_auc"):
+        with pytest.raises(DataError) as error:
+            compare(runs, resamples=100, metric=metric)
+        assert (
+            f"metric {metric}: can't be computed from these predictions; choose one by --metric from accuracy"
+            in told(error)
+        )
+
+
 def test_a_difference_to_the_packages_ends_the_stage() -> None:
     def wrong(_: Predictions) -> dict[str, float]:
         return {"f1": 0.25}
