@@ -2,14 +2,11 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
 from stages.comparison.aligned_files import files_of, shared_labels
-from stages.comparison.changed_examples import changed_examples
 from stages.comparison.loaded_runs import Run, Text
-from stages.comparison.paired_scores import GroupScores, PairedResamples, Slice, slices, support_of
 from stages.comparison.results import (
     Comparison,
     Difference,
@@ -22,36 +19,33 @@ from stages.comparison.results import (
     StageSeconds,
     Test,
 )
-from stages.comparison.run_differences import environment_differences, param_differences, stage_seconds
-from stages.comparison.run_notes import note_on_labels, notes_on
-from stages.comparison.seeds import grouped, mean_and_deviation, name_of, seeds_of
-from stages.comparison.significance import mcnemar, randomization
-from stages.comparison.verdicts import with_verdicts
+from stages.comparison.run_differences import (
+    changed_examples,
+    environment_differences,
+    note_on_labels,
+    notes_on,
+    param_differences,
+    stage_seconds,
+)
+from stages.comparison.run_groups import (
+    Group,
+    GroupScores,
+    PairedResamples,
+    Slice,
+    grouped,
+    mean_and_deviation,
+    slices,
+    support_of,
+)
+from stages.comparison.significance import mcnemar, randomization, with_verdicts
 from stages.configuration.schema import SchemeChoice, ScoringMode
 from stages.pipeline.errors import DataError
 from stages.scoring.core.metrics import METRICS, USUAL_HEADLINE, Metric, higher_is_better, metrics_of
-from stages.scoring.core.predicted import Predictions, ScoringRules, on_one_scale, rules_of
+from stages.scoring.core.predicted import ScoringRules, on_one_scale, rules_of
 from stages.scoring.core.scores import is_computable, value_of
-from stages.scoring.evaluation.predictions_file import PredictionsFile
 from stages.scoring.evaluation.resampling import RESAMPLES, AnyStatistic, Statistic
 
 LEVEL = 0.05
-
-
-@dataclass
-class _Group:
-    """A run, or one run under several seeds."""
-
-    runs: Sequence[Run]
-    files: Sequence[PredictionsFile] = ()
-    """The predictions of each run; empty where they are not at hand or not of the base's examples."""
-    predictions: Sequence[Predictions] = ()
-    """Of each run likewise, all scored alike."""
-    note: str | None = None
-
-    @cached_property
-    def name(self) -> str:
-        return name_of(self.runs)
 
 
 @dataclass(frozen=True)
@@ -92,7 +86,7 @@ def compare(
     do the metrics `judged`. Raises DataError if predictions are not at hand or not of the same examples; `lenient` tells
     that in the pair's note instead.
     """
-    groups = [_Group(group) for group in (grouped(runs) if by_seed else [[run] for run in runs])]
+    groups = [Group(group) for group in (grouped(runs) if by_seed else [[run] for run in runs])]
     usual = rules_of(groups[0].runs[0].params)
     rules = ScoringRules(metric or usual.metric, mode or usual.mode, scheme or usual.scheme)
     _read(groups, rules, lenient=lenient)
@@ -120,7 +114,7 @@ def compare(
     )
 
 
-def _read(groups: Sequence[_Group], rules: ScoringRules, *, lenient: bool) -> None:
+def _read(groups: Sequence[Group], rules: ScoringRules, *, lenient: bool) -> None:
     """Read the predictions of every group that has them, all with the same labels and scored alike."""
     base = groups[0].runs[0]
     for group in groups:
@@ -147,7 +141,7 @@ def _read(groups: Sequence[_Group], rules: ScoringRules, *, lenient: bool) -> No
         group.predictions = [next(scaled) for _ in group.predictions]
 
 
-def _metrics(groups: Sequence[_Group], headline: str | None, judged: Collection[str]) -> list[Metric]:
+def _metrics(groups: Sequence[Group], headline: str | None, judged: Collection[str]) -> list[Metric]:
     """The metrics that runs are compared by, the headline first: those always shown, and those that are asked for.
 
     Raises DataError for a metric that can't be computed from these predictions.
@@ -166,7 +160,7 @@ def _metrics(groups: Sequence[_Group], headline: str | None, judged: Collection[
 
 
 def _compared(
-    groups: Sequence[_Group], runs: Sequence[Run], metrics: Sequence[Metric], resamples: int, level: float
+    groups: Sequence[Group], runs: Sequence[Run], metrics: Sequence[Metric], resamples: int, level: float
 ) -> _Compared:
     texts = next((found for run in runs if (found := run.texts())), {})
     parts = list(slices(groups[0].files[0], texts))
@@ -175,7 +169,7 @@ def _compared(
     return _Compared(scores, resampled, parts, texts, resamples, level)
 
 
-def _pair(base: _Group, other: _Group, compared: _Compared) -> Pair:
+def _pair(base: Group, other: Group, compared: _Compared) -> Pair:
     params = param_differences(base.runs[0].params, other.runs[0].params)
     recorded = _recorded(base, other)
     if not other.predictions:
@@ -222,7 +216,7 @@ def _differences(base: GroupScores, other: GroupScores, compared: _Compared) -> 
         )
 
 
-def _recorded(base: _Group, other: _Group) -> tuple[list[EnvironmentDifference], list[StageSeconds]]:
+def _recorded(base: Group, other: Group) -> tuple[list[EnvironmentDifference], list[StageSeconds]]:
     """What the stages ran on as far as it differs, and their seconds."""
     records = [[run.stage_runs for run in group.runs] for group in (base, other)]
     return environment_differences(records[0][0], records[1][0]), stage_seconds(*records)
@@ -255,7 +249,7 @@ def _slice_differences(base: GroupScores, other: GroupScores, compared: _Compare
         )
 
 
-def _untested(groups: Sequence[_Group], level: float, resamples: int, metric: str | None) -> Comparison:
+def _untested(groups: Sequence[Group], level: float, resamples: int, metric: str | None) -> Comparison:
     """What can be said without the base's predictions: metrics, parameters and curves."""
     base, *others = groups
     pairs = [
@@ -272,7 +266,7 @@ def _untested(groups: Sequence[_Group], level: float, resamples: int, metric: st
     return Comparison([_result(group, None, level) for group in groups], pairs, level, resamples)
 
 
-def _from_metrics(base: _Group, other: _Group, headline: str) -> list[Difference]:
+def _from_metrics(base: Group, other: Group, headline: str) -> list[Difference]:
     """The differences of what the metrics files say, without a test."""
     found = []
     for metric in sorted(METRICS, key=lambda metric: metric != headline):
@@ -288,40 +282,38 @@ def _without_test(metric: str, base: float | None, other: float | None) -> Diffe
     )
 
 
-def _measured(group: _Group, metric: str) -> float | None:
+def _measured(group: Group, metric: str) -> float | None:
     return mean_and_deviation([run.metrics.get(f"evaluate.{metric}") for run in group.runs])[0]
 
 
-def _result(group: _Group, compared: _Compared | None, level: float) -> RunResult:
+def _result(group: Group, compared: _Compared | None, level: float) -> RunResult:
     first = group.runs[0]
     is_known = compared is not None and group.name in compared.scores
     scores = [*_scores(group, compared, level)] if compared and is_known else [*_scores_from_metrics(group)]
-    return RunResult(
-        group.name, [run.name for run in group.runs], seeds_of(group.runs), scores, first.metrics, first.curves
-    )
+    return RunResult(group.name, [run.name for run in group.runs], group.seeds, scores, first.metrics, first.curves)
 
 
-def _scores(group: _Group, compared: _Compared, level: float) -> Iterator[RunScore]:
+def _scores(group: Group, compared: _Compared, level: float) -> Iterator[RunScore]:
     for mean in compared.scores[group.name].metrics:
         value, deviation = mean_and_deviation([value_of(mean.metric, run) for run in group.predictions])
         yield RunScore(mean.metric.name, value, deviation, compared.resampled.interval(mean, level))
 
 
-def _scores_from_metrics(group: _Group) -> Iterator[RunScore]:
+def _scores_from_metrics(group: Group) -> Iterator[RunScore]:
     for metric in METRICS:
         value, deviation = mean_and_deviation([run.metrics.get(f"evaluate.{metric}") for run in group.runs])
         if value is not None:
             yield RunScore(metric, value, deviation, None)
 
 
-def _left_out(runs: Sequence[Run], groups: Sequence[_Group]) -> Iterator[str]:
+def _left_out(runs: Sequence[Run], groups: Sequence[Group]) -> Iterator[str]:
     kept = {run.name for group in groups for run in group.runs}
     for run in runs:
         if run.name not in kept:
             yield f"{run.name} is left out: it is a run already named, with the same predictions."
 
 
-def _notes(groups: Sequence[_Group], rules: ScoringRules) -> Iterator[str]:
+def _notes(groups: Sequence[Group], rules: ScoringRules) -> Iterator[str]:
     if any(len(group.runs) > 1 for group in groups):
         yield (
             "Runs that differ only in their seed are compared as one: by their mean counts on each example. The test is "

@@ -10,13 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.comparison.compare import as_json
+from stages.comparison.compare import as_json, as_text
 from stages.comparison.comparing import compare
 from stages.comparison.loaded_runs import Run
 from stages.comparison.markdown import as_markdown
 from stages.comparison.pull_request import comment
 from stages.comparison.results import Comparison
-from stages.comparison.terminal import as_text
 from stages.pipeline.escaping import code, fitted, lines, visible, width
 from stages.reporting.content import Curve
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stages.comparison.aligned_files import aligned, shared_labels
 from stages.comparison.comparing import compare
 from stages.comparison.loaded_runs import Run
-from stages.comparison.paired_scores import GroupScores, slices
+from stages.comparison.run_groups import GroupScores, slices
 from stages.scoring.core.metrics import METRICS, metrics_of
 from stages.scoring.core.predicted import LabelPredictions, NumberPredictions, ScoringRules
 from stages.scoring.core.scores import Scores, value_of

@@ -9,16 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.comparison.compare import as_json
+from stages.comparison.compare import as_json, as_text
 from stages.comparison.comparing import compare
 from stages.comparison.gates import Gate, WorseError
 from stages.comparison.html import as_html
 from stages.comparison.loaded_runs import Run
 from stages.comparison.markdown import as_markdown
 from stages.comparison.results import Comparison, Difference, Pair
-from stages.comparison.significance import holm
-from stages.comparison.terminal import as_text
-from stages.comparison.verdicts import with_verdicts
+from stages.comparison.significance import holm, with_verdicts
 from stages.comparison.wording import verdict
 from stages.scoring.evaluation.resampling import Interval
 

@@ -1,18 +1,22 @@
-"""Scores of groups of runs on the same resamples of the examples, so that their differences are paired.
+"""Groups of runs, and their scores on the same resamples of the examples, so that their differences are paired.
 
 A group is a run, or one run under several seeds; then each example counts as it does on average over the seeds. So F1 is
 that of the mean counts, which is close to the mean F1 but not the same.
 """
 
+import json
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
-from stages.comparison.loaded_runs import Text
+from stages.comparison.loaded_runs import Run, Text
+from stages.pipeline.json_files import Json
+from stages.scoring.core.formulas import GOLD, label_f1
 from stages.scoring.core.metrics import Metric
 from stages.scoring.core.predicted import Predictions
-from stages.scoring.core.rates import GOLD, label_f1
 from stages.scoring.evaluation.measured import Measured, measured
 from stages.scoring.evaluation.predictions_file import PredictionsFile
 from stages.scoring.evaluation.resampling import (
@@ -26,6 +30,73 @@ from stages.scoring.evaluation.resampling import (
 )
 from stages.scoring.evaluation.slices import LENGTH, MOST_VALUES, Mask, by_length, by_value, word_counts
 from stages.tags.spans import Integers
+
+_SEED = "seed"
+
+
+@dataclass
+class Group:
+    """A run, or one run under several seeds."""
+
+    runs: Sequence[Run]
+    files: Sequence[PredictionsFile] = ()
+    """The predictions of each run; empty where they are not at hand or not of the base's examples."""
+    predictions: Sequence[Predictions] = ()
+    """Of each run likewise, all scored alike."""
+    note: str | None = None
+
+    @cached_property
+    def name(self) -> str:
+        """The first run's name, and how many more seeds there are."""
+        more = len(self.runs) - 1
+        return self.runs[0].name + (f" + {more} seed{'s' if more > 1 else ''}" if more else "")
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds, where all are known."""
+        seeds = [run.params.get(_SEED) for run in self.runs]
+        known = [seed for seed in seeds if isinstance(seed, int)]
+        return known if len(known) == len(seeds) else []
+
+
+def grouped(runs: Sequence[Run]) -> list[list[Run]]:
+    """Runs that differ only in `seed` together, each group where its first run stands.
+
+    Only in `seed` means: of equal parameters otherwise, and of equal code and data, as `dvc.lock` has them. The same run
+    once more (same seed, same predictions) is left out. Were all runs one group, there would be nothing to compare:
+    then each stands for itself.
+    """
+    groups: list[list[Run]] = []
+    for run in runs:
+        group = next((group for group in groups if _recipe(run) and _recipe(run) == _recipe(group[0])), None)
+        if group is None:
+            groups.append([run])
+        elif run.params[_SEED] not in [other.params[_SEED] for other in group]:
+            group.append(run)
+        elif not any(_same(run, other) for other in group):
+            groups.append([run])
+    return groups if len(groups) > 1 else [[run] for run in runs]
+
+
+def mean_and_deviation(values: Sequence[float | None]) -> tuple[float | None, float | None]:
+    """The mean and the standard deviation (divisor: values less one), where they are defined."""
+    defined = [value for value in values if value is not None]
+    if len(defined) < len(values) or not defined:
+        return None, None
+    return statistics.fmean(defined), statistics.stdev(defined) if len(defined) > 1 else None
+
+
+def _recipe(run: Run) -> str | None:
+    """All that a run depends on but its seed; None where that is not known."""
+    if run.code is None or _SEED not in run.params or run.predictions is None:
+        return None
+    params: dict[str, Json] = {key: value for key, value in run.params.items() if key != _SEED}
+    return json.dumps([run.code, params], sort_keys=True, default=str)
+
+
+def _same(run: Run, other: Run) -> bool:
+    assert run.predictions is not None and other.predictions is not None  # both have a recipe
+    return run.params[_SEED] == other.params[_SEED] and bool(run.predictions.equals(other.predictions))
 
 
 @dataclass(frozen=True)
