@@ -9,12 +9,11 @@ from typing import TypeVar
 from stages.configuration.params_file import read_params
 from stages.configuration.schema import Params
 from stages.configuration.validation import select
-from stages.pipeline.dvc_lock import keep_lock
 from stages.pipeline.environment import Compute
 from stages.pipeline.lock import PATIENCE, hold
 from stages.pipeline.one_line import one_line_errors, one_line_log
 from stages.pipeline.paths import WRITING
-from stages.pipeline.recovery import keep_outputs, restore_outputs
+from stages.pipeline.recovery import keep_lock, keep_outputs, restore_outputs
 from stages.pipeline.stage_records import run_recorded
 from stages.pipeline.torchrun import is_main_process
 

@@ -1,4 +1,7 @@
-"""Restore a stage's last good outputs after it failed: DVC removes them before it starts the stage."""
+"""Keep copies of what the last good run wrote, and restore a stage's last good outputs after it failed.
+
+DVC removes outputs before it starts the stage. It writes `dvc.lock` in place, and may be killed or find the disk full meanwhile.
+"""
 
 import logging
 import os
@@ -10,9 +13,30 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from stages.pipeline.orphans import DVC_STAGE
-from stages.pipeline.paths import DAG, KEPT
+from stages.pipeline.outputs import write_text
+from stages.pipeline.paths import DAG, KEPT, KEPT_LOCK, LOCK
 
 log = logging.getLogger("stages.recovery")
+
+
+def keep_lock() -> None:
+    """Keep a copy of `dvc.lock`, if it is whole."""
+    content = LOCK.read_bytes() if LOCK.is_file() else b""
+    if content != _kept() and is_whole(content):
+        write_text(KEPT_LOCK, content.decode("utf-8"))
+
+
+def is_whole(content: bytes) -> bool:
+    """Whether `content` is a whole `dvc.lock`. Fast if it is the kept copy."""
+    if content == _kept():
+        return True
+    from stages.pipeline.lock_schema import parse_lock  # importing it takes longer than a run without changes
+
+    return parse_lock(content) is not None
+
+
+def _kept() -> bytes | None:
+    return KEPT_LOCK.read_bytes() if KEPT_LOCK.is_file() else None
 
 
 def keep_outputs() -> None:

@@ -1,15 +1,23 @@
-"""The whole page: one HTML file that needs no network and, by its own policy, can't use any."""
+"""The whole page: one HTML file that needs no network and, by its own policy, can't use any.
+
+Its script reads the examples from JSON within a budget of bytes.
+"""
 
 import base64
 import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from string import Template
 from typing import get_args
 
+from stages.pipeline.json_files import Json, rounded
 from stages.reporting import pictures, sections
-from stages.reporting.browser_data import BrowserData, browser_data
-from stages.reporting.content import Change, Report
-from stages.reporting.markup import Html, escaped, joined, tag
+from stages.reporting.content import Change, Example, Mistake, Report, TextExample, TokensExample
+from stages.reporting.markup import Html, escaped, joined, tag, visible
+from stages.tags.schemes import Entity
 
 ERRORS_BUDGET = 3_000_000
 """Bytes that the examples may take; 3 MB open without a noticeable wait."""
@@ -18,6 +26,24 @@ _CHANGES: dict[Change, str] = {
     **{change: change for change in get_args(Change)},
     "wrong": "wrong as before",
 }
+MOST_CHARACTERS = 1_200
+"""Characters shown of a text; of one with more, its start and its end."""
+
+_KEPT_END = 200
+MOST_WORDS = 150
+"""Words shown of a sentence; of one with more, those around its first mistake."""
+
+_BEFORE_FIRST_MISTAKE = 20
+
+
+@dataclass(frozen=True)
+class BrowserData:
+    """The examples that fit into the budget, and how many these are of how many."""
+
+    json: str
+    """For a script element: no `<` in it."""
+    shown: Counter[Change]
+    in_all: Counter[Change]
 
 
 def render_report(report: Report, *, budget: int = ERRORS_BUDGET) -> str:
@@ -130,3 +156,102 @@ def _runs_legend(report: Report) -> Html:
     )
     runs = (tag("li", tag("b", chr(ord("A") + place)), " ", run.name) for place, run in enumerate(report.runs))
     return joined([tag("ul", *runs, class_="runs"), tag("p", changes)])
+
+
+def browser_data(report: Report, budget: int) -> BrowserData:
+    """As many examples as fit into `budget` bytes, those of highest rank first, the kinds of change taking turns."""
+    encoded, shown, used = dict[int, str](), Counter[Change](), 0
+    by_rank = sorted(report.examples, key=lambda example: -example.rank)
+    for place in _in_turns(by_rank):
+        text = _script_json(_example(by_rank[place]))
+        used += len(text.encode()) + 1
+        if used > budget:
+            break
+        encoded[place] = text
+        shown[by_rank[place].change] += 1
+    head: Json = {"runs": [visible(run.name) for run in report.runs], "rank": report.rank}
+    in_all = Counter(example.change for example in report.examples)
+    return BrowserData(
+        f'{{"head":{_script_json(head)},"examples":[{",".join(encoded[place] for place in sorted(encoded))}]}}',
+        shown,
+        in_all,
+    )
+
+
+def _in_turns(examples: Sequence[Example]) -> list[int]:
+    """Places in `examples`, the first of each kind of change before the second of any, so that a budget cuts all alike."""
+    seen = Counter[Change]()
+    turns = []
+    for place, example in enumerate(examples):
+        turns.append((seen[example.change], place))
+        seen[example.change] += 1
+    return [place for _, place in sorted(turns)]
+
+
+def _script_json(content: Json) -> str:
+    """JSON that can't end the element it stands in: `<` would have to."""
+    text = json.dumps(rounded(content), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _example(example: Example) -> Json:
+    common: dict[str, Json] = {"id": visible(example.id), "change": example.change, "rank": example.rank}
+    if isinstance(example, TextExample):
+        return {**common, **_text(example), "mistakes": _mistakes(example.mistakes, 0)}
+    return {**common, **_tokens(example)}
+
+
+def _text(example: TextExample) -> dict[str, Json]:
+    return {
+        "texts": [_shortened(text) for text in (example.text, example.second_text) if text is not None],
+        "gold": visible(example.gold),
+        "predicted": [{"label": visible(each.label), "score": each.score} for each in example.predicted],
+    }
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= MOST_CHARACTERS:
+        return visible(text)
+    left_out = len(text) - MOST_CHARACTERS
+    return visible(f"{text[: MOST_CHARACTERS - _KEPT_END]} […{left_out:,} characters…] {text[-_KEPT_END:]}")
+
+
+def _tokens(example: TokensExample) -> dict[str, Json]:
+    start, end = _excerpt(example)
+    return {
+        "tokens": [visible(token) for token in example.tokens[start:end]],
+        "before": start,
+        "behind": len(example.tokens) - end,
+        "gold": list(_spans(example.gold, start, end)),
+        "predicted": [list(_spans(of_run, start, end)) for of_run in example.predicted],
+        "mistakes": _mistakes(example.mistakes, start),
+    }
+
+
+def _excerpt(example: TokensExample) -> tuple[int, int]:
+    """The words that are shown: first and behind the last."""
+    words = len(example.tokens)
+    first = min((mistake.start for mistake in example.mistakes), default=0)
+    start = 0 if words <= MOST_WORDS else max(0, min(first - _BEFORE_FIRST_MISTAKE, words - MOST_WORDS))
+    return start, min(words, start + MOST_WORDS)
+
+
+def _spans(entities: Iterable[Entity], start: int, end: int) -> Iterator[Json]:
+    """Type, first word and word behind the last, of the excerpt; entities outside are left out, others cut at its edge."""
+    for entity in entities:
+        if entity.start < end and start < entity.end:
+            yield [visible(entity.type), max(entity.start, start) - start, min(entity.end, end) - start]
+
+
+def _mistakes(mistakes: Iterable[Mistake], first_word: int) -> list[Json]:
+    return [
+        {
+            "kind": mistake.kind,
+            "gold": None if mistake.gold is None else visible(mistake.gold),
+            "predicted": None if mistake.predicted is None else visible(mistake.predicted),
+            "run": mistake.run,
+            "start": mistake.start - first_word,
+            "end": mistake.end - first_word,
+        }
+        for mistake in mistakes
+    ]

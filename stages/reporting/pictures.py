@@ -5,8 +5,7 @@ from urllib.parse import urlencode
 
 from stages.reporting.charts import Line, line_chart, reliability_diagram
 from stages.reporting.content import Confusion, Curve, Report, RunContent
-from stages.reporting.html_tables import scrolling
-from stages.reporting.markup import Html, tag, visible
+from stages.reporting.markup import Html, scrolling, tag, visible
 from stages.reporting.sections import section
 from stages.scoring.core.metrics import bounds_of
 

@@ -4,8 +4,20 @@ from collections.abc import Mapping, Sequence
 
 from stages.reporting.charts import interval_mark
 from stages.reporting.content import Difference, PartDifference, Report, RunContent, Score, ValuesOfRuns, Verdict
-from stages.reporting.html_tables import MISSING, Cell, Column, interval_text, p_text, score_text, signed_text, table
-from stages.reporting.markup import Html, breakable, joined, tag
+from stages.reporting.markup import (
+    MISSING,
+    Cell,
+    Column,
+    Html,
+    breakable,
+    interval_text,
+    joined,
+    p_text,
+    score_text,
+    signed_text,
+    table,
+    tag,
+)
 from stages.scoring.core.metrics import bounds_of
 from stages.scoring.evaluation.final_scores import SliceScore
 from stages.scoring.evaluation.resampling import Interval

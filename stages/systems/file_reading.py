@@ -17,9 +17,9 @@ from stages.sources.readers.compression import open_seekable
 from stages.sources.readers.decoding import read_lines
 from stages.sources.readers.formats import open_table
 from stages.sources.readers.table_file import ReadOptions, Rows
-from stages.systems.agreement import are_runs
 from stages.systems.file_formats import GOLD_COLUMNS, PREDICTED_COLUMNS, format_of, read_as_utf8
 from stages.systems.label_types import as_arrow, with_names
+from stages.systems.row_checks import are_runs
 from stages.systems.system_file import (
     ID,
     ID_NAMES,

@@ -11,10 +11,15 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.pipeline.errors import DataError
-from stages.systems.agreement import require_same_gold, require_same_texts, with_comparable_gold, with_shared_id
 from stages.systems.file_reading import read_file
 from stages.systems.label_types import first_null, named_alike, of_one_type
-from stages.systems.row_checks import checked
+from stages.systems.row_checks import (
+    checked,
+    require_same_gold,
+    require_same_texts,
+    with_comparable_gold,
+    with_shared_id,
+)
 from stages.systems.system_file import (
     ID,
     TOKEN,

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stages.pipeline import dvc_lock
+from stages.pipeline import recovery
 from stages.pipeline.errors import BusyError
 from stages.pipeline.lock import hold, holder
 from stages.pipeline.lock_schema import parse_lock
@@ -218,20 +218,20 @@ def test_no_part_of_a_lock_file_passes_with_a_record_that_is_not_in_the_whole() 
     [b"", b"\n", b"schema: '2.0'", b"stages: {}\n", b"schema: '2.0'\nstages: {train: {}}\n", b"\xff\n", b"a: [\n"],
 )
 def test_what_is_no_lock_file_is_not_whole(content: bytes) -> None:
-    assert not dvc_lock.is_whole(content)
+    assert not recovery.is_whole(content)
 
 
 def test_records_of_other_kinds_of_files_are_whole() -> None:
     text = b"schema: '2.0'\nstages:\n  own:\n    cmd: [a, b]\n    deps:\n    - path: s3://x\n      etag: '1'\n"
-    assert dvc_lock.is_whole(text)
+    assert recovery.is_whole(text)
 
 
 def test_only_a_whole_lock_file_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    dvc_lock.keep_lock()
+    recovery.keep_lock()
     assert not KEPT_LOCK.exists()
     whole = (ROOT / LOCK).read_bytes()
     for content in (whole, whole[:-1], b""):
         LOCK.write_bytes(content)
-        dvc_lock.keep_lock()
+        recovery.keep_lock()
         assert KEPT_LOCK.read_bytes() == whole

@@ -23,7 +23,6 @@ from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix
 
 from stages.pipeline.errors import DataError
-from stages.reporting.browser_data import MOST_CHARACTERS, MOST_WORDS, browser_data
 from stages.reporting.charts import Line, line_chart, ticks
 from stages.reporting.content import (
     Calibration,
@@ -42,9 +41,8 @@ from stages.reporting.content import (
     ValuesOfRuns,
     change,
 )
-from stages.reporting.html_tables import p_text, signed_text
-from stages.reporting.markup import tag, visible
-from stages.reporting.page import render_report
+from stages.reporting.markup import p_text, signed_text, tag, visible
+from stages.reporting.page import MOST_CHARACTERS, MOST_WORDS, browser_data, render_report
 from stages.reporting.run_predictions import (
     MOST_LABELS,
     OTHERS,

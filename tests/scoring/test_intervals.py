@@ -8,9 +8,9 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 
+from stages.scoring.core.formulas import ratio
 from stages.scoring.core.metrics import METRICS
 from stages.scoring.core.predicted import LabelPredictions, NumberPredictions, Predictions
-from stages.scoring.core.rates import ratio
 from stages.scoring.evaluation.measured import measured
 from stages.scoring.evaluation.resampling import AnyStatistic, Statistic, interval, resampled
 

@@ -15,9 +15,9 @@ from seqeval.metrics.v1 import precision_recall_fscore_support as strict_scores
 from stages.pipeline.errors import DataError
 from stages.scoring.core.entities import EntityPairs, TaggedWords, reading_of, scheme_of
 from stages.scoring.core.scores import Average
-from stages.scoring.evaluation.entity_details import entity_details
 from stages.scoring.evaluation.entity_errors import paired
 from stages.scoring.evaluation.final_scores import EntityErrors
+from stages.scoring.evaluation.scoring import entity_details
 from stages.tags.schemes import decode
 from stages.tags.spans import Reading, Spans
 from tests.support.scored import headline, of_entities, score_entities, tagged_words

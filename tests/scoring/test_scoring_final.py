@@ -20,10 +20,9 @@ from stages.scoring.core.metrics import METRICS
 from stages.scoring.core.predicted import LabelPredictions
 from stages.scoring.core.scores import value_of
 from stages.scoring.core.threshold import best_threshold, read_threshold, write_threshold
-from stages.scoring.evaluation.background import Background
+from stages.scoring.evaluation.background import Background, training_surfaces
 from stages.scoring.evaluation.predictions_file import description_of
 from stages.scoring.evaluation.scoring import ScoringOptions, score_predictions
-from stages.scoring.evaluation.surfaces import training_surfaces
 from stages.scoring.metric_modules import EntityMetric, LabelMetric
 from stages.tasks.task import Task, Units
 from tests.support.saved_splits import save_splits

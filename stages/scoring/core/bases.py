@@ -6,8 +6,8 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.scoring.core.formulas import Array
 from stages.scoring.core.metrics import Basis
-from stages.scoring.core.rates import Array
 
 Integers: TypeAlias = NDArray[np.int64]
 

@@ -10,9 +10,9 @@ import numpy as np
 from stages.configuration.schema import EntityScheme, SchemeChoice, ScoringMode
 from stages.pipeline.errors import DataError
 from stages.scoring.core.bases import Bases, basis_of, flat_counts, loss_of_units, pooled_counts, right_units
+from stages.scoring.core.formulas import Array, tally
 from stages.scoring.core.metrics import Basis, Form
 from stages.scoring.core.predicted import LabelPredictions, Predictions, ScoringRules
-from stages.scoring.core.rates import Array, tally
 from stages.tags.schemes import OUTSIDE, SchemeDetector, are_entity_tags, parse, spelled_out
 from stages.tags.spans import PREFIXES_OF, Integers, Reading, Spans, TagSequences, spans_of, types_in
 

@@ -14,15 +14,17 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from stages.scoring.core import ranking
-from stages.scoring.core.rates import (
+from stages.scoring.core.formulas import (
     Array,
+    average_precision,
     balanced_accuracy,
     macro,
     macro_of_all,
     matthews_correlation,
     rates,
     ratio,
+    roc_auc,
+    spearman,
     weighted,
 )
 
@@ -191,7 +193,7 @@ _ALL: Sequence[Metric] = (
     ),
     Metric(
         "spearman", True, -1.0, 1.0,
-        {"number": OfExamples("numbers", ranking.spearman)},
+        {"number": OfExamples("numbers", spearman)},
         "Pearson's correlation of ranks, equal numbers sharing their mean rank; scipy.stats.spearmanr", "spearmanr",
     ),
     Metric(
@@ -248,14 +250,14 @@ _ALL: Sequence[Metric] = (
     ),
     Metric(
         "roc_auc", True, 0.0, 1.0,
-        {form: OfExamples("probabilities", ranking.roc_auc) for form in ("label", "labels")},
+        {form: OfExamples("probabilities", roc_auc) for form in ("label", "labels")},
         f"area under the ROC curve: of the second of two labels, else the mean over labels, each against the rest; "
         f"{_SKLEARN}.roc_auc_score(multi_class='ovr')",
         "roc_auc", "evaluation",
     ),
     Metric(
         "average_precision", True, 0.0, 1.0,
-        {form: OfExamples("probabilities", ranking.average_precision) for form in ("label", "labels")},
+        {form: OfExamples("probabilities", average_precision) for form in ("label", "labels")},
         f"area under precision over recall without interpolation, of the same labels; {_SKLEARN}.average_precision_score",
         None, "evaluation",
     ),

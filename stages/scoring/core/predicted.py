@@ -25,8 +25,8 @@ from stages.scoring.core.bases import (
     right_units,
     units_in,
 )
+from stages.scoring.core.formulas import Array, tally
 from stages.scoring.core.metrics import Basis, Form
-from stages.scoring.core.rates import Array, tally
 from stages.tags.spans import Integers
 
 

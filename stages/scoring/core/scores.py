@@ -7,9 +7,9 @@ import numpy as np
 
 from stages.pipeline.errors import DataError
 from stages.pipeline.json_files import Json
+from stages.scoring.core.formulas import GOLD, PREDICTED, Array, macro, macro_of_all, micro, rates, weighted
 from stages.scoring.core.metrics import METRICS, Form, Metric, OfSums, metrics_of
 from stages.scoring.core.predicted import LabelSetPredictions, NumberPredictions, Predictions
-from stages.scoring.core.rates import GOLD, PREDICTED, Array, macro, macro_of_all, micro, rates, weighted
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Average:
 
     @classmethod
     def of(cls, average: Callable[[Array], Array], sums: Array) -> "Average":
-        """Average [labels, 3] sums by a function of `stages.scoring.core.rates`."""
+        """Average [labels, 3] sums by a function of `stages.scoring.core.formulas`."""
         return cls(*average(sums).tolist())
 
 

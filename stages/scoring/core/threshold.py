@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from stages.pipeline.errors import DataError
 from stages.pipeline.json_files import read_json
-from stages.scoring.core.rates import Array
+from stages.scoring.core.formulas import Array
 
 DEFAULT_THRESHOLD = 0.5
 """The threshold where validation has no label to choose one by."""

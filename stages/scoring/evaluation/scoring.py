@@ -1,6 +1,6 @@
 """Final scores: everything that is told of a test split, computed from its predictions file alone."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -10,17 +10,19 @@ from numpy.typing import NDArray
 
 from stages.configuration.schema import SchemeChoice, ScoringMode
 from stages.pipeline.errors import DataError
-from stages.scoring.core.entities import EntityPredictions, told_strays
+from stages.scoring.core.entities import EntityPairs, EntityPredictions, scheme_of, told_strays
+from stages.scoring.core.formulas import GOLD, PREDICTED, RIGHT, Array, micro
 from stages.scoring.core.metrics import METRICS, Form, Metric, metrics_of
 from stages.scoring.core.predicted import Predictions, ScoringRules
-from stages.scoring.core.scores import Scores, is_computable, scores_of, value_of
-from stages.scoring.evaluation.background import Background
-from stages.scoring.evaluation.entity_details import entity_details
+from stages.scoring.core.scores import Average, LabelScore, Scores, is_computable, scores_of, value_of
+from stages.scoring.evaluation.background import Background, are_seen
+from stages.scoring.evaluation.entity_errors import paired
 from stages.scoring.evaluation.final_scores import EntityDetails, FinalScores, SliceScore
 from stages.scoring.evaluation.measured import Measured, intervals_of, measured
 from stages.scoring.evaluation.predictions_file import PredictionsFile, read_predictions
 from stages.scoring.evaluation.resampling import FEWEST_EXAMPLES, RESAMPLES, Interval, Statistic
 from stages.scoring.evaluation.slices import SLICED, Mask, masks_of
+from stages.tags.spans import Reading
 
 Integers = NDArray[np.int64]
 
@@ -151,3 +153,32 @@ def _notes(predictions: Predictions, options: ScoringOptions) -> Iterator[str]:
         )
     if strays := told_strays(predictions):
         yield strays
+
+
+def entity_details(
+    predictions: EntityPredictions, mode: ScoringMode, tokens: Sequence[str] = (), seen: Set[str] | None = None
+) -> EntityDetails:
+    """Return what else there is to tell. `tokens`, [words]; `seen`: the wordings of entities in train."""
+    pairs = predictions.pairs
+    halves: tuple[LabelScore | None, LabelScore | None] = (None, None)
+    if tokens and seen is not None:
+        unseen_sums, seen_sums = _sums_of_seen(pairs, tokens, seen)
+        halves = LabelScore.of(seen_sums), LabelScore.of(unseen_sums)
+    return EntityDetails(paired(pairs.gold, pairs.predicted).counts(), _other_readings(predictions, mode), *halves)
+
+
+def _other_readings(predictions: EntityPredictions, mode: ScoringMode) -> dict[str, Average]:
+    """The micro average of the other mode than the headline's, where it differs."""
+    is_strict = mode == "strict"
+    reading: Reading = "conll" if is_strict else scheme_of(predictions.entity_tags, predictions.scheme)
+    other = EntityPairs.read(predictions.tags_read_in(reading), reading)
+    averages = [Average.of(micro, pairs.sums().sum(axis=0)) for pairs in (predictions.pairs, other)]
+    return {} if averages[0] == averages[1] else {"conll" if is_strict else "strict": averages[1]}
+
+
+def _sums_of_seen(pairs: EntityPairs, words: Sequence[str], seen: Set[str]) -> Array:
+    """[2, 3]: the sums of the entities whose wording is not seen, and of those whose is, of all types."""
+    sums = np.zeros((2, 3))
+    for which, spans in ((RIGHT, pairs.right), (PREDICTED, pairs.predicted), (GOLD, pairs.gold)):
+        sums[:, which] = np.bincount(are_seen(spans, words, seen), minlength=2)
+    return sums

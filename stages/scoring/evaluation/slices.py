@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from stages.configuration.schema import SLICES
 from stages.pipeline.errors import DataError
+from stages.scoring.core.formulas import GOLD
 from stages.scoring.core.metrics import Form
 from stages.scoring.core.predicted import Predictions
-from stages.scoring.core.rates import GOLD
 from stages.scoring.evaluation.predictions_file import PredictionsFile
 
 LENGTH, LABEL = SLICES

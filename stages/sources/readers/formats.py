@@ -20,8 +20,7 @@ from stages.sources.readers.compression import COMPRESSION_SUFFIXES, compression
 from stages.sources.readers.conll import open_conll, open_conllu
 from stages.sources.readers.delimited import open_csv, open_tsv
 from stages.sources.readers.json_records import JsonFile, layout_of, open_json
-from stages.sources.readers.span_layouts import is_spanned
-from stages.sources.readers.spanned_texts import open_spans
+from stages.sources.readers.spanned_texts import is_spanned, open_spans
 from stages.sources.readers.table_file import ReadOptions, TableFile
 from stages.sources.readers.text_folders import open_folder
 
