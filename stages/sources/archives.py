@@ -1,4 +1,4 @@
-"""Unpack archives safely: no file can land outside the target folder, and none can grow without bound."""
+"""Unpack the data in archives, safely: no file can land outside the target folder, and none can grow without bound."""
 
 import lzma
 import re
@@ -6,13 +6,18 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from stages.pipeline.errors import DataError
+from stages.pipeline.outputs import whole_directory
+from stages.sources.readers.compression import suffix_inside
+from stages.sources.readers.formats import FORMAT_OF_SUFFIX
+from stages.sources.readers.natural_order import natural_key
 
 BOMB_BYTES = 1_000_000_000
 """Bytes that may always be unpacked: text can be compressed to a thousandth of its size."""
@@ -25,6 +30,8 @@ _BLOCK = 1 << 20
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 """Control characters, and surrogates, which stand for bytes that are not UTF-8."""
 _TAR_BLOCK = 512
+_SPLIT_NAMES = frozenset({"train", "test", "dev", "valid", "validation", "eval", "unsup"})
+_GLOB_CHARACTERS = "*?["
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,91 @@ class Archive:
 def is_archive(file_name: str) -> bool:
     """Whether a file's name says that it is an archive."""
     return file_name.lower().endswith(ARCHIVE_SUFFIXES)
+
+
+def unpacked(path: Path, name: str, inner: str, scratch: Path) -> list[tuple[Path, str]]:
+    """Unpack what `inner` names in an archive: a path, a glob, or empty for all if that is unambiguous.
+
+    Return the files and folders, each with its name in messages: `archive.zip: inner.csv`.
+    """
+    archive = Archive(path, name)
+    members = sorted(archive.members(), key=natural_key)
+    root, chosen = _chosen(archive, members, inner)
+    folder = scratch / "unpacked" / sha256(f"{path.resolve()}::{inner}".encode()).hexdigest()[:16]
+    if not folder.is_dir():
+        with whole_directory(folder) as partial:
+            archive.unpack(set(chosen), partial)
+    if root is not None:
+        return [(folder / root, f"{name}: {root}" if root != "." else name)]
+    return [(folder / member, f"{name}: {member}") for member in chosen]
+
+
+def _chosen(archive: Archive, members: Sequence[str], inner: str) -> tuple[str | None, list[str]]:
+    """Return the folder that the members to unpack stand for, if they do, and these members."""
+    if not members:
+        raise DataError(f"{archive.name}: holds no files")
+    if not inner:
+        return _all_members(archive, members)
+    if any(character in inner for character in _GLOB_CHARACTERS):
+        pattern = _pattern(inner)
+        matches = [name for name in members if pattern.fullmatch(name)]
+    else:
+        matches = [name for name in members if name == inner]
+    if matches:
+        return None, matches
+    below = [name for name in members if name.startswith(f"{inner}/")]
+    if not below:
+        raise DataError(f"{archive.name}: holds no {inner}; it holds {_some(members)}")
+    return (None, below) if all(_is_data(name) for name in below) else (inner, below)
+
+
+def _all_members(archive: Archive, members: Sequence[str]) -> tuple[str | None, list[str]]:
+    if len(members) == 1 or all(_is_data(name) for name in members):
+        return None, list(members)
+    root = _root_of_labels(members)
+    if root is not None:
+        return root, list(members)
+    scheme = "zip" if archive.path.name.lower().endswith(".zip") else "tar"
+    raise DataError(
+        f"{archive.name}: holds {len(members)} files ({_some(members)}), not all of them data; say which, for example "
+        f"{scheme}://{members[0]}::{archive.name}"
+    )
+
+
+def _root_of_labels(members: Sequence[str]) -> str | None:
+    """Return the folder that holds folders of texts, one a label, and nothing else. Names of splits are no labels."""
+    folders = [PurePosixPath(name).parts[:-1] for name in members]
+    depth = 0
+    while all(len(parts) > depth for parts in folders) and len({parts[depth] for parts in folders}) == 1:
+        depth += 1
+    labels = {parts[depth].lower() if len(parts) > depth else None for parts in folders}
+    are_texts = all(name.lower().endswith(".txt") for name in members)
+    if not are_texts or None in labels or len(labels) < 2 or labels & _SPLIT_NAMES:
+        return None
+    return str(PurePosixPath(*folders[0][:depth]))
+
+
+def _is_data(name: str) -> bool:
+    return suffix_inside(name) in FORMAT_OF_SUFFIX
+
+
+def _some(members: Sequence[str]) -> str:
+    return ", ".join(members[:3]) + (" …" if len(members) > 3 else "")
+
+
+def _pattern(inner: str) -> re.Pattern[str]:
+    """Return a glob as a regular expression: `**/` matches any number of folders, `*` and `?` within a name."""
+    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", inner)
+    special = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    pattern = ""
+    for place, part in enumerate(parts):
+        if place % 2 and part not in special:  # [abc] or [!abc]
+            body = part[1:-1]
+            negated = body.startswith("!")
+            pattern += f"[{'^/' if negated else ''}{re.escape(body[negated:]).replace(chr(92) + '-', '-')}]"
+        else:
+            pattern += special.get(part) or re.escape(part)
+    return re.compile(pattern)
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,46 @@
-"""Find or fetch the files and folders that paths, globs, addresses and archives name."""
+"""Find or fetch the files and folders that paths, globs, addresses and archives name.
 
+Remote files are copied, over HTTP or from any storage that fsspec knows. Messages show addresses without their secrets.
+"""
+
+import base64
 import glob
+import http.client
 import re
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlsplit
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.request import Request, urlopen
 
 from stages.pipeline.errors import DataError
-from stages.pipeline.outputs import whole_directory
-from stages.sources.archives import Archive, is_archive
-from stages.sources.fetching import fetch_http, fetch_storage, scheme_of, shown
-from stages.sources.readers.compression import suffix_inside
-from stages.sources.readers.formats import FORMAT_OF_SUFFIX
+from stages.pipeline.outputs import whole_directory, whole_file
+from stages.sources.archives import is_archive, unpacked
 from stages.sources.readers.natural_order import natural_key
 
+TIMEOUT = 60
+"""Seconds without an answer after which a request fails."""
+
 _ARCHIVE_SCHEMES = ("zip", "tar")
-_SPLIT_NAMES = frozenset({"train", "test", "dev", "valid", "validation", "eval", "unsup"})
-_GLOB_CHARACTERS = "*?["
+_BLOCK = 1 << 20
+_SAFE_IN_ADDRESS = "%/:=&?~+!$,;'()*@[]"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_USER = re.compile(r"(://)[^/?#]*@")
+_QUERY = re.compile(r"[?#].*")
+_PACKAGES = {
+    "s3": "s3fs",
+    "s3a": "s3fs",
+    "gs": "gcsfs",
+    "gcs": "gcsfs",
+    "abfs": "adlfs",
+    "az": "adlfs",
+    "sftp": "paramiko",
+}
 
 
 @dataclass(frozen=True)
@@ -96,83 +118,177 @@ def _local(key: str, place: str) -> list[Located]:
     return [Located(Path(match), match) for match in files or matches]
 
 
-def _unpacked(located: Located, inner: str, scratch: Path) -> list[Located]:
-    """Unpack what `inner` names in an archive: a path, a glob, or empty for all if that is unambiguous."""
-    archive = Archive(located.path, located.name)
-    members = sorted(archive.members(), key=natural_key)
-    root, chosen = _chosen(archive, members, inner)
-    folder = scratch / "unpacked" / sha256(f"{located.path.resolve()}::{inner}".encode()).hexdigest()[:16]
+def _unpacked(archive: Located, inner: str, scratch: Path) -> list[Located]:
+    return [Located(path, name) for path, name in unpacked(archive.path, archive.name, inner, scratch)]
+
+
+def scheme_of(place: str) -> str | None:
+    """Return the scheme of an address, in lower case; None for a path. A single letter is a Windows drive."""
+    match = _SCHEME.match(place)
+    return match.group().removesuffix("://").lower() if match else None
+
+
+def shown(place: str) -> str:
+    """Return a path as it is, and an address without its secrets, also at the end of a chain (`zip://part::address`)."""
+    *inner, last = place.split("::")
+    if scheme_of(last) is not None and scheme_of(last) != "file":
+        last = _USER.sub(r"\1", last)
+        last = _QUERY.sub("", last) if scheme_of(last) in ("http", "https") else last
+    return "::".join([*inner, last])
+
+
+def without_secrets(text: str, address: str) -> str:
+    """Return a library's message about an address as one line without the address's secrets."""
+    secrets = [match.group() for match in _QUERY.finditer(address)]
+    secrets += [match.group()[3:] for match in _USER.finditer(address)]
+    text = text.replace(address, shown(address))
+    for secret in secrets:
+        text = text.replace(secret, "")
+    return " ".join(text.split())
+
+
+def fetch_http(key: str, address: str, scratch: Path) -> Path:
+    """Copy the file at a web address. An address is fetched once into a scratch folder. Raises DataError."""
+    folder = _folder_of(address, scratch)
+    if folder.is_dir():
+        return next(folder.iterdir())
+    with _fetch_errors(key, address), _answer(address) as answer, whole_directory(folder) as partial:
+        path = partial / _file_name(address, answer)
+        expected = answer.headers.get("Content-Length")
+        with path.open("wb") as file:
+            shutil.copyfileobj(answer, file, _BLOCK)
+        _refuse_short(key, address, path, None if expected is None else int(expected))
+    return folder / path.name
+
+
+def fetch_storage(key: str, address: str, scratch: Path) -> list[tuple[Path, str]]:
+    """Copy a file, a folder, or the files that a glob matches; return each with its own address. Raises DataError."""
+    files, path = _file_system(key, address)
+    with _fetch_errors(key, address):
+        if any(character in path for character in "*?["):
+            matches = sorted((match for match in files.glob(path) if files.isfile(match)), key=natural_key)
+        elif files.isdir(path):
+            return [(_copied_folder(key, address, files, path, scratch), shown(address))]
+        else:
+            matches = [path] if files.isfile(path) else []
+        if not matches:
+            raise DataError(f"{key}={shown(address)}: there is no such file; give an address or glob that exists")
+        return [_copied_file(key, address, files, match, scratch) for match in matches]
+
+
+def _copied_folder(key: str, address: str, files: Any, path: str, scratch: Path) -> Path:
+    folder = _folder_of(address, scratch)
     if not folder.is_dir():
         with whole_directory(folder) as partial:
-            archive.unpack(set(chosen), partial)
-    if root is not None:
-        return [Located(folder / root, f"{located.name}: {root}" if root != "." else located.name)]
-    return [Located(folder / name, f"{located.name}: {name}") for name in chosen]
+            for file in files.find(path):
+                relative = PurePosixPath(file).relative_to(PurePosixPath(path))
+                if not any(part.startswith(".") for part in relative.parts):
+                    _copy(key, address, files, file, partial.joinpath(*relative.parts))
+    return folder
 
 
-def _chosen(archive: Archive, members: Sequence[str], inner: str) -> tuple[str | None, list[str]]:
-    """Return the folder that the members to unpack stand for, if they do, and these members."""
-    if not members:
-        raise DataError(f"{archive.name}: holds no files")
-    if not inner:
-        return _all_members(archive, members)
-    if any(character in inner for character in _GLOB_CHARACTERS):
-        pattern = _pattern(inner)
-        matches = [name for name in members if pattern.fullmatch(name)]
-    else:
-        matches = [name for name in members if name == inner]
-    if matches:
-        return None, matches
-    below = [name for name in members if name.startswith(f"{inner}/")]
-    if not below:
-        raise DataError(f"{archive.name}: holds no {inner}; it holds {_some(members)}")
-    return (None, below) if all(_is_data(name) for name in below) else (inner, below)
+def _copied_file(key: str, address: str, files: Any, path: str, scratch: Path) -> tuple[Path, str]:
+    own_address = f"{scheme_of(address)}://{path.lstrip('/')}"
+    copy = _folder_of(own_address, scratch) / PurePosixPath(path).name
+    if not copy.is_file():
+        with whole_file(copy) as partial:
+            _copy(key, address, files, path, partial)
+    return copy, shown(own_address)
 
 
-def _all_members(archive: Archive, members: Sequence[str]) -> tuple[str | None, list[str]]:
-    if len(members) == 1 or all(_is_data(name) for name in members):
-        return None, list(members)
-    root = _root_of_labels(members)
-    if root is not None:
-        return root, list(members)
-    scheme = "zip" if archive.path.name.lower().endswith(".zip") else "tar"
-    raise DataError(
-        f"{archive.name}: holds {len(members)} files ({_some(members)}), not all of them data; say which, for example "
-        f"{scheme}://{members[0]}::{archive.name}"
+def _copy(key: str, address: str, files: Any, source: str, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with files.open(source, "rb") as remote, target.open("wb") as file:
+        shutil.copyfileobj(remote, file, _BLOCK)
+    _refuse_short(key, address, target, files.info(source).get("size"))
+
+
+def _file_system(key: str, address: str) -> tuple[Any, str]:
+    import fsspec
+
+    try:
+        files, path = fsspec.core.url_to_fs(address)
+    except ImportError as error:
+        scheme = scheme_of(address) or ""
+        package = _PACKAGES.get(scheme)
+        advice = f"pip install {package}" if package else without_secrets(str(error), address)
+        raise DataError(
+            f"{key}={shown(address)}: {scheme}:// needs a package that is not installed; {advice}"
+        ) from error
+    except ValueError as error:
+        reason = without_secrets(str(error), address)
+        raise DataError(f"{key}={shown(address)}: is no address that can be read ({reason})") from error
+    except (
+        Exception
+    ) as error:  # each storage has its own classes, and raises them already when it looks for credentials
+        raise _unreadable(key, address, error) from error
+    return files, str(path)
+
+
+@contextmanager
+def _fetch_errors(key: str, address: str) -> Iterator[None]:
+    """Turn what a server or a storage library raises into DataError."""
+    try:
+        yield
+    except DataError:
+        raise
+    except HTTPError as error:
+        error.close()  # it is the response as well
+        advice = "check that you may read it" if error.code in (401, 403) else "check the address"
+        raise DataError(f"{key}={shown(address)}: the server answered {error.code} {error.reason}; {advice}") from error
+    except URLError as error:
+        raise DataError(
+            f"{key}={shown(address)}: can't be reached ({without_secrets(str(error.reason), address)}); check the address "
+            "and the connection"
+        ) from error
+    except (http.client.IncompleteRead, ConnectionError, TimeoutError) as error:
+        raise DataError(
+            f"{key}={shown(address)}: the connection broke ({_reason(error, address)}); run again"
+        ) from error
+    except Exception as error:  # each storage has its own classes, without a common one
+        raise _unreadable(key, address, error) from error
+
+
+def _unreadable(key: str, address: str, error: Exception) -> DataError:
+    return DataError(
+        f"{key}={shown(address)}: can't be read ({_reason(error, address)}); check the address and your access"
     )
 
 
-def _root_of_labels(members: Sequence[str]) -> str | None:
-    """Return the folder that holds folders of texts, one a label, and nothing else. Names of splits are no labels."""
-    folders = [PurePosixPath(name).parts[:-1] for name in members]
-    depth = 0
-    while all(len(parts) > depth for parts in folders) and len({parts[depth] for parts in folders}) == 1:
-        depth += 1
-    labels = {parts[depth].lower() if len(parts) > depth else None for parts in folders}
-    are_texts = all(name.lower().endswith(".txt") for name in members)
-    if not are_texts or None in labels or len(labels) < 2 or labels & _SPLIT_NAMES:
-        return None
-    return str(PurePosixPath(*folders[0][:depth]))
+def _reason(error: Exception, address: str) -> str:
+    text = without_secrets(str(error), address)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _is_data(name: str) -> bool:
-    return suffix_inside(name) in FORMAT_OF_SUFFIX
+@contextmanager
+def _answer(address: str) -> Iterator[Any]:
+    """Request a web address. A user and password in it become a header that is not sent on to other hosts."""
+    parts = urlsplit(address)
+    host = parts.netloc.rpartition("@")[2]
+    clean = urlunsplit(
+        (parts.scheme, host, quote(parts.path, _SAFE_IN_ADDRESS), quote(parts.query, _SAFE_IN_ADDRESS), "")
+    )
+    request = Request(clean, headers={"User-Agent": "stagewright", "Accept-Encoding": "identity"})
+    if parts.username is not None:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        request.add_unredirected_header("Authorization", "Basic " + base64.b64encode(pair.encode()).decode())
+    with urlopen(request, timeout=TIMEOUT) as answer:
+        yield answer
 
 
-def _some(members: Sequence[str]) -> str:
-    return ", ".join(members[:3]) + (" …" if len(members) > 3 else "")
+def _file_name(address: str, answer: Any) -> str:
+    """Return the file name at the end of the address or, if that has no suffix, the one that the server proposes."""
+    name = PurePosixPath(unquote(urlsplit(address).path)).name
+    proposed = PurePosixPath((answer.headers.get_filename() or "").replace("\\", "/")).name
+    chosen = proposed if proposed and not PurePosixPath(name).suffix else name
+    return chosen.replace("\0", "").lstrip(".") or "download"
 
 
-def _pattern(inner: str) -> re.Pattern[str]:
-    """Return a glob as a regular expression: `**/` matches any number of folders, `*` and `?` within a name."""
-    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", inner)
-    special = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    pattern = ""
-    for place, part in enumerate(parts):
-        if place % 2 and part not in special:  # [abc] or [!abc]
-            body = part[1:-1]
-            negated = body.startswith("!")
-            pattern += f"[{'^/' if negated else ''}{re.escape(body[negated:]).replace(chr(92) + '-', '-')}]"
-        else:
-            pattern += special.get(part) or re.escape(part)
-    return re.compile(pattern)
+def _refuse_short(key: str, address: str, path: Path, expected: int | None) -> None:
+    got = path.stat().st_size
+    if expected is not None and got != expected:
+        raise DataError(f"{key}={shown(address)}: the connection broke after {got:,} of {expected:,} bytes; run again")
+
+
+def _folder_of(address: str, scratch: Path) -> Path:
+    return scratch / "fetched" / sha256(address.encode()).hexdigest()[:16]

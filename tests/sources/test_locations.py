@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 
 from stages.pipeline.errors import DataError
 from stages.sources import archives
-from stages.sources.fetching import shown
-from stages.sources.locations import find
+from stages.sources.locations import find, shown
 from tests.support.told import told
 
 CSV = b"text,label\na,1\n"
