@@ -151,7 +151,9 @@ def main() -> None:
         )
         _write(comparison, arguments)
         if arguments.html is not None:
-            _write_html(comparison, runs, Path(arguments.html))
+            from stages.comparison.html import as_html  # needs what the other formats do not
+
+            write_text(Path(arguments.html), as_html(comparison, runs))
         require_all(comparison, arguments)
 
 
@@ -198,12 +200,6 @@ def _write(comparison: Comparison, arguments: argparse.Namespace) -> None:
             write_text(Path(place), written(comparison))
     if _STDOUT not in (arguments.markdown, arguments.json):
         sys.stdout.write(as_text(comparison))
-
-
-def _write_html(comparison: Comparison, runs: Sequence[Run], path: Path) -> None:
-    from stages.comparison.html import as_html  # needs what a terminal table does not
-
-    write_text(path, as_html(comparison, runs))
 
 
 def _parser() -> argparse.ArgumentParser:

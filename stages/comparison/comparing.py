@@ -272,14 +272,11 @@ def _from_metrics(base: Group, other: Group, headline: str) -> list[Difference]:
     for metric in sorted(METRICS, key=lambda metric: metric != headline):
         values = _measured(base, metric), _measured(other, metric)
         if values != (None, None):
-            found.append(_without_test(metric, *values))
+            untested = (None, None, None, None)
+            found.append(
+                Difference(metric, higher_is_better(metric), *values, _less(*values), *untested, "no evidence")
+            )
     return found
-
-
-def _without_test(metric: str, base: float | None, other: float | None) -> Difference:
-    return Difference(
-        metric, higher_is_better(metric), base, other, _less(base, other), None, None, None, None, "no evidence"
-    )
 
 
 def _measured(group: Group, metric: str) -> float | None:

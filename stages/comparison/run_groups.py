@@ -223,13 +223,9 @@ class PairedResamples:
             if set(key) <= set(known):
                 return [sums[known.index(each)] for each in key]
         self._sums[key] = self._draws.scores(
-            [Statistic(str(place), each, _itself) for place, each in enumerate(counts)]
+            [Statistic(str(place), each, lambda sums: sums) for place, each in enumerate(counts)]
         )
         return self._sums[key]
-
-
-def _itself(sums: Array) -> Array:
-    return sums
 
 
 def _mean_measured(seeds: Sequence[Measured]) -> Measured:

@@ -46,7 +46,8 @@ def line_chart(title: str, x_label: str, lines: Sequence[Line]) -> Html:
     x_ticks, y_ticks = ticks(min(xs), max(xs)), ticks(min(ys), max(ys))
     frame = _Frame(_span(xs, x_ticks), _span(ys, y_ticks))
     drawn = (_drawn(line, frame, style % _STYLES) for style, line in enumerate(lines))
-    picture = _picture(_described(title, lines), joined([_grid(frame, x_ticks, y_ticks), _x_title(x_label), *drawn]))
+    described = f"{title}. " + "; ".join(f"{line.name} ends at {line.ys[-1]:.4f}" for line in lines)
+    picture = _picture(described, joined([_grid(frame, x_ticks, y_ticks), _x_title(x_label), *drawn]))
     legend = tag("ul", *(tag("li", _sample(k % _STYLES), line.name) for k, line in enumerate(lines)), class_="legend")
     return tag("figure", tag("figcaption", title), picture, legend)
 
@@ -114,10 +115,6 @@ def _span(values: Sequence[float], ticks_: Sequence[float]) -> tuple[float, floa
 def _share(value: float, span: tuple[float, float]) -> float:
     low, high = span
     return (value - low) / (high - low)
-
-
-def _described(title: str, lines: Iterable[Line]) -> str:
-    return f"{title}. " + "; ".join(f"{line.name} ends at {line.ys[-1]:.4f}" for line in lines)
 
 
 def _picture(description: str, content: Html) -> Html:

@@ -62,13 +62,17 @@ def _of_one_run(run: RunContent) -> list[tuple[str, list[Line]]]:
 def _of_runs(runs: Sequence[RunContent]) -> list[tuple[str, list[Line]]]:
     names = dict.fromkeys((curve.split, curve.metric) for run in runs for curve in run.curves)
     return [
-        (f"{split} {metric}", [_line(run.name, curve) for run in runs for curve in _of(run, split, metric)])
+        (
+            f"{split} {metric}",
+            [
+                _line(run.name, curve)
+                for run in runs
+                for curve in run.curves
+                if (curve.split, curve.metric) == (split, metric)
+            ],
+        )
         for split, metric in names
     ]
-
-
-def _of(run: RunContent, split: str, metric: str) -> Iterable[Curve]:
-    return (curve for curve in run.curves if (curve.split, curve.metric) == (split, metric))
 
 
 def _line(name: str, curve: Curve) -> Line:

@@ -45,7 +45,11 @@ def differences(report: Report) -> Html:
         _differences_table(report.runs[0].name, name, [each for each in report.differences if each.run == name])
         for name in dict.fromkeys(each.run for each in report.differences)
     )
-    return section("differences", "Differences", *tables, _explanation(report))
+    explained = (
+        "A difference is the other run less the base, on the same examples; “no evidence” means that chance explains it well "
+        f"enough, not that there is none. {report.method}".rstrip()
+    )
+    return section("differences", "Differences", *tables, tag("p", explained))
 
 
 def scores(report: Report) -> Html:
@@ -133,14 +137,6 @@ def _differences_table(base: str, other: str, rows: Sequence[Difference]) -> Htm
         for each in rows
     ]
     return table(f"{other} against {base}", columns, cells)
-
-
-def _explanation(report: Report) -> Html:
-    return tag(
-        "p",
-        "A difference is the other run less the base, on the same examples; “no evidence” means that chance explains it well "
-        f"enough, not that there is none. {report.method}".rstrip(),
-    )
 
 
 def _verdict(verdict: Verdict | None) -> Html:

@@ -52,7 +52,10 @@ def report_of_workspace() -> Report:
         name="this run",
         facts=_facts(params, metrics),
         scores=_scores(metrics),
-        labels={label: _label_score(values) for label, values in metrics.get("per_label", {}).items()},
+        labels={
+            label: LabelScore(values["precision"], values["recall"], values["f1"], values["support"])
+            for label, values in metrics.get("per_label", {}).items()
+        },
         slices={
             by: {part: _slice_score(values) for part, values in parts.items()}
             for by, parts in metrics.get("slices", {}).items()
@@ -106,10 +109,6 @@ def _scores(metrics: Mapping[str, Any]) -> tuple[Score, ...]:
         for name, value in metrics.items()
         if name not in _COUNTS and (value is None or isinstance(value, int | float))
     )
-
-
-def _label_score(values: Mapping[str, Any]) -> LabelScore:
-    return LabelScore(values["precision"], values["recall"], values["f1"], values["support"])
 
 
 def _slice_score(values: Mapping[str, Any]) -> SliceScore:

@@ -142,16 +142,13 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _options(arguments: argparse.Namespace) -> ScoringOptions:
-    resamples = max(0, arguments.resamples)
-    return ScoringOptions(arguments.mode, arguments.scheme, resamples, arguments.slice, arguments.metric)
-
-
 def main() -> None:
     """The command line."""
     arguments = _arguments()
     with one_line_errors():
-        columns, options = columns_of(arguments), _options(arguments)
+        resamples = max(0, arguments.resamples)
+        options = ScoringOptions(arguments.mode, arguments.scheme, resamples, arguments.slice, arguments.metric)
+        columns = columns_of(arguments)
         joined = read_pair(arguments.gold, arguments.predictions, columns, ignore_words=arguments.ignore_words)
         scores = score_predictions(joined.table, options)
         if arguments.out is not None:

@@ -17,7 +17,7 @@ from stages.pipeline.errors import DataError
 from stages.pipeline.outputs import whole_directory
 from stages.sources.readers.compression import suffix_inside
 from stages.sources.readers.formats import FORMAT_OF_SUFFIX
-from stages.sources.readers.natural_order import natural_key
+from stages.sources.readers.text_folders import natural_key
 
 BOMB_BYTES = 1_000_000_000
 """Bytes that may always be unpacked: text can be compressed to a thousandth of its size."""

@@ -21,7 +21,7 @@ from urllib.request import Request, urlopen
 from stages.pipeline.errors import DataError
 from stages.pipeline.outputs import whole_directory, whole_file
 from stages.sources.archives import is_archive, unpacked
-from stages.sources.readers.natural_order import natural_key
+from stages.sources.readers.text_folders import natural_key
 
 TIMEOUT = 60
 """Seconds without an answer after which a request fails."""

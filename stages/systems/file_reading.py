@@ -16,7 +16,7 @@ from stages.sources.readers.arrow_tables import label_names_in
 from stages.sources.readers.compression import open_seekable
 from stages.sources.readers.decoding import read_lines
 from stages.sources.readers.formats import open_table
-from stages.sources.readers.table_file import ReadOptions, Rows
+from stages.sources.readers.table_file import ReadOptions
 from stages.systems.file_formats import GOLD_COLUMNS, PREDICTED_COLUMNS, format_of, read_as_utf8
 from stages.systems.label_types import as_arrow, with_names
 from stages.systems.row_checks import are_runs
@@ -161,17 +161,16 @@ def _words(request: Request, format_: Format, word: int, tags: Sequence[int]) ->
     for role, tag in zip(request.roles, tags, strict=True):
         options = ReadOptions("tokens", format_, text_column=word, label_column=tag)
         batches = list(open_table(request.path, request.name, options).read(("tokens", "tags")))
-        sentences, tagged = (_lists(batches, name) for name in ("tokens", "tags"))
+        sentences, tagged = (
+            [cast(list[str], values) for rows in batches for values in rows.columns[name]]
+            for name in ("tokens", "tags")
+        )
         lines = [line for rows in batches for line in rows.numbers]
         columns[role] = [tag for tags_ in tagged for tag in tags_]
         columns[TOKEN] = [token for tokens in sentences for token in tokens]
         numbers = [line + place for line, tokens in zip(lines, sentences, strict=True) for place in range(len(tokens))]
     words = pa.array([place for tokens in sentences for place in range(len(tokens))], pa.int32())
     return SystemFile(request.name, "line", np.array(numbers), pa.table({WORD: words, **columns}))
-
-
-def _lists(batches: Sequence[Rows], name: str) -> list[list[str]]:
-    return [cast(list[str], values) for rows in batches for values in rows.columns[name]]
 
 
 # Tables

@@ -24,9 +24,9 @@ from seqeval.metrics.sequence_labeling import get_entities
 from stages.pipeline.errors import DataError
 from stages.sources.readers import decoding, delimited, json_records
 from stages.sources.readers.formats import open_table
-from stages.sources.readers.natural_order import natural_key
 from stages.sources.readers.spanned_texts import words_in
 from stages.sources.readers.table_file import BATCH, ReadOptions, Rows
+from stages.sources.readers.text_folders import natural_key
 from tests.support.told import told
 
 TEXT = ReadOptions("text")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from stages.configuration.schema import SchemeChoice, ScoringMode
 from stages.pipeline.errors import DataError
 from stages.scoring.core.entities import EntityPairs, EntityPredictions, scheme_of, told_strays
-from stages.scoring.core.formulas import GOLD, PREDICTED, RIGHT, Array, micro
+from stages.scoring.core.formulas import GOLD, PREDICTED, RIGHT, micro
 from stages.scoring.core.metrics import METRICS, Form, Metric, metrics_of
 from stages.scoring.core.predicted import Predictions, ScoringRules
 from stages.scoring.core.scores import Average, LabelScore, Scores, is_computable, scores_of, value_of
@@ -162,8 +162,10 @@ def entity_details(
     pairs = predictions.pairs
     halves: tuple[LabelScore | None, LabelScore | None] = (None, None)
     if tokens and seen is not None:
-        unseen_sums, seen_sums = _sums_of_seen(pairs, tokens, seen)
-        halves = LabelScore.of(seen_sums), LabelScore.of(unseen_sums)
+        sums = np.zeros((2, 3))  # of the entities whose wording is not seen, and of those whose is, of all types
+        for which, spans in ((RIGHT, pairs.right), (PREDICTED, pairs.predicted), (GOLD, pairs.gold)):
+            sums[:, which] = np.bincount(are_seen(spans, tokens, seen), minlength=2)
+        halves = LabelScore.of(sums[1]), LabelScore.of(sums[0])
     return EntityDetails(paired(pairs.gold, pairs.predicted).counts(), _other_readings(predictions, mode), *halves)
 
 
@@ -174,11 +176,3 @@ def _other_readings(predictions: EntityPredictions, mode: ScoringMode) -> dict[s
     other = EntityPairs.read(predictions.tags_read_in(reading), reading)
     averages = [Average.of(micro, pairs.sums().sum(axis=0)) for pairs in (predictions.pairs, other)]
     return {} if averages[0] == averages[1] else {"conll" if is_strict else "strict": averages[1]}
-
-
-def _sums_of_seen(pairs: EntityPairs, words: Sequence[str], seen: Set[str]) -> Array:
-    """[2, 3]: the sums of the entities whose wording is not seen, and of those whose is, of all types."""
-    sums = np.zeros((2, 3))
-    for which, spans in ((RIGHT, pairs.right), (PREDICTED, pairs.predicted), (GOLD, pairs.gold)):
-        sums[:, which] = np.bincount(are_seen(spans, words, seen), minlength=2)
-    return sums

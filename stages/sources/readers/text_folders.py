@@ -2,13 +2,13 @@
 
 import logging
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from stages.pipeline.errors import DataError
 from stages.sources.readers.decoding import read_blocks
-from stages.sources.readers.natural_order import natural_key
 from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
 
 log = logging.getLogger("stages.download")
@@ -76,3 +76,12 @@ def _documents(folder: Path, label: str) -> list[_Document]:
 
 def _hidden(name: str) -> bool:
     return name.startswith(".")
+
+
+_NUMBER = re.compile(r"([0-9]+)")
+
+
+def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
+    """Return a sort key in which runs of digits are numbers. The name itself tells `1.txt` from `01.txt`."""
+    parts = _NUMBER.split(name)
+    return tuple(int(part) if place % 2 else part for place, part in enumerate(parts)), name
