@@ -51,6 +51,9 @@ def render_report(report: Report, *, budget: int = ERRORS_BUDGET) -> str:
     assert report.runs
     style, script = _asset("report.css"), _asset("report.js")
     data = browser_data(report, budget)
+    subtitle = "Report of a run on its test split"
+    if len(report.runs) > 1:
+        subtitle = f"Comparison of {len(report.runs)} runs on the same test split"
     parts = [
         sections.differences(report),
         sections.scores(report),
@@ -64,7 +67,7 @@ def render_report(report: Report, *, budget: int = ERRORS_BUDGET) -> str:
     return Template(_asset("page.html")).substitute(
         policy=_policy(style, script),
         title=escaped(report.title),
-        subtitle=escaped(_subtitle(report)),
+        subtitle=escaped(subtitle),
         style=style,
         script=script,
         navigation=_navigation(parts),
@@ -109,12 +112,6 @@ def _navigation(parts: list[Html]) -> Html:
         if part
     )
     return tag("ul", *links)
-
-
-def _subtitle(report: Report) -> str:
-    if len(report.runs) == 1:
-        return "Report of a run on its test split"
-    return f"Comparison of {len(report.runs)} runs on the same test split"
 
 
 def _errors(report: Report, data: BrowserData) -> Html:
@@ -217,23 +214,18 @@ def _shortened(text: str) -> str:
 
 
 def _tokens(example: TokensExample) -> dict[str, Json]:
-    start, end = _excerpt(example)
+    words = len(example.tokens)
+    first = min((mistake.start for mistake in example.mistakes), default=0)
+    start = 0 if words <= MOST_WORDS else max(0, min(first - _BEFORE_FIRST_MISTAKE, words - MOST_WORDS))
+    end = min(words, start + MOST_WORDS)
     return {
         "tokens": [visible(token) for token in example.tokens[start:end]],
         "before": start,
-        "behind": len(example.tokens) - end,
+        "behind": words - end,
         "gold": list(_spans(example.gold, start, end)),
         "predicted": [list(_spans(of_run, start, end)) for of_run in example.predicted],
         "mistakes": _mistakes(example.mistakes, start),
     }
-
-
-def _excerpt(example: TokensExample) -> tuple[int, int]:
-    """The words that are shown: first and behind the last."""
-    words = len(example.tokens)
-    first = min((mistake.start for mistake in example.mistakes), default=0)
-    start = 0 if words <= MOST_WORDS else max(0, min(first - _BEFORE_FIRST_MISTAKE, words - MOST_WORDS))
-    return start, min(words, start + MOST_WORDS)
 
 
 def _spans(entities: Iterable[Entity], start: int, end: int) -> Iterator[Json]:

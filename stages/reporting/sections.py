@@ -60,7 +60,10 @@ def scores(report: Report) -> Html:
     by_run = [{score.name: score for score in run.scores} for run in report.runs]
     has_intervals = any(score.interval for run in report.runs for score in run.scores)
     width = 3 if has_intervals else 1
-    columns = [Column("score"), *(column for run in report.runs for column in _score_columns(report, run)[:width])]
+    columns = [Column("score")]
+    for run in report.runs:
+        title = run.name if len(report.runs) > 1 else "test"
+        columns += [Column(title, numeric=True), Column("interval"), Column("")][:width]
     rows = [
         [Cell(breakable(name)), *(cell for of_run in by_run for cell in _score_cells(of_run.get(name))[:width])]
         for name in names
@@ -154,11 +157,6 @@ def _difference_mark(difference: float | None, interval: Interval | None, reach:
     if difference is None or interval is None or reach == 0:
         return Html()
     return interval_mark(difference, interval, -reach, reach, reference=0.0)
-
-
-def _score_columns(report: Report, run: RunContent) -> list[Column]:
-    title = run.name if len(report.runs) > 1 else "test"
-    return [Column(title, numeric=True), Column("interval"), Column("")]
 
 
 def _score_cells(score: Score | None) -> list[Cell]:

@@ -123,25 +123,25 @@ def roc_auc(columns: Array, weights: Array) -> Array:
     `columns`, [examples, labels * 2]: the probability of each label, then whether each label is gold. Several labels:
     the mean, not defined where one has no example, or all.
     """
-    return _mean_over_labels(_area, columns, weights)
+
+    def area(without: Array, having: Array) -> Array:
+        below = np.cumsum(without, axis=1) - without / 2
+        found: Array = (having * below).sum(axis=1) / (having.sum(axis=1) * without.sum(axis=1))
+        return found
+
+    return _mean_over_labels(area, columns, weights)
 
 
 def average_precision(columns: Array, weights: Array) -> Array:
     """Sum precision over the steps of recall, one a distinct probability, without interpolation; columns as for `roc_auc`."""
-    return _mean_over_labels(_average_precision, columns, weights)
 
+    def of_one_label(without: Array, having: Array) -> Array:
+        right, wrong = (np.cumsum(each[:, ::-1], axis=1)[:, ::-1] for each in (having, without))
+        precision = np.divide(right, right + wrong, out=np.zeros_like(right), where=right + wrong > 0)
+        found: Array = (having * precision).sum(axis=1) / having.sum(axis=1)
+        return found
 
-def _area(without: Array, having: Array) -> Array:
-    below = np.cumsum(without, axis=1) - without / 2
-    found: Array = (having * below).sum(axis=1) / (having.sum(axis=1) * without.sum(axis=1))
-    return found
-
-
-def _average_precision(without: Array, having: Array) -> Array:
-    right, wrong = (np.cumsum(each[:, ::-1], axis=1)[:, ::-1] for each in (having, without))
-    precision = np.divide(right, right + wrong, out=np.zeros_like(right), where=right + wrong > 0)
-    found: Array = (having * precision).sum(axis=1) / having.sum(axis=1)
-    return found
+    return _mean_over_labels(of_one_label, columns, weights)
 
 
 def _mean_over_labels(one_label: _OneLabel, columns: Array, weights: Array) -> Array:

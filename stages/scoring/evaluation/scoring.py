@@ -19,7 +19,7 @@ from stages.scoring.evaluation.background import Background, are_seen
 from stages.scoring.evaluation.entity_errors import paired
 from stages.scoring.evaluation.final_scores import EntityDetails, FinalScores, SliceScore
 from stages.scoring.evaluation.measured import Measured, intervals_of, measured
-from stages.scoring.evaluation.predictions_file import PredictionsFile, read_predictions
+from stages.scoring.evaluation.predictions_file import read_predictions
 from stages.scoring.evaluation.resampling import FEWEST_EXAMPLES, RESAMPLES, Interval, Statistic
 from stages.scoring.evaluation.slices import SLICED, Mask, masks_of
 from stages.tags.spans import Reading
@@ -75,6 +75,9 @@ def score_predictions(
     last = [part.measured[-1] for parts in slices.values() for part in parts.values()]
     drawn = [each for each in whole if isinstance(each.statistic, Statistic) or each.metric.name in scores.metrics]
     intervals = intervals_of([*drawn, *last], options.resamples) if options.resamples else {}
+    details = None
+    if isinstance(predictions, EntityPredictions):
+        details = entity_details(predictions, options.mode, file.tokens, background.seen)
     if by_packages is not None:
         scores = _recorded(scores, by_packages(predictions))
     return FinalScores(
@@ -82,7 +85,7 @@ def score_predictions(
         {metric.name: value_of(metric, predictions) for metric in metrics_of(predictions.form, "evaluation")},
         {each.name: intervals[each.name] for each in drawn} if options.resamples else {},
         {by: {name: part.score(intervals) for name, part in parts.items()} for by, parts in slices.items()},
-        _details(predictions, file, options, background),
+        details,
         [*_notes(predictions, options)],
     )
 
@@ -133,14 +136,6 @@ class _Slice:
     def score(self, intervals: Mapping[str, Interval | None]) -> SliceScore:
         scores = {each.metric.name: each.observed() for each in self.measured}
         return SliceScore(scores, intervals.get(self.measured[-1].name), self.support)
-
-
-def _details(
-    predictions: Predictions, file: PredictionsFile, options: ScoringOptions, background: Background
-) -> EntityDetails | None:
-    if not isinstance(predictions, EntityPredictions):
-        return None
-    return entity_details(predictions, options.mode, file.tokens, background.seen)
 
 
 def _notes(predictions: Predictions, options: ScoringOptions) -> Iterator[str]:
