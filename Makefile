@@ -3,6 +3,7 @@
 
 PYTHON ?= python3.11
 OVERRIDES ?=
+FAMILIES ?=
 ARGS ?=
 # the tests of a file share what is slow to make, so a file stays in one process; more processes would take a GB each.
 # tests/conftest.py has the order of files; else those with the fewest tests, the slowest ones, would come last
@@ -11,7 +12,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport VIRTUAL_ENV PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help install compose repro test test-fast check audit bench bench-gpu clean
+.PHONY: help install compose repro test test-fast check architectures audit bench bench-gpu clean
 
 help:  ## what the targets do
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -42,6 +43,9 @@ check: install  ## lint, types, and params.yaml against conf/
 	@ruff format --check .
 	@mypy
 	@python -m stages.configuration.compose --check
+
+architectures: install  ## put every architecture of transformers through the pipeline; writes the README's table of families
+	@python -m tests.architectures $(FAMILIES)
 
 bench: install  ## training beside the tutorial recipe on this CPU; DATA=FOLDER holds wnut17/ and imdb/ (default: the Hub)
 	@python -m benchmarks.training wnut17 --steps 0 $(if $(DATA),--data $(DATA)) --out benchmarks/results/wnut17

@@ -28,7 +28,7 @@ from stages.columns.names import INPUT_IDS
 from stages.configuration.validation import validate
 from stages.exporting.onnx_files import ONNX, ONNX_INT8
 from stages.exporting.onnx_model import session
-from stages.modeling.batches import Batch, PaddingCollator, Row, input_columns, padding_id
+from stages.modeling.batches import Batch, PaddingCollator, Row, read_batch_format
 from stages.modeling.load import trained_model
 from stages.pipeline.arrow import load_split
 from stages.pipeline.paths import EXPORTED_MODEL, PARAMS, TOKENIZED_DATA
@@ -99,8 +99,8 @@ def _in_onnx(path: Path) -> Side:
 
 def _batches(count: int) -> dict[str, list[Batch]]:
     split = load_split(TOKENIZED_DATA, "test")
-    split = split.select_columns(input_columns(_exported_model(), split))
-    collate = PaddingCollator(padding_id(EXPORTED_MODEL))
+    split = split.select_columns(read_batch_format(EXPORTED_MODEL).columns(split))
+    collate = PaddingCollator(read_batch_format(EXPORTED_MODEL))
     order = np.random.default_rng(0).permutation(len(split))
     by_length = order[np.argsort(lengths(split, INPUT_IDS)[order], kind="stable")]
 

@@ -15,10 +15,10 @@ from transformers import Trainer, TrainingArguments, set_seed
 
 from stages.columns.names import INPUT_IDS, LABELS, WORDS, label_names
 from stages.configuration.schema import TrainStage
-from stages.modeling.batches import PaddingCollator, padding_id
+from stages.modeling.batches import PaddingCollator, read_batch_format
 from stages.modeling.load import new_model
 from stages.pipeline.arrow import load_split
-from stages.pipeline.paths import BASE_TOKENIZER, BASE_WEIGHTS, TOKENIZED_DATA
+from stages.pipeline.paths import BASE_MODEL, BASE_WEIGHTS, TOKENIZED_DATA
 from stages.tasks.registry import task_for
 
 Recipe = Literal["A", "B"]
@@ -35,10 +35,10 @@ def recipe_trainer(config: TrainStage, recipe: Recipe) -> Trainer:
     if rows == "auto":
         raise SystemExit("benchmarks: the Trainer's recipe needs a number of rows; give --set train.batch_size=16")
     train = load_split(TOKENIZED_DATA, "train")
-    task, names, padding = task_for(config.task), label_names(train.features), padding_id(BASE_TOKENIZER)
+    task, names, format = task_for(config.task), label_names(train.features), read_batch_format(BASE_MODEL)
     set_seed(config.seed)
     return Trainer(
-        model=new_model(task, BASE_WEIGHTS, names, padding=padding),
+        model=new_model(task, BASE_WEIGHTS, names, padding=format.padding_id),
         args=TrainingArguments(
             output_dir="recipe",
             per_device_train_batch_size=rows,
@@ -56,7 +56,7 @@ def recipe_trainer(config: TrainStage, recipe: Recipe) -> Trainer:
             **_FLAGS[recipe],
         ),
         train_dataset=train.select_columns([INPUT_IDS, LABELS]),
-        data_collator=PaddingCollator(padding, partial(task.label_tensor, labels=len(names))),
+        data_collator=PaddingCollator(format, partial(task.label_tensor, labels=len(names))),
     )
 
 

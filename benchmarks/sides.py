@@ -20,13 +20,13 @@ from stages.columns.arrays import lengths
 from stages.columns.names import INPUT_IDS, label_names
 from stages.configuration.schema import TrainStage
 from stages.configuration.validation import select, validate
-from stages.modeling.batches import PaddingCollator, padding_id
+from stages.modeling.batches import PaddingCollator, read_batch_format
 from stages.modeling.compute import keep_freed_memory, use_tf32, use_threads
 from stages.modeling.precision import device, resolved
 from stages.modeling.prediction import predict
 from stages.modeling.preparation import undo_for_saving
 from stages.pipeline.arrow import load_split, load_splits
-from stages.pipeline.paths import BASE_TOKENIZER, TOKENIZED_DATA
+from stages.pipeline.paths import BASE_MODEL, TOKENIZED_DATA
 from stages.tasks.registry import task_for
 from stages.training.building import build_trainer
 from stages.training.checkpoints import Checkpoints
@@ -108,7 +108,7 @@ def _our_trainer(config: TrainStage) -> Trainer:
 
 def _our_readings(trainer: Trainer, config: TrainStage, split: Dataset) -> NDArray[np.float32]:
     model = undo_for_saving(cast(PreTrainedModel, trainer.model))
-    collate, size = PaddingCollator(padding_id(BASE_TOKENIZER)), config.train.evaluation_batch_size
+    collate, size = PaddingCollator(read_batch_format(BASE_MODEL)), config.train.evaluation_batch_size
     return predict(model, split, collate, batch_size=size, precision=resolved(config.train.precision))
 
 

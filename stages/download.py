@@ -5,7 +5,9 @@ from stages.configuration.run_stage import params_or_exit, run_stage
 if __name__ == "__main__":
     PARAMS = params_or_exit()
 
-from stages.configuration.schema import DownloadStage
+from pathlib import Path
+
+from stages.configuration.schema import DownloadStage, TaskConfig
 from stages.pipeline.json_files import write_json
 from stages.pipeline.outputs import scratch_directory, whole_directory, write_text
 from stages.pipeline.paths import (
@@ -17,8 +19,9 @@ from stages.pipeline.paths import (
     RAW_DATA,
     SCRATCH,
 )
-from stages.sources.base_model import write_base_model
+from stages.sources.base_model import limit_rows, write_base_model
 from stages.sources.data_source import write_data
+from stages.tasks.encoding.encodings import encoding_for
 
 
 def download(config: DownloadStage) -> None:
@@ -26,11 +29,10 @@ def download(config: DownloadStage) -> None:
     with scratch_directory(SCRATCH) as scratch:
         report = write_data(config.data, RAW_DATA, scratch)
     with whole_directory(BASE_MODEL) as folder:
-        digest = write_base_model(
-            config.model,
-            weights=folder / BASE_WEIGHTS.relative_to(BASE_MODEL),
-            tokenizer=folder / BASE_TOKENIZER.relative_to(BASE_MODEL),
-        )
+        weights, tokenizer = (folder / path.relative_to(BASE_MODEL) for path in (BASE_WEIGHTS, BASE_TOKENIZER))
+        for_words = encoding_for(config.kind).pretokenized
+        digest = write_base_model(config.model, weights, tokenizer, for_words=for_words)
+        _try(config, folder, weights, tokenizer)
     write_text(DATA_REPORT, report.to_markdown())
     write_json(
         DOWNLOAD_METRICS,
@@ -39,6 +41,20 @@ def download(config: DownloadStage) -> None:
             "model": {"name": config.model.name, "sha256": digest},
         },
     )
+
+
+def _try(config: DownloadStage, folder: Path, weights: Path, tokenizer: Path) -> None:
+    """Try the model on a few rows: a model that can't be trained is told now, and `folder` notes how it takes a batch."""
+    from stages.modeling.batches import (
+        write_batch_format,  # importing PyTorch takes seconds, and faults of data are told before
+    )
+    from stages.modeling.trial import try_model
+    from stages.tasks.registry import task_for
+
+    task = task_for(TaskConfig(config.kind, config.target, metric="loss", pooling="mean"))
+    trial = try_model(task, weights, tokenizer, f"model={config.model.name}")
+    write_batch_format(folder, trial.format)
+    limit_rows(tokenizer, trial.longest)
 
 
 if __name__ == "__main__":

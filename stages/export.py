@@ -5,16 +5,14 @@ from stages.configuration.run_stage import params_or_exit, run_stage
 if __name__ == "__main__":
     PARAMS = params_or_exit()
 
+import shutil
 from dataclasses import replace
 
 from stages.configuration.schema import ExportStage
 from stages.exporting.model_card import card_facts, model_card
-from stages.exporting.model_folder import copy_model
-from stages.exporting.onnx_export import export_int8, export_onnx
-from stages.exporting.onnx_files import ONNX
+from stages.exporting.onnx_export import export_onnx_models
 from stages.modeling.compute import use_threads
 from stages.modeling.load import trained_model
-from stages.pipeline.arrow import load_split
 from stages.pipeline.environment import Compute
 from stages.pipeline.json_files import Json, read_json, write_json
 from stages.pipeline.outputs import whole_directory
@@ -37,15 +35,14 @@ def export(config: ExportStage) -> Compute:
     model = trained_model(task, TRAINED_MODEL)
     metrics: dict[str, Json] = {"parameters": model.num_parameters()}
     with whole_directory(EXPORTED_MODEL) as folder:
-        copy_model(model, TRAINED_MODEL, folder)
-        if config.export.onnx:
-            test = load_split(TOKENIZED_DATA, "test")
-            difference = export_onnx(model, TRAINED_MODEL, test, config.export, folder / ONNX)
-            metrics["onnx_largest_difference"], facts = difference, replace(facts, onnx=True)
-            if config.export.quantize == "int8":
-                validation = load_split(TOKENIZED_DATA, "validation")
-                cost = export_int8(model, task, TRAINED_MODEL, validation, config.export, folder)
-                metrics["int8"], facts = cost.to_json(), replace(facts, int8=cost)
+        for file in sorted(TRAINED_MODEL.iterdir()):
+            shutil.copyfile(file, folder / file.name)
+        onnx = export_onnx_models(model, task, TRAINED_MODEL, TOKENIZED_DATA, config.export, folder)
+        if onnx.largest_difference is not None:
+            metrics["onnx_largest_difference"] = onnx.largest_difference
+        if onnx.int8 is not None:
+            metrics["int8"] = onnx.int8.to_json()
+        facts = replace(facts, onnx=onnx.largest_difference is not None, int8=onnx.int8)
         (folder / "README.md").write_text(model_card(facts), encoding="utf-8")
         metrics["bytes"] = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
     write_json(EXPORT_METRICS, metrics)

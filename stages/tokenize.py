@@ -31,7 +31,7 @@ def tokenize(config: TokenizeStage) -> None:
     encoding = encoding_for(config.kind)
     raw = read_features(RAW_DATA, "train")
     _require_columns(raw, encoding, config.kind)
-    encoder = SubwordEncoder(BASE_TOKENIZER, config.tokenize.max_length, pretokenized=encoding.pretokenized)
+    encoder = SubwordEncoder(BASE_TOKENIZER, config.tokenize.max_length)
     features = encoding.features(raw, encoder)
     splits: dict[str, Iterator[pa.Table]] = {
         name: _tokenize_split(name, encoding, encoder, config, features) for name in SPLITS

@@ -51,7 +51,7 @@ def train(config: TrainStage) -> Compute:
             write_learning_curves(trainer, CURVES)
             checkpoints.remove()
         shutdown_distributed()
-    return computed_on(config.train.precision, config.threads)
+    return computed_on(trainer.precision, config.threads)
 
 
 if __name__ == "__main__":

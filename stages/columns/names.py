@@ -27,6 +27,10 @@ _NUMBER = "number"
 """What a model that gives a number calls its only logit."""
 
 
+SPACE_BEFORE_WORDS = "space_before_words"
+"""The key in a `tokenizer_config.json` that tells to put a space before all words of a sentence but the first."""
+
+
 def label_names(features: Features) -> list[str]:
     """The labels of a raw or tokenized split in the order of their codes, one a logit: its label column names them."""
     feature = next(features[column] for column in (LABELS, LABEL, TAGS) if column in features)

@@ -172,14 +172,15 @@ class ExportConfig:
 
     __pydantic_config__ = STRICT
 
-    onnx: bool
-    """Whether to write `model.onnx` as well."""
+    onnx: bool | Auto
+    """Whether to write `model.onnx` as well. `auto`: where PyTorch's exporter can; else the log and the metrics say why there
+    is none. With `true` that ends the stage."""
     onnx_tolerance: Annotated[float, Field(gt=0)]
     """The largest absolute difference between ONNX and torch logits that is accepted."""
     onnx_check_rows: Count
     """How many rows of the test split the two are compared on, the longest and the shortest among them."""
     quantize: Literal["none", "int8"]
-    """`int8`: write `model_int8.onnx` as well, which is faster on a CPU. It takes `onnx=true`."""
+    """`int8`: write `model_int8.onnx` as well, which is faster on a CPU. It is written only where `model.onnx` is."""
     max_loss: Annotated[float, Field(ge=0)]
     """How much of `task.metric` on validation quantization may cost (0.005: half a point; of `metric=loss` the share by which
     it may grow). If it costs more, the file is not written, and the log says so."""
@@ -215,6 +216,8 @@ class DownloadStage:
 
     data: DataConfig
     model: ModelConfig
+    kind: Kind = field(metadata={KEY: "task.kind"})
+    target: Target = field(metadata={KEY: "task.target"})
 
 
 @dataclass(frozen=True)

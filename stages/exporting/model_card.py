@@ -9,6 +9,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from stages.exporting.onnx_files import ONNX, ONNX_INT8
 from stages.exporting.quantization_cost import QuantizationCost
+from stages.modeling.batches import read_batch_format
 from stages.pipeline.escaping import code
 from stages.pipeline.json_files import read_json
 from stages.scoring.core.metrics import METRICS
@@ -29,6 +30,12 @@ rows = tokenizer(["one text", "another one"], padding=True, truncation=True, ret
 """What runs the ONNX model; the task prints the logits."""
 
 
+_PADDING = (
+    "The logits depend on padding: classify texts one by one, as `pipeline` does by default, or in batches of one length, as the "
+    "scores below were measured."
+)
+
+
 @dataclass(frozen=True)
 class CardFacts:
     """What the card tells."""
@@ -46,6 +53,8 @@ class CardFacts:
     """The probability from which on a text has a label, where it may have several."""
     per_label: Mapping[str, Mapping[str, Any]]
     """`precision`, `recall`, `f1` and `support` of each label on the test split."""
+    depends_on_padding: bool = False
+    """Whether logits depend on padding, so that rows predicted together must have one length."""
     onnx: bool = False
     """Whether the folder has an ONNX model."""
     int8: QuantizationCost | None = None
@@ -64,6 +73,7 @@ def card_facts(task: Task, download: Mapping[str, Any], evaluate: Mapping[str, A
         intervals=evaluate.get("intervals", {}),
         threshold=evaluate.get("threshold", task.threshold),
         per_label=evaluate.get("per_label", {}),
+        depends_on_padding=read_batch_format(trained).equal_lengths,
     )
 
 
@@ -118,6 +128,7 @@ from transformers import pipeline
 classify = pipeline("{pipeline}", model="path/to/this/folder")
 ```""",
         labels,
+        *([_PADDING] if facts.depends_on_padding else []),
         *(_onnx(facts) if facts.onnx else []),
         *([] if facts.threshold is None else [_threshold(facts.threshold)]),
         "## Scores on the test split",

@@ -30,15 +30,17 @@ _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 class _Logits(torch.nn.Module):
     """Wrap a model so that it takes and returns tensors alone."""
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel, *, float_mask: bool = False) -> None:
+        """`float_mask`: the model is given its attention mask in fp32."""
         super().__init__()
-        self._model = model
+        self._model, self._float_mask = model, float_mask
 
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None
     ) -> torch.Tensor:
         types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
-        logits: torch.Tensor = self._model(input_ids=input_ids, attention_mask=attention_mask, **types).logits
+        mask = attention_mask.float() if self._float_mask else attention_mask
+        logits: torch.Tensor = self._model(input_ids=input_ids, attention_mask=mask, **types).logits
         return logits
 
 
@@ -60,12 +62,39 @@ def write_onnx(model: PreTrainedModel, example: Batch, path: Path, *, packed: bo
     inputs = _inputs(example)
     use = Use("packed_onnx" if packed else "onnx", torch.device("cpu"), pack=pack_in_graph)
     model = prepare(copy.deepcopy(model), use)
+    program = _exported(_Logits(model).eval(), inputs) if packed else _exported_in_some_form(model, inputs)
+    proto = program.model_proto
+    _strip_origins(proto)
+    if packed:
+        expand_row_attention(proto)
+    onnx.save(proto, path)
+
+
+def _exported_in_some_form(model: PreTrainedModel, inputs: dict[str, torch.Tensor]) -> torch.onnx.ONNXProgram:
+    """Export the model as it is, else with attention that is written out, else with its mask in fp32 as well.
+
+    PyTorch's exporter can't take apart fused attention whose result is transposed and viewed (T5), nor 1.0 minus an integer
+    mask (XLNet).
+    """
+    if model._can_set_experts_implementation():
+        model.set_experts_implementation("batched_mm")  # ONNX has no grouped products
+    try:
+        return _exported(_Logits(model).eval(), inputs)
+    except Exception:  # the exporter raises errors of its own, and those of the model
+        model.set_attn_implementation("eager")
+    try:
+        return _exported(_Logits(model).eval(), inputs)
+    except Exception:
+        return _exported(_Logits(model, float_mask=True).eval(), inputs)
+
+
+def _exported(logits: _Logits, inputs: dict[str, torch.Tensor]) -> torch.onnx.ONNXProgram:
     dynamic = {0: torch.export.Dim("rows"), 1: torch.export.Dim("subwords")}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), redirect_stdout(StringIO()):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            _Logits(model).eval(),
+            logits,
             tuple(inputs.values()),
             input_names=list(inputs),
             output_names=["logits"],
@@ -73,11 +102,7 @@ def write_onnx(model: PreTrainedModel, example: Batch, path: Path, *, packed: bo
             dynamo=True,
         )
     assert program is not None
-    proto = program.model_proto
-    _strip_origins(proto)
-    if packed:
-        expand_row_attention(proto)
-    onnx.save(proto, path)
+    return program
 
 
 def session(path: Path) -> onnxruntime.InferenceSession:

@@ -1,17 +1,17 @@
-"""Batches of the rows of a tokenized split: what a model takes of them, padding, and the faults of single rows."""
+"""Batches of the rows of a tokenized split: how a model takes them, padding, and the faults of single rows."""
 
-import inspect
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
 import torch
 from datasets import Dataset
 from numpy.typing import NDArray
-from transformers import PreTrainedModel
 
-from stages.columns.names import EXAMPLE, INPUT_IDS, LABELS, TOKEN_TYPES
+from stages.columns.names import EXAMPLE, IGNORED, INPUT_IDS, LABELS, TOKEN_TYPES
 from stages.pipeline.errors import DataError, ModelError
 from stages.pipeline.json_files import read_json
 from stages.pipeline.paths import TOKENIZED_DATA
@@ -19,30 +19,57 @@ from stages.tasks.task import code_tensor
 
 Row: TypeAlias = Mapping[str, object]
 Batch: TypeAlias = dict[str, torch.Tensor]
+Side: TypeAlias = Literal["left", "right"]
 LabelTensor: TypeAlias = Callable[[Sequence[object]], torch.Tensor]
-"""What turns the label column of rows into a tensor."""
+"""What turns the label column of rows into a tensor. One of integers [rows, length] has a label for each sub-word."""
 Item = TypeVar("Item")
 
-
-def input_columns(model: PreTrainedModel, split: Dataset) -> list[str]:
-    """Return the columns that the model takes: sub-words and, where the split has them and the model uses them, token types."""
-    has_types = TOKEN_TYPES in split.column_names and takes_token_types(model)
-    return [INPUT_IDS, TOKEN_TYPES] if has_types else [INPUT_IDS]
+MASK = "attention_mask"
+_BATCH_FORMAT = "batch_format.json"
 
 
-def takes_token_types(model: PreTrainedModel) -> bool:
-    """Return whether the model tells token types apart: DistilBERT has none, and RoBERTa's weights know one, 0."""
-    is_taken = TOKEN_TYPES in inspect.signature(model.forward).parameters
-    return is_taken and getattr(model.config, "type_vocab_size", 2) > 1
+@dataclass(frozen=True)
+class BatchFormat:
+    """How a model takes a batch of rows. Download finds it out by a trial (`stages.modeling.trial`)."""
+
+    padding_id: int
+    """The code of the padding sub-word."""
+    token_types: bool = True
+    """Whether the model tells token types apart. DistilBERT has none, RoBERTa one; to GPT-2 they would be further sub-words."""
+    padding_side: Side = "right"
+    """Where rows are padded. XLNet's head reads the last place, so its rows are padded on the left."""
+    length_multiple: int = 1
+    """The padded length is a multiple of this."""
+    equal_lengths: bool = False
+    """Whether logits depend on padding, as where a convolution reads it: rows that are predicted together have one length."""
+
+    def columns(self, split: Dataset) -> list[str]:
+        """Return the columns that the model takes: sub-words and, where the split has them and the model uses them, types."""
+        has_types = self.token_types and TOKEN_TYPES in split.column_names
+        return [INPUT_IDS, TOKEN_TYPES] if has_types else [INPUT_IDS]
+
+    def padded(self, rows: Sequence[torch.Tensor], value: int) -> torch.Tensor:
+        """Pad rows of integers to one length: [rows, length]."""
+        longest = max(map(len, rows))
+        missing = longest + -longest % self.length_multiple - longest
+        both = (missing, 0) if self.padding_side == "left" else (0, missing)
+        padded = torch.nn.utils.rnn.pad_sequence(
+            list(rows), batch_first=True, padding_value=value, padding_side=self.padding_side
+        )
+        return torch.nn.functional.pad(padded, both, value=value) if missing else padded
 
 
-def padding_id(folder: Path) -> int:
-    """Return the code of the padding sub-word in a tokenizer folder. Raise ModelError if it has none."""
-    token = read_json(folder / "tokenizer_config.json").get("pad_token")
-    for added in read_json(folder / "tokenizer.json")["added_tokens"]:
-        if added["content"] == token:
-            return int(added["id"])
-    raise ModelError(f"{folder}: the tokenizer has no padding token; choose a model whose tokenizer has one")
+def write_batch_format(folder: Path, format: BatchFormat) -> None:
+    """Write it beside a model."""
+    (folder / _BATCH_FORMAT).write_text(json.dumps(asdict(format), indent=2) + "\n", encoding="utf-8")
+
+
+def read_batch_format(folder: Path) -> BatchFormat:
+    """Read that of a model. Raise ModelError if the file is damaged, DataError if it is missing."""
+    try:
+        return BatchFormat(**read_json(folder / _BATCH_FORMAT))
+    except TypeError as error:
+        raise ModelError(f"{folder / _BATCH_FORMAT}: is damaged; run `dvc repro --force download`") from error
 
 
 class PaddingCollator:
@@ -51,45 +78,50 @@ class PaddingCollator:
     A batch has `input_ids`, `attention_mask` and, where rows have them, `token_type_ids`, all [rows, length], and `labels`.
     """
 
-    def __init__(self, pad_id: int, labels: LabelTensor = code_tensor) -> None:
-        """`pad_id`: the code of the padding sub-word. `labels`: what turns the labels of rows into a tensor."""
-        self._pad_id = pad_id
+    def __init__(self, format: BatchFormat, labels: LabelTensor = code_tensor) -> None:
+        """`labels`: what turns the labels of rows into a tensor."""
+        self.format = format
         self._labels = labels
 
     def __call__(self, rows: Sequence[Row]) -> Batch:
         """Collate rows of a tokenized split."""
         ids = [_integers(row[INPUT_IDS]) for row in rows]
-        batch = {
-            INPUT_IDS: _padded(ids, self._pad_id),
-            "attention_mask": _padded([torch.ones_like(row) for row in ids], 0),
-        }
+        pad = self.format.padded
+        batch = {INPUT_IDS: pad(ids, self.format.padding_id), MASK: pad([torch.ones_like(row) for row in ids], 0)}
         if TOKEN_TYPES in rows[0]:
-            batch[TOKEN_TYPES] = _padded([_integers(row[TOKEN_TYPES]) for row in rows], 0)
+            batch[TOKEN_TYPES] = pad([_integers(row[TOKEN_TYPES]) for row in rows], 0)
         if LABELS in rows[0]:
-            batch[LABELS] = self._labels([row[LABELS] for row in rows])
+            batch[LABELS] = self._placed(self._labels([row[LABELS] for row in rows]), ids)
         return batch
+
+    def _placed(self, labels: torch.Tensor, ids: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Put labels of sub-words, which are padded on the right, where the sub-words stand."""
+        if labels.dim() != 2 or labels.is_floating_point():
+            return labels
+        return self.format.padded([row[: len(of_row)] for row, of_row in zip(labels, ids, strict=True)], IGNORED)
 
 
 def _integers(values: object) -> torch.Tensor:
     return torch.as_tensor(values, dtype=torch.long)
 
 
-def _padded(rows: Sequence[torch.Tensor], value: int) -> torch.Tensor:
-    return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=value)
-
-
-def batches_by_length(lengths: NDArray[np.int64], size: int, max_subwords: int | None) -> Iterator[NDArray[np.int64]]:
+def batches_by_length(
+    lengths: NDArray[np.int64], size: int, max_subwords: int | None, *, equal: bool = False
+) -> Iterator[NDArray[np.int64]]:
     """Yield the indices of the rows of each batch, the longest rows first, so that too large a batch fails at once.
 
     A batch has as many sub-words, with padding, as `size` of the longest rows: of short rows it takes more. A batch of several
-    rows has at most `max_subwords`, if that is given.
+    rows has at most `max_subwords`, if that is given. `equal`: all its rows have one length.
     """
     order = np.argsort(-lengths, kind="stable")
     most = size * int(lengths.max(initial=1))
     most = most if max_subwords is None else min(most, max_subwords)
     start = 0
     while start < len(order):
-        end = start + max(1, most // max(1, int(lengths[order[start]])))
+        longest = int(lengths[order[start]])
+        end = start + max(1, most // max(1, longest))
+        if equal:
+            end = min(end, int(np.searchsorted(-lengths[order], -longest, side="right")))
         yield order[start:end]
         start = end
 

@@ -1,55 +1,157 @@
 """Models with the task's head, from safetensors alone."""
 
-from collections.abc import Sequence
+import logging
+import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import AutoConfig, PreTrainedModel
+from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 from transformers import logging as transformers_logging
 
-from stages.pipeline.errors import ModelError
+from stages.modeling.occurring_embeddings import input_embeddings
+from stages.pipeline.errors import ModelError, first_line
 from stages.tasks.task import Task
 
+log = logging.getLogger("stages.model")
 
-def new_model(task: Task, weights: Path, names: Sequence[str], *, padding: int | None = None) -> PreTrainedModel:
-    """The pretrained encoder in `weights` with a new head, drawn from PyTorch's global generator: one logit a name.
 
-    `padding` is the code of the padding sub-word. Where download had to give the tokenizer one, the model gets an
-    embedding for it, which attention never looks at.
+def new_model(
+    task: Task, weights: Path, names: Sequence[str], *, padding: int | None = None, called: str = ""
+) -> PreTrainedModel:
+    """Return the pretrained encoder in `weights` with a head for the labels `names`, in fp32: one logit a name.
+
+    PyTorch's global generator draws the head, unless the folder has one for this task and these labels. `padding` is the code
+    of the padding sub-word. Where download had to give the tokenizer one, the model gets an embedding for it, which attention
+    never looks at. `called`: what messages call the model, by default its folder. Raises ModelError if the model can't be loaded
+    or is no model for this task.
     """
+    called = called or str(weights)
     id2label = dict(enumerate(names))
-    extra = {} if task.problem_type is None else {"problem_type": task.problem_type}
-    config = AutoConfig.from_pretrained(
+    known = _config(task, weights, called)
+    extra: dict[str, Any] = {} if task.problem_type is None else {"problem_type": task.problem_type}
+    if hasattr(
+        known, "use_mems_eval"
+    ):  # XLNet would return states for a further text, and transformers.pipeline fail on them
+        extra["use_mems_eval"] = False
+    config = _config(
+        task,
         weights,
+        called,
         num_labels=len(names),
         id2label=id2label,
         label2id={name: code for code, name in id2label.items()},
-        trust_remote_code=False,
         **extra,
     )
-    model = _load(task, weights, config)
+    model, report = _load(task, weights, called, config, ignore_mismatched_sizes=True)
+    _require_encoder(model, report, called)
+    _renew_head(model, report, has_same_labels=_has_head_for(known, model, names))
     if padding is not None:
-        embeddings = model.get_input_embeddings()
-        assert isinstance(embeddings, torch.nn.Embedding)
-        if padding >= embeddings.num_embeddings:
+        if padding >= _vocabulary_size(model):
             model.resize_token_embeddings(padding + 1, mean_resizing=False)
         model.config.pad_token_id = padding
     return model
 
 
 def trained_model(task: Task, folder: Path) -> PreTrainedModel:
-    """A model that the train stage wrote, ready to predict."""
-    model = _load(task, folder, AutoConfig.from_pretrained(folder, trust_remote_code=False))
+    """Return a model that the train stage wrote, ready to predict."""
+    model, _ = _load(task, folder, str(folder), _config(task, folder, str(folder)))
     model.eval()
     return model
 
 
-def _load(task: Task, folder: Path, config: AutoConfig) -> PreTrainedModel:
+def encoder_name(model: PreTrainedModel) -> str:
+    """Return the attribute that holds the pretrained encoder."""
+    if hasattr(model, model.base_model_prefix):
+        return str(model.base_model_prefix)
+    # ESM C for tokens: its class states another name than it uses
+    return max(model.named_children(), key=lambda child: sum(weight.numel() for weight in child[1].parameters()))[0]
+
+
+def head_parameters(model: PreTrainedModel) -> dict[str, torch.nn.Parameter]:
+    """Return the parameters outside the pretrained encoder, by name."""
+    prefix = f"{encoder_name(model)}."
+    return {name: weight for name, weight in model.named_parameters() if not name.startswith(prefix)}
+
+
+def _vocabulary_size(model: PreTrainedModel) -> int:
+    """Return how many codes the model has embeddings for."""
+    weight = getattr(input_embeddings(model), "weight", None)
+    return len(weight) if isinstance(weight, torch.Tensor) else sys.maxsize
+
+
+def _config(task: Task, folder: Path, called: str, **changed: Any) -> PretrainedConfig:
+    """Return the configuration in the folder. Raise ModelError if transformers has no head of the task for it."""
+    try:
+        config: PretrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False, **changed)
+    except Exception as error:
+        raise ModelError(f"{called}: its configuration can't be read ({first_line(error)})") from error
+    if type(config) not in task.model_class()._model_mapping:
+        raise ModelError(
+            f"{called}: transformers has no head for {task.pipeline.replace('-', ' ')} on {config.model_type}; "
+            "choose another model"
+        )
+    return config
+
+
+def _load(
+    task: Task, folder: Path, called: str, config: PretrainedConfig, **options: Any
+) -> tuple[PreTrainedModel, dict[str, Collection[Any]]]:
+    """Load weights as fp32, however they are stored. Return the model, and what transformers says about their names."""
     transformers_logging.set_verbosity_error()  # a new head's weights are missing by design, and it would say so at length
     transformers_logging.disable_progress_bar()
     try:
-        model = task.model_class().from_pretrained(folder, config=config, use_safetensors=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{folder}: the model can't be loaded for task={task.config.kind} ({error})") from error
+        model, report = task.model_class().from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            **options,
+        )
+    except Exception as error:  # transformers and the packages that it asks for raise any
+        raise ModelError(
+            f"{called}: the model can't be loaded for task={task.config.kind} ({first_line(error)})"
+        ) from error
     assert isinstance(model, PreTrainedModel)
-    return model
+    return model, report
+
+
+def _require_encoder(model: PreTrainedModel, report: dict[str, Collection[Any]], called: str) -> None:
+    """Raise ModelError if the weights are those of another encoder: transformers would draw the missing ones at random."""
+    head = head_parameters(model)
+    other = sorted(name for name, *_ in report["mismatched_keys"] if name not in head)
+    if other:
+        raise ModelError(f"{called}: the weights don't have the sizes that config.json states ({other[0]})")
+    names = {name for name, _ in model.named_parameters()} - head.keys()
+    missing = names & set(report["missing_keys"])
+    if 2 * len(missing) > len(names):
+        raise ModelError(
+            f"{called}: the weights are those of another model: {len(missing)} of the encoder's {len(names)} are missing"
+        )
+
+
+def _has_head_for(config: PretrainedConfig, model: PreTrainedModel, names: Sequence[str]) -> bool:
+    """Return whether a stored model was trained with the same head for the same labels in the same order."""
+    is_same_class = type(model).__name__ in (config.architectures or [])
+    return is_same_class and list((config.id2label or {}).values()) == list(names)
+
+
+def _renew_head(model: PreTrainedModel, report: dict[str, Collection[Any]], *, has_same_labels: bool) -> None:
+    """Draw all weights of a head that was trained for other labels."""
+    head = head_parameters(model)
+    other_sizes = {name for name, *_ in report["mismatched_keys"]}
+    stored = head.keys() - set(report["missing_keys"])
+    if not stored:
+        return
+    if has_same_labels and not other_sizes:
+        log.info("the model has a head for these labels already, which is kept")
+        return
+    log.info("the model's head is for other labels: it is dropped, and a new one is drawn")
+    modules = {name.rpartition(".")[0] for name in head}
+    for module in map(model.get_submodule, sorted(modules)):
+        for each in (module, *module.parameters(recurse=False)):
+            each.__dict__.pop("_is_hf_initialized", None)
+        model._init_weights(module)

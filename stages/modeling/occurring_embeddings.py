@@ -87,14 +87,24 @@ def keep_occurring(model: PreTrainedModel, codes: NDArray[np.int64]) -> PreTrain
     return model
 
 
+def input_embeddings(model: PreTrainedModel) -> torch.nn.Module | None:
+    """Return the module that looks sub-words up; None if there is none, as in CANINE, which hashes codes."""
+    try:
+        return model.get_input_embeddings()
+    except NotImplementedError:
+        return None
+
+
 def has_plain_embeddings(model: PreTrainedModel) -> bool:
     """Return whether the gradient of the input embeddings is the plain sum over the rows that look them up."""
-    embeddings = model.get_input_embeddings()
-    return type(embeddings) is torch.nn.Embedding and embeddings.max_norm is None and not embeddings.scale_grad_by_freq
+    embeddings = input_embeddings(model)
+    if type(embeddings) is not torch.nn.Embedding:
+        return False
+    return embeddings.max_norm is None and not embeddings.scale_grad_by_freq
 
 
 def restore_all(model: PreTrainedModel) -> None:
     """Give the model the embeddings of its whole vocabulary again."""
-    embeddings = model.get_input_embeddings()
+    embeddings = input_embeddings(model)
     if isinstance(embeddings, OccurringEmbeddings):
         model.set_input_embeddings(embeddings.all().to(embeddings.weight.device))

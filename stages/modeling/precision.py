@@ -1,5 +1,6 @@
 """The device, and the floating-point precision to compute in."""
 
+import logging
 from collections import defaultdict
 from threading import get_ident
 from typing import Any, Literal, TypeAlias
@@ -7,7 +8,15 @@ from typing import Any, Literal, TypeAlias
 import torch
 from transformers import PreTrainedModel
 
+from stages.modeling.batches import Batch
+from stages.modeling.cpu.packing import PACKED_FAMILIES
+from stages.modeling.load import encoder_name
+from stages.pipeline.errors import first_line
+
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
+
+
+log = logging.getLogger("stages.model")
 
 
 def device() -> torch.device:
@@ -27,6 +36,48 @@ def resolved(precision: Literal["auto", "fp32", "bf16", "fp16"]) -> Precision:
     return "bf16" if _has_native_bf16() else "fp32"
 
 
+def usable_precision(
+    wanted: Literal["auto", "fp32", "bf16", "fp16"], model: PreTrainedModel, batch: Batch, *, training: bool
+) -> Precision:
+    """Replace `auto` as `resolved` does, but by fp32 where the model can't compute the batch in bf16; the log says so.
+
+    The code of some families can't, or only for short rows. Where packing is proven, bf16 is too, and nothing is tried.
+    """
+    precision = resolved(wanted)
+    if wanted != "auto" or precision == "fp32" or not batch or model.config.model_type in PACKED_FAMILIES:
+        return precision
+    fault = _fault_in_bf16(model, batch, training=training)
+    if fault is None:
+        return precision
+    log.info("%s: computed in fp32, as it can't be in bf16 (%s)", model.config.model_type, fault)
+    return "fp32"
+
+
+def _fault_in_bf16(model: PreTrainedModel, batch: Batch, *, training: bool) -> str | None:
+    """Try the batch in bf16, in training with the gradient; return what is wrong. Draws no random number of the recipe's."""
+    torch.nn.Module.to(model, device())
+    inputs = {name: tensor.to(model.device) for name, tensor in batch.items()}
+    was_training = model.training
+    try:
+        with torch.random.fork_rng():
+            for mode in {training, False}:
+                model.train(mode)
+                with torch.set_grad_enabled(mode), torch.autocast(model.device.type, torch.bfloat16):
+                    logits: torch.Tensor = model(**inputs).logits.float()
+                if mode:
+                    logits.sum().backward()
+                if not logits.isfinite().all():
+                    return "logits are not finite"
+    except (RuntimeError, TypeError, ValueError, IndexError, AssertionError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        return first_line(error)
+    finally:
+        model.zero_grad()
+        model.train(was_training)
+    return None
+
+
 def _has_native_bf16() -> bool:
     if device().type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
@@ -39,8 +90,9 @@ def compute_head_in_fp32(model: PreTrainedModel) -> PreTrainedModel:
 
     A logit in bf16 has two to three significant digits, and so has the gradient that it gives.
     """
+    encoder = encoder_name(model)
     for name, module in model.named_children():
-        if name != model.base_model_prefix:
+        if name != encoder:
             outside = _OutsideAutocast()
             module.register_forward_pre_hook(outside.enter, with_kwargs=True)
             module.register_forward_hook(outside.leave, always_call=True)

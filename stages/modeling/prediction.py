@@ -13,12 +13,12 @@ from transformers import PreTrainedModel
 
 from stages.columns.arrays import flat, lengths, ranges
 from stages.columns.names import EXAMPLE, INPUT_IDS, WORDS
-from stages.modeling.batches import PaddingCollator, batches_by_length, collated, input_columns, padding_id
+from stages.modeling.batches import Batch, BatchFormat, PaddingCollator, batches_by_length, collated, read_batch_format
 from stages.modeling.compute import each_in_a_thread
 from stages.modeling.cpu.bf16_linear import weights_cast_once
 from stages.modeling.cpu.packing import is_packed
 from stages.modeling.load import trained_model
-from stages.modeling.precision import Precision, resolved
+from stages.modeling.precision import Precision, usable_precision
 from stages.modeling.preparation import Use, prepare
 from stages.tasks.task import Task, Units
 
@@ -31,14 +31,17 @@ def predict_units(
     task: Task, folder: Path, split: Dataset, *, batch_size: int, precision: Literal["auto", "fp32", "bf16"]
 ) -> Units:
     """Predict a tokenized split with the trained model in `folder`, stitched into one row of logits a unit."""
-    readings = predict(
-        prepare(trained_model(task, folder), Use("prediction")),
-        split,
-        PaddingCollator(padding_id(folder)),
-        batch_size=batch_size,
-        precision=resolved(precision),
-    )
-    return task.decode(split, readings)
+    model = prepare(trained_model(task, folder), Use("prediction"))
+    collate = PaddingCollator(read_batch_format(folder))
+    usable = usable_precision(precision, model, longest_rows(split, collate), training=False)
+    return task.decode(split, predict(model, split, collate, batch_size=batch_size, precision=usable))
+
+
+def longest_rows(split: Dataset, collate: PaddingCollator) -> Batch:
+    """Return the two longest rows of a tokenized split as a batch without labels; an empty one if the split has none."""
+    longest = np.argsort(-lengths(split, INPUT_IDS), kind="stable")[:2]
+    rows = split.select_columns([*collate.format.columns(split), EXAMPLE])
+    return collated(rows.__getitems__(longest.tolist()), collate, str(split.split)) if len(longest) else {}
 
 
 def predict(
@@ -51,16 +54,17 @@ def predict(
     counts = _readings_of_rows(split)
     starts = np.cumsum(counts) - counts
     readings = np.zeros((int(counts.sum()), len(model.config.id2label or {})), np.float32)
-    columns = split.select_columns([*input_columns(model, split), EXAMPLE])
+    columns = split.select_columns([*collate.format.columns(split), EXAMPLE])
     words = split.select_columns(WORDS) if WORDS in split.column_names else None
     max_subwords = _MAX_SUBWORDS if model.device.type == "cpu" else None
-    batches = list(batches_by_length(lengths(split, INPUT_IDS), batch_size, max_subwords))
+    is_equal = collate.format.equal_lengths
+    batches = list(batches_by_length(lengths(split, INPUT_IDS), batch_size, max_subwords, equal=is_equal))
 
     def read_off(batch: NDArray[np.int64]) -> NDArray[np.float32]:
         with _predicting(model, precision):
             inputs = collated(columns.__getitems__(batch.tolist()), collate, str(split.split))
             logits = model(**{name: tensor.to(model.device) for name, tensor in inputs.items()}).logits
-            read = logits if words is None else logits[_begins(words, batch).to(logits.device)]
+            read = logits if words is None else logits[_begins(words, batch, collate.format).to(logits.device)]
             found: NDArray[np.float32] = read.float().cpu().numpy()
             return found
 
@@ -91,7 +95,7 @@ def _readings_of_rows(split: Dataset) -> NDArray[np.int64]:
     return counts
 
 
-def _begins(words: Dataset, batch: NDArray[np.int64]) -> torch.Tensor:
+def _begins(words: Dataset, batch: NDArray[np.int64], format: BatchFormat) -> torch.Tensor:
     """[rows, length]: whether a word begins at each sub-word."""
     rows = [torch.as_tensor(row, dtype=torch.long) for row in words[batch][WORDS]]
-    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1) >= 0
+    return format.padded(rows, -1) >= 0

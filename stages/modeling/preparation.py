@@ -92,6 +92,7 @@ STEPS: list[Step] = [
         "embeddings of occurring sub-words alone",
         _keep_occurring,
         purposes={"training"},
+        families=PACKED_FAMILIES,  # others look up codes of their own, such as the one that a decoder starts with
         obstacle=_obstacle_to_keeping_occurring,
         undo=restore_all,
     ),
@@ -111,6 +112,7 @@ STEPS: list[Step] = [
         lambda model, _: use_bf16_linear(model.base_model),
         purposes={"training", "prediction"},
         devices=("cpu",),
+        families=PACKED_FAMILIES,  # others change the outputs of layers in place, which are views here
         obstacle=lambda _, __: None if has_bf16_products() else "oneDNN has no products in bf16 for this CPU",
     ),
     Step(

@@ -31,3 +31,8 @@ class BusyError(UserError):
 
 class OutputError(UserError):
     """An output can't be written: the disk is full, or the place is not ours to write to."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or the name of its class if it has none."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -29,6 +29,8 @@ PREDICTIONS = Path("data/predictions/test.parquet")
 BASE_MODEL = Path("models/base")
 BASE_WEIGHTS = BASE_MODEL / "weights"
 BASE_TOKENIZER = BASE_MODEL / "tokenizer"
+TOKENIZER_JSON, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
+"""The files of a tokenizer's folder."""
 TRAINED_MODEL = Path("models/trained")
 EXPORTED_MODEL = Path("models/export")
 CHECKPOINTS = Path(".checkpoints")

@@ -1,58 +1,97 @@
 """The pretrained model and its tokenizer, copied to where the later stages read them."""
 
+import hashlib
 import importlib.util
 import json
 import shutil
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
 from stages.configuration.schema import FilesModel, HubModel, ModelConfig, PackageModel
 from stages.pipeline.digests import sha256_of
-from stages.pipeline.errors import ModelError
+from stages.pipeline.errors import ModelError, first_line
 from stages.pipeline.json_files import read_json
-from stages.sources.hub import CONFIG, WEIGHTS, fetch_model
+from stages.pipeline.paths import TOKENIZER_CONFIG, TOKENIZER_JSON
+from stages.sources.hub import CONFIG, WEIGHTS, WEIGHTS_INDEX, fetch_model, shards_of
+from stages.sources.word_tokenizer import write_for_words
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
-_TOKENIZER_CONFIG = "tokenizer_config.json"
 _PADDING = "[PAD]"
 _POSITIONS_BEHIND_PADDING = frozenset({
     "camembert", "data2vec-text", "esm", "ibert", "longformer", "luke", "mluke", "mpnet", "roberta", "roberta-prelayernorm",
     "xlm-roberta", "xlm-roberta-xl", "xmod",
 })  # fmt: skip
 """The model types whose positions begin after the padding sub-word's code."""
+_POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length")
+"""What configurations call the number of a model's positions."""
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+_TEXT = "A short text."
 _NO_LIMIT = 1_000_000
 """transformers writes a `model_max_length` above this for a tokenizer that states none."""
 
 
-def write_base_model(config: ModelConfig, weights: Path, tokenizer: Path) -> str:
-    """Write `config.json` and `model.safetensors` to `weights` and the canonical tokenizer to `tokenizer`.
+def write_base_model(config: ModelConfig, weights: Path, tokenizer: Path, *, for_words: bool = False) -> str:
+    """Write `config.json` and the safetensors files to `weights` and the canonical tokenizer to `tokenizer`.
 
-    Returns the weights' SHA-256. Raises ModelError if the model is incomplete, is not the one that `model.sha256`
-    names, needs code of its own, or has a tokenizer without a fast implementation.
+    `for_words`: the tokenizer is given words, and encodes each as inside a text. Returns the weights' SHA-256: of several files,
+    that of their list as `sha256sum` prints it. Raises ModelError if the model is incomplete, is not the one that
+    `model.sha256` names, needs code of its own, or has no usable tokenizer.
     """
     folder = _locate(config)
-    for name in (CONFIG, WEIGHTS):
-        if not (folder / name).is_file():
-            raise ModelError(
-                f"model={config.name}: has no {name}; Stagewright loads safetensors only, never pickled weights: where you "
-                "trust those, load the model with transformers and save it anew, which writes safetensors"
-            )
+    files = _weight_files(config.name, folder)
     _refuse_own_code(config.name, folder)
-    digest = sha256_of(folder / WEIGHTS)
+    digest = _digest(folder, files)
     if config.sha256 not in (None, digest):
         raise ModelError(
-            f"model={config.name}: {WEIGHTS} has SHA-256 {digest}, but model.sha256={config.sha256}; "
+            f"model={config.name}: {' and '.join(files[-2:])} has SHA-256 {digest}, but model.sha256={config.sha256}; "
             "fetch the right file, or set model.sha256 if you trust this one"
         )
     weights.mkdir(parents=True)
-    for name in (CONFIG, WEIGHTS):
+    for name in (CONFIG, *files):
         shutil.copyfile(folder / name, weights / name)
     tokenizer.mkdir(parents=True)
-    _write_tokenizer(config.name, folder, tokenizer)
+    is_whole = _write_tokenizer(config.name, folder, tokenizer)
+    if for_words and is_whole:
+        write_for_words(tokenizer, folder / CONFIG)
     return digest
+
+
+def limit_rows(tokenizer: Path, longest: int) -> None:
+    """Note in a tokenizer's folder that the model takes rows of `longest` sub-words at most."""
+    path = tokenizer / TOKENIZER_CONFIG
+    settings = read_json(path)
+    if longest < settings["model_max_length"]:
+        _write_settings(path, {**settings, "model_max_length": longest})
+
+
+def _weight_files(name: str, folder: Path) -> list[str]:
+    """Return the names of the safetensors files: one, or an index and the files that it names."""
+    if (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file():
+        return [WEIGHTS]
+    if (folder / CONFIG).is_file() and (folder / WEIGHTS_INDEX).is_file():
+        shards = shards_of(folder / WEIGHTS_INDEX)
+        missing = [shard for shard in shards if not (folder / shard).is_file()]
+        if missing:
+            raise ModelError(f"model={name}: has no {missing[0]}, which its {WEIGHTS_INDEX} names; fetch it as well")
+        return [WEIGHTS_INDEX, *shards]
+    lacking = WEIGHTS if (folder / CONFIG).is_file() else CONFIG
+    raise ModelError(
+        f"model={name}: has no {lacking}; Stagewright loads safetensors only, never pickled weights: where you "
+        "trust those, load the model with transformers and save it anew, which writes safetensors"
+    )
+
+
+def _digest(folder: Path, files: Sequence[str]) -> str:
+    digests = [sha256_of(folder / name) for name in files]
+    if len(files) == 1:
+        return digests[0]
+    listed = "".join(f"{digest}  {name}\n" for digest, name in zip(digests, files, strict=True))
+    return hashlib.sha256(listed.encode()).hexdigest()
 
 
 def _locate(config: ModelConfig) -> Path:
@@ -85,7 +124,7 @@ def _refuse_own_code(name: str, folder: Path) -> None:
 
     Code that comes with a model is never run. Without it, transformers may build another model from the weights.
     """
-    for file in (CONFIG, _TOKENIZER_CONFIG):
+    for file in (CONFIG, TOKENIZER_CONFIG):
         if (folder / file).is_file() and "auto_map" in read_json(folder / file):
             raise ModelError(
                 f"model={name}: its {file} asks for code of its own (auto_map), and code that comes with a model is never "
@@ -100,47 +139,84 @@ def _refuse_own_code(name: str, folder: Path) -> None:
         )
 
 
-def _write_tokenizer(name: str, source: Path, target: Path) -> None:
-    """Write the tokenizer in one form, whatever form it came in.
+def _write_tokenizer(name: str, source: Path, target: Path) -> bool:
+    """Write the tokenizer in one form, whatever form it came in. Return whether `tokenizer.json` holds all of it.
 
     Two models with the same vocabulary and rules get the same bytes, and so share the tokenized data. Truncation and
-    padding are taken out of `tokenizer.json` (MiniLM's cuts at 128).
+    padding are taken out of `tokenizer.json` (MiniLM's cuts at 128). A tokenizer that is written in Python keeps its own files.
     """
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise ModelError(f"model={name}: its tokenizer can't be loaded ({error})") from error
-    if not tokenizer.is_fast:
-        raise ModelError(
-            f"model={name}: its tokenizer has no fast implementation (tokenizer.json); choose a model that has"
-        )
-    if tokenizer.vocab_size <= len(
-        tokenizer.all_special_ids
-    ):  # transformers returns this for a folder without a tokenizer
-        raise ModelError(f"model={name}: has no tokenizer; put its tokenizer.json or vocabulary beside the weights")
+    tokenizer = _tokenizer(name, source)
     if tokenizer.pad_token is None:  # as in GPT-2; the train stage adds an embedding for it
         tokenizer.add_special_tokens({"pad_token": _PADDING})
-    backend = tokenizer.backend_tokenizer
-    backend.no_truncation()
-    backend.no_padding()
-    backend.save(str(target / "tokenizer.json"), pretty=True)
-    _require_embeddings(name, backend, str(tokenizer.pad_token), source)
+    is_whole = tokenizer.is_fast and _is_written_whole(tokenizer.backend_tokenizer, target / TOKENIZER_JSON)
     settings: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    if not is_whole:
+        tokenizer.save_pretrained(target)
+        settings = read_json(target / TOKENIZER_CONFIG)
+    _require_embeddings(name, tokenizer.get_vocab(), str(tokenizer.pad_token), source)
     settings["model_max_length"] = _max_length(tokenizer.model_max_length, source)
     settings |= {
         token: str(value) for token in _SPECIAL_TOKENS if (value := getattr(tokenizer, token, None)) is not None
     }
-    (target / _TOKENIZER_CONFIG).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    if tokenizer.padding_side != "right":
+        settings["padding_side"] = tokenizer.padding_side
+    _write_settings(target / TOKENIZER_CONFIG, settings)
+    return is_whole
 
 
-def _require_embeddings(name: str, backend: "Tokenizer", padding: str, source: Path) -> None:
-    """Raise ModelError for a tokenizer with more sub-words than the model has embeddings: it belongs to another model."""
-    embeddings = read_json(source / CONFIG).get("vocab_size", _NO_LIMIT)
-    largest, subword = max(
-        (code, subword) for subword, code in backend.get_vocab(with_added_tokens=True).items() if subword != padding
+def _is_written_whole(backend: "Tokenizer", path: Path) -> bool:
+    """Write a tokenizer without truncation and padding. Return False if a part of it is written in Python, as RoFormer's is."""
+    backend.no_truncation()
+    backend.no_padding()
+    try:
+        backend.save(str(path), pretty=True)
+    except Exception as error:  # the library raises nothing narrower
+        if "cannot be serialized" not in str(error):
+            raise
+        return False
+    return True
+
+
+def _tokenizer(name: str, source: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except Exception as error:  # each family's tokenizer raises errors of its own
+        raise ModelError(f"model={name}: its tokenizer can't be loaded ({first_line(error)})") from error
+    # for a folder without a tokenizer transformers returns one that has special tokens alone
+    if tokenizer.vocab_size <= len(tokenizer.all_special_ids):
+        raise ModelError(f"model={name}: has no tokenizer; put its tokenizer.json or vocabulary beside the weights")
+    _require_plain_texts(name, tokenizer)
+    return tokenizer
+
+
+def _require_plain_texts(name: str, tokenizer: Any) -> None:
+    """Raise ModelError for a tokenizer that takes more than a text, or gives more than sub-words: boxes, tables, shapes."""
+    try:
+        given = tokenizer(_TEXT)
+    except Exception as error:
+        raise ModelError(
+            f"model={name}: its tokenizer takes more than a text ({first_line(error)}); choose another model"
+        ) from error
+    others = sorted(
+        key for key, values in given.items() if key not in _INPUTS or not all(isinstance(each, int) for each in values)
     )
+    if others:
+        raise ModelError(
+            f"model={name}: takes more than sub-words ({', '.join(others)}), which is not supported; choose another model"
+        )
+
+
+def _write_settings(path: Path, settings: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _require_embeddings(name: str, vocabulary: Mapping[str, int], padding: str, source: Path) -> None:
+    """Raise ModelError for a tokenizer with more sub-words than the model has embeddings: it belongs to another model."""
+    embeddings = read_json(source / CONFIG).get("vocab_size") or sys.maxsize
+    codes = ((code, subword) for subword, code in vocabulary.items() if subword != padding)
+    largest, subword = max(codes, default=(0, ""))
     if largest >= embeddings:
         raise ModelError(
             f"model={name}: its tokenizer has sub-word {largest} ({subword!r}), but the model only {embeddings} embeddings; "
@@ -151,7 +227,7 @@ def _require_embeddings(name: str, backend: "Tokenizer", padding: str, source: P
 def _max_length(stated: int, source: Path) -> int:
     """Return how many sub-words the model takes: what the tokenizer states, within the model's own positions."""
     config = read_json(source / CONFIG)
-    positions = config.get("max_position_embeddings") or _NO_LIMIT
+    positions = min((config.get(key) or _NO_LIMIT for key in _POSITIONS), default=_NO_LIMIT)
     if config.get("model_type") in _POSITIONS_BEHIND_PADDING:
         positions -= config.get("pad_token_id", 1) + 1  # their positions begin after the padding index
     return int(min(stated, positions))

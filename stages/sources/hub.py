@@ -22,7 +22,8 @@ from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from stages.configuration.schema import HubData, HubModel, Split
 from stages.pipeline.digests import sha256_of
-from stages.pipeline.errors import HubError
+from stages.pipeline.errors import HubError, ModelError
+from stages.pipeline.json_files import read_json
 
 if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
@@ -173,6 +174,8 @@ def _explain_answer(error: "HfHubHTTPError", repo: Repo) -> str:
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+WEIGHTS_INDEX = "model.safetensors.index.json"
+"""Names the files that hold the weights, where these are too large for one."""
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -186,8 +189,14 @@ TOKENIZER_FILES = (
     "spiece.model",
     "tokenizer.model",
     "sentencepiece.bpe.model",
+    "vocab.model",
+    "spiece.vocab",
+    "dict.txt",
+    "word_shape.json",
+    "word_pronunciation.json",
+    "entity_vocab.json",
 )
-"""Every file name that an encoder's tokenizer may have; a model has a few of them."""
+"""Every file name that a tokenizer may have; a model has a few of them."""
 
 if not sys.stderr.isatty():
     disable_progress_bars()
@@ -223,14 +232,28 @@ def fetch_model(config: HubModel) -> Path:
     """
     repo = Repo("model", config.repo, config.revision)
     files = _list_files(repo)
-    for name in (CONFIG, WEIGHTS):
+    weights = WEIGHTS if WEIGHTS in files else WEIGHTS_INDEX
+    for name in (CONFIG, weights):
         if name not in files:
             raise HubError(
-                f"{repo}: has no {name}, only {some(files, like=name)}; weights are read from one safetensors file, "
-                "pickled weights are not loaded: choose a model.repo or model.revision that has it"
+                f"{repo}: has no {WEIGHTS if name == weights else name}, only {some(files, like=name)}; weights are read from "
+                "safetensors files, pickled weights are not loaded: choose a model.repo or model.revision that has them"
             )
-    _fetch(repo, [name for name in (CONFIG, WEIGHTS, *TOKENIZER_FILES) if name in files])
+    _fetch(repo, [name for name in (CONFIG, weights, *TOKENIZER_FILES) if name in files])
+    if weights == WEIGHTS_INDEX:
+        _fetch(repo, [name for name in shards_of(cached(repo, weights)) if name in files])
     return cached(repo, CONFIG).parent
+
+
+def shards_of(index: Path) -> list[str]:
+    """Return the names of the files that an index of weights names, sorted. Raise ModelError if it is damaged."""
+    try:
+        names = sorted(set(read_json(index)["weight_map"].values()))
+    except (KeyError, AttributeError, TypeError) as error:
+        raise ModelError(f"{index.name}: names no weights; fetch it anew") from error
+    if any(Path(name).name != name for name in names):
+        raise ModelError(f"{index.name}: names files outside its folder")
+    return names
 
 
 def _list_files(repo: Repo, enough: Sequence[str] = ()) -> list[str]:

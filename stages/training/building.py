@@ -1,5 +1,6 @@
 """The model that training starts from, and the trainer for it."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -9,11 +10,12 @@ from transformers import PreTrainedModel, set_seed
 from stages.columns.arrays import flat
 from stages.columns.names import INPUT_IDS, label_names
 from stages.configuration.schema import TrainStage
-from stages.modeling.batches import PaddingCollator, padding_id
+from stages.modeling.batches import PaddingCollator, read_batch_format
 from stages.modeling.load import new_model
-from stages.modeling.precision import resolved
+from stages.modeling.precision import usable_precision
+from stages.modeling.prediction import longest_rows
 from stages.modeling.preparation import Use, prepare
-from stages.pipeline.paths import BASE_TOKENIZER, BASE_WEIGHTS
+from stages.pipeline.paths import BASE_MODEL, BASE_WEIGHTS
 from stages.tasks.registry import task_for
 from stages.training.batching import batching
 from stages.training.checkpoints import Checkpoints
@@ -29,7 +31,7 @@ def training_model(config: TrainStage, splits: DatasetDict) -> PreTrainedModel:
 
     PyTorch's global generator draws the weights of the head.
     """
-    names, padding = label_names(splits["train"].features), padding_id(BASE_TOKENIZER)
+    names, padding = label_names(splits["train"].features), read_batch_format(BASE_MODEL).padding_id
     model = new_model(task_for(config.task), BASE_WEIGHTS, names, padding=padding)
     codes = [np.unique(flat(splits[name], INPUT_IDS)) for name in ("train", "validation")]
     return prepare(model, Use("training", occurring=np.unique(np.concatenate([*codes, [padding]]))))
@@ -45,18 +47,21 @@ def build_trainer(
     task, names = task_for(config.task, config.mode, config.scheme), label_names(splits["train"].features)
     task.require_metric(names)
     batches = batching(config, splits["train"])
+    format = read_batch_format(BASE_MODEL)
+    collate = PaddingCollator(format, partial(task.label_tensor, labels=len(names)))
     set_seed(config.seed)
+    model = training_model(config, splits)
+    precision = usable_precision(config.train.precision, model, longest_rows(splits["train"], collate), training=True)
+    recipe = replace(config.train, precision=precision)
     return ResumableTrainer(
         checkpoints=checkpoints,
         interruption=interruption,
-        model=training_model(config, splits),
-        arguments=training_arguments(config.train, batches, config.task, config.seed, checkpoints.partial),
+        model=model,
+        arguments=training_arguments(recipe, batches, config.task, config.seed, checkpoints.partial),
         train=splits["train"],
         batching=batches,
-        validation=Validation(
-            splits["validation"], task, names, config.train.evaluation_batch_size, resolved(config.train.precision)
-        ),
-        collate=PaddingCollator(padding_id(BASE_TOKENIZER), partial(task.label_tensor, labels=len(names))),
+        validation=Validation(splits["validation"], task, names, recipe.evaluation_batch_size, precision),
+        collate=collate,
         loss=loss_function(
             task,
             config.train.label_smoothing,

@@ -1,14 +1,18 @@
 """What a training leaves behind: the best weights with their tokenizer, learning curves, and a summary."""
 
+import json
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dvclive.live import Live
 
+from stages.columns.names import INPUT_IDS, TOKEN_TYPES
+from stages.modeling.batches import MASK, BatchFormat, write_batch_format
 from stages.modeling.preparation import undo_for_saving
-from stages.pipeline.json_files import DECIMALS, Json
+from stages.pipeline.json_files import DECIMALS, Json, read_json
 from stages.pipeline.outputs import whole_directory
+from stages.pipeline.paths import TOKENIZER_CONFIG
 from stages.scoring.core.metrics import METRICS
 from stages.scoring.core.threshold import write_threshold
 from stages.training.progress import Best
@@ -21,15 +25,26 @@ _VALIDATION = "eval_"
 
 
 def write_trained_model(trainer: ValidatingTrainer, path: Path, tokenizer: Path) -> None:
-    """Write the best weights to the folder `path`, with the files of the folder `tokenizer`."""
+    """Write the best weights to the folder `path`, and the tokenizer in the folder `tokenizer` as they were trained with it."""
     best = _best(trainer)
     trainer.bare_model.load_state_dict(trainer.best_weights)
     with whole_directory(path) as folder:
         undo_for_saving(trainer.bare_model).save_pretrained(folder)
-        for file in sorted(tokenizer.iterdir()):
-            shutil.copyfile(file, folder / file.name)
+        write_tokenizer(tokenizer, folder, trainer.batch_format)
+        write_batch_format(folder, trainer.batch_format)
         if best.threshold is not None:
             write_threshold(folder, best.threshold)
+
+
+def write_tokenizer(source: Path, folder: Path, format: BatchFormat) -> None:
+    """Write the tokenizer so that it pads on the side that the model was trained with, and gives the inputs that it takes."""
+    for file in sorted(source.iterdir()):
+        shutil.copyfile(file, folder / file.name)
+    settings = read_json(folder / TOKENIZER_CONFIG)
+    settings["model_input_names"] = [INPUT_IDS, *([TOKEN_TYPES] if format.token_types else []), MASK]
+    settings["padding_side"] = format.padding_side
+    text = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
+    (folder / TOKENIZER_CONFIG).write_text(text, encoding="utf-8")
 
 
 def write_learning_curves(trainer: ValidatingTrainer, path: Path) -> None:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
 from stages.columns.names import EXAMPLE, LABELS
-from stages.modeling.batches import PaddingCollator, input_columns
+from stages.modeling.batches import PaddingCollator
 from stages.modeling.cpu.gradients import clip_in_next_step, gradient_norm
 from stages.modeling.precision import Precision
 from stages.modeling.prediction import predict
@@ -56,7 +56,7 @@ class ValidatingTrainer(Trainer):
         callbacks: Sequence[TrainerCallback],
     ) -> None:
         """Everything that a training needs; nothing is taken from elsewhere."""
-        self.rows = TrainingRows(train, [*input_columns(model, train), LABELS])
+        self.rows = TrainingRows(train, [*collate.format.columns(train), LABELS])
         super().__init__(
             model=model,
             args=arguments,
@@ -67,6 +67,8 @@ class ValidatingTrainer(Trainer):
             callbacks=list(callbacks),
         )
         self.batching = batching
+        self.task, self.precision = validation.task, validation.precision
+        self.batch_format = collate.format
         self._validation = validation
         self._collate = collate
         self._losses = LossWatch(self.args.device)

@@ -267,7 +267,7 @@ def test_a_stage_runs_on_the_parameters_that_were_read_and_reads_none_itself(
     monkeypatch.chdir(tmp_path)  # where there is no params.yaml
     seen: list[schema.DownloadStage] = []
     run_stage(seen.append, schema.DownloadStage, params, offline=False)
-    assert seen == [schema.DownloadStage(params.data, params.model)]
+    assert seen == [schema.DownloadStage(params.data, params.model, params.task.kind, params.task.target)]
     assert seen[0].data is params.data
 
 

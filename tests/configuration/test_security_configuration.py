@@ -150,7 +150,7 @@ EDITS = [
     ("train/default.yaml", "early_stopping: null", "early_stopping: 2"),
     ("evaluate/default.yaml", "score: true", "score: false"),
     ("evaluate/default.yaml", "slices: []", "slices: [length]"),
-    ("export/default.yaml", "onnx: true", "onnx: false"),
+    ("export/default.yaml", "onnx: auto", "onnx: false"),
 ]
 
 

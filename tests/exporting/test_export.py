@@ -32,11 +32,12 @@ from stages.exporting.onnx_model import largest_difference, write_onnx
 from stages.exporting.onnx_scores import spread
 from stages.exporting.quantization import write_int8
 from stages.exporting.quantization_cost import QuantizationCost
-from stages.modeling.batches import PaddingCollator, Row, padding_id
+from stages.modeling.batches import BatchFormat, PaddingCollator, Row, read_batch_format, write_batch_format
 from stages.modeling.load import new_model, trained_model
 from stages.pipeline.arrow import load_split
 from stages.pipeline.errors import ModelError
 from stages.pipeline.escaping import code
+from stages.training.trained import write_tokenizer
 from tests.support.imports import ROOT
 from tests.support.saved_splits import save_splits
 from tests.support.tiny import write_tiny_model
@@ -87,7 +88,7 @@ def exported(
     family, kind = request.param
     model = lively_model(kind, folders[family])
     path = tmp_path_factory.mktemp("onnx") / "model.onnx"
-    write_onnx(model, PaddingCollator(0)(sample(7, 4)), path)
+    write_onnx(model, PaddingCollator(BatchFormat(0))(sample(7, 4)), path)
     return model, path
 
 
@@ -97,7 +98,7 @@ def test_onnx_gives_torchs_logits_for_batches_of_any_shape(
     lengths: tuple[int, ...], exported: tuple[PreTrainedModel, Path]
 ) -> None:
     model, path = exported
-    assert largest_difference(model, path, sample(*lengths), PaddingCollator(0), 1e-4) <= 1e-4
+    assert largest_difference(model, path, sample(*lengths), PaddingCollator(BatchFormat(0)), 1e-4) <= 1e-4
 
 
 @pytest.mark.slow
@@ -106,7 +107,7 @@ def test_onnx_takes_ids_and_mask_and_reads_no_padding(exported: tuple[PreTrained
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     assert [entry.name for entry in session.get_inputs()] == ["input_ids", "attention_mask"]
     assert [entry.name for entry in session.get_outputs()] == ["logits"]
-    batch = PaddingCollator(0)(sample(4, 20))
+    batch = PaddingCollator(BatchFormat(0))(sample(4, 20))
     (padded,) = session.run(None, {name: tensor.numpy() for name, tensor in batch.items()})
     with torch.inference_mode():
         alone = model(input_ids=batch["input_ids"][:1, :6]).logits.numpy()[0]
@@ -121,7 +122,7 @@ def test_another_models_weights_are_noticed(exported: tuple[PreTrainedModel, Pat
     with pytest.raises(
         ModelError, match=r"ONNX and torch logits differ by .* more than export\.onnx_tolerance=0\.0001;"
     ):
-        largest_difference(other, path, sample(*LENGTHS), PaddingCollator(0), 1e-4)
+        largest_difference(other, path, sample(*LENGTHS), PaddingCollator(BatchFormat(0)), 1e-4)
 
 
 @pytest.mark.slow
@@ -134,7 +135,7 @@ def test_logits_that_are_no_numbers_are_noticed(
     with torch.no_grad():
         next(broken.parameters())[:] = float("nan")
     with pytest.raises(ModelError, match="differ by nan"):
-        largest_difference(broken, path, sample(3, 4), PaddingCollator(0), 1e-4)
+        largest_difference(broken, path, sample(3, 4), PaddingCollator(BatchFormat(0)), 1e-4)
 
 
 @pytest.mark.slow
@@ -157,7 +158,7 @@ def test_the_onnx_file_is_valid_and_holds_no_path_of_this_machine(exported: tupl
 @pytest.mark.slow
 def test_exporting_twice_gives_the_same_bytes(exported: tuple[PreTrainedModel, Path], tmp_path: Path) -> None:
     model, path = exported
-    write_onnx(model, PaddingCollator(0)(sample(7, 4)), tmp_path / "again.onnx")
+    write_onnx(model, PaddingCollator(BatchFormat(0))(sample(7, 4)), tmp_path / "again.onnx")
     assert (tmp_path / "again.onnx").read_bytes() == path.read_bytes()
 
 
@@ -166,11 +167,11 @@ import sys
 from pathlib import Path
 from stages.exporting.onnx_model import write_onnx
 from stages.exporting.quantization import write_int8
-from stages.modeling.batches import PaddingCollator
+from stages.modeling.batches import BatchFormat, PaddingCollator
 from stages.modeling.load import trained_model
 from tests.support.tokenized import task_of
 rows = [{"input_ids": [2, 9, 9, 3]}, {"input_ids": [2, 3]}]
-model, batch = trained_model(task_of("text"), Path("trained")), PaddingCollator(0)(rows)
+model, batch = trained_model(task_of("text"), Path("trained")), PaddingCollator(BatchFormat(0))(rows)
 write_onnx(model, batch, Path("model.onnx"))
 write_onnx(model, batch, Path("packed.onnx"), packed=True)
 write_int8(Path("packed.onnx"), Path("model_int8.onnx"))
@@ -186,8 +187,8 @@ def test_exporting_in_another_process_and_place_gives_the_same_bytes(folders: di
         cwd=elsewhere, env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "5"}, check=True, capture_output=True,
     )  # fmt: skip
     model = trained_model(task_of("text"), Path(shutil.copytree(elsewhere / "trained", tmp_path / "trained")))
-    write_onnx(model, PaddingCollator(0)(sample(7, 4)), tmp_path / "model.onnx")
-    write_onnx(model, PaddingCollator(0)(sample(7, 4)), tmp_path / "packed.onnx", packed=True)
+    write_onnx(model, PaddingCollator(BatchFormat(0))(sample(7, 4)), tmp_path / "model.onnx")
+    write_onnx(model, PaddingCollator(BatchFormat(0))(sample(7, 4)), tmp_path / "packed.onnx", packed=True)
     write_int8(tmp_path / "packed.onnx", tmp_path / "model_int8.onnx")
     for name in ("model.onnx", "model_int8.onnx"):
         assert (tmp_path / name).read_bytes() == (elsewhere / name).read_bytes()
@@ -206,7 +207,7 @@ def nodes_of(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
 
 
 def run_onnx(path: Path, rows: list[Row]) -> np.ndarray[Any, Any]:
-    batch = PaddingCollator(0)(rows)
+    batch = PaddingCollator(BatchFormat(0))(rows)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     (logits,) = session.run(None, {name: tensor.numpy() for name, tensor in batch.items()})
     return np.asarray(logits if logits.ndim == 2 else logits[batch["attention_mask"].bool().numpy()])
@@ -216,7 +217,7 @@ def run_onnx(path: Path, rows: list[Row]) -> np.ndarray[Any, Any]:
 def int8(exported: tuple[PreTrainedModel, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     model, _ = exported
     folder = tmp_path_factory.mktemp("int8")
-    write_onnx(model, PaddingCollator(0)(sample(7, 4)), folder / "packed.onnx", packed=True)
+    write_onnx(model, PaddingCollator(BatchFormat(0))(sample(7, 4)), folder / "packed.onnx", packed=True)
     write_int8(folder / "packed.onnx", folder / "int8.onnx")
     return folder / "int8.onnx"
 
@@ -237,14 +238,14 @@ def test_a_packed_graph_gives_torchs_logits_however_many_rows_it_groups(
     batches = [draw.integers(0, 40, size=rows) for rows in range(1, 12)]
     for lengths in [*batches, np.full(5, 7)]:
         packed, rows = int8.with_name("packed.onnx"), sample(*lengths)
-        assert largest_difference(exported[0], packed, rows, PaddingCollator(0), 1e-4) <= 1e-4
+        assert largest_difference(exported[0], packed, rows, PaddingCollator(BatchFormat(0)), 1e-4) <= 1e-4
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("empty", [1, 3, 9])
 def test_rows_without_sub_words_change_nothing_beside_them(empty: int, int8: Path) -> None:
     session = onnxruntime.InferenceSession(str(int8), providers=["CPUExecutionProvider"])
-    batch = {name: tensor.numpy() for name, tensor in PaddingCollator(0)(sample(6, 14)).items()}
+    batch = {name: tensor.numpy() for name, tensor in PaddingCollator(BatchFormat(0))(sample(6, 14)).items()}
     filled = {name: np.concatenate([np.zeros((empty, 16), np.int64), rows]) for name, rows in batch.items()}
     alone, beside = (np.asarray(session.run(None, inputs)[0])[-2:] for inputs in (batch, filled))
     real = batch["attention_mask"].astype(bool) if alone.ndim == 3 else slice(None)
@@ -257,12 +258,14 @@ def test_the_last_layer_of_a_text_asks_for_first_sub_words_alone(
     kind: Kind, asks_for_one: bool, folders: dict[str, Path], tmp_path: Path
 ) -> None:
     path = tmp_path / "packed.onnx"
-    write_onnx(lively_model(kind, folders["distilbert"]), PaddingCollator(0)(sample(7, 4)), path, packed=True)
+    write_onnx(
+        lively_model(kind, folders["distilbert"]), PaddingCollator(BatchFormat(0))(sample(7, 4)), path, packed=True
+    )
     model = onnx.load(path)
     attended = [node.output[0] for node in model.graph.node if node.op_type == "If"]
     model.graph.output.extend(map(make_empty_tensor_value_info, attended))
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    batch = PaddingCollator(0)(sample(*LENGTHS))
+    batch = PaddingCollator(BatchFormat(0))(sample(*LENGTHS))
     *before, last = session.run(attended, {name: tensor.numpy() for name, tensor in batch.items()})
     subwords = int(batch["attention_mask"].sum())
     assert {len(np.asarray(each)) for each in before} == {subwords}
@@ -407,8 +410,13 @@ def write_trained(root: Path, kind: Kind, folder: Path) -> None:
     """What the stages before leave behind: the trained model, tokenized splits, two metrics files."""
     model = lively_model(kind, folder)
     model.save_pretrained(root / "models/trained")
+    format = BatchFormat(0, token_types=model.config.model_type != "distilbert")
+    tokenizer = root / "models/base/tokenizer"
+    tokenizer.mkdir(parents=True)
     for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copyfile(folder / name, root / "models/trained" / name)
+        shutil.copyfile(folder / name, tokenizer / name)
+    write_tokenizer(tokenizer, root / "models/trained", format)
+    write_batch_format(root / "models/trained", format)
     split = tokenized(kind, model)
     save_splits(DatasetDict({"validation": split, "test": split}), root / "data/tokenized")
     (root / "metrics").mkdir()
@@ -501,7 +509,7 @@ def test_the_stage_exports_onnx_and_says_how_near_it_is(run: tuple[Kind, Path]) 
     sizes = {file.name: file.stat().st_size for file in folder.iterdir()}
     assert metrics["bytes"] == sizes
     assert {"model.onnx", "model_int8.onnx", "model.safetensors", "config.json", "README.md"} <= set(sizes)
-    assert padding_id(folder) == 0
+    assert read_batch_format(folder).padding_id == 0
     assert metrics["int8"]["exported"] is True
     assert metrics["int8"]["validation"]["fp32"]["accuracy"] == 1.0
     labels = np.concatenate([np.ravel(row) for row in load_split(root / "data/tokenized", "validation")["labels"]])

@@ -18,7 +18,13 @@ from transformers.utils.generic import ModelOutput
 from stages.columns.names import IGNORED
 from stages.configuration.schema import Kind
 from stages.modeling import prediction
-from stages.modeling.batches import PaddingCollator, batches_by_length, padding_id
+from stages.modeling.batches import (
+    BatchFormat,
+    PaddingCollator,
+    batches_by_length,
+    read_batch_format,
+    write_batch_format,
+)
 from stages.modeling.load import new_model, trained_model
 from stages.modeling.precision import compute_head_in_fp32
 from stages.modeling.prediction import predict
@@ -86,30 +92,41 @@ def row_by_row(kind: Kind, model: PreTrainedModel, split: Dataset) -> np.ndarray
 
 
 def test_rows_are_padded_to_the_longest_of_the_batch_and_no_further() -> None:
-    batch = PaddingCollator(9)([{"input_ids": [1, 2, 3], "labels": 1}, {"input_ids": [4], "labels": 0}])
+    batch = PaddingCollator(BatchFormat(9))([{"input_ids": [1, 2, 3], "labels": 1}, {"input_ids": [4], "labels": 0}])
     assert batch["input_ids"].tolist() == [[1, 2, 3], [4, 9, 9]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
     assert batch["labels"].tolist() == [1, 0]
 
 
 def test_padding_has_no_label() -> None:
-    batch = PaddingCollator(0)([{"input_ids": [1], "labels": [2]}, {"input_ids": [1, 1], "labels": [IGNORED, 0]}])
+    batch = PaddingCollator(BatchFormat(0))(
+        [{"input_ids": [1], "labels": [2]}, {"input_ids": [1, 1], "labels": [IGNORED, 0]}]
+    )
     assert batch["labels"].tolist() == [[2, IGNORED], [IGNORED, 0]]
 
 
 def test_rows_without_labels_give_a_batch_without() -> None:
-    assert set(PaddingCollator(0)([{"input_ids": [1]}])) == {"input_ids", "attention_mask"}
+    assert set(PaddingCollator(BatchFormat(0))([{"input_ids": [1]}])) == {"input_ids", "attention_mask"}
 
 
-def test_the_padding_code_is_the_tokenizers(tiny_model: Path) -> None:
-    assert padding_id(tiny_model) == PAD
+def test_rows_are_padded_on_the_side_and_to_the_multiple_that_the_model_asks_for() -> None:
+    rows = [{"input_ids": [1, 2, 3], "labels": [0, 1, 2]}, {"input_ids": [4], "labels": [3]}]
+    left = PaddingCollator(BatchFormat(9, padding_side="left"))(rows)
+    assert left["input_ids"].tolist() == [[1, 2, 3], [9, 9, 4]]
+    assert left["attention_mask"].tolist() == [[1, 1, 1], [0, 0, 1]]
+    assert left["labels"].tolist() == [[0, 1, 2], [IGNORED, IGNORED, 3]]
+    rounded = PaddingCollator(BatchFormat(9, length_multiple=4))(rows)
+    assert rounded["input_ids"].tolist() == [[1, 2, 3, 9], [4, 9, 9, 9]]
+    assert rounded["labels"].tolist() == [[0, 1, 2, IGNORED], [3, *[IGNORED] * 3]]
 
 
-def test_a_tokenizer_without_padding_is_refused_in_one_line(tmp_path: Path) -> None:
-    model = write_tiny_model(tmp_path / "model")
-    (model / "tokenizer_config.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(ModelError, match="has no padding token"):
-        padding_id(model)
+def test_the_format_of_a_model_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    format = BatchFormat(7, False, "left", 4, True)
+    write_batch_format(tmp_path, format)
+    assert read_batch_format(tmp_path) == format
+    (tmp_path / "batch_format.json").write_text('{"padding": 3}', encoding="utf-8")
+    with pytest.raises(ModelError, match="is damaged"):
+        read_batch_format(tmp_path)
 
 
 # Models
@@ -151,7 +168,7 @@ def test_a_model_without_safetensors_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_padded_batch_gives_each_row_what_it_gets_alone(family: str, kind: Kind, folders: dict[str, Path]) -> None:
     model, split = lively_model_of(kind, folders[family]), tokenized(kind, [9, 1, 30, 4, 4, 17])
-    found = predict(model, split, PaddingCollator(PAD), batch_size=6, precision="fp32")
+    found = predict(model, split, PaddingCollator(BatchFormat(PAD)), batch_size=6, precision="fp32")
     expected = row_by_row(kind, model, split)
     assert found.dtype == np.float32
     assert found == pytest.approx(expected, abs=1e-4)
@@ -165,13 +182,15 @@ def test_the_size_of_a_batch_changes_neither_readings_nor_their_order(
     batch_size: int, kind: Kind, folders: dict[str, Path]
 ) -> None:
     model, split = lively_model_of(kind, folders["bert"]), tokenized(kind, [20, 3, 8, 1, 12, 5, 2])
-    found = predict(model, split, PaddingCollator(PAD), batch_size=batch_size, precision="fp32")
+    found = predict(model, split, PaddingCollator(BatchFormat(PAD)), batch_size=batch_size, precision="fp32")
     assert found == pytest.approx(row_by_row(kind, model, split), abs=1e-4)
 
 
 def test_tokens_are_read_only_where_a_word_begins(folders: dict[str, Path]) -> None:
     split = tokenized("tokens", [5, 1, 4])
-    found = predict(model_of("tokens", folders["bert"]), split, PaddingCollator(PAD), batch_size=2, precision="fp32")
+    found = predict(
+        model_of("tokens", folders["bert"]), split, PaddingCollator(BatchFormat(PAD)), batch_size=2, precision="fp32"
+    )
     assert found.shape == (3 + 1 + 2, 3)
     units = task_of("tokens").decode(split, found)
     assert units.example.tolist() == [0, 0, 0, 1, 2, 2]
@@ -181,18 +200,21 @@ def test_tokens_are_read_only_where_a_word_begins(folders: dict[str, Path]) -> N
 def test_predicting_switches_dropout_off_and_leaves_the_model_in_its_mode(folders: dict[str, Path]) -> None:
     model, split = lively_model_of("text", folders["bert"]), tokenized("text", [4, 7])
     model.train()
-    first, second = (predict(model, split, PaddingCollator(PAD), batch_size=2, precision="fp32") for _ in range(2))
+    first, second = (
+        predict(model, split, PaddingCollator(BatchFormat(PAD)), batch_size=2, precision="fp32") for _ in range(2)
+    )
     assert np.array_equal(first, second)
     assert model.training
     model.eval()
-    predict(model, split, PaddingCollator(PAD), batch_size=2, precision="fp32")
+    predict(model, split, PaddingCollator(BatchFormat(PAD)), batch_size=2, precision="fp32")
     assert not model.training
 
 
 def test_bf16_gives_nearly_the_same_as_float32_numbers(folders: dict[str, Path]) -> None:
     model, split = lively_model_of("text", folders["bert"]), tokenized("text", [4, 7, 30])
     exact, rough = (
-        predict(model, split, PaddingCollator(PAD), batch_size=3, precision=precision) for precision in ("fp32", "bf16")
+        predict(model, split, PaddingCollator(BatchFormat(PAD)), batch_size=3, precision=precision)
+        for precision in ("fp32", "bf16")
     )
     assert rough.dtype == np.float32
     assert 0 < np.abs(rough - exact).max() < np.abs(exact).max() / 10
@@ -236,11 +258,11 @@ def test_threads_that_predict_side_by_side_change_no_bit(
     interval = sys.getswitchinterval()
     monkeypatch.setattr(prediction, "_MAX_SUBWORDS", 64)
     for precision in ("fp32", "bf16"):
-        expected = predict(model, split, PaddingCollator(PAD), batch_size=100, precision=precision)
+        expected = predict(model, split, PaddingCollator(BatchFormat(PAD)), batch_size=100, precision=precision)
         torch.set_num_threads(4)
         sys.setswitchinterval(1e-6)  # they change within each layer
         try:
-            found = predict(model, split, PaddingCollator(PAD), batch_size=100, precision=precision)
+            found = predict(model, split, PaddingCollator(BatchFormat(PAD)), batch_size=100, precision=precision)
         finally:
             sys.setswitchinterval(interval)
         assert torch.get_num_threads() == 4
@@ -250,7 +272,7 @@ def test_threads_that_predict_side_by_side_change_no_bit(
 
 def test_no_rows_give_no_readings(folders: dict[str, Path]) -> None:
     model = model_of("text", folders["bert"])
-    found = predict(model, tokenized("text", []), PaddingCollator(PAD), batch_size=2, precision="fp32")
+    found = predict(model, tokenized("text", []), PaddingCollator(BatchFormat(PAD)), batch_size=2, precision="fp32")
     assert found.shape == (0, 3)
 
 
@@ -297,7 +319,7 @@ def test_without_weights_the_loss_is_torchs_cross_entropy(label_smoothing: float
 @pytest.mark.parametrize("kind", NAMES)
 def test_the_loss_is_the_models_own(kind: Kind, tiny_model: Path) -> None:
     model = lively_model_of(kind, tiny_model).eval()
-    batch = PaddingCollator(PAD)(list(tokenized(kind, [4, 9, 2]).select_columns(["input_ids", "labels"])))
+    batch = PaddingCollator(BatchFormat(PAD))(list(tokenized(kind, [4, 9, 2]).select_columns(["input_ids", "labels"])))
     with torch.inference_mode():
         outputs = model(**batch)
     assert float(loss_function(task_of(kind), 0.0, None)(outputs, batch["labels"], None)) == pytest.approx(

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from stages.configuration.schema import FilesModel, PackageModel
 from stages.pipeline.errors import ModelError
 from stages.sources.base_model import write_base_model
+from stages.tasks.encoding.subwords import SubwordEncoder
 from tests.support.tiny import write_tiny_model
 from tests.support.tokenized import task_of
 from tests.support.told import told
@@ -158,12 +160,11 @@ def test_a_tokenizer_that_states_no_limit_gets_the_models_positions(tmp_path: Pa
 
 
 def test_a_tokenizer_without_padding_gets_some_and_the_model_an_embedding_for_it(model: Path, tmp_path: Path) -> None:
-    from stages.modeling.batches import padding_id
     from stages.modeling.load import new_model
 
     without_padding(model)
     write(model, tmp_path / "base")
-    padding = padding_id(tmp_path / "base/tokenizer")
+    padding = SubwordEncoder(tmp_path / "base/tokenizer", None).padding_id
     embeddings = json.loads((model / "config.json").read_text(encoding="utf-8"))["vocab_size"]
     assert padding == embeddings
     made = new_model(task_of("text"), tmp_path / "base/weights", ["a", "b"], padding=padding)
@@ -203,3 +204,47 @@ def cuts_and_pads(model: Path) -> None:
         "pad_id": 0, "pad_type_id": 0, "pad_token": "[PAD]",
     }  # fmt: skip
     path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def sharded(model: Path, folder: Path) -> Path:
+    """The same model with its weights in several files."""
+    from transformers import AutoModel
+
+    AutoModel.from_pretrained(model).save_pretrained(folder, max_shard_size="20KB")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(model / name, folder / name)
+    assert len(list(folder.glob("model-*.safetensors"))) > 2
+    return folder
+
+
+def test_weights_in_several_files_are_taken_with_a_digest_of_them_all(model: Path, tmp_path: Path) -> None:
+    from stages.modeling.load import new_model
+
+    parts = sharded(model, tmp_path / "sharded")
+    digest = write(parts, tmp_path / "base")
+    whole = new_model(task_of("text"), model, ["a", "b"]).base_model.state_dict()
+    found = new_model(task_of("text"), tmp_path / "base/weights", ["a", "b"]).base_model.state_dict()
+    assert all(torch.equal(weight, found[name]) for name, weight in whole.items())
+    names = ["model.safetensors.index.json", *sorted(path.name for path in parts.glob("model-*.safetensors"))]
+    listed = "".join(f"{hashlib.sha256((parts / name).read_bytes()).hexdigest()}  {name}\n" for name in names)
+    assert digest == hashlib.sha256(listed.encode()).hexdigest()
+    write(parts, tmp_path / "again", sha256=digest)
+
+
+def test_a_file_that_the_index_names_and_nobody_has_is_told(model: Path, tmp_path: Path) -> None:
+    parts = sharded(model, tmp_path / "sharded")
+    lost = sorted(parts.glob("model-*.safetensors"))[1]
+    lost.unlink()
+    with pytest.raises(ModelError) as error:
+        write(parts, tmp_path / "base")
+    assert (
+        told(error) == f"model=tiny: has no {lost.name}, which its model.safetensors.index.json names; fetch it as well"
+    )
+
+
+@pytest.mark.parametrize("content", ["{}", '{"weight_map": 3}', '{"weight_map": {"a": "../../etc/passwd"}}'])
+def test_a_damaged_index_is_told(content: str, model: Path, tmp_path: Path) -> None:
+    parts = sharded(model, tmp_path / "sharded")
+    (parts / "model.safetensors.index.json").write_text(content, encoding="utf-8")
+    with pytest.raises(ModelError, match=r"^model.safetensors.index.json: names"):
+        write(parts, tmp_path / "base")

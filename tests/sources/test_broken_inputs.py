@@ -237,7 +237,8 @@ def test_a_broken_input_is_told_in_one_line_and_changes_nothing(
     data = FilesData(name="data", kind=broken.kind, source="files", **settings)  # type: ignore[arg-type]
     before = state(workspace)
     with pytest.raises(SystemExit) as stop, one_line_errors():
-        download(DownloadStage(data=data, model=FilesModel(name="none", source="files", path="no such model")))
+        model = FilesModel(name="none", source="files", path="no such model")
+        download(DownloadStage(data, model, broken.kind, "label"))
     assert stop.value.code == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")

@@ -267,7 +267,7 @@ def test_model_without_safetensors(hub: HubServer) -> None:
     text = failure(lambda: fetch_model(model("pickled")))
     assert "has no model.safetensors, only " in text
     assert "pytorch_model.bin" in text
-    assert "pickled weights are not loaded: choose a model.repo or model.revision that has it" in text
+    assert "pickled weights are not loaded: choose a model.repo or model.revision that has them" in text
     assert not any("/resolve/" in request.line for request in hub.requests)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pyarrow as pa
@@ -27,7 +28,7 @@ def tokenized_features(kind: Kind, names: Sequence[str], target: Target = "label
     """The columns of a tokenized split of these labels."""
     label = ClassLabel(names=list(names))
     raw = {"tags": List(label)} if kind == "tokens" else {"label": List(label) if target == "labels" else label}
-    encoder = cast(SubwordEncoder, None)  # of pairs alone it decides on columns
+    encoder = cast(SubwordEncoder, SimpleNamespace(template=SimpleNamespace(has_types=False)))
     return encoding_for(kind).features(Features(raw), encoder)
 
 

@@ -4,6 +4,7 @@ Neither words without sub-words, nor sub-words behind a word's first, nor missin
 """
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from stages.pipeline.arrow import load_split
 from stages.pipeline.errors import DataError, ModelError
 from stages.pipeline.paths import BASE_TOKENIZER, RAW_DATA, TOKENIZE_METRICS, TOKENIZED_DATA
 from stages.sources.base_model import write_base_model
+from stages.sources.word_tokenizer import write_for_words
 from stages.tasks.encoding import subwords
 from stages.tasks.encoding.subwords import SubwordEncoder
 from stages.tasks.encoding.tokens_encoding import TokensEncoding
@@ -78,7 +80,7 @@ def raw_split(tagged: Sequence[Sequence[tuple[str, int]]]) -> Dataset:
 
 def tokenized_split(raw: Dataset, tokenizer: Path, config: TokenizeConfig = WHOLE) -> Dataset:
     encoding = TokensEncoding()
-    encoder = SubwordEncoder(tokenizer, config.max_length, pretokenized=True)
+    encoder = SubwordEncoder(tokenizer, config.max_length)
     columns = encoding.encode(raw, encoder, config, first_example=0)
     return Dataset(pa.table(columns, schema=encoding.features(raw.features, encoder).arrow_schema))
 
@@ -303,16 +305,27 @@ def byte_level_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_byte_level_bpe_marks_the_beginning_of_every_word(byte_level_tokenizer: Path) -> None:
-    encoder = SubwordEncoder(byte_level_tokenizer, None, pretokenized=True)
+@pytest.fixture(scope="module")
+def byte_level_word_tokenizer(byte_level_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, as download writes it where words are tagged."""
+    folder = tmp_path_factory.mktemp("words") / "tokenizer"
+    shutil.copytree(byte_level_tokenizer, folder)
+    config = folder.parent / "config.json"
+    config.write_text('{"model_type": "roberta"}', encoding="utf-8")
+    write_for_words(folder, config)
+    return folder
+
+
+def test_byte_level_bpe_marks_the_beginning_of_every_word(byte_level_word_tokenizer: Path) -> None:
+    encoder = SubwordEncoder(byte_level_word_tokenizer, None)
     pieces = encoder.encode_words(pa.array(["hi", "hi", "a"]))
-    vocabulary = Tokenizer.from_file(str(byte_level_tokenizer / "tokenizer.json"))
+    vocabulary = Tokenizer.from_file(str(byte_level_word_tokenizer / "tokenizer.json"))
     assert [vocabulary.id_to_token(int(index)) for index in pieces.ids] == ["Ġhi", "Ġhi", "Ġ", "a"]
     assert pieces.lengths.tolist() == [1, 1, 2]
 
 
 def test_byte_level_bpe_takes_texts_as_they_are(byte_level_tokenizer: Path) -> None:
-    encoder = SubwordEncoder(byte_level_tokenizer, None, pretokenized=False)
+    encoder = SubwordEncoder(byte_level_tokenizer, None)
     vocabulary = Tokenizer.from_file(str(byte_level_tokenizer / "tokenizer.json"))
     (ids,) = encoder.encode_texts(["hi hi"])
     assert [vocabulary.id_to_token(int(index)) for index in ids] == ["hi", "Ġhi"]
@@ -339,15 +352,15 @@ def unigram_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("kind", ["tiny", "byte_level", "unigram"])
+@pytest.mark.parametrize("kind", ["tiny", "byte_level_word", "unigram"])
 @settings(max_examples=50)
 @given(tagged=sentences)
 def test_a_words_subwords_are_those_it_has_in_its_sentence(
     kind: str, tagged: list[list[tuple[str, int]]], request: pytest.FixtureRequest
 ) -> None:
     """What remembering words rests on: tokenizers take words given one by one each by itself."""
-    encoder = SubwordEncoder(request.getfixturevalue(f"{kind}_tokenizer"), None, pretokenized=True)
-    whole = encoder._tokenizer
+    encoder = SubwordEncoder(request.getfixturevalue(f"{kind}_tokenizer"), None)
+    whole = encoder._backend._tokenizer
     for sentence in tagged:
         in_sentence = whole.encode([word for word, _ in sentence], is_pretokenized=True, add_special_tokens=False)
         pieces = encoder.encode_words(pa.array([word for word, _ in sentence], pa.string()))
@@ -362,7 +375,7 @@ def test_a_words_subwords_are_those_it_has_in_its_sentence(
 @settings(max_examples=50)
 @given(batches=st.lists(st.lists(words, max_size=8), max_size=5), most=st.integers(0, 6))
 def test_forgetting_words_changes_nothing(batches: list[list[str]], most: int, tiny_tokenizer: Path) -> None:
-    remembering, forgetting = (SubwordEncoder(tiny_tokenizer, None, pretokenized=True) for _ in range(2))
+    remembering, forgetting = (SubwordEncoder(tiny_tokenizer, None) for _ in range(2))
     for batch in batches:
         expected = remembering.encode_words(pa.array(batch, pa.string()))
         with pytest.MonkeyPatch.context() as patch:
@@ -405,23 +418,25 @@ def test_the_stage_numbers_examples_on_from_batch_to_batch(
 
 @settings(max_examples=50)
 @given(tagged=sentences)
-def test_byte_level_bpe_loses_no_word_either(tagged: list[list[tuple[str, int]]], byte_level_tokenizer: Path) -> None:
-    tokenized = tokenized_split(raw_split(tagged), byte_level_tokenizer, TokenizeConfig(16, "windows", 4, "first"))
+def test_byte_level_bpe_loses_no_word_either(
+    tagged: list[list[tuple[str, int]]], byte_level_word_tokenizer: Path
+) -> None:
+    tokenized = tokenized_split(raw_split(tagged), byte_level_word_tokenizer, TokenizeConfig(16, "windows", 4, "first"))
     tags = [tag for sentence in tagged for _, tag in sentence]
     assert task_of("tokens").tokenized_gold(tokenized).label.tolist() == tags
 
 
 def test_special_subwords_stand_around_every_row(tiny_tokenizer: Path) -> None:
-    encoder = SubwordEncoder(tiny_tokenizer, 10, pretokenized=False)
+    encoder = SubwordEncoder(tiny_tokenizer, 10)
     assert encoder.capacity == 8
-    row = encoder.row(encoder.encode_texts(["the order"])[0])
+    row = encoder.template.row(encoder.encode_texts(["the order"])[0])
     vocabulary = Tokenizer.from_file(str(tiny_tokenizer / "tokenizer.json"))
     assert row.tolist() == vocabulary.encode("the order").ids
 
 
 def test_a_row_longer_than_the_model_takes_is_refused(tiny_tokenizer: Path) -> None:
     with pytest.raises(ModelError, match=r"tokenize\.max_length=129: the model takes 128 at most"):
-        SubwordEncoder(tiny_tokenizer, 129, pretokenized=True)
+        SubwordEncoder(tiny_tokenizer, 129)
 
 
 @pytest.mark.parametrize("file", ["tokenizer.json", "tokenizer_config.json"])
@@ -429,13 +444,13 @@ def test_a_broken_tokenizer_is_told_in_one_line(file: str, tmp_path: Path) -> No
     write_tiny_tokenizer(tmp_path)
     (tmp_path / file).write_text("{", encoding="utf-8")
     with pytest.raises(DataError, match=rf"{file}: is missing or not whole"):
-        SubwordEncoder(tmp_path, None, pretokenized=True)
+        SubwordEncoder(tmp_path, None)
 
 
 def test_a_tokenizer_without_unknown_or_mask_token_refuses_a_word_without_subwords(tmp_path: Path) -> None:
     write_tiny_tokenizer(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text('{"model_max_length": 128}', encoding="utf-8")
-    encoder = SubwordEncoder(tmp_path, None, pretokenized=True)
+    encoder = SubwordEncoder(tmp_path, None)
     assert encoder.encode_words(pa.array(["the"])).lengths.tolist() == [1]
     with pytest.raises(DataError, match="no unknown token to stand for it"):
         encoder.encode_words(pa.array(["the", "\u200b"]))

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from stages.columns.names import TOKEN_TYPES
 from stages.configuration.schema import TokenizeConfig
-from stages.modeling.batches import PaddingCollator
+from stages.modeling.batches import BatchFormat, PaddingCollator
 from stages.tasks.encoding.encodings import encoding_for
 from stages.tasks.encoding.subwords import SubwordEncoder
 from stages.tasks.encoding.text_encoding import truncated, windowed
@@ -47,7 +47,7 @@ def pair_split(*pairs: tuple[str, str]) -> Dataset:
 
 
 def encoded(raw: Dataset, folder: Path, length: int | None, overflow: str, stride: int = 0) -> Dataset:
-    encoder, encoding = SubwordEncoder(folder, length, pretokenized=False), encoding_for("text")
+    encoder, encoding = SubwordEncoder(folder, length), encoding_for("text")
     features = encoding.features(raw.features, encoder)
     config = TokenizeConfig(max_length=length, overflow=overflow, stride=stride, label_on="first")
     return Dataset(pa.table(encoding.encode(raw, encoder, config, first_example=0), schema=features.arrow_schema))
@@ -125,7 +125,7 @@ def test_single_texts_have_no_types(folders: dict[str, Path]) -> None:
 
 def test_types_are_padded_with_0() -> None:
     rows = [{"input_ids": [2, 5, 3], TOKEN_TYPES: [0, 1, 1]}, {"input_ids": [2], TOKEN_TYPES: [0]}]
-    batch = PaddingCollator(9)(rows)
+    batch = PaddingCollator(BatchFormat(9))(rows)
     assert batch[TOKEN_TYPES].tolist() == [[0, 1, 1], [0, 0, 0]]
     assert batch[TOKEN_TYPES].dtype == batch["input_ids"].dtype
     assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]

@@ -29,7 +29,7 @@ from stages.configuration.schema import EvaluateStage, ExportStage, Params, Pool
 from stages.configuration.validation import select, validate
 from stages.evaluate import evaluate
 from stages.export import export
-from stages.modeling.batches import PaddingCollator
+from stages.modeling.batches import BatchFormat, PaddingCollator
 from stages.modeling.load import new_model
 from stages.pipeline.arrow import load_splits
 from stages.pipeline.errors import DataError
@@ -235,7 +235,7 @@ def test_the_loss_is_the_models_own(target: Target, tiny_model: Path) -> None:
     model = new_model(task, tiny_model, names).eval()
     labels: list[object] = [[0, 2], [], [1]] if target == "labels" else [0.5, -3.25, 100.0]
     rows = [{"input_ids": [2, 7, 3], "labels": each} for each in labels]
-    batch = PaddingCollator(0, partial(task.label_tensor, labels=len(names)))(rows)
+    batch = PaddingCollator(BatchFormat(0), partial(task.label_tensor, labels=len(names)))(rows)
     with torch.inference_mode():
         outputs = model(**batch)
     assert float(loss_function(task, 0.0, None)(outputs, batch["labels"], None)) == pytest.approx(float(outputs.loss))

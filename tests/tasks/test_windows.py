@@ -58,7 +58,7 @@ def text_split(*texts: str) -> Dataset:
 
 def tokenized_split(raw: Dataset, tokenizer: Path, config: TokenizeConfig) -> Dataset:
     encoding = encoding_for("tokens" if "tokens" in raw.column_names else "text")
-    encoder = SubwordEncoder(tokenizer, config.max_length, pretokenized=encoding.pretokenized)
+    encoder = SubwordEncoder(tokenizer, config.max_length)
     columns = encoding.encode(raw, encoder, config, first_example=0)
     return Dataset(pa.table(columns, schema=encoding.features(raw.features, encoder).arrow_schema))
 
@@ -89,7 +89,7 @@ def test_there_are_no_more_windows_than_the_stride_asks_for(length: int, shape: 
 def test_many_examples_are_cut_as_each_by_itself(
     lengths: list[int], max_length: int, data: st.DataObject, tokenizer: Path
 ) -> None:
-    encoder = SubwordEncoder(tokenizer, max_length, pretokenized=True)
+    encoder = SubwordEncoder(tokenizer, max_length)
     stride = data.draw(st.integers(0, min(max_length // 2, encoder.capacity - 1)))
     found = cut(np.array(lengths, np.int64), encoder, stride)
     assert list(zip(found.example, found.start, found.length, strict=True)) == [

@@ -24,8 +24,10 @@ _ENCODERS = {
     "albert": "encoder",
     "bert": "encoder",
     "camembert": "encoder",
+    "data2vec-text": "encoder",
     "distilbert": "transformer",
     "electra": "encoder",
+    "ernie": "encoder",
     "roberta": "encoder",
     "xlm-roberta": "encoder",
 }

@@ -1,31 +1,31 @@
-"""Encode texts and words as sub-words, with the `tokenizers` library alone: transformers takes 2.5 s to import."""
+"""Encode texts and words as sub-words, each between the special sub-words of its tokenizer."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, count
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from stages.columns.arrays import ranges
+from stages.columns.names import SPACE_BEFORE_WORDS
 from stages.pipeline.errors import DataError, ModelError
 from stages.pipeline.json_files import read_json
+from stages.pipeline.paths import TOKENIZER_CONFIG
+from stages.tasks.encoding.tokenizer_backends import TokenizerBackend, tokenizer_backend
 
 Ids: TypeAlias = NDArray[np.int32]
+Types: TypeAlias = NDArray[np.int8]
 
 LONGEST_ROW = 512
 """The default of `max_length`: attention over longer rows costs more than windows do."""
 
 _NOT_A_WORD = "a"
-_TOKENIZER = "tokenizer.json"
-_SETTINGS = "tokenizer_config.json"
-_WORDS_AT_ONCE = 64
 _MOST_REMEMBERED = 1 << 18
 """Distinct words after which the cache is emptied, so that memory does not grow with the data."""
 
@@ -54,87 +54,123 @@ _NO_WORDS = WordPieces(np.zeros(0, np.int32), np.zeros(0, np.int32))
 
 
 @dataclass(frozen=True)
-class PairTemplate:
-    """BERT: [CLS] first [SEP] second [SEP], of types 0 0 0 1 1. RoBERTa: <s> first </s></s> second </s>, all of type 0."""
+class RowTemplate:
+    """How a row of one text or of two is laid out.
 
-    before: NDArray[np.int32]
-    between: NDArray[np.int32]
-    behind: NDArray[np.int32]
-    types: tuple[int, int, int, int, int]
-    """The token types of `before`, the first text, `between`, the second text and `behind`."""
+    BERT: [CLS] text [SEP], and [CLS] first [SEP] second [SEP] with the types 0 0 0 1 1. RoBERTa: <s> first </s></s> second </s>,
+    all of type 0. XLNet: text <sep> <cls> with the types 0 0 2.
+    """
+
+    special: tuple[Ids, ...]
+    """The special sub-words before the first text, behind it, and behind the second one if there is one."""
+    special_types: tuple[Types, ...]
+    """Their token types."""
+    text_types: tuple[int, ...]
+    """The token type of each text."""
+
+    @classmethod
+    def of(cls, backend: TokenizerBackend, *texts: str) -> "RowTemplate":
+        """Read the layout off the row of `texts`, each of which has at least one sub-word."""
+        (codes, types), text_of = backend.row(*texts)
+        ids, kinds, owners = np.array(codes, np.int32), np.array(types, np.int8), np.array(text_of)
+        bounds = [0]
+        for number in range(len(texts)):
+            first, last = np.flatnonzero(owners == number)[[0, -1]]
+            assert bounds[-1] <= first, "texts stand in a row in their order"
+            bounds += [int(first), int(last) + 1]
+        parts = np.split(np.arange(len(ids)), bounds[1:])
+        inside = [kinds[part] for part in parts[1::2]]
+        assert all(len(set(kind.tolist())) == 1 for kind in inside), "a text has one token type"
+        special = parts[::2]
+        return cls(
+            tuple(ids[part] for part in special),
+            tuple(kinds[part] for part in special),
+            tuple(int(kind[0]) for kind in inside),
+        )
 
     @property
     def specials(self) -> int:
-        """Return how many special sub-words a pair has."""
-        return len(self.before) + len(self.between) + len(self.behind)
+        """Return how many special sub-words a row has."""
+        return sum(map(len, self.special))
 
     @property
     def has_types(self) -> bool:
-        """Return whether the texts have different types."""
-        return any(self.types)
+        """Return whether not all token types are 0."""
+        return any(self.text_types) or any(types.any() for types in self.special_types)
 
-    def row(self, first: NDArray[np.int32], second: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Return the sub-words of both texts with the special ones around them."""
-        return np.concatenate([self.before, first, self.between, second, self.behind])
+    def row(self, *texts: Ids) -> Ids:
+        """Return the sub-words of the texts with the special ones around them."""
+        return np.concatenate([self.special[0], *chain(*zip(texts, self.special[1:], strict=True))])
 
-    def row_types(self, first: int, second: int) -> NDArray[np.int8]:
-        """Return the token types of such a row, from the numbers of sub-words of both texts."""
-        parts = (len(self.before), first, len(self.between), second, len(self.behind))
-        return np.repeat(np.array(self.types, np.int8), parts)
+    def row_types(self, *lengths: int) -> Types:
+        """Return the token types of such a row, from the number of sub-words of each text."""
+        of_texts = (np.full(length, kind, np.int8) for length, kind in zip(lengths, self.text_types, strict=True))
+        return np.concatenate([self.special_types[0], *chain(*zip(of_texts, self.special_types[1:], strict=True))])
 
 
 class SubwordEncoder:
     """A tokenizer as the `download` stage wrote it, without truncation or padding."""
 
-    def __init__(self, folder: Path, max_length: int | None, *, pretokenized: bool) -> None:
+    def __init__(self, folder: Path, max_length: int | None) -> None:
         """`max_length`: sub-words in a row at most; None takes what the model takes, up to `LONGEST_ROW`.
 
-        `pretokenized`: words, not texts.
         Raises ModelError if the folder holds no usable tokenizer or the model takes fewer than `max_length`.
         """
-        self._settings = read_json(folder / _SETTINGS)
-        tokenizer = read_json(folder / _TOKENIZER)
-        if pretokenized:
-            _add_prefix_space(tokenizer["pre_tokenizer"])
-        self._tokenizer = Tokenizer.from_str(json.dumps(tokenizer))
-        model_limit = int(str(self._settings["model_max_length"]))
-        if max_length is not None and max_length > model_limit:
+        self._settings = read_json(folder / TOKENIZER_CONFIG)
+        self._backend = tokenizer_backend(folder)
+        self.model_limit = int(str(self._settings["model_max_length"]))
+        """The most sub-words that the model takes in a row."""
+        if max_length is not None and max_length > self.model_limit:
             raise ModelError(
-                f"tokenize.max_length={max_length}: the model takes {model_limit} at most; lower it or set null"
+                f"tokenize.max_length={max_length}: the model takes {self.model_limit} at most; lower it or set null"
             )
-        self.max_length = max_length or min(model_limit, LONGEST_ROW)
+        self.max_length = max_length or min(self.model_limit, LONGEST_ROW)
         self._known: dict[str, int] = {}
         self._remembered = _NO_WORDS
 
     @cached_property
-    def special(self) -> tuple[Ids, Ids]:
-        """Return the special sub-words at the start and the end of every row."""
-        encoding = self._tokenizer.encode(_NOT_A_WORD)
-        mask = np.array(encoding.special_tokens_mask)
-        inside = np.flatnonzero(mask == 0)
-        ids = np.array(encoding.ids, np.int32)
-        return ids[: inside[0]], ids[inside[-1] + 1 :]
+    def template(self) -> RowTemplate:
+        """Return how a row of one text is laid out."""
+        return RowTemplate.of(self._backend, _NOT_A_WORD)
 
     @cached_property
-    def pair_template(self) -> PairTemplate:
+    def pair_template(self) -> RowTemplate:
         """Return how a row of a pair of texts is laid out."""
-        return _pair_template(self._tokenizer, _NOT_A_WORD)
+        return RowTemplate.of(self._backend, _NOT_A_WORD, _NOT_A_WORD)
 
     @property
     def capacity(self) -> int:
         """Return how many sub-words of an example fit into a row."""
-        before, behind = self.special
-        return self.max_length - len(before) - len(behind)
+        return self.max_length - self.template.specials
 
-    def row(self, ids: Ids) -> Ids:
-        """Return `ids` between the special sub-words."""
-        before, behind = self.special
-        return np.concatenate([before, ids, behind])
+    @property
+    def padding_id(self) -> int:
+        """Return the code of the padding sub-word."""
+        return self._code("pad_token")
+
+    @property
+    def padding_side(self) -> Literal["left", "right"]:
+        """Return the side on which the tokenizer pads rows."""
+        return "left" if self._settings.get("padding_side") == "left" else "right"
+
+    def ordinary_codes(self) -> Ids:
+        """Return the codes of all sub-words but the special ones, sorted."""
+        return np.array(self._backend.ordinary_codes(), np.int32)
 
     def encode_texts(self, texts: Sequence[str]) -> list[Ids]:
         """Return the sub-words of each text, without special ones."""
-        encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [np.array(encoding.ids, np.int32) for encoding in encodings]
+        return [np.array(ids, np.int32) for ids in self._backend.encode_texts(texts)]
+
+    def words_of_sentences(self, words: pa.Array, lengths: NDArray[np.int64]) -> pa.Array:
+        """Return words as the tokenizer takes them, [words], from those of sentences of these lengths.
+
+        All but the first of a sentence have a space before them if its configuration says so.
+        """
+        if not self._settings.get(SPACE_BEFORE_WORDS):
+            return words
+        starts = np.cumsum(lengths) - lengths
+        is_first = np.isin(np.arange(len(words)), starts)
+        return pc.if_else(is_first, words, pc.binary_join_element_wise("", words, " "))
 
     def encode_words(self, words: pa.Array) -> WordPieces:
         """Return the sub-words of words (strings, shape [words]). Every word has at least one.
@@ -157,60 +193,23 @@ class SubwordEncoder:
         return self._remembered.take(indices[coded.indices.to_numpy()])
 
     def _encode_anew(self, words: Sequence[str]) -> WordPieces:
-        """Encode words that are not cached, many in one call, because a call costs more than a word."""
-        together = [words[start : start + _WORDS_AT_ONCE] for start in range(0, len(words), _WORDS_AT_ONCE)]
-        encodings = self._tokenizer.encode_batch(together, is_pretokenized=True, add_special_tokens=False)
-        ids = np.fromiter(chain.from_iterable(encoding.ids for encoding in encodings), np.int32)
-        word = np.concatenate(
-            [np.array(encoding.word_ids, np.int64) + place * _WORDS_AT_ONCE for place, encoding in enumerate(encodings)]
-        )
-        lengths = np.bincount(word, minlength=len(words)).astype(np.int32)
-        lost = np.flatnonzero(lengths == 0)
-        if len(lost):
-            ids = np.insert(ids, np.searchsorted(word, lost), self._stand_in)
-            lengths[lost] = 1
-        return WordPieces(ids, lengths)
+        """Encode words that are not cached."""
+        codes = [ids or [self._stand_in] for ids in self._backend.encode_words(words)]
+        lengths = np.fromiter(map(len, codes), np.int32, len(codes))
+        return WordPieces(np.fromiter(chain.from_iterable(codes), np.int32), lengths)
 
     @cached_property
     def _stand_in(self) -> int:
         """Return the code for a word without sub-words: the unknown token, or the mask token if there is none."""
         for name in ("unk_token", "mask_token"):
-            token = self._settings.get(name)
-            if token is not None:
-                index = self._tokenizer.token_to_id(str(token))
-                assert index is not None
-                return int(index)
+            if self._settings.get(name) is not None:
+                return self._code(name)
         raise DataError(
             "data: a word gives no sub-word, and the tokenizer has no unknown token to stand for it; remove such words"
         )
 
-
-def _add_prefix_space(pre_tokenizer: object) -> None:
-    """Let byte-level BPE see the space before a word, which marks its beginning and which single words lack."""
-    if not isinstance(pre_tokenizer, dict):
-        return
-    if pre_tokenizer.get("type") == "ByteLevel":
-        pre_tokenizer["add_prefix_space"] = True
-    for part in pre_tokenizer.get("pretokenizers", []):
-        _add_prefix_space(part)
-
-
-def _pair_template(tokenizer: Tokenizer, text: str) -> PairTemplate:
-    """Read the layout of a pair off the encoding of `text`, which has at least one sub-word, paired with itself."""
-    encoding = tokenizer.encode(text, text)
-    ids, types = np.array(encoding.ids, np.int32), encoding.type_ids
-    sequence = np.array([-1 if part is None else part for part in encoding.sequence_ids])
-    (first, last), (second, end) = ((np.flatnonzero(sequence == part)[[0, -1]]) for part in (0, 1))
-    assert last < second, "the second text stands behind the first"
-    parts = (
-        slice(0, first),
-        slice(first, last + 1),
-        slice(last + 1, second),
-        slice(second, end + 1),
-        slice(end + 1, None),
-    )
-    kinds = [set(types[part]) or {0} for part in parts]
-    assert all(len(kind) == 1 for kind in kinds), "a part of a pair has one type"
-    before, _, between, _, behind = (ids[part] for part in parts)
-    a, b, c, d, e = (kind.pop() for kind in kinds)
-    return PairTemplate(before, between, behind, (a, b, c, d, e))
+    def _code(self, name: str) -> int:
+        """Return the code of a special sub-word by its name in the tokenizer's configuration."""
+        code = self._backend.code(str(self._settings[name]))
+        assert code is not None, "download has checked it"
+        return code

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
 from datasets import Dataset, Features, List, Value
-from numpy.typing import NDArray
 
 from stages.columns.names import EXAMPLE, INPUT_IDS, LABEL, LABELS, SECOND_TEXT, SUBWORDS, TEXT, TOKEN_TYPES
 from stages.configuration.schema import TokenizeConfig
-from stages.tasks.encoding.subwords import Ids, SubwordEncoder
+from stages.tasks.encoding.subwords import Ids, SubwordEncoder, Types
 from stages.tasks.encoding.windows import effective_stride, window_starts, windows
 
 
@@ -19,7 +17,7 @@ class TextEncoding:
     pretokenized = False
 
     def features(self, raw: Features, encoder: SubwordEncoder) -> Features:
-        """Return `example`, `subwords`, `input_ids`, `labels` and, for pairs whose tokenizer has them, `token_type_ids`.
+        """Return `example`, `subwords`, `input_ids`, `labels` and, where the tokenizer gives any but 0, `token_type_ids`.
 
         Labels are as in `raw`, but numbers are in float32, as models compute.
         """
@@ -50,14 +48,15 @@ class TextEncoding:
         return rows
 
 
-_Encoded = tuple[int, list[tuple[Ids, NDArray[np.int8] | None]]]
-"""How many sub-words an example has, and for each of its rows the sub-words, and token types where there are any."""
+_Encoded = tuple[int, list[tuple[Ids, Types]]]
+"""How many sub-words an example has, and for each of its rows the sub-words and token types."""
 
 
 def _texts(raw: Dataset, encoder: SubwordEncoder, config: TokenizeConfig) -> Iterator[_Encoded]:
-    specials = encoder.max_length - encoder.capacity
+    template = encoder.template
     for ids in encoder.encode_texts(raw[TEXT][:]):
-        yield len(ids) + specials, [(encoder.row(ids[window]), None) for window in _windows(ids, encoder, config)]
+        parts = [ids[window] for window in _windows(ids, encoder, config)]
+        yield len(ids) + template.specials, [(template.row(part), template.row_types(len(part))) for part in parts]
 
 
 def _windows(ids: Ids, encoder: SubwordEncoder, config: TokenizeConfig) -> list[slice]:
@@ -78,14 +77,12 @@ Parts = tuple[slice, slice]
 
 
 def token_type_features(raw: Features, encoder: SubwordEncoder) -> Features:
-    """Return the column of token types if `raw` holds pairs and the tokenizer gives their texts different types."""
-    has_types = SECOND_TEXT in raw and encoder.pair_template.has_types
-    return Features({TOKEN_TYPES: List(Value("int8"))} if has_types else {})
+    """Return the column of token types if the tokenizer gives rows of `raw` any but 0."""
+    template = encoder.pair_template if SECOND_TEXT in raw else encoder.template
+    return Features({TOKEN_TYPES: List(Value("int8"))} if template.has_types else {})
 
 
-def pair_rows(
-    first: NDArray[np.int32], second: NDArray[np.int32], encoder: SubwordEncoder, config: TokenizeConfig
-) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int8]]]:
+def pair_rows(first: Ids, second: Ids, encoder: SubwordEncoder, config: TokenizeConfig) -> Iterator[tuple[Ids, Types]]:
     """Yield the sub-words and token types of each row of a pair."""
     template = encoder.pair_template
     capacity = encoder.max_length - template.specials

@@ -16,6 +16,7 @@ from stages.columns.names import (
     LABELS,
     SUBWORDS,
     TAGS,
+    TOKEN_TYPES,
     TOKENS,
     WORDS,
     label_names,
@@ -23,6 +24,7 @@ from stages.columns.names import (
 from stages.configuration.schema import LabelOn, TokenizeConfig
 from stages.tags.schemes import inside_tag
 from stages.tasks.encoding.subwords import Ids, SubwordEncoder
+from stages.tasks.encoding.text_encoding import token_type_features
 from stages.tasks.encoding.windows import cut, effective_stride
 
 
@@ -33,13 +35,17 @@ class TokensEncoding:
     pretokenized = True
 
     def features(self, raw: Features, encoder: SubwordEncoder) -> Features:
-        """Return `example`, `subwords`, and lists of `input_ids`, of `labels` (tags as in `raw`) and of `words`."""
+        """Return `example`, `subwords`, and lists of `input_ids`, of `labels` (tags as in `raw`) and of `words`.
+
+        Where the tokenizer gives any but 0, there are `token_type_ids` too.
+        """
         return Features({
             EXAMPLE: Value("int32"),
             SUBWORDS: Value("int32"),
             INPUT_IDS: List(Value("int32")),
             LABELS: raw[TAGS],
             WORDS: List(Value("int32")),
+            **token_type_features(raw, encoder),
         })  # fmt: skip
 
     def encode(
@@ -54,14 +60,20 @@ class TokensEncoding:
         starts = found.start + (np.cumsum(sentences.lengths) - sentences.lengths)[found.example]
         read_before = np.concatenate([[0], np.cumsum(sentences.words >= 0)])
         is_read = read_before[starts + found.length] > read_before[starts]
-        rows = _Rows(starts[is_read], found.length[is_read], *encoder.special)
-        whole = sentences.lengths[found.example[is_read]] + encoder.max_length - encoder.capacity
+        template, rows = encoder.template, _Rows(starts[is_read], found.length[is_read])
+        whole = sentences.lengths[found.example[is_read]] + template.specials
+        types = np.full(len(sentences.ids), template.text_types[0], np.int8)
+
+        def filled(value: int) -> tuple[Ids, ...]:
+            return tuple(np.full_like(part, value) for part in template.special)
+
         return {
             EXAMPLE: pa.array((first_example + found.example[is_read]).astype(np.int32)),
             SUBWORDS: pa.array(whole.astype(np.int32)),
-            INPUT_IDS: rows.between_special(sentences.ids),
-            LABELS: rows.between(sentences.labels, IGNORED),
-            WORDS: rows.between(sentences.words, -1),
+            INPUT_IDS: rows.between(sentences.ids, *template.special),
+            LABELS: rows.between(sentences.labels, *filled(IGNORED)),
+            WORDS: rows.between(sentences.words, *filled(-1)),
+            TOKEN_TYPES: rows.between(types, *template.special_types),
         }
 
 
@@ -81,7 +93,7 @@ class _Sentences:
 
 def _align(raw: Dataset, encoder: SubwordEncoder, label_on: LabelOn, names: Sequence[str]) -> _Sentences:
     length, tags = lengths(raw, TOKENS), flat(raw, TAGS)
-    pieces = encoder.encode_words(flat_strings(raw, TOKENS))
+    pieces = encoder.encode_words(encoder.words_of_sentences(flat_strings(raw, TOKENS), length))
     ends = np.cumsum(pieces.lengths, dtype=np.int64)
     read_at = ends - (1 if label_on == "last" else pieces.lengths)
     words = np.full(len(pieces.ids), -1, np.int32)
@@ -102,22 +114,15 @@ def _inside_codes(names: Sequence[str]) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class _Rows:
-    """Windows on flat arrays of sub-words, and the special sub-words around each."""
+    """Windows on flat arrays of sub-words."""
 
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
-    before: Ids
-    behind: Ids
 
-    def between_special(self, values: Ids) -> pa.ListArray:
-        """Return the rows' slices of `values`, [sub-words], between the special sub-words."""
-        return self._framed(values, self.before, self.behind)
-
-    def between(self, values: NDArray[np.integer], filler: int) -> pa.ListArray:
-        """Return the same with `filler` in place of the special sub-words."""
-        return self._framed(values, np.full_like(self.before, filler), np.full_like(self.behind, filler))
-
-    def _framed(self, values: NDArray[np.integer], before: Ids, behind: Ids) -> pa.ListArray:
+    def between(
+        self, values: NDArray[np.integer], before: NDArray[np.integer], behind: NDArray[np.integer]
+    ) -> pa.ListArray:
+        """Return the rows' slices of `values`, [sub-words], each between `before` and `behind`."""
         lengths = self.lengths + len(before) + len(behind)
         ends = np.cumsum(lengths)
         framed = np.empty(lengths.sum(), values.dtype)

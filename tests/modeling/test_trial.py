@@ -1,0 +1,120 @@
+"""A model is asked how it takes a batch, and told off before anything is trained if it can't be."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from stages.configuration.schema import FilesModel
+from stages.modeling.batches import BatchFormat
+from stages.modeling.load import new_model
+from stages.modeling.precision import usable_precision
+from stages.modeling.trial import Trial, try_model
+from stages.pipeline.errors import ModelError
+from stages.sources.base_model import limit_rows, write_base_model
+from stages.tasks.encoding.subwords import SubwordEncoder
+from tests.architectures.families import write_family
+from tests.support.tiny import write_tiny_model
+from tests.support.tokenized import task_of
+from tests.support.told import told
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def tried(model: Path, target: Path, kind: str = "text") -> Trial:
+    """What download finds out about a model."""
+    write_base_model(FilesModel(name="m", source="files", path=str(model)), target / "weights", target / "tokenizer")
+    return try_model(task_of(kind), target / "weights", target / "tokenizer", "model=m")  # type: ignore[arg-type]
+
+
+def family(name: str, folder: Path, **changed: object) -> Path:
+    write_family(name, folder)
+    for file, settings in (("config.json", changed), ("tokenizer_config.json", changed)):
+        content = json.loads((folder / file).read_text())
+        content |= {key: value for key, value in settings.items() if (key == "padding_side") == ("token" in file)}
+        (folder / file).write_text(json.dumps(content))
+    return folder
+
+
+def test_a_bert_takes_types_and_padding_on_either_side_but_its_own_is_right(tmp_path: Path) -> None:
+    assert tried(write_tiny_model(tmp_path / "model"), tmp_path / "base") == Trial(BatchFormat(0), 128)
+
+
+def test_padding_on_a_side_that_changes_logits_is_not_kept(tmp_path: Path) -> None:
+    """BERT's positions begin at its rows' first place, so rows that are padded on the left get others."""
+    assert (
+        tried(family("bert", tmp_path / "model", padding_side="left"), tmp_path / "base").format.padding_side == "right"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("gpt2", {"token_types": False}),
+        ("roberta", {"token_types": False}),
+        ("xlnet", {"token_types": True, "padding_side": "left"}),
+        ("gemma", {"token_types": False, "padding_side": "left"}),
+        ("reformer", {"token_types": False, "length_multiple": 128}),
+        ("convbert", {"equal_lengths": True}),
+    ],
+)
+def test_a_model_shows_how_it_takes_a_batch(name: str, expected: dict[str, object], tmp_path: Path) -> None:
+    found = tried(family(name, tmp_path / "model"), tmp_path / "base").format
+    assert {key: getattr(found, key) for key in expected} == expected
+
+
+def test_a_row_is_no_longer_than_the_models_positions_whatever_they_are_called(tmp_path: Path) -> None:
+    """The tokenizer states more, and the configuration's key is one that nobody knows."""
+    model = family("gpt2", tmp_path / "model")
+    settings = json.loads((model / "tokenizer_config.json").read_text()) | {"model_max_length": 1024}
+    (model / "tokenizer_config.json").write_text(json.dumps(settings))
+    base = tmp_path / "base"
+    assert tried(model, base).longest == 128
+    limited = json.loads((base / "tokenizer/tokenizer_config.json").read_text()) | {"model_max_length": 1024}
+    (base / "tokenizer/tokenizer_config.json").write_text(json.dumps(limited))
+    found = try_model(task_of("text"), base / "weights", base / "tokenizer", "m")
+    assert found.longest == 128
+    limit_rows(base / "tokenizer", found.longest)
+    assert SubwordEncoder(base / "tokenizer", None).max_length == 128
+
+
+def test_trying_draws_nothing_from_the_global_generator(tmp_path: Path) -> None:
+    model, before = write_tiny_model(tmp_path / "model"), torch.get_rng_state()
+    tried(model, tmp_path / "base")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_model_that_needs_a_language_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ModelError) as error:
+        tried(family("xmod", tmp_path / "model", default_language=None), tmp_path / "base")
+    assert told(error).startswith("model=m: can't compute a batch of rows from sub-words alone (Input language unknown")
+
+
+@pytest.mark.parametrize(("name", "expected"), [("deberta", "fp32"), ("bart", "bf16"), ("bert", "bf16")])
+def test_bf16_is_chosen_where_the_model_can_compute_in_it(
+    name: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stages.modeling.precision._has_native_bf16", lambda: True)
+    model = new_model(task_of("text"), family(name, tmp_path / "model"), ("a", "b"))
+    batch = {"input_ids": torch.full((2, 9), model.config.eos_token_id or 7), "attention_mask": torch.ones(2, 9).long()}
+    before = torch.get_rng_state()
+    assert usable_precision("auto", model, batch, training=True) == expected
+    assert usable_precision("fp32", model, batch, training=True) == "fp32"
+    assert usable_precision("bf16", model, batch, training=True) == "bf16"
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+def test_the_format_is_true_of_the_whole_model_not_of_its_first_row(tmp_path: Path) -> None:
+    """Padded as found, a batch has the logits of its rows one by one."""
+    model_folder = family("xlnet", tmp_path / "model")
+    found = tried(model_folder, tmp_path / "base").format
+    model = AutoModelForSequenceClassification.from_pretrained(model_folder, num_labels=3).eval()
+    rows = [torch.arange(10, 30), torch.arange(12, 17)]
+    ids, mask = found.padded(rows, found.padding_id), found.padded([torch.ones_like(row) for row in rows], 0)
+    with torch.no_grad():
+        together = model(input_ids=ids, attention_mask=mask).logits
+        alone = torch.cat([model(input_ids=row[None]).logits for row in rows])
+    assert torch.allclose(together, alone, atol=1e-4)
