@@ -46,6 +46,20 @@ class Repo:
     """The tokens that may read it where it is private or gated."""
     xet: bool = False
     """Whether big files are offered through Xet, as most are on the Hub. Xet's storage is always out of order here."""
+    tags: dict[str, str] = field(default_factory=dict)
+    """The commit of each tag."""
+    older: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    """The files at each commit before this one."""
+
+    def resolve(self, revision: str) -> str | None:
+        """The commit that a revision names. As in git, 40 digits are a commit, whatever tag has that name."""
+        names = {} if re.fullmatch("[0-9a-f]{40}", revision) else {"main": self.commit, **self.tags}
+        commit = names.get(revision, revision)
+        return commit if commit == self.commit or commit in self.older else None
+
+    def at(self, commit: str) -> dict[str, bytes]:
+        """The files at a commit."""
+        return self.files if commit == self.commit else self.older[commit]
 
 
 @dataclass(frozen=True)
@@ -55,6 +69,7 @@ class Request:
     line: str
     token: str | None
     range: str | None
+    body: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -66,7 +81,10 @@ class Response:
 
 @dataclass
 class Fault:
-    """What befalls the next `times` requests whose line holds `where`: a status, or a body cut off after some bytes."""
+    """What befalls the next `times` requests whose line holds `where`: a status, or a body cut off after some bytes.
+
+    The body is the answer's, or of `PUT` the request's.
+    """
 
     where: str
     times: float
@@ -163,7 +181,7 @@ class HubServer:
     def answer(self, path: str, request: Request) -> Response:
         """What the Hub answers to a request."""
         if path == "/api/agent-harnesses":  # asked once a day for the user agent
-            return _json({"standardEnvVars": [], "harnesses": {}})
+            return json_response({"standardEnvVars": [], "harnesses": {}})
         if match := re.fullmatch(r"/storage/(\w{64})", path):
             return self._storage(match[1], request)
         if "/xet-read-token/" in path:
@@ -171,42 +189,54 @@ class HubServer:
         if match := re.fullmatch(r"/api/(datasets|models)/([^/]+/[^/]+)/(revision|tree)/([^/]+)", path):
             kind, repo_id, what, revision = match.groups()
             name = f"datasets/{repo_id}" if kind == "datasets" else repo_id
-            return self._refusal(name, revision, request.token) or self._listing(what, name)
+            return self.refusal(name, revision, request.token) or self.listing(what, name, revision)
         if match := re.fullmatch(r"/((?:datasets/)?[^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             name, revision, file = match.groups()
-            return self._refusal(name, revision, request.token) or self._file(name, file, request)
-        return _error(404, "", "Not found")
+            return self.refusal(name, revision, request.token) or self._file(name, revision, file, request)
+        return error_response(404, "", "Not found")
 
-    def _refusal(self, name: str, revision: str, token: str | None) -> Response | None:
+    def may_read(self, name: str, token: str | None) -> bool:
+        """Whether a private repository is shown to the account of a token."""
+        return token in self.repos[name].readers
+
+    def refusal(self, name: str, revision: str, token: str | None) -> Response | None:
         repo = self.repos.get(name)
         if token is not None and token not in self.accounts:
-            return _error(401, "", "Invalid credentials in Authorization header")
-        if repo is None or (repo.private and token not in repo.readers):
+            return error_response(401, "", "Invalid credentials in Authorization header")
+        if repo is None or (repo.private and not self.may_read(name, token)):
             if token is None:
-                return _error(401, "RepoNotFound", "Invalid username or password.")
-            return _error(404, "RepoNotFound", "Repository not found")
-        if revision not in (repo.commit, "main"):
-            return _error(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+                return error_response(401, "RepoNotFound", "Invalid username or password.")
+            return error_response(404, "RepoNotFound", "Repository not found")
+        if repo.resolve(revision) is None:
+            return error_response(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         return None
 
-    def _listing(self, what: str, name: str) -> Response:
-        repo = self.repos[name]
+    def listing(self, what: str, name: str, revision: str) -> Response:
+        """The `tree` at a revision, or what else there is to tell of it."""
+        repo, commit = self.repos[name], self._commit(name, revision)
         if what == "tree":
-            return _json(_tree(repo.files))
-        siblings = [{"rfilename": path} for path in repo.files]
+            return json_response(_tree(repo.at(commit)))
+        siblings = [{"rfilename": path} for path in repo.at(commit)]
         plain_id = name.removeprefix("datasets/")
-        return _json({"id": plain_id, "sha": repo.commit, "private": repo.private, "siblings": siblings})
+        return json_response({"id": plain_id, "sha": commit, "private": repo.private, "siblings": siblings})
 
-    def _file(self, name: str, file: str, request: Request) -> Response:
-        repo = self.repos[name]
-        headers = {"X-Repo-Commit": repo.commit}
+    def _commit(self, name: str, revision: str) -> str:
+        commit = self.repos[name].resolve(revision)
+        assert commit is not None, "it was not refused"
+        return commit
+
+    def _file(self, name: str, revision: str, file: str, request: Request) -> Response:
+        repo, commit = self.repos[name], self._commit(name, revision)
+        headers = {"X-Repo-Commit": commit}
         if repo.gated and request.token not in repo.readers:  # the listing is open, as on the Hub
-            return _error(403 if request.token else 401, "GatedRepo", f"Access to {name} is restricted.", headers)
-        if file not in repo.files:
-            return _error(404, "EntryNotFound", "Entry not found", headers)
-        content = repo.files[file]
+            return error_response(
+                403 if request.token else 401, "GatedRepo", f"Access to {name} is restricted.", headers
+            )
+        if file not in repo.at(commit):
+            return error_response(404, "EntryNotFound", "Entry not found", headers)
+        content = repo.at(commit)[file]
         if PurePosixPath(file).suffix not in LFS_SUFFIXES:
-            return _ranged(content, headers | {"ETag": f'"{_git_digest(content)}"'}, request.range)
+            return _ranged(content, headers | {"ETag": f'"{git_digest(content)}"'}, request.range)
         digest = hashlib.sha256(content).hexdigest()
         headers |= {"X-Linked-Size": str(len(content)), "X-Linked-ETag": f'"{digest}"'}
         headers["Location"] = f"http://localhost:{self.port}/storage/{digest}?signature={SIGNATURE}"
@@ -218,17 +248,20 @@ class HubServer:
 
     def _storage(self, digest: str, request: Request) -> Response:
         if request.token is not None:
-            return _error(400, "", "A token was sent to a host that is not the Hub")
-        contents = (content for repo in self.repos.values() for content in repo.files.values())
+            return error_response(400, "", "A token was sent to a host that is not the Hub")
+        trees = (tree for repo in self.repos.values() for tree in (repo.files, *repo.older.values()))
+        contents = (content for tree in trees for content in tree.values())
         right = next(content for content in contents if hashlib.sha256(content).hexdigest() == digest)
         return _ranged(self.stored.get(digest, right), {"ETag": f'"{digest}"'}, request.range if self.ranges else None)
 
 
-def _json(content: Any) -> Response:
+def json_response(content: Any) -> Response:
+    """An answer with JSON."""
     return Response(200, {"Content-Type": "application/json"}, json.dumps(content).encode())
 
 
-def _error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
+def error_response(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """A refusal as the Hub words it: a code and a message in the headers."""
     said = {"Content-Type": "text/plain", "X-Error-Message": message} | ({"X-Error-Code": code} if code else {})
     return Response(status, said | dict(headers or {}), message.encode())
 
@@ -253,7 +286,7 @@ def _tree(files: Mapping[str, bytes]) -> list[dict[str, Any]]:
         {"type": "directory", "path": path, "oid": "0" * 40, "size": 0} for path in sorted(folders)
     ]
     for path, content in files.items():
-        entry: dict[str, Any] = {"type": "file", "path": path, "oid": _git_digest(content), "size": len(content)}
+        entry: dict[str, Any] = {"type": "file", "path": path, "oid": git_digest(content), "size": len(content)}
         if PurePosixPath(path).suffix in LFS_SUFFIXES:
             digest = hashlib.sha256(content).hexdigest()
             entry["lfs"] = {"oid": digest, "size": len(content), "pointerSize": 134}
@@ -261,7 +294,8 @@ def _tree(files: Mapping[str, bytes]) -> list[dict[str, Any]]:
     return entries
 
 
-def _git_digest(content: bytes) -> str:
+def git_digest(content: bytes) -> str:
+    """The name that git gives to a file's content."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
@@ -284,6 +318,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self._respond()
 
+    def do_POST(self) -> None:
+        self._respond()
+
+    def do_PUT(self) -> None:
+        self._respond()
+
     def log_message(self, *_: Any) -> None:
         pass
 
@@ -292,13 +332,34 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         authorization = self.headers["Authorization"]
         token = authorization.removeprefix("Bearer ") if authorization else None
-        request = Request(f"{self.command} {path}", token, self.headers["Range"])
+        line = f"{self.command} {path}"
+        fault = hub.fault(line)
+        cut_after = fault.cut_after if fault and self.command == "PUT" else None
+        body = self._body(cut_after)
+        request = Request(line, token, self.headers["Range"], body)
         hub.requests.append(request)
-        fault = hub.fault(request.line)
-        if fault and fault.status:
-            self._send(_error(fault.status, "", "The server is told to fail"), None)
+        if cut_after is not None:
+            self._reset()
+        elif fault and fault.status:
+            self._send(error_response(fault.status, "", "The server is told to fail"), None)
         else:
             self._send(hub.answer(path, request), fault)
+
+    def _body(self, most: int | None) -> bytes:
+        """What comes with the request, or the first bytes of it."""
+        if self.headers["Transfer-Encoding"] == "chunked":
+            return b"".join(iter(self._chunk, b""))[:most]
+        length = int(self.headers["Content-Length"] or 0)
+        return self.rfile.read(length if most is None else min(most, length))
+
+    def _chunk(self) -> bytes:
+        content = self.rfile.read(int(self.rfile.readline(), 16))
+        self.rfile.readline()
+        return content
+
+    def _reset(self) -> None:
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
 
     def _send(self, response: Response, fault: Fault | None) -> None:
         self.send_response(response.status)
@@ -307,11 +368,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(response.body)))
         self.send_header("Connection", "close")  # one request a connection: no thread is left waiting for the next
         self.end_headers()
-        if self.command == "GET":
+        if self.command != "HEAD":
             self.wfile.write(response.body[: fault.cut_after if fault else None])
         if fault and fault.reset:
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.connection.close()
+            self._reset()
 
 
 # Repositories in the Hub's layouts.
