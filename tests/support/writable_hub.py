@@ -67,18 +67,25 @@ class WritableHub(HubServer):
 
     def may_read(self, name: str, token: str | None) -> bool:
         """Owners may read what is theirs."""
-        return super().may_read(name, token) or token in self.owners.get(name.split("/")[0], ())
+        return super().may_read(name, token) or self._owns(name, token)
+
+    def _owns(self, name: str, token: str | None) -> bool:
+        return token in self.owners.get(name.partition("/")[0], ())
 
     def answer(self, path: str, request: Request) -> Response:
         """What the Hub answers to a request."""
-        method = request.line.split()[0]
-        if method == "PUT" and (match := re.fullmatch(r"/storage/(\w{64})", path)):
-            return self._store(match[1], request)
-        if method == "GET" and (match := re.fullmatch(r"/api/models/([^/]+/[^/]+)(/refs)?", path)):
-            refused = self.refusal(match[1], "main", request.token)
-            return refused or (self._refs(match[1]) if match[2] else self.listing("revision", match[1], "main"))
-        if method != "POST":
-            return super().answer(path, request)
+        match request.line.split()[0]:
+            case "POST":
+                return self._answer_post(path, request)
+            case "PUT" if found := re.fullmatch(r"/storage/(\w{64})", path):
+                return self._store(found[1], request)
+            case "GET" if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(/refs)?", path):
+                name, refs = found.groups()
+                refused = self.refusal(name, "main", request.token)
+                return refused or (self._refs(name) if refs else self.listing("revision", name, "main"))
+        return super().answer(path, request)
+
+    def _answer_post(self, path: str, request: Request) -> Response:
         if path == "/api/validate-yaml":
             return _validation(json.loads(request.body)["content"])
         if path == "/api/repos/create":
@@ -99,7 +106,7 @@ class WritableHub(HubServer):
     def _denial(self, name: str, token: str | None) -> Response | None:
         if refused := self.refusal(name, "main", token):
             return refused
-        if token not in self.owners.get(name.split("/")[0], ()):
+        if not self._owns(name, token):
             return error_response(403 if token else 401, "", f"You don't have the rights to write to {name}")
         return None
 
@@ -107,7 +114,7 @@ class WritableHub(HubServer):
         name = f"{asked['organization']}/{asked['name']}"
         if token not in self.accounts:
             return error_response(401, "", "Invalid credentials in Authorization header")
-        if token not in self.owners.get(asked["organization"], ()):
+        if not self._owns(name, token):
             return error_response(403, "", "You don't have the rights to create a model under this namespace")
         if name in self.repos:
             return error_response(409, "", "You already created this model repo")
