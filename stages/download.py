@@ -7,8 +7,8 @@ if __name__ == "__main__":
 
 from pathlib import Path
 
-from stages.configuration.schema import DownloadStage, TaskConfig
-from stages.pipeline.json_files import write_json
+from stages.configuration.schema import DataConfig, DownloadStage, HubData, HubModel, ModelConfig, TaskConfig
+from stages.pipeline.json_files import Json, write_json
 from stages.pipeline.outputs import scratch_directory, whole_directory, write_text
 from stages.pipeline.paths import (
     BASE_MODEL,
@@ -37,10 +37,15 @@ def download(config: DownloadStage) -> None:
     write_json(
         DOWNLOAD_METRICS,
         {
-            "data": {"name": config.data.name, "kind": config.data.kind, **report.to_json()},
-            "model": {"name": config.model.name, "sha256": digest},
+            "data": {"name": config.data.name, **_repo(config.data), "kind": config.data.kind, **report.to_json()},
+            "model": {"name": config.model.name, **_repo(config.model), "sha256": digest},
         },
     )
+
+
+def _repo(config: DataConfig | ModelConfig) -> dict[str, Json]:
+    """The Hub's name for what came from there, for the model card."""
+    return {"repo": config.repo} if isinstance(config, HubData | HubModel) else {}
 
 
 def _try(config: DownloadStage, folder: Path, weights: Path, tokenizer: Path) -> None:

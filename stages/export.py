@@ -31,7 +31,7 @@ def export(config: ExportStage) -> Compute:
     """Write `models/export/` and `metrics/export.json`."""
     use_threads(config.threads)
     task = task_for(config.task, config.mode, config.scheme).trained(TRAINED_MODEL)
-    facts = card_facts(task, read_json(DOWNLOAD_METRICS), read_json(EVALUATE_METRICS), TRAINED_MODEL)
+    facts = card_facts(task, config.export, read_json(DOWNLOAD_METRICS), read_json(EVALUATE_METRICS), TRAINED_MODEL)
     model = trained_model(task, TRAINED_MODEL)
     metrics: dict[str, Json] = {"parameters": model.num_parameters()}
     with whole_directory(EXPORTED_MODEL) as folder:

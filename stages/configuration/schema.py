@@ -7,7 +7,7 @@ in `dvc.yaml` (a test holds the two together). All names of the configuration ca
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from stages.configuration.source_schema import (
     CANONICAL_COLUMNS,
@@ -41,6 +41,9 @@ Auto = Literal["auto"]
 Pooling = Literal["mean", "max", "first"]
 LabelOn = Literal["first", "last", "all"]
 ScoringMode = Literal["conll", "strict"]
+Language = Annotated[str, StringConstraints(pattern="^([a-mo-z][a-z]|n[a-np-z]|[a-z]{3}|multilingual|code)$")]
+"""Any code but `no`, which YAML 1.1 reads as false."""
+License = Annotated[str, StringConstraints(pattern="^[a-z0-9][a-z0-9.+-]*$")]
 PREDICTION_COLUMNS = ("id", "word", "token", "gold", "predicted", "score", "probabilities", "loss")
 """The columns of the predictions file that have a meaning of their own."""
 
@@ -186,6 +189,10 @@ class ExportConfig:
     it may grow). If it costs more, the file is not written, and the log says so."""
     max_loss_examples: Count
     """How many examples of validation that is measured on at most, spread evenly."""
+    language: Language | Annotated[list[Language], Field(min_length=1)] | None = None
+    """The language of the texts for the model card, or several: `en`, or `multilingual`. `null`: the card tells none."""
+    license: License | None = None
+    """The model's license for the model card, by the Hub's name for it, such as `apache-2.0`. `null`: the card tells none."""
 
 
 @dataclass(frozen=True)

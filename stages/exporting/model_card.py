@@ -1,5 +1,6 @@
 """Write the model card: what the model is, and its measured scores, in the Hub's metadata and in words."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from stages.configuration.schema import ExportConfig
 from stages.exporting.onnx_files import ONNX, ONNX_INT8
 from stages.exporting.quantization_cost import QuantizationCost
 from stages.modeling.batches import read_batch_format
@@ -59,21 +61,33 @@ class CardFacts:
     """Whether the folder has an ONNX model."""
     int8: QuantizationCost | None = None
     """What one in int8 costs, if it was tried."""
+    data_repo: str | None = None
+    """The data's repository on the Hub, if they came from there."""
+    base_model_repo: str | None = None
+    """The base model's repository on the Hub, if it came from there."""
+    language: str | list[str] | None = None
+    license: str | None = None
 
 
-def card_facts(task: Task, download: Mapping[str, Any], evaluate: Mapping[str, Any], trained: Path) -> CardFacts:
+def card_facts(
+    task: Task, config: ExportConfig, download: Mapping[str, Any], evaluate: Mapping[str, Any], trained: Path
+) -> CardFacts:
     """Return what the card tells of a model in the folder `trained`, from the metrics of download and evaluate."""
-    config = read_json(trained / "config.json")
+    labels = read_json(trained / "config.json")["id2label"].values() if task.has_labels else ()
     return CardFacts(
         task=task,
         data=download["data"]["name"],
         base_model=download["model"]["name"],
-        labels=tuple(config["id2label"].values()) if task.has_labels else (),
+        labels=tuple(labels),
         scores={name: evaluate[name] for name in shown_scores(task) if name in evaluate},
         intervals=evaluate.get("intervals", {}),
         threshold=evaluate.get("threshold", task.threshold),
         per_label=evaluate.get("per_label", {}),
         depends_on_padding=read_batch_format(trained).equal_lengths,
+        data_repo=download["data"].get("repo"),
+        base_model_repo=download["model"].get("repo"),
+        language=config.language,
+        license=config.license,
     )
 
 
@@ -95,16 +109,19 @@ def model_card(facts: CardFacts) -> str:
         if hub_name is not None and value is not None:
             measured.setdefault(hub_name, value)
     metadata = ModelCardData(
+        language=facts.language,
+        license=facts.license,
         library_name="transformers",
+        base_model=facts.base_model_repo,
         pipeline_tag=pipeline,
         tags=["stagewright"],
-        datasets=[facts.data],
+        datasets=None if facts.data_repo is None else [facts.data_repo],
         metrics=list(measured) or None,
         model_name=f"{facts.base_model} fine-tuned on {facts.data}" if measured else None,
         eval_results=[
             EvalResult(
                 task_type=pipeline,
-                dataset_type=facts.data,
+                dataset_type=facts.data_repo or _hub_id(facts.data),
                 dataset_name=facts.data,
                 dataset_split="test",
                 metric_type=metric,
@@ -115,6 +132,11 @@ def model_card(facts: CardFacts) -> str:
         or None,
     )
     return f"---\n{metadata.to_yaml()}\n---\n\n{_body(facts, pipeline)}"
+
+
+def _hub_id(name: str) -> str:
+    """Return `name` as the Hub lets a data set be called: it refuses a card with any other."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name)
 
 
 def _body(facts: CardFacts, pipeline: str) -> str:

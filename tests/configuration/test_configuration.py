@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from stages.configuration import schema
 from stages.configuration.compose import compose_params, write_params
+from stages.configuration.params_file import read_params
 from stages.configuration.run_stage import run_stage
 from stages.configuration.validation import select, validate
 from stages.pipeline.errors import ConfigError
@@ -120,6 +121,10 @@ def test_a_reference_job_runs_from_local_files_by_configuration_alone() -> None:
         (["data=files", "data.keep_columns=[gold]"], ["data.keep_columns has gold", "rename the column"]),
         (["data=files", "task=regression", "evaluate.slices=[length,label]"], ["evaluate.slices has label", "number"]),
         (["seed=???"], ["seed: is missing"]),
+        (["export.language=English"], ["export.language='English'", "such as en"]),
+        (["export.language=no"], ["export.language='no'", "nb, nn or nor"]),
+        (["export.language=[de,English]"], ["export.language.1='English'", "such as en"]),
+        (["export.license=Apache-2.0"], ["export.license='Apache-2.0'", "such as apache-2.0"]),
         (["data.max_examples.train=-1"], ["data.max_examples.train=-1"]),
     ],
 )
@@ -143,6 +148,16 @@ def test_a_fault_is_told_with_key_value_and_choices(overrides: list[str], told: 
 )
 def test_what_batches_are_made_of_can_be_left_to_the_machine_or_counted_in_sub_words(overrides: list[str]) -> None:
     compose_params(overrides)
+
+
+@pytest.mark.parametrize("language", ["nb", "multilingual", "[de,en]"])
+def test_a_language_is_read_as_it_was_written(language: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_params(compose_params([f"export.language={language}"]), tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["stages.export"])
+    params = read_params()
+    assert params is not None
+    assert params.export.language == (["de", "en"] if "[" in language else language)
 
 
 @pytest.mark.parametrize(

@@ -326,7 +326,8 @@ def test_the_cards_metadata_hold_task_data_and_scores(kind: Kind, task: str) -> 
     card = ModelCard(model_card(facts(task=task_of(kind))))
     assert card.data.pipeline_tag == task
     assert card.data.library_name == "transformers"
-    assert card.data.datasets == ["demo-text"]
+    assert card.data.datasets is None and card.data.base_model is None  # neither came from the Hub
+    assert card.data.language is None and card.data.license is None
     assert card.data.model_name == "minilm fine-tuned on demo-text"
     results = {result.metric_type: result for result in card.data.eval_results}
     assert {name: result.metric_value for name, result in results.items()} == {
@@ -386,8 +387,18 @@ def test_the_card_of_a_model_that_is_not_scored_has_no_scores() -> None:
 @pytest.mark.parametrize("name", ["yes: no", "- a", "#1", "'quoted'", "é|<", "[x]"])
 def test_names_that_mean_something_to_yaml_do_not_break_the_metadata(name: str) -> None:
     card = ModelCard(model_card(facts(data=name, base_model=name)))
-    assert card.data.datasets == [name]
     assert card.data.model_name == f"{name} fine-tuned on {name}"
+    assert {result.dataset_name for result in card.data.eval_results} == {name}
+    assert all(re.fullmatch("[A-Za-z0-9_.-]+", result.dataset_type) for result in card.data.eval_results)
+
+
+@pytest.mark.parametrize("language", ["en", ["de", "en"], "multilingual"])
+def test_the_card_names_what_the_configuration_names(language: str | list[str]) -> None:
+    repos = {"data_repo": "acme/reviews", "base_model_repo": "acme/tiny"}
+    card = ModelCard(model_card(facts(language=language, license="apache-2.0", **repos)))
+    assert (card.data.language, card.data.license) == (language, "apache-2.0")
+    assert (card.data.datasets, card.data.base_model) == (["acme/reviews"], "acme/tiny")
+    assert {result.dataset_type for result in card.data.eval_results} == {"acme/reviews"}
 
 
 # The folder
