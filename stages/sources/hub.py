@@ -1,4 +1,4 @@
-"""Fetch data sets and models from the Hub. Nothing else talks to it.
+"""Fetch data sets and models from the Hub. But for the command that pushes, nothing else talks to it.
 
 Files go to the usual Hugging Face cache, at a pinned commit. A commit never changes, so cached files are used without a
 request, and a run that finds every file needs no network. `huggingface_hub` takes the token from
@@ -103,6 +103,7 @@ def hub_address() -> str:
 
 
 BROKEN = "the connection broke; run again: what has arrived whole is kept, and the rest starts anew"
+WITHOUT_XET = "if the network blocks the Hub's Xet storage, set HF_HUB_DISABLE_XET=1"
 
 
 @contextmanager
@@ -120,7 +121,6 @@ def hub_errors(repo: Repo, names: Sequence[str] = ()) -> Iterator[None]:
 def _explain(error: Exception, repo: Repo) -> str:
     """Return what is wrong and what to do. The libraries' own messages may hold signed addresses."""
     from huggingface_hub import errors
-    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
     cause = error.__cause__ if isinstance(error, errors.LocalEntryNotFoundError) else None
     match cause or error:
@@ -128,25 +128,43 @@ def _explain(error: Exception, repo: Repo) -> str:
             text = _explain_answer(answer, repo)
         case errors.OfflineModeIsEnabled():
             text = "the cache does not hold it all, and HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set; unset it once"
-        case (
-            httpx.ConnectError() | httpx.TimeoutException() | httpx.ProxyError() | httpx.UnsupportedProtocol() as fault
-        ):
-            text = (
-                f"can't reach {hub_address()} ({fault}); check the network, HF_ENDPOINT and HTTPS_PROXY, then run again"
-            )
         case RuntimeError():  # all that hf_xet raises, after two minutes of attempts
-            text = f"{BROKEN}; if the network blocks the Hub's Xet storage, set HF_HUB_DISABLE_XET=1"
+            text = f"{BROKEN}; {WITHOUT_XET}"
         case errors.HFValidationError():
             text = f"that is not a repository's name; set {repo.group}.repo to its owner/name"
-        case UnicodeEncodeError():
-            text = "the token holds characters that no token has; set HF_TOKEN anew"
-        case errors.FileMetadataError() | ValueError():
-            text = f"{hub_address()} does not answer as a Hub does; check HF_ENDPOINT, and whether the network wants a login"
         case OSError(errno=int(), strerror=reason):
             text = f"can't write to the cache {constants.HF_HUB_CACHE} ({reason}); make room, or set HF_HOME elsewhere"
-        case _:
-            text = BROKEN
+        case fault:
+            text = explain_connection(fault)
     return text
+
+
+def explain_connection(error: BaseException) -> str:
+    """Return what is wrong with the connection to the Hub and what to do, whatever was asked."""
+    from huggingface_hub import errors
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
+
+    match error:
+        case httpx.ConnectError() | httpx.TimeoutException() | httpx.ProxyError() | httpx.UnsupportedProtocol():
+            return (
+                f"can't reach {hub_address()} ({error}); check the network, HF_ENDPOINT and HTTPS_PROXY, then run again"
+            )
+        case UnicodeEncodeError():
+            return "the token holds characters that no token has; set HF_TOKEN anew"
+        case errors.FileMetadataError() | ValueError():
+            return f"{hub_address()} does not answer as a Hub does; check HF_ENDPOINT, and whether the network wants a login"
+        case _:
+            return BROKEN
+
+
+def explain_status(error: "HfHubHTTPError") -> str:
+    """Return what to do after an answer that has nothing to do with what was asked, as when the Hub is overloaded."""
+    status = error.response.status_code
+    if status == 429:
+        return f"{hub_address()} has had too many requests (429); wait some minutes, or set HF_TOKEN, which raises the limit"
+    return (
+        f"{hub_address()} answered {status} {error.response.reason_phrase}; the fault is on its side: try again later"
+    )
 
 
 def _explain_answer(error: "HfHubHTTPError", repo: Repo) -> str:
@@ -165,10 +183,8 @@ def _explain_answer(error: "HfHubHTTPError", repo: Repo) -> str:
     elif isinstance(error, errors.RepositoryNotFoundError) or status in (401, 403):
         why = "the token may not read it" if with_token else "it is private"
         text = f"no such repository, or {why}; check {repo.group}.repo, or set HF_TOKEN to a token that may read it"
-    elif status == 429:
-        text = f"{hub_address()} has had too many requests (429); wait some minutes, or set HF_TOKEN, which raises the limit"
     else:
-        text = f"{hub_address()} answered {status} {error.response.reason_phrase}; the fault is on its side: try again later"
+        text = explain_status(error)
     return text
 
 
