@@ -17,6 +17,10 @@ class HubError(UserError):
     """The Hub could not be reached, or does not hold (or show us) what was asked for."""
 
 
+class PushError(UserError):
+    """What lies here is not to be pushed: it is not committed, or not what the commit's `dvc.lock` records."""
+
+
 class ModelError(UserError):
     """A model or tokenizer can't be used as it is."""
 

@@ -14,7 +14,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import pytest
 import yaml
+from huggingface_hub import constants
 
 from tests.support.hub_server import (
     LFS_SUFFIXES,
@@ -64,6 +66,11 @@ class WritableHub(HubServer):
     def environment(self, home: Path) -> dict[str, str]:
         """As for reading. Xet's own client, which this Hub can't serve, is switched off."""
         return {**super().environment(home), "HF_HUB_DISABLE_XET": "1"}
+
+    def patch(self, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+        """Point this process at this Hub, without Xet."""
+        super().patch(monkeypatch, home)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
 
     def may_read(self, name: str, token: str | None) -> bool:
         """Owners may read what is theirs."""
