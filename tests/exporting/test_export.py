@@ -482,6 +482,20 @@ def test_the_folder_is_a_transformers_pipeline_that_gives_label_names_and_the_mo
         assert [result["score"] for result in found] == pytest.approx(values.tolist(), abs=1e-6)
 
 
+def test_the_folders_card_has_the_repositories_that_download_tells_and_the_languages_of_the_configuration(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_trained(tmp_path, "text", folders["bert"])
+    monkeypatch.chdir(tmp_path)
+    described = {"data": {"name": "demo", "repo": "acme/reviews"}, "model": {"name": "tiny", "repo": "acme/tiny"}}
+    Path("metrics/download.json").write_text(json.dumps(described), encoding="utf-8")
+    folder = run_export("text", onnx=False, language=["de", "en"], license="mit")
+    card = ModelCard((folder / "README.md").read_text(encoding="utf-8"))
+    assert (card.data.base_model, card.data.datasets) == ("acme/tiny", ["acme/reviews"])
+    assert (card.data.language, card.data.license) == (["de", "en"], "mit")
+    assert "| accuracy | 0.9123 |" in card.text
+
+
 def test_the_folders_tokenizer_gives_what_the_model_takes(run: tuple[Kind, Path]) -> None:
     _, root = run
     settings = json.loads((export_without_onnx() / "tokenizer_config.json").read_text(encoding="utf-8"))

@@ -4,11 +4,11 @@ The Hub states the digest of each of its files. They decide what is uploaded, wh
 a tag is set only on a revision that holds the export as it was recorded.
 """
 
-import fnmatch
 import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ModelCard, constants, get_token
@@ -17,8 +17,8 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from stages.pipeline.errors import HubError
-from stages.publishing.push_errors import push_errors
-from stages.publishing.recorded_export import Export, ExportedFile
+from stages.push.push_errors import push_errors
+from stages.push.recorded_export import Export, ExportedFile
 from stages.sources.hub import TOKENIZER_FILES, hub_address
 
 if TYPE_CHECKING:
@@ -108,19 +108,19 @@ def push(export: Export, to: Destination) -> Pushed:
         if found is None:
             api.create_repo(to.repo, private=not to.public)
         head = str(api.repo_info(to.repo).sha)
-        difference = _difference(api, to.repo, head, export)
-        commit = _commit(api, to.repo, head, export, difference) if difference else head
+        differs = _difference(api, to.repo, head, export)
+        commit = _commit(api, to.repo, head, export, differs) if differs else head
         _require_arrived(api, to.repo, commit, export)
         if tagged is None:
             api.create_tag(to.repo, tag=to.tag, revision=commit)
-    return Pushed(commit, difference.lacking, difference.left, is_tagged=tagged is None)
+    return Pushed(commit, differs.lacking, differs.left, is_tagged=tagged is None)
 
 
 def difference(files: Sequence[ExportedFile], remote: Mapping[str, str]) -> Difference:
     """Return how `remote`, the digests of a revision's files, differs from the export's."""
     names = {file.name for file in files}
     lacking = [file.name for file in files if remote.get(file.name) not in (file.sha256, file.git_sha1)]
-    left = [name for name in remote if name not in names and any(fnmatch.fnmatch(name, one) for one in _MODEL_FILES)]
+    left = [name for name in remote if name not in names and any(fnmatchcase(name, one) for one in _MODEL_FILES)]
     return Difference(lacking, [name for name in left if "/" not in name])
 
 
@@ -182,19 +182,21 @@ def _difference(api: HfApi, repo: str, commit: str, export: Export) -> Differenc
     )
 
 
-def _commit(api: HfApi, repo: str, head: str, export: Export, difference: Difference) -> str:
+def _commit(api: HfApi, repo: str, head: str, export: Export, differs: Difference) -> str:
     """Commit what differs; return the new revision.
 
     It is one commit, which `upload_folder` does not promise: `main` never holds half a push. It is refused if somebody else
     has committed since `head`.
     """
-    gone = [name for name in difference.lacking if not (export.folder / name).is_file()]
+    gone = [name for name in differs.lacking if not (export.folder / name).is_file()]
     if gone:
         raise HubError(f"{repo}: {export.folder / gone[0]} is gone; push again when no other run is at work here")
-    added = [CommitOperationAdd(name, export.folder / name) for name in difference.lacking]
-    removed = [CommitOperationDelete(name) for name in difference.left]
+    added = [CommitOperationAdd(name, export.folder / name) for name in differs.lacking]
+    removed = [CommitOperationDelete(name) for name in differs.left]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the card, which is checked already
+        warnings.simplefilter(
+            "ignore"
+        )  # of the card, which is checked already, and of how `huggingface_hub` sends files
         done = api.create_commit(
             repo,
             [*added, *removed],

@@ -9,8 +9,8 @@ import logging
 from collections.abc import Iterator
 
 from stages.pipeline.one_line import one_line_errors
-from stages.publishing.hub_repository import Destination, Pushed, push, require_name
-from stages.publishing.recorded_export import Export, recorded_export, require_tag
+from stages.push.hub_repository import Destination, Pushed, push, require_name
+from stages.push.recorded_export import Export, recorded_export, require_tag
 
 _TAG_DIGITS = 12
 """Of the commit's digits, those that its tag has. All 40 would make no tag to read by: git takes them for a commit of its own."""

@@ -19,12 +19,12 @@ import torch
 from huggingface_hub import HfApi, close_session
 from transformers import pipeline
 
-from stages import push as command
 from stages.exporting.model_card import CardFacts, model_card
 from stages.modeling.batches import BatchFormat
 from stages.modeling.load import new_model
-from stages.publishing.hub_repository import difference
-from stages.publishing.recorded_export import ExportedFile, dvc_hash, files_of
+from stages.push import __main__ as command
+from stages.push.hub_repository import difference
+from stages.push.recorded_export import ExportedFile, dvc_hash, files_of
 from stages.training.trained import write_tokenizer
 from tests.support.hub_server import SIGNATURE, Repo, files_in
 from tests.support.imports import ROOT
@@ -169,8 +169,9 @@ def test_the_export_arrives_in_a_private_repository_and_is_tagged_with_the_commi
     assert remote(hub) == project.files
     assert repo.private
     assert repo.tags == {project.tag: repo.commit}
-    assert len(hub.commits) == 1
-    assert hub.commits[0]["description"].endswith(f"{project.git('rev-parse', 'HEAD').strip()}.")
+    (header,) = hub.commits
+    assert header["parentCommit"] in repo.older  # refused, had somebody else committed meanwhile
+    assert header["description"].endswith(f"{project.git('rev-parse', 'HEAD').strip()}.")
     assert f"{hub.url}/acme/model/tree/{repo.commit}" in done.out
     assert f"model=hub model.repo=acme/model model.revision={repo.commit}" in done.out
     assert all(request.token == WRITER for request in hub.requests if "/api/models/acme" in request.line)
@@ -211,6 +212,17 @@ def test_the_same_content_gets_a_second_tag_without_a_commit(
     repo = hub.repos["acme/model"]
     assert repo.tags == {project.tag: repo.commit, "v1.0": repo.commit}
     assert len(hub.commits) == 1
+
+
+@pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
+def test_what_upload_folder_has_brought_is_only_tagged(
+    project: Project, hub: WritableHub, push: Callable[..., Done]
+) -> None:
+    HfApi().create_repo("acme/model", private=True)
+    HfApi().upload_folder(repo_id="acme/model", folder_path=EXPORT)
+    assert "nothing to push" in push().out
+    assert remote(hub) == project.files
+    assert len(hub.commits) == 1 and list(hub.repos["acme/model"].tags) == [project.tag]
 
 
 def test_another_export_is_one_commit_without_what_it_does_not_have(
@@ -461,6 +473,17 @@ def test_a_connection_that_breaks_once_is_no_matter(
     assert done.status == 0, done.err
     assert done.err == ""
     assert remote(hub) == project.files
+
+
+def test_a_commit_whose_answer_is_lost_is_not_made_twice(
+    project: Project, hub: WritableHub, push: Callable[..., Done]
+) -> None:
+    hub.cut("/commit/", times=1)
+    assert "the connection broke; run again" in told(push())
+    assert not hub.repos["acme/model"].tags
+    assert push().status == 0
+    assert len(hub.commits) == 1
+    assert hub.repos["acme/model"].tags == {project.tag: hub.repos["acme/model"].commit}
 
 
 def test_what_changes_during_the_push_is_not_tagged(

@@ -1,1 +1,0 @@
-"""The exported model on its way to the Hub: what may be pushed, and how."""
