@@ -121,6 +121,8 @@ def test_a_reference_job_runs_from_local_files_by_configuration_alone() -> None:
         (["data=files", "data.keep_columns=[gold]"], ["data.keep_columns has gold", "rename the column"]),
         (["data=files", "task=regression", "evaluate.slices=[length,label]"], ["evaluate.slices has label", "number"]),
         (["seed=???"], ["seed: is missing"]),
+        (["model=hub"], ["model.name", "Missing mandatory value: model.repo"]),
+        (["model=hub", "model.repo=a/b"], ["model.revision: is missing"]),
         (["export.language=English"], ["export.language='English'", "such as en"]),
         (["export.language=no"], ["export.language='no'", "nb, nn or nor"]),
         (["export.language=[de,English]"], ["export.language.1='English'", "such as en"]),

@@ -500,6 +500,21 @@ def test_what_changes_during_the_push_is_not_tagged(
     assert not hub.repos["acme/model"].tags
 
 
+def test_the_tag_stands_on_what_was_pushed_whatever_is_committed_meanwhile(
+    project: Project, hub: WritableHub, push: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tag = HfApi.create_tag
+
+    def commit_and_tag(self: HfApi, *arguments: str, **options: str) -> object:
+        repo = hub.repos["acme/model"]
+        repo.older[repo.commit], repo.files, repo.commit = repo.files, {}, "f" * 40
+        return tag(self, *arguments, **options)
+
+    monkeypatch.setattr(HfApi, "create_tag", commit_and_tag)
+    assert push().status == 0
+    assert remote(hub, hub.repos["acme/model"].tags[project.tag]) == project.files
+
+
 def test_a_file_that_goes_during_the_push_is_told(
     project: Project, hub: WritableHub, push: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
