@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
@@ -40,6 +41,8 @@ class BatchFormat:
     """Where rows are padded. XLNet's head reads the last place, so its rows are padded on the left."""
     length_multiple: int = 1
     """The padded length is a multiple of this."""
+    shortest: int = 1
+    """The padded length is at least this. A pooling layer may leave nothing of a shorter row."""
     equal_lengths: bool = False
     """Whether logits depend on padding, as where a convolution reads it: rows that are predicted together have one length."""
 
@@ -51,7 +54,8 @@ class BatchFormat:
     def padded(self, rows: Sequence[torch.Tensor], value: int) -> torch.Tensor:
         """Pad rows of integers to one length: [rows, length]."""
         longest = max(map(len, rows))
-        missing = longest + -longest % self.length_multiple - longest
+        wanted = max(longest, self.shortest)
+        missing = wanted + -wanted % self.length_multiple - longest
         both = (missing, 0) if self.padding_side == "left" else (0, missing)
         padded = torch.nn.utils.rnn.pad_sequence(
             list(rows), batch_first=True, padding_value=value, padding_side=self.padding_side
@@ -148,6 +152,21 @@ def first_failing(function: Callable[[Sequence[Item]], object], items: Sequence[
         except Exception:
             return item
     return items[0]
+
+
+@contextmanager
+def ends_of_texts_told(split: str, examples: Callable[[], Sequence[object]]) -> Iterator[None]:
+    """Turn the error of a head that counts the ends of texts (BART, T5) into DataError. `examples`: those of the batch."""
+    try:
+        yield
+    except ValueError as error:
+        if "<eos>" not in str(error):
+            raise
+        told = ", ".join(map(str, examples()))
+        raise DataError(
+            f"{split}, one of the examples {told}: its text holds the sub-word by which the model's head finds a text's end; "
+            "take it out"
+        ) from error
 
 
 def _row_error(split: str, place: str, attempt: str, error: Exception) -> DataError:

@@ -1,6 +1,7 @@
 """Models with the task's head, from safetensors alone."""
 
 import logging
+import re
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -16,6 +17,10 @@ from stages.tasks.task import Task
 
 log = logging.getLogger("stages.model")
 
+_IN_A_LAYER = re.compile(r"\.\d+\.")
+"""The name of a weight in one of many layers. The others, such as a pooler's, may be drawn anew."""
+_PLAIN_OUTPUTS = {"return_dict": True, "output_hidden_states": False, "output_attentions": False}
+
 
 def new_model(
     task: Task, weights: Path, names: Sequence[str], *, padding: int | None = None, called: str = ""
@@ -30,7 +35,10 @@ def new_model(
     called = called or str(weights)
     id2label = dict(enumerate(names))
     known = _config(task, weights, called)
-    extra: dict[str, Any] = {} if task.problem_type is None else {"problem_type": task.problem_type}
+    extra: dict[str, Any] = {
+        **_PLAIN_OUTPUTS,
+        **({} if task.problem_type is None else {"problem_type": task.problem_type}),
+    }
     if hasattr(
         known, "use_mems_eval"
     ):  # XLNet would return states for a further text, and transformers.pipeline fail on them
@@ -50,7 +58,8 @@ def new_model(
     if padding is not None:
         if padding >= _vocabulary_size(model):
             model.resize_token_embeddings(padding + 1, mean_resizing=False)
-        model.config.pad_token_id = padding
+        if not _counts_positions_from_padding(model):
+            model.config.pad_token_id = padding
     return model
 
 
@@ -75,6 +84,12 @@ def head_parameters(model: PreTrainedModel) -> dict[str, torch.nn.Parameter]:
     return {name: weight for name, weight in model.named_parameters() if not name.startswith(prefix)}
 
 
+def _counts_positions_from_padding(model: PreTrainedModel) -> bool:
+    """Return whether positions begin behind the code of padding in the configuration, as in RoBERTa: another shifts them all."""
+    others = (module for module in model.modules() if not isinstance(module, torch.nn.Embedding))
+    return any(isinstance(getattr(module, "padding_idx", None), int) for module in others)
+
+
 def _vocabulary_size(model: PreTrainedModel) -> int:
     """Return how many codes the model has embeddings for."""
     weight = getattr(input_embeddings(model), "weight", None)
@@ -87,6 +102,14 @@ def _config(task: Task, folder: Path, called: str, **changed: Any) -> Pretrained
         config: PretrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False, **changed)
     except Exception as error:
         raise ModelError(f"{called}: its configuration can't be read ({first_line(error)})") from error
+    if getattr(config, "quantization_config", None) is not None:
+        raise ModelError(
+            f"{called}: its weights are quantized, which is not supported; choose the checkpoint that is not"
+        )
+    config._attn_implementation = None  # its last owner's choice, for which this machine may lack a package
+    size = getattr(config, "vocab_size", None)
+    if size is not None and not 0 <= (getattr(config, "pad_token_id", None) or 0) < size:
+        config.pad_token_id = None  # the tokenizer tells
     if type(config) not in task.model_class()._model_mapping:
         raise ModelError(
             f"{called}: transformers has no head for {task.pipeline.replace('-', ' ')} on {config.model_type}; "
@@ -127,16 +150,30 @@ def _require_encoder(model: PreTrainedModel, report: dict[str, Collection[Any]],
         raise ModelError(f"{called}: the weights don't have the sizes that config.json states ({other[0]})")
     names = {name for name, _ in model.named_parameters()} - head.keys()
     missing = names & set(report["missing_keys"])
-    if 2 * len(missing) > len(names):
+    of_layers = sorted(filter(_IN_A_LAYER.search, missing))
+    if of_layers or 2 * len(missing) > len(names):
+        first = (of_layers or sorted(missing))[0]
         raise ModelError(
-            f"{called}: the weights are those of another model: {len(missing)} of the encoder's {len(names)} are missing"
+            f"{called}: the weights are not whole, or those of another model: {len(missing)} of the encoder's {len(names)} are "
+            f"missing, such as {first}; choose a checkpoint that has them"
         )
+    unused = sorted(filter(_IN_A_LAYER.search, report["unexpected_keys"]))
+    for what, found in (("not stored, and drawn anew", sorted(missing)), ("stored, and not used", unused)):
+        if found:
+            log.info(
+                "%s: weights that are %s: %s%s",
+                called,
+                what,
+                found[0],
+                f" and {len(found) - 1} more" * (len(found) > 1),
+            )
 
 
 def _has_head_for(config: PretrainedConfig, model: PreTrainedModel, names: Sequence[str]) -> bool:
     """Return whether a stored model was trained with the same head for the same labels in the same order."""
     is_same_class = type(model).__name__ in (config.architectures or [])
-    return is_same_class and list((config.id2label or {}).values()) == list(names)
+    labels: dict[Any, str] = dict(config.id2label or {})
+    return is_same_class and [labels.get(code) for code in range(len(labels))] == list(names)
 
 
 def _renew_head(model: PreTrainedModel, report: dict[str, Collection[Any]], *, has_same_labels: bool) -> None:

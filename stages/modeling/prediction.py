@@ -13,7 +13,15 @@ from transformers import PreTrainedModel
 
 from stages.columns.arrays import flat, lengths, ranges
 from stages.columns.names import EXAMPLE, INPUT_IDS, WORDS
-from stages.modeling.batches import Batch, BatchFormat, PaddingCollator, batches_by_length, collated, read_batch_format
+from stages.modeling.batches import (
+    Batch,
+    BatchFormat,
+    PaddingCollator,
+    batches_by_length,
+    collated,
+    ends_of_texts_told,
+    read_batch_format,
+)
 from stages.modeling.compute import each_in_a_thread
 from stages.modeling.cpu.bf16_linear import weights_cast_once
 from stages.modeling.cpu.packing import is_packed
@@ -63,7 +71,8 @@ def predict(
     def read_off(batch: NDArray[np.int64]) -> NDArray[np.float32]:
         with _predicting(model, precision):
             inputs = collated(columns.__getitems__(batch.tolist()), collate, str(split.split))
-            logits = model(**{name: tensor.to(model.device) for name, tensor in inputs.items()}).logits
+            with ends_of_texts_told(str(split.split), lambda: split[batch.tolist()][EXAMPLE]):
+                logits = model(**{name: tensor.to(model.device) for name, tensor in inputs.items()}).logits
             read = logits if words is None else logits[_begins(words, batch, collate.format).to(logits.device)]
             found: NDArray[np.float32] = read.float().cpu().numpy()
             return found

@@ -26,6 +26,8 @@ log = logging.getLogger("stages.model")
 _LONG, _SHORT = 29, 11
 """Sub-words of the rows that are tried, without special ones: odd numbers, so that a length that a model asks for shows."""
 _MULTIPLES = tuple(2**power for power in range(13))
+_SAME_FAULTS = 3
+"""How many lengths a model is tried with that raise the same error."""
 _SAME = 1e-3
 """Logits that differ by this share of their spread over rows are the same. fp32 rounds to 1e-6; reading padding gives more."""
 _LABELS = ("first", "second", "third")
@@ -70,13 +72,20 @@ class _Attempt:
         """Return what is found."""
         format = self._working_format()
         self._require_dependence(format)
-        format = replace(format, token_types=self._tells_types_apart(format))
+        format = replace(format, token_types=self._tells_types_apart(format), shortest=self._shortest(format))
         return Trial(self._with_padding(format), self._longest(format))
 
     def _working_format(self) -> BatchFormat:
         """Return the first format by which a padded batch can be computed, in evaluation and in training mode."""
-        faults = list[Exception]()
+        faults: dict[int, Exception] = {}
         for multiple in _MULTIPLES:
+            length = len(self._rows()[0][INPUT_IDS])  # type: ignore[arg-type]
+            length += -length % multiple
+            told = [first_line(fault) for fault in faults.values()][-_SAME_FAULTS:]
+            if length in faults:
+                continue
+            if length > self._encoder.model_limit or (len(told) == _SAME_FAULTS and len(set(told)) == 1):
+                break  # it is not about the length
             format = BatchFormat(self._encoder.padding_id, False, self._encoder.padding_side, length_multiple=multiple)
             try:
                 for mode in (True, False):
@@ -85,11 +94,25 @@ class _Attempt:
                 return format
             except Exception as fault:  # a model may raise any
                 self._model.eval()
-                faults.append(fault)
+                faults[length] = fault
+        first = next(iter(faults.values()))
         raise ModelError(
-            f"{self._called}: can't compute a batch of rows from sub-words alone ({first_line(faults[0])}); "
-            "choose another model"
-        ) from faults[0]
+            f"{self._called}: can't compute a batch of rows from sub-words alone ({first_line(first)}); choose another model"
+        ) from first
+
+    def _shortest(self, format: BatchFormat) -> int:
+        """Return the least length to which a row of one sub-word has to be padded to be computed."""
+        row = self._row(self._texts[0][:1])
+        for length in range(1, _LONG):
+            try:
+                for mode in (True, False):
+                    self._model.train(mode)
+                    self._logits(replace(format, shortest=length), [row])
+            except Exception:
+                self._model.eval()
+            else:
+                return length
+        return _LONG
 
     def _require_dependence(self, format: BatchFormat) -> None:
         """Raise ModelError if the logits, or those of the last sub-word, are the same whatever else the row holds."""
@@ -110,8 +133,7 @@ class _Attempt:
         """Return whether type 0 is what the model assumes by itself, and another type makes a difference."""
         if TOKEN_TYPES not in inspect.signature(self._model.forward).parameters:
             return False
-        row, template = self._rows()[0], self._encoder.pair_template
-        other = max(1, *template.text_types, *(int(types.max(initial=0)) for types in template.special_types))
+        row, other = self._rows()[0], self._encoder.largest_type
         types = np.zeros(len(row[INPUT_IDS]), np.int64)  # type: ignore[arg-type]
         mixed = types.copy()
         mixed[len(types) // 2 :] = other

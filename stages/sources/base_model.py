@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
-_PADDING = "[PAD]"
+_PADDING = "<|stagewright_pad|>"
+"""The padding sub-word of a tokenizer that has none: no text has it."""
 _POSITIONS_BEHIND_PADDING = frozenset({
     "camembert", "data2vec-text", "esm", "ibert", "longformer", "luke", "mluke", "mpnet", "roberta", "roberta-prelayernorm",
     "xlm-roberta", "xlm-roberta-xl", "xmod",
@@ -229,5 +230,6 @@ def _max_length(stated: int, source: Path) -> int:
     config = read_json(source / CONFIG)
     positions = min((config.get(key) or _NO_LIMIT for key in _POSITIONS), default=_NO_LIMIT)
     if config.get("model_type") in _POSITIONS_BEHIND_PADDING:
-        positions -= config.get("pad_token_id", 1) + 1  # their positions begin after the padding index
+        padding = config.get("pad_token_id")
+        positions -= (1 if padding is None else padding) + 1  # their positions begin after the padding index
     return int(min(stated, positions))

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
 from stages.columns.names import EXAMPLE, LABELS
-from stages.modeling.batches import PaddingCollator
+from stages.modeling.batches import PaddingCollator, ends_of_texts_told
 from stages.modeling.cpu.gradients import clip_in_next_step, gradient_norm
 from stages.modeling.precision import Precision
 from stages.modeling.prediction import predict
@@ -90,7 +90,8 @@ class ValidatingTrainer(Trainer):
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> torch.Tensor:
         """One part of a batch, forward and backward. Raises TrainingError if the loss is no number, or memory is full."""
         examples = inputs.pop(EXAMPLE)
-        with memory_or(for_steps(self.args.gradient_accumulation_steps)):
+        advice = for_steps(self.args.gradient_accumulation_steps)
+        with memory_or(advice), ends_of_texts_told("train", lambda: examples):
             loss = super().training_step(model, inputs, num_items_in_batch)
         self._losses.add(self.state.global_step + 1, loss, examples)
         return loss

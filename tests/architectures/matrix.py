@@ -43,6 +43,7 @@ _SMALL = (
     f"data.train={ROWS}", f"data.validation={ROWS}", f"data.test={ROWS}", "train.batch_size=4", "train.max_steps=3",
     "train.learning_rate=1e-3", "train.precision=auto", "evaluate.precision=fp32", "evaluate.resamples=0",
     "evaluate.batch_size=5", "task.metric=accuracy", "threads=1", "export.quantize=none",
+    "export.onnx_timeout=90",
 )  # fmt: skip
 
 

@@ -1,23 +1,27 @@
 """A model is asked how it takes a batch, and told off before anything is trained if it can't be."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer, models, processors
 from transformers import AutoModelForSequenceClassification
 
 from stages.configuration.schema import FilesModel
-from stages.modeling.batches import BatchFormat
+from stages.modeling.batches import Batch, BatchFormat, PaddingCollator, Row
 from stages.modeling.load import new_model
 from stages.modeling.precision import usable_precision
+from stages.modeling.prediction import predict
 from stages.modeling.trial import Trial, try_model
-from stages.pipeline.errors import ModelError
+from stages.pipeline.errors import DataError, ModelError
 from stages.sources.base_model import limit_rows, write_base_model
 from stages.tasks.encoding.subwords import SubwordEncoder
 from tests.architectures.families import write_family
 from tests.support.tiny import write_tiny_model
-from tests.support.tokenized import task_of
+from tests.support.tokenized import task_of, tokenized_rows
 from tests.support.told import told
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -118,3 +122,71 @@ def test_the_format_is_true_of_the_whole_model_not_of_its_first_row(tmp_path: Pa
         together = model(input_ids=ids, attention_mask=mask).logits
         alone = torch.cat([model(input_ids=row[None]).logits for row in rows])
     assert torch.allclose(together, alone, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["funnel", "canine"])
+def test_a_row_that_pooling_would_leave_nothing_of_is_padded(name: str, tmp_path: Path) -> None:
+    found = tried(family(name, tmp_path / "model"), tmp_path / "base").format
+    encoder = SubwordEncoder(tmp_path / "base/tokenizer", None)
+    model = new_model(task_of("text"), tmp_path / "base/weights", ("a", "b"), padding=found.padding_id).eval()
+    assert found.shortest > 1
+    for text in ("", "a"):
+        (ids,) = encoder.encode_texts([text])
+        batch = PaddingCollator(found)([{"input_ids": encoder.template.row(ids)}])
+        assert batch["input_ids"].shape[1] >= found.shortest
+        with torch.no_grad():
+            assert model(**batch).logits.isfinite().all()
+
+
+def test_a_fault_that_is_not_about_lengths_is_told_without_trying_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths = set[int]()
+    compute = PaddingCollator.__call__
+
+    def counted(self: PaddingCollator, rows: Sequence[Row]) -> Batch:
+        batch = compute(self, rows)
+        lengths.add(batch["input_ids"].shape[1])
+        return batch
+
+    monkeypatch.setattr(PaddingCollator, "__call__", counted)
+    with pytest.raises(ModelError, match="Input language unknown"):
+        tried(family("xmod", tmp_path / "model", default_language=None), tmp_path / "base")
+    assert len(lengths) == 3
+
+
+@pytest.mark.parametrize("name", ["gpt2", "falcon", "phi3"])
+def test_an_empty_text_has_a_row_where_there_are_no_special_sub_words(name: str, tmp_path: Path) -> None:
+    tried(family(name, tmp_path / "model"), tmp_path / "base")
+    encoder = SubwordEncoder(tmp_path / "base/tokenizer", None)
+    assert encoder.template.specials == 0
+    ids, types = encoder.row(encoder.template, np.zeros(0, np.int32))
+    assert len(ids) == len(types) == 1
+    ids, types = encoder.row(encoder.pair_template, np.zeros(0, np.int32), np.zeros(0, np.int32))
+    assert len(ids) == len(types) == 1
+
+
+@pytest.mark.parametrize("name", ["bart", "t5"])
+def test_a_text_that_holds_the_end_of_a_text_is_told_with_its_example(name: str, tmp_path: Path) -> None:
+    """The head looks for the end of each text, and fails where one row of a batch has two."""
+    found = tried(family(name, tmp_path / "model"), tmp_path / "base").format
+    encoder = SubwordEncoder(tmp_path / "base/tokenizer", None)
+    model = new_model(task_of("text"), tmp_path / "base/weights", ("a", "b"), padding=found.padding_id)
+    rows = [encoder.template.row(ids) for ids in encoder.encode_texts(["the order", "x </s> y"])]
+    columns = {"example": [3, 7], "subwords": [5, 5], "input_ids": rows, "labels": [0, 1]}
+    split = tokenized_rows("text", ("a", "b"), columns)
+    with pytest.raises(DataError) as error:
+        predict(model, split, PaddingCollator(found), batch_size=2, precision="fp32")
+    assert "one of the examples" in told(error) and "7" in told(error)
+
+
+def test_a_tokenizer_of_another_alphabet_is_asked_in_its_own(tmp_path: Path) -> None:
+    """It gives nothing for the letter that tokenizers are usually asked about."""
+    pieces = {"[PAD]": 0, "[CLS]": 1, "[SEP]": 2, **{letter: code for code, letter in enumerate("абвгд", 3)}}
+    tokenizer = Tokenizer(models.BPE(pieces, []))
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
+    tokenizer.add_special_tokens(["[PAD]", "[CLS]", "[SEP]"])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer_config.json").write_text('{"model_max_length": 64, "pad_token": "[PAD]"}')
+    template = SubwordEncoder(tmp_path, None).template
+    assert [part.tolist() for part in template.special] == [[1], [2]]

@@ -29,7 +29,7 @@ from stages.configuration.schema import EvaluateStage, ExportStage, Params, Pool
 from stages.configuration.validation import select, validate
 from stages.evaluate import evaluate
 from stages.export import export
-from stages.modeling.batches import BatchFormat, PaddingCollator
+from stages.modeling.batches import BatchFormat, PaddingCollator, write_batch_format
 from stages.modeling.load import new_model
 from stages.pipeline.arrow import load_splits
 from stages.pipeline.errors import DataError
@@ -322,6 +322,7 @@ def write_inputs(
     splits = {"train": split([*labels]), "validation": split([*labels]), "test": test}
     save_splits(DatasetDict(splits), root / "data/raw")
     model = write_tiny_model(root / "models/base/weights", family=family, dropout=0.0)
+    write_batch_format(root / "models/base", BatchFormat(0, token_types=family != "distilbert"))
     (root / "models/base/tokenizer").mkdir()
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (model / name).rename(root / "models/base/tokenizer" / name)

@@ -176,7 +176,8 @@ def test_a_loss_that_is_no_number_stops_the_training_and_writes_no_model(tokeniz
 def test_the_result_holds_no_pickle_no_checkpoints_and_no_times(tokenized: Workspace) -> None:
     train_here(tokenized)
     files = {file.name for file in (tokenized.root / "models/trained").iterdir()}
-    assert files == {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+    tokenizer = {"tokenizer.json", "tokenizer_config.json"}
+    assert files == {"config.json", "model.safetensors", "batch_format.json", *tokenizer}
     assert not (tokenized.root / ".checkpoints").exists()
     summary = json.loads((tokenized.root / "metrics/train.json").read_text())
     assert set(summary) == {"validation", "best_step", "steps", "epochs", "rows", "batch_size", "gradient_accumulation"}

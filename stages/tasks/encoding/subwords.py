@@ -26,6 +26,8 @@ LONGEST_ROW = 512
 """The default of `max_length`: attention over longer rows costs more than windows do."""
 
 _NOT_A_WORD = "a"
+_PROBES = 100
+"""How many sub-words are looked at for one that a text can have."""
 _MOST_REMEMBERED = 1 << 18
 """Distinct words after which the cache is emptied, so that memory does not grow with the data."""
 
@@ -76,7 +78,10 @@ class RowTemplate:
         bounds = [0]
         for number in range(len(texts)):
             first, last = np.flatnonzero(owners == number)[[0, -1]]
-            assert bounds[-1] <= first, "texts stand in a row in their order"
+            if first < bounds[-1]:
+                raise ModelError(
+                    "the tokenizer puts the second text before the first, which is not supported; choose another model"
+                )
             bounds += [int(first), int(last) + 1]
         parts = np.split(np.arange(len(ids)), bounds[1:])
         inside = [kinds[part] for part in parts[1::2]]
@@ -87,6 +92,11 @@ class RowTemplate:
             tuple(kinds[part] for part in special),
             tuple(int(kind[0]) for kind in inside),
         )
+
+    @property
+    def largest_type(self) -> int:
+        """Return the largest token type."""
+        return max(*self.text_types, *(int(types.max(initial=0)) for types in self.special_types))
 
     @property
     def specials(self) -> int:
@@ -131,12 +141,30 @@ class SubwordEncoder:
     @cached_property
     def template(self) -> RowTemplate:
         """Return how a row of one text is laid out."""
-        return RowTemplate.of(self._backend, _NOT_A_WORD)
+        return RowTemplate.of(self._backend, self._probe)
 
     @cached_property
     def pair_template(self) -> RowTemplate:
         """Return how a row of a pair of texts is laid out."""
-        return RowTemplate.of(self._backend, _NOT_A_WORD, _NOT_A_WORD)
+        return RowTemplate.of(self._backend, self._probe, self._probe)
+
+    @property
+    def largest_type(self) -> int:
+        """Return the largest token type of a pair, 1 at least."""
+        try:
+            return max(1, self.pair_template.largest_type)
+        except ModelError:
+            return 1
+
+    @cached_property
+    def _probe(self) -> str:
+        """Return a text with a sub-word at least."""
+        codes = self._backend.ordinary_codes()
+        texts = (_NOT_A_WORD, *(self._backend.decode(code) for code in codes[:: max(1, len(codes) // _PROBES)]))
+        for text in texts:
+            if self._backend.encode_texts([text])[0]:
+                return text
+        raise ModelError("the tokenizer gives no sub-word for any text; choose another model")
 
     @property
     def capacity(self) -> int:
@@ -200,13 +228,19 @@ class SubwordEncoder:
 
     @cached_property
     def _stand_in(self) -> int:
-        """Return the code for a word without sub-words: the unknown token, or the mask token if there is none."""
-        for name in ("unk_token", "mask_token"):
+        """Return the code for a word or row without sub-words: the unknown token, or the first of others that there is."""
+        for name in ("unk_token", "mask_token", "eos_token", "bos_token"):
             if self._settings.get(name) is not None:
                 return self._code(name)
         raise DataError(
             "data: a word gives no sub-word, and the tokenizer has no unknown token to stand for it; remove such words"
         )
+
+    def row(self, template: RowTemplate, *texts: Ids) -> tuple[Ids, Types]:
+        """Return the sub-words and token types of a row, which has one at least: a row of none can't be computed."""
+        if not template.specials and not any(map(len, texts)):
+            texts = (np.array([self._stand_in], np.int32), *texts[1:])
+        return template.row(*texts), template.row_types(*map(len, texts))
 
     def _code(self, name: str) -> int:
         """Return the code of a special sub-word by its name in the tokenizer's configuration."""

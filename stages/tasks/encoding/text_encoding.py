@@ -56,7 +56,7 @@ def _texts(raw: Dataset, encoder: SubwordEncoder, config: TokenizeConfig) -> Ite
     template = encoder.template
     for ids in encoder.encode_texts(raw[TEXT][:]):
         parts = [ids[window] for window in _windows(ids, encoder, config)]
-        yield len(ids) + template.specials, [(template.row(part), template.row_types(len(part))) for part in parts]
+        yield len(ids) + template.specials, [encoder.row(template, part) for part in parts]
 
 
 def _windows(ids: Ids, encoder: SubwordEncoder, config: TokenizeConfig) -> list[slice]:
@@ -92,7 +92,7 @@ def pair_rows(first: Ids, second: Ids, encoder: SubwordEncoder, config: Tokenize
         parts = windowed(len(first), len(second), capacity, effective_stride(config.stride, encoder))
     for of_first, of_second in parts:
         a, b = first[of_first], second[of_second]
-        yield template.row(a, b), template.row_types(len(a), len(b))
+        yield encoder.row(template, a, b)
 
 
 def truncated(first: int, second: int, capacity: int) -> Parts:

@@ -39,6 +39,9 @@ class TokenizerBackend(Protocol):
     def ordinary_codes(self) -> list[int]:
         """Return the codes of all sub-words but the special ones, sorted."""
 
+    def decode(self, code: int) -> str:
+        """Return the text of a sub-word."""
+
 
 def tokenizer_backend(folder: Path) -> TokenizerBackend:
     """Return the tokenizer in the folder: in Python, if its configuration names a class that is more than `tokenizer.json`."""
@@ -88,6 +91,10 @@ class FastBackend:
         special = {code for code, added in self._tokenizer.get_added_tokens_decoder().items() if added.special}
         return sorted(set(self._tokenizer.get_vocab(with_added_tokens=False).values()) - special)
 
+    def decode(self, code: int) -> str:
+        """Return the text of a sub-word."""
+        return str(self._tokenizer.decode([code]))
+
 
 class PythonBackend:
     """A tokenizer that transformers has in Python alone. It encodes one text or word at a time."""
@@ -131,7 +138,12 @@ class PythonBackend:
     def ordinary_codes(self) -> list[int]:
         """Return the codes of all sub-words but the special ones, sorted."""
         codes = set(self._tokenizer.get_vocab().values()) or set(range(self._tokenizer.vocab_size))
-        return sorted(codes - set(self._tokenizer.all_special_ids))
+        special = {code for code, added in self._tokenizer.added_tokens_decoder.items() if added.special}
+        return sorted(codes - special - set(self._tokenizer.all_special_ids))
+
+    def decode(self, code: int) -> str:
+        """Return the text of a sub-word."""
+        return str(self._tokenizer.decode([code]))
 
     def _codes(self, text: str) -> list[int]:
         codes: list[int] = self._tokenizer.encode(text, add_special_tokens=False, verbose=False)
