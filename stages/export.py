@@ -24,6 +24,7 @@ from stages.pipeline.paths import (
     TOKENIZED_DATA,
     TRAINED_MODEL,
 )
+from stages.predict.settings import PredictionSettings, write_settings
 from stages.tasks.registry import task_for
 
 
@@ -43,6 +44,7 @@ def export(config: ExportStage) -> Compute:
         if onnx.int8 is not None:
             metrics["int8"] = onnx.int8.to_json()
         facts = replace(facts, onnx=onnx.largest_difference is not None, int8=onnx.int8)
+        write_settings(folder, PredictionSettings(config.task, config.tokenize))
         (folder / "README.md").write_text(model_card(facts), encoding="utf-8")
         metrics["bytes"] = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
     write_json(EXPORT_METRICS, metrics)

@@ -178,6 +178,8 @@ class ExportConfig:
     onnx: bool | Auto
     """Whether to write `model.onnx` as well. `auto`: where PyTorch's exporter can; else the log and the metrics say why there
     is none. With `true` that ends the stage."""
+    onnx_timeout: Count
+    """Seconds after which PyTorch's exporter is taken to be unable: it unrolls the loops of some state-space models for hours."""
     onnx_tolerance: Annotated[float, Field(gt=0)]
     """The largest absolute difference between ONNX and torch logits that is accepted."""
     onnx_check_rows: Count
@@ -261,6 +263,7 @@ class ExportStage:
     """What `stages.export` reads of the parameters."""
 
     task: TaskConfig
+    tokenize: TokenizeConfig
     export: ExportConfig
     mode: ScoringMode = field(metadata={KEY: "evaluate.mode"})
     scheme: SchemeChoice = field(metadata={KEY: "evaluate.scheme"})

@@ -1,11 +1,13 @@
 """The ONNX models of an export: one with the logits of the torch model, and one in int8 with what it costs."""
 
 import logging
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import current_thread, main_thread
 
 import numpy as np
 from datasets import Dataset
@@ -23,6 +25,8 @@ from stages.tasks.task import Task
 
 log = logging.getLogger("stages.export")
 
+_AGAIN = 5
+"""Seconds after which an export that goes on after its time is interrupted again."""
 _MOST_TOLD = 200
 """Characters of the exporter's message that are told: it may go on for pages."""
 
@@ -49,7 +53,7 @@ def export_onnx_models(
         return OnnxExport()
     written = [folder / ONNX, folder / ONNX_INT8]
     try:
-        with _told_in_one_line(model):
+        with _told_in_one_line(model), _at_most(config.onnx_timeout):
             difference = _export_fp32(model, trained, load_split(tokenized, "test"), config, folder / ONNX)
             if config.quantize == "none":
                 return OnnxExport(difference)
@@ -62,6 +66,27 @@ def export_onnx_models(
             path.unlink(missing_ok=True)
         log.warning("%s; export.onnx=auto: the export has no ONNX model", error)
         return OnnxExport()
+
+
+@contextmanager
+def _at_most(seconds: int) -> Iterator[None]:
+    """Raise ModelError in the block when it has taken so many seconds. Only the main thread can be interrupted so."""
+
+    def end(*_: object) -> None:
+        raise ModelError(f"export: there is no ONNX model after export.onnx_timeout={seconds} seconds")
+
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(
+        signal.ITIMER_REAL, seconds, _AGAIN
+    )  # the exporter may take the error for one of its own, and try on
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from stages.exporting.onnx_attention import expand_row_attention
 from stages.exporting.onnx_packing import pack_in_graph
 from stages.modeling.batches import Batch, PaddingCollator, Row
 from stages.modeling.preparation import Use, prepare
-from stages.pipeline.errors import ModelError
+from stages.pipeline.errors import ModelError, UserError
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 """The inputs that a model may take, in the order of the ONNX model's inputs."""
@@ -80,10 +80,14 @@ def _exported_in_some_form(model: PreTrainedModel, inputs: dict[str, torch.Tenso
         model.set_experts_implementation("batched_mm")  # ONNX has no grouped products
     try:
         return _exported(_Logits(model).eval(), inputs)
+    except UserError:
+        raise
     except Exception:  # the exporter raises errors of its own, and those of the model
         model.set_attn_implementation("eager")
     try:
         return _exported(_Logits(model).eval(), inputs)
+    except UserError:
+        raise
     except Exception:
         return _exported(_Logits(model, float_mask=True).eval(), inputs)
 

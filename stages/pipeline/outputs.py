@@ -35,7 +35,7 @@ def whole_directory(path: Path) -> Iterator[Path]:
     Raises OutputError if it can't be written.
     """
     partial, old = path.with_name(_PARTIAL.format(path.name)), path.with_name(_OLD.format(path.name))
-    with _output_errors(path), _empty(partial):
+    with output_errors(path), _empty(partial):
         yield partial
         _apply_umask(partial)
         shutil.rmtree(old, ignore_errors=True)
@@ -51,7 +51,7 @@ def scratch_directory(path: Path) -> Iterator[Path]:
 
     Raises OutputError if it can't be written.
     """
-    with _output_errors(path), _empty(path):
+    with output_errors(path), _empty(path):
         yield path
 
 
@@ -62,7 +62,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises OutputError if it can't be written.
     """
     partial = path.with_name(_PARTIAL.format(path.name))
-    with _output_errors(path):
+    with output_errors(path):
         partial.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield partial
@@ -108,12 +108,12 @@ def _apply_umask(folder: Path) -> None:
 @contextmanager
 def full_disk_as_output_error() -> Iterator[None]:
     """Turn a full disk, wherever the block writes, into OutputError."""
-    with _output_errors(None):
+    with output_errors(None):
         yield
 
 
 @contextmanager
-def _output_errors(path: Path | None) -> Iterator[None]:
+def output_errors(path: Path | None) -> Iterator[None]:
     """Turn what keeps the block from writing `path`, or beside it, into OutputError. None: what keeps it from writing at all."""
     try:
         yield

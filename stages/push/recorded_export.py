@@ -71,7 +71,7 @@ def require_tag(tag: str) -> None:
 
 def _read(path: Path, name: str) -> ExportedFile:
     size = path.stat().st_size
-    md5, sha256, git_sha1 = (hashlib.new(kind, usedforsecurity=False) for kind in ("md5", "sha256", "sha1"))
+    md5, sha256, git_sha1 = (hashlib.new(name, usedforsecurity=False) for name in ("md5", "sha256", "sha1"))
     git_sha1.update(b"blob %d\0" % size)
     with path.open("rb") as file:
         while block := file.read(_BLOCK):

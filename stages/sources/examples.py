@@ -25,12 +25,12 @@ from stages.sources.values import (
 
 log = logging.getLogger("stages.sources")
 
-_TEXTS = ("text", "sentence", "content", "review", "document", "body", "comment", "message")
-_PAIRS = (
+TEXTS = ("text", "sentence", "content", "review", "document", "body", "comment", "message")
+PAIRS = (
     ("text", "text_pair"), ("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"),
     ("question", "sentence"), ("text1", "text2"),
 )  # fmt: skip
-_WORDS = ("tokens", "words")
+WORDS = ("tokens", "words")
 _TAGS = ("ner_tags", "tags", "labels", "pos_tags")
 _LABELS = ("label", "labels", "class", "category", "target", "sentiment", "intent", "score", "rating", "stars")
 _ID = "id"
@@ -80,16 +80,16 @@ def choose_columns(file: TableFile, config: TabularData) -> Columns:
 def _inputs(file: TableFile, config: TabularData) -> tuple[str, str | None]:
     key = "data.text_column"
     if labels_words(config.kind):
-        return _column(file, key, config.text_column, _WORDS), None
+        return _column(file, key, config.text_column, WORDS), None
     if config.pair_column is not None:
-        firsts = [first for first, _ in _PAIRS if first != config.pair_column]
-        first = _column(file, key, config.text_column, [*firsts, *_TEXTS])
+        firsts = [first for first, _ in PAIRS if first != config.pair_column]
+        first = _column(file, key, config.text_column, [*firsts, *TEXTS])
         return first, _column(file, "data.pair_column", config.pair_column, ())
     if config.text_column is None:
-        for first, second in _PAIRS:
+        for first, second in PAIRS:
             if first in file.columns and second in file.columns:
                 return first, second
-    return _column(file, key, config.text_column, _TEXTS), None
+    return _column(file, key, config.text_column, TEXTS), None
 
 
 def _group(file: TableFile, config: TabularData) -> str | None:

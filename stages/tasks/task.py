@@ -5,7 +5,7 @@ logits are decoded must not tokenize again, nor one of how examples are encoded 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pyarrow as pa
 import torch
-from datasets import Dataset
+from datasets import Dataset, Features, Value
 from numpy.typing import NDArray
 
 from stages.columns.names import IGNORED
@@ -164,6 +164,10 @@ class Task(ABC):
         """Raise DataError if `task.metric` can't be computed for data with these labels: before training, not behind it."""
         return  # the configuration's rules have told it, where the labels don't decide
 
+    @abstractmethod
+    def unlabelled(self, inputs: Mapping[str, pa.Array], names: Sequence[str]) -> Dataset:
+        """Return inputs, such as a column of texts, as a raw split whose labels are not known."""
+
     # The threshold
 
     def trained(self, folder: Path) -> Self:
@@ -226,6 +230,14 @@ class OneLabelTask(Task):
             score=units.score,
             loss=units.losses(gold.label),
         )
+
+
+def split_of(columns: Mapping[str, pa.Array], features: Mapping[str, Any]) -> Dataset:
+    """Return columns as a raw split with an `id` for each row. Columns without a feature of their own are strings."""
+    rows = len(next(iter(columns.values())))
+    whole = {"id": pa.array(map(str, range(rows)), pa.string()), **columns}
+    described = Features({name: Value("string") for name in whole} | dict(features))
+    return Dataset(pa.table(whole, schema=described.arrow_schema), fingerprint="unlabelled")
 
 
 def code_tensor(rows: Sequence[object]) -> torch.Tensor:

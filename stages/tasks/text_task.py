@@ -1,7 +1,7 @@
 """Text classification and regression: one label, any number of labels, or a number for a text or a pair of texts."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -9,16 +9,16 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pyarrow as pa
 import torch
-from datasets import Dataset
+from datasets import ClassLabel, Dataset, List, Value
 from numpy.typing import NDArray
 from transformers import AutoModelForSequenceClassification
 
 from stages.columns.arrays import flat, floats, integers, is_null, lengths
-from stages.columns.names import EXAMPLE, IGNORED, LABEL, LABELS, label_names
+from stages.columns.names import EXAMPLE, IGNORED, LABEL, LABELS, TEXT, label_names
 from stages.scoring.core.predicted import LabelPredictions, LabelSetPredictions, NumberPredictions
 from stages.scoring.core.scores import Scores
 from stages.scoring.core.threshold import DEFAULT_THRESHOLD, best_threshold, read_threshold
-from stages.tasks.task import Answers, Gold, OneLabelTask, Task, Units, balanced_weights
+from stages.tasks.task import Answers, Gold, OneLabelTask, Task, Units, balanced_weights, split_of
 
 
 class TextTask(Task):
@@ -65,6 +65,15 @@ class TextTask(Task):
         gold = self.labels_in(raw, LABEL)
         return Gold(np.arange(len(gold)), gold)
 
+    def unlabelled(self, inputs: Mapping[str, pa.Array], names: Sequence[str]) -> Dataset:
+        """Return texts, or pairs of texts, with an unknown label each."""
+        feature, unknown = self.unknown_labels(len(inputs[TEXT]), names)
+        return split_of({**inputs, LABEL: unknown}, {LABEL: feature})
+
+    @abstractmethod
+    def unknown_labels(self, rows: int, names: Sequence[str]) -> tuple[Any, pa.Array]:
+        """Return the feature of a raw split's labels, and so many that are not known."""
+
 
 class TextLabelTask(TextTask, OneLabelTask):
     """One label a text."""
@@ -78,6 +87,10 @@ class TextLabelTask(TextTask, OneLabelTask):
     def labels_in(self, split: Dataset, column: str) -> NDArray[np.int64]:
         """Return the code of each row's label, [rows]."""
         return integers(split, column)
+
+    def unknown_labels(self, rows: int, names: Sequence[str]) -> tuple[Any, pa.Array]:
+        """Return codes of -1."""
+        return ClassLabel(names=list(names)), pa.array(np.full(rows, -1))
 
     def predictions(self, units: Units, gold: Gold, names: Sequence[str]) -> LabelPredictions:
         """Return the label with the largest logit, and the probabilities of all."""
@@ -134,6 +147,10 @@ class TextLabelsTask(TextTask):
         lacking = train.num_rows - having
         weights = np.where((having > 0) & (lacking > 0), lacking / np.maximum(having, 1), 1.0)
         return torch.tensor(weights, dtype=torch.float32)
+
+    def unknown_labels(self, rows: int, names: Sequence[str]) -> tuple[Any, pa.Array]:
+        """Return null for each list of labels."""
+        return List(ClassLabel(names=list(names))), pa.nulls(rows, pa.list_(pa.int64()))
 
     def labels_in(self, split: Dataset, column: str) -> NDArray[np.int64]:
         """Return which labels each row has, [rows, labels]."""
@@ -203,6 +220,10 @@ class TextNumberTask(TextTask):
     ) -> torch.Tensor:
         """Sum the squared errors."""
         return torch.nn.functional.mse_loss(logits.squeeze(-1), labels, reduction="sum")
+
+    def unknown_labels(self, rows: int, names: Sequence[str]) -> tuple[Any, pa.Array]:
+        """Return null for each number."""
+        return Value("float64"), pa.nulls(rows, pa.float64())
 
     def labels_in(self, split: Dataset, column: str) -> NDArray[np.float64]:
         """Return the number of each row, [rows]."""

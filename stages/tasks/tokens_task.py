@@ -1,21 +1,22 @@
 """Token classification: one tag for each word, read off one of the word's sub-words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
-from datasets import Dataset
+from datasets import ClassLabel, Dataset, List, Value
 from numpy.typing import NDArray
 from transformers import AutoModelForTokenClassification
 
-from stages.columns.arrays import flat, flat_strings, integers, lengths
+from stages.columns.arrays import as_lists, flat, flat_strings, integers, lengths
 from stages.columns.names import EXAMPLE, LABELS, TAGS, TOKENS, WORDS
 from stages.scoring.core.entities import EntityPredictions, TaggedWords, predictions_of_tags
 from stages.scoring.core.predicted import LabelPredictions
 from stages.scoring.core.scores import require_defined
-from stages.tasks.task import Gold, OneLabelTask, Units, balanced_weights
+from stages.tasks.task import Gold, OneLabelTask, Units, balanced_weights, split_of
 
 
 class TokensTask(OneLabelTask):
@@ -48,6 +49,13 @@ class TokensTask(OneLabelTask):
         """Return the tag of every word."""
         length = lengths(raw, TAGS)
         return Gold(np.repeat(np.arange(len(length)), length), flat(raw, TAGS))
+
+    def unlabelled(self, inputs: Mapping[str, pa.Array], names: Sequence[str]) -> Dataset:
+        """Return sentences of words, each with the unknown tag -1."""
+        of_sentences = pc.list_value_length(inputs[TOKENS]).to_numpy(zero_copy_only=False)
+        unknown = as_lists(np.full(int(of_sentences.sum()), -1), of_sentences)
+        features = {TOKENS: List(Value("string")), TAGS: List(ClassLabel(names=list(names)))}
+        return split_of({**inputs, TAGS: unknown}, features)
 
     def predictions(self, units: Units, gold: Gold, names: Sequence[str]) -> EntityPredictions | LabelPredictions:
         """Return entities if the tags mark some (B-, I-, …), one label a word if they are plain, such as parts of speech."""

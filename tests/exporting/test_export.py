@@ -7,6 +7,7 @@ import shutil
 import site
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import replace
@@ -25,7 +26,7 @@ from onnx.helper import make_empty_tensor_value_info
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel, pipeline
 
-from stages.configuration.schema import ExportConfig, ExportStage, Kind, TaskConfig
+from stages.configuration.schema import ExportConfig, ExportStage, Kind, TaskConfig, TokenizeConfig
 from stages.export import export
 from stages.exporting.model_card import CardFacts, model_card
 from stages.exporting.onnx_model import largest_difference, write_onnx
@@ -449,9 +450,16 @@ def run(
 
 def run_export(kind: Kind, **changes: Any) -> Path:
     usual = ExportConfig(
-        onnx=True, onnx_tolerance=1e-4, onnx_check_rows=4, quantize="int8", max_loss=0.5, max_loss_examples=6
+        onnx=True,
+        onnx_timeout=600,
+        onnx_tolerance=1e-4,
+        onnx_check_rows=4,
+        quantize="int8",
+        max_loss=0.5,
+        max_loss_examples=6,
     )
-    export(ExportStage(TASKS[kind], replace(usual, **changes), mode="conll", scheme="auto", threads=1))
+    tokenize = TokenizeConfig(None, "windows", None, "first")
+    export(ExportStage(TASKS[kind], tokenize, replace(usual, **changes), mode="conll", scheme="auto", threads=1))
     return Path("models/export")
 
 
@@ -598,3 +606,28 @@ def test_examples_are_taken_evenly_and_whole(count: int, expected: list[int]) ->
     found = spread(tokenized_rows("text", NAMES["text"], columns), count)
     assert sorted(set(found["example"])) == expected
     assert len(found) == len(expected) + (1 in expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run", [("bert", "text")], ids="-".join, indirect=True)
+def test_an_export_that_takes_too_long_is_ended(
+    run: tuple[Kind, Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where the exporter takes the interruption for an error of its own, and is asked to go on in another way."""
+    kind, _ = run
+
+    def endless(*_: object) -> None:
+        try:
+            time.sleep(60)
+        except Exception as error:
+            raise RuntimeError("step 1 of 3 failed") from error
+
+    monkeypatch.setattr("stages.exporting.onnx_model._exported", endless)
+    monkeypatch.setattr("stages.exporting.onnx_export._AGAIN", 1)
+    started = time.monotonic()
+    folder = run_export(kind, onnx="auto", onnx_timeout=1)
+    assert time.monotonic() - started < 20
+    assert "there is no ONNX model after export.onnx_timeout=1 seconds" in caplog.text
+    assert not list(folder.glob("*.onnx"))
+    with pytest.raises(ModelError, match="onnx_timeout=1 seconds"):
+        run_export(kind, onnx=True, onnx_timeout=1)

@@ -3,7 +3,7 @@
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -45,7 +45,7 @@ def _open(path: Path, name: str, options: ReadOptions, separator: str, quotes_ar
         rows = records()
         if headed:
             next(rows)
-        return in_batches(((number, _row(columns, record, name, number)) for number, record in rows), wanted)
+        return in_batches(_rows(columns, rows, name, options.refuse), wanted)
 
     return TableFile(path, name, "line", columns, read)
 
@@ -122,6 +122,21 @@ def _named(header: list[str], name: str, number: int) -> tuple[str, ...]:
     if twice:
         raise DataError(f"{name}, line {number}: column {twice[0]!r} occurs twice; name each column once")
     return names
+
+
+def _rows(
+    columns: Sequence[str],
+    records: Iterable[tuple[int, list[str]]],
+    name: str,
+    refuse: Callable[[DataError], None] | None,
+) -> Iterator[tuple[int, dict[str, str]]]:
+    for number, record in records:
+        try:
+            yield number, _row(columns, record, name, number)
+        except DataError as error:
+            if refuse is None:
+                raise
+            refuse(error)
 
 
 def _row(columns: Sequence[str], record: list[str], name: str, number: int) -> dict[str, str]:

@@ -5,7 +5,7 @@ JSON is parsed strictly: no NaN, no duplicate keys, no half of a surrogate pair.
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Never, TypeAlias
@@ -106,6 +106,8 @@ class JsonFile:
     name: str
     encoding: str
     layout: Literal["json", "jsonl"]
+    refuse: Callable[[DataError], None] | None = None
+    """What is done with a line that can't be read; None: the error is raised."""
 
     @property
     def unit(self) -> Literal["line", "row"]:
@@ -120,7 +122,11 @@ class JsonFile:
             if not isinstance(value, dict):
                 is_array = self.layout == "jsonl" and isinstance(value, list)
                 hint = "if the file is one array, set data.format=json" if is_array else _ONE_OBJECT
-                raise DataError(f"{self.name}, {self.unit} {number}: is {_kind(value)}, not an object; {hint}")
+                fault = DataError(f"{self.name}, {self.unit} {number}: is {_kind(value)}, not an object; {hint}")
+                if self.refuse is None or self.layout == "json":
+                    raise fault
+                self.refuse(fault)
+                continue
             found = True
             yield number, value
         if not found:
@@ -154,7 +160,10 @@ def _of_lines(file: JsonFile) -> Iterator[tuple[int, object]]:
                 yield number, parse(line)
             except NotJsonError as error:
                 place = "" if error.place is None else f" at character {error.place + 1}"
-                raise DataError(f"{file.name}, line {number}: is not JSON ({error}){place}") from error
+                fault = DataError(f"{file.name}, line {number}: is not JSON ({error}){place}")
+                if file.refuse is None:
+                    raise fault from error
+                file.refuse(fault)
 
 
 def _of_array(file: JsonFile) -> Iterator[tuple[int, object]]:
@@ -247,7 +256,7 @@ def _kind(value: object) -> str:
 
 def open_json(path: Path, name: str, options: ReadOptions, layout: Literal["json", "jsonl"]) -> TableFile:
     """Open a file of objects. The first one's keys are the columns; what a later one lacks is None."""
-    file = JsonFile(path, name, options.encoding, layout)
+    file = JsonFile(path, name, options.encoding, layout, options.refuse)
     _, first = next(file.records())
 
     def read(wanted: Sequence[str]) -> Iterator[Rows]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from stages.configuration.kinds import labels_words
 from stages.configuration.schema import Format, Kind
+from stages.pipeline.errors import DataError
 
 BATCH = 1000
 """The most rows that are read at once, which bounds the memory for a file of any size."""
@@ -28,6 +29,8 @@ class ReadOptions:
     text_column: str | int | None = None
     label_column: str | int | None = None
     label_names: tuple[str, ...] | None = None
+    refuse: Callable[[DataError], None] | None = None
+    """What is done with a line of CSV or JSON Lines that can't be read; None: the error is raised."""
 
     @property
     def labels_words(self) -> bool:

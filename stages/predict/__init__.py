@@ -1,0 +1,1 @@
+"""Predictions for new, unlabelled data with an exported model."""

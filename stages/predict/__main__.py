@@ -1,0 +1,213 @@
+"""`python -m stages.predict INPUT --out FILE`: label new data with an exported model.
+
+INPUT: CSV, TSV, JSON Lines, JSON, Parquet, Arrow, CoNLL, a text file with one text a line, a folder of .txt files, or - for
+standard input. FILE: .csv, .tsv, .jsonl or .parquet; for words also .conll, or --out-format doccano or label-studio.
+"""
+
+import argparse
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from stages.pipeline.errors import ConfigError, DataError, ModelError
+from stages.pipeline.one_line import one_line_errors
+from stages.pipeline.outputs import whole_file
+from stages.pipeline.paths import EXPORTED_MODEL
+from stages.predict.inputs import FORMATS, STANDARD_INPUT, InputOptions
+from stages.predict.output_rows import OUTPUT_FORMATS, Written, output_format
+from stages.predict.settings import read_settings
+
+_STATUS_OF_SIGINT = 128 + signal.SIGINT
+_MOST_TOLD = 5
+"""Rows that were left out which are told on the terminal; the file lists all."""
+
+
+class _Refused:
+    """The rows that can't be read, in their order."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, None] = {}
+
+    def __call__(self, error: DataError) -> None:
+        """Note a row. A reader may come to it more than once."""
+        self.lines.setdefault(str(error))
+
+    def tell(self, out: Path) -> None:
+        """List them beside the output, and say how many there are."""
+        listed = out.with_name(f"{out.name}.skipped.txt")
+        if not self.lines:
+            listed.unlink(missing_ok=True)
+            return
+        where = ""
+        if out != STANDARD_INPUT:
+            with whole_file(listed) as partial:
+                partial.write_text("".join(f"{line}\n" for line in self.lines), encoding="utf-8")
+            where = f"; {listed} lists them"
+        for line in [*self.lines][:_MOST_TOLD]:
+            print(f"skipped: {line}", file=sys.stderr)
+        print(f"{len(self.lines)} rows were skipped{where}", file=sys.stderr)
+
+
+@contextmanager
+def model_folder(model: str) -> Iterator[Path]:
+    """Yield the folder of an exported model: as named, or that of a git revision or DVC experiment, from DVC's cache."""
+    if Path(model).is_dir():
+        yield Path(model)
+        return
+    if model == str(EXPORTED_MODEL):
+        raise ModelError(
+            f"{model}: there is no exported model here; make one with `make repro`, or name one with --model"
+        )
+    from stages.comparison.loaded_runs import RevisionFiles  # importing DVC takes a second
+
+    files = RevisionFiles(model)
+    names = files.below(EXPORTED_MODEL)
+    if not names:
+        raise ModelError(f"{model}: has no {EXPORTED_MODEL}; make it there with `dvc repro`, or get it with `dvc pull`")
+    with TemporaryDirectory() as folder:
+        for name in names:
+            content = files.read(name)
+            assert content is not None, "it was listed"
+            Path(folder, name.name).write_bytes(content)
+        yield Path(folder)
+
+
+def main() -> None:
+    """The command line."""
+    arguments = _arguments()
+    try:
+        with one_line_errors(), _as_options(), model_folder(arguments.model) as folder:
+            _predict(arguments, folder)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where it ended", file=sys.stderr)
+        sys.exit(_STATUS_OF_SIGINT)
+
+
+@contextmanager
+def _as_options() -> Iterator[None]:
+    """Tell faults of reading by this command's options, where the readers name keys of the configuration."""
+    try:
+        yield
+    except DataError as error:
+        text = str(error)
+        for key in ("encoding", "format", "text_column", "pair_column"):
+            text = re.sub(rf"data\.{key}\b(=| to )?", f"--{key.replace('_', '-')} ", text)
+        raise DataError(re.sub(r" +([;,)])", r"\1", text)) from error
+
+
+def _predict(arguments: argparse.Namespace, folder: Path) -> None:
+    settings, refused = read_settings(folder), _Refused()
+    of_words = _labels_words(settings.task.kind)
+    how = _how(arguments, folder, of_words=of_words)
+    if arguments.input != STANDARD_INPUT and not arguments.input.exists():
+        raise DataError(
+            f"{arguments.input}: there is no such file or folder; give one with texts, or - for standard input"
+        )
+    if arguments.input != STANDARD_INPUT and arguments.out.exists() and arguments.out.samefile(arguments.input):
+        raise ConfigError(f"--out {arguments.out}: is the input; name another file")
+    options = InputOptions(
+        settings.task.kind,
+        of_words,
+        arguments.format,
+        arguments.encoding,
+        arguments.text_column,
+        arguments.pair_column,
+        refused if arguments.on_error == "skip" else None,
+    )
+    from stages.modeling.compute import compute_as_configured  # importing PyTorch and transformers takes seconds
+    from stages.predict.job import Job
+    from stages.predict.predictor import PredictionOptions, Predictor
+
+    compute_as_configured(arguments.threads)
+    predictor = Predictor(folder, PredictionOptions(arguments.runtime, arguments.batch_size, arguments.precision))
+    about = {
+        "model": _digest(folder, predictor.runtime),
+        "runtime": predictor.runtime,
+        "precision": arguments.precision,
+    }
+    try:
+        rows = Job(arguments.input, arguments.out, options, how, about).run(predictor)
+    finally:
+        refused.tell(arguments.out)
+    if arguments.out != STANDARD_INPUT:
+        print(f"{arguments.out}: {rows:,} rows, by {predictor.runtime}", file=sys.stderr)
+
+
+def _labels_words(kind: str) -> bool:
+    from stages.configuration.kinds import labels_words
+
+    return labels_words(kind)
+
+
+def _how(arguments: argparse.Namespace, folder: Path, *, of_words: bool) -> Written:
+    from stages.pipeline.json_files import read_json
+
+    out: Path = arguments.out
+    format = output_format(out if out != STANDARD_INPUT else Path("-.jsonl"), arguments.out_format, of_words=of_words)
+    if format == "parquet" and out == STANDARD_INPUT:
+        raise ConfigError("--out -: Parquet can't be written to standard output; name a file")
+    labels = tuple(read_json(folder / "config.json").get("id2label", {}).values())
+    return Written(format, labels, of_words, arguments.probabilities)
+
+
+def _digest(folder: Path, runtime: str) -> str:
+    """Return a digest of the model that computes: a model that was trained again has the same names and sizes."""
+    from stages.pipeline.digests import sha256_of
+
+    weights = {"onnx": "model.onnx", "int8": "model_int8.onnx"}.get(runtime)
+    others = (file for file in sorted(folder.iterdir()) if file.suffix not in (".onnx", ".safetensors", ".md"))
+    used = [folder / weights] if weights else sorted(folder.glob("*.safetensors"))
+    return " ".join(sha256_of(file) for file in (*others, *used))
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 1 on")
+    return int(text)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("input", type=Path, help="what is to be labelled; - for standard input")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="where predictions go; - for standard output"
+    )
+    parser.add_argument(
+        "--model",
+        default=str(EXPORTED_MODEL),
+        help=f"a folder, git revision or DVC experiment; default: {EXPORTED_MODEL}",
+    )
+    parser.add_argument(
+        "--format", choices=FORMATS, default="auto", help="the input's format; auto: by its name and content"
+    )
+    parser.add_argument("--out-format", choices=OUTPUT_FORMATS, help="the output's format; default: by its name")
+    parser.add_argument("--encoding", default="utf-8", help="the input's encoding")
+    parser.add_argument("--text-column", metavar="NAME", help="the column of texts or words (CoNLL: its place, from 0)")
+    parser.add_argument("--pair-column", metavar="NAME", help="the column of second texts, for a model of pairs")
+    parser.add_argument("--probabilities", action="store_true", help="write the probability of every label, too")
+    parser.add_argument(
+        "--runtime", choices=["auto", "torch", "onnx", "int8"], default="auto",
+        help="auto: int8 by ONNX Runtime where the export has it and there is no GPU, else PyTorch",
+    )  # fmt: skip
+    parser.add_argument(
+        "--batch-size", type=_count, default=32, help="rows in a forward pass if they are as long as the longest"
+    )
+    parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto", help="for PyTorch alone")
+    parser.add_argument("--threads", type=_count, default=2, help="CPU threads")
+    parser.add_argument(
+        "--on-error",
+        choices=["stop", "skip"],
+        default="stop",
+        help="skip: leave out rows that can't be read, and list them",
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

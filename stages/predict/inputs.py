@@ -1,0 +1,284 @@
+"""Read what is to be predicted, in every form that download reads and as plain text, a bounded number of rows at a time."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Literal, TypeAlias, get_args
+
+import pyarrow as pa
+
+from stages.configuration.schema import Format, Kind
+from stages.pipeline.errors import DataError
+from stages.sources.examples import PAIRS, TEXTS, WORDS
+from stages.sources.readers.compression import suffix_inside
+from stages.sources.readers.decoding import read_blocks, read_lines
+from stages.sources.readers.formats import open_table
+from stages.sources.readers.json_records import JsonFile, layout_of
+from stages.sources.readers.spanned_texts import Interval, words_in
+from stages.sources.readers.table_file import Column, ReadOptions, Rows, TableFile, in_batches
+from stages.sources.readers.text_folders import natural_key
+
+log = logging.getLogger("stages.predict")
+
+InputFormat: TypeAlias = Literal["auto", "text", "csv", "tsv", "json", "jsonl", "parquet", "arrow", "conll", "folder"]
+FORMATS = get_args(InputFormat)
+STANDARD_INPUT = Path("-")
+
+_TEXT_FILE = ".txt"
+_JSON_FILES = frozenset({".json", ".jsonl", ".ndjson"})
+_CONLL_FILES = frozenset({".conll", ".conll2003", ".iob", ".iob2", ".bio"})
+_LINE = "text"
+"""The column of a file that has one text a line."""
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """How inputs are read."""
+
+    kind: Kind
+    of_words: bool
+    """Whether the model labels words."""
+    format: InputFormat = "auto"
+    encoding: str = "utf-8"
+    text_column: str | None = None
+    """The column of texts or words; None: the usual names."""
+    pair_column: str | None = None
+    refuse: Callable[[DataError], None] | None = None
+    """What is done with a row that can't be read; None: the error is raised."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Some consecutive rows. All fields have one entry a row."""
+
+    own: Mapping[str, Column]
+    """The input's own columns, in its order. Those of Parquet and Arrow keep their types."""
+    places: Sequence[str]
+    """The name of each row in messages."""
+    texts: Sequence[str] | None = None
+    pairs: Sequence[str] | None = None
+    words: Sequence[Sequence[str]] | None = None
+    """The words of each row, where words are labelled."""
+    spans: Sequence[Sequence[Interval]] | None = None
+    """Where each word begins and ends in its text; None where the input has words and no text."""
+    lines: Sequence[Sequence[str]] | None = None
+    """The line of each word in a CoNLL file."""
+
+
+def read_inputs(path: Path, options: InputOptions, name: str | None = None) -> Iterator[Inputs]:
+    """Yield the rows of a file, a folder of `.txt` files or (`-`) standard input. Raise DataError naming file and row.
+
+    `name`: what messages call the file.
+    """
+    if path == STANDARD_INPUT:
+        yield from _standard_input(options)
+        return
+    name = name or str(path)
+    if not path.exists():
+        raise DataError(f"{name}: there is no such file or folder; give one with texts, or - for standard input")
+    chosen = _format_of(path, options)
+    if chosen == "conll" and options.of_words:
+        yield from _conll(path, name, options)
+        return
+    file = {"text": _text_file, "folder": _text_folder}.get(chosen, _table)(path, name, options)
+    columns = _chosen_columns(file, options)
+    if columns.pair is not None:
+        log.info("%s: pairs of %s and %s", name, columns.input, columns.pair)
+    found = False
+    for rows in file.read(file.columns):
+        made = _inputs(rows, file, columns, options)
+        found = found or bool(made.places)
+        yield made
+    if not found:
+        raise DataError(f"{name}: holds no row that can be read; give a file with texts")
+
+
+def _standard_input(options: InputOptions) -> Iterator[Inputs]:
+    """Read standard input through a file: readers look at one more than once."""
+    with NamedTemporaryFile(suffix=_TEXT_FILE if options.format in ("auto", "text") else f".{options.format}") as file:
+        while block := sys.stdin.buffer.read(1 << 20):
+            file.write(block)
+        file.flush()
+        yield from read_inputs(Path(file.name), options, "standard input")
+
+
+def _format_of(path: Path, options: InputOptions) -> InputFormat:
+    if options.format != "auto":
+        return options.format
+    if path.is_dir():
+        return "auto" if (path / "state.json").exists() else "folder"
+    suffix = suffix_inside(path.name)
+    if suffix in _CONLL_FILES:
+        return "conll"
+    return "text" if suffix == _TEXT_FILE else "auto"
+
+
+def _table(path: Path, name: str, options: InputOptions) -> TableFile:
+    """Open a table. Words are chosen among its columns like texts, so that the reader takes it as one of texts."""
+    format: Format = options.format if options.format in get_args(Format) else "auto"  # type: ignore[assignment]
+    file = open_table(path, name, ReadOptions("text", format, options.encoding, refuse=options.refuse))
+    if format not in ("json", "jsonl") and suffix_inside(path.name) not in _JSON_FILES:
+        return file
+    layout = format if format in ("json", "jsonl") else layout_of(path, name, options.encoding)
+    objects = (row for _, row in JsonFile(path, name, options.encoding, layout, options.refuse).records())
+    return replace(file, columns=tuple(dict.fromkeys(chain.from_iterable(objects))))  # a later row may have more keys
+
+
+def _text_file(path: Path, name: str, options: InputOptions) -> TableFile:
+    """Open a file with one text a line. Blank lines are left out."""
+
+    def rows() -> Iterator[tuple[int, Mapping[str, object]]]:
+        for number, line in read_lines(path, name, options.encoding):
+            text = line.removesuffix("\r")
+            if text.strip():
+                yield number, {_LINE: text}
+
+    return TableFile(path, name, "line", (_LINE,), lambda wanted: in_batches(rows(), wanted))
+
+
+def _text_folder(path: Path, name: str, options: InputOptions) -> TableFile:
+    """Open a folder whose `.txt` files, at any depth, are a text each."""
+    files = sorted(
+        (file for file in path.rglob(f"*{_TEXT_FILE}") if file.is_file()),
+        key=lambda file: natural_key(file.relative_to(path).as_posix()),
+    )
+    if not files:
+        raise DataError(f"{name}: holds no {_TEXT_FILE} file; name a file, or a folder of such")
+
+    def rows() -> Iterator[tuple[int, Mapping[str, object]]]:
+        for number, file in enumerate(files, 1):
+            inside = file.relative_to(path).as_posix()
+            yield number, {"file": inside, _LINE: "".join(read_blocks(file, f"{name}/{inside}", options.encoding))}
+
+    return TableFile(path, name, "file", ("file", _LINE), lambda wanted: in_batches(rows(), wanted))
+
+
+@dataclass(frozen=True)
+class _Columns:
+    input: str
+    pair: str | None = None
+    holds_words: bool = False
+
+
+def _chosen_columns(file: TableFile, options: InputOptions) -> _Columns:
+    """Choose the columns as download does. Where words are labelled, a column of words comes before one of texts."""
+    for name, key in ((options.text_column, "--text-column"), (options.pair_column, "--pair-column")):
+        if name is not None and name not in file.columns:
+            raise DataError(f"{file.name}: has no column {name}; set {key} to one of {', '.join(file.columns)}")
+    if options.text_column is not None:
+        return _Columns(options.text_column, options.pair_column, options.text_column in WORDS and options.of_words)
+    if options.of_words and (word := next((name for name in WORDS if name in file.columns), None)):
+        return _Columns(word, holds_words=True)
+    if not options.of_words:
+        for first, second in PAIRS:
+            if first in file.columns and second == (options.pair_column or second) and second in file.columns:
+                return _Columns(first, second)
+    usual = next((name for name in TEXTS if name in file.columns and name != options.pair_column), None)
+    if usual is None:
+        raise DataError(
+            f"{file.name}: has no column {' or '.join(TEXTS)}; set --text-column to one of {', '.join(file.columns)}"
+        )
+    return _Columns(usual, options.pair_column)
+
+
+def _inputs(rows: Rows, file: TableFile, columns: _Columns, options: InputOptions) -> Inputs:
+    lists = {name: listed(column) for name, column in rows.columns.items()}
+    places = [f"{file.name}, {file.unit} {number}" for number in rows.numbers]
+    wanted = [columns.input, *([columns.pair] if columns.pair else [])]
+    is_right = _are_words if columns.holds_words else _is_text
+    kept = list(range(len(places)))
+    for name in wanted:
+        kept = [row for row in kept if _accepted(lists[name][row], is_right, places[row], name, options)]
+    lists = {name: [column[row] for row in kept] for name, column in lists.items()}
+    own: dict[str, Column] = {
+        name: lists[name] if isinstance(column, list) else column.take(pa.array(kept, pa.int64()))
+        for name, column in rows.columns.items()
+    }
+    places = [places[row] for row in kept]
+    if columns.holds_words:
+        return Inputs(own, places, words=[_as_words(value) for value in lists[columns.input]])
+    texts: list[str] = lists[columns.input]  # type: ignore[assignment]
+    if not options.of_words:
+        return Inputs(own, places, texts, lists[columns.pair] if columns.pair else None)  # type: ignore[arg-type]
+    spans = [words_in(text) for text in texts]
+    words = [[text[start:end] for start, end in of_text] for text, of_text in zip(texts, spans, strict=True)]
+    return Inputs(own, places, texts, words=words, spans=spans)
+
+
+def listed(column: Column) -> list[object]:
+    """Return a column as a list of Python's values."""
+    return column if isinstance(column, list) else column.to_pylist()
+
+
+def _accepted(value: object, is_right: Callable[[object], bool], place: str, name: str, options: InputOptions) -> bool:
+    if is_right(value):
+        return True
+    shown = "nothing" if value is None or value == "" else repr(value)[:40]
+    error = DataError(f"{place}: {name} holds {shown}, not {'words' if is_right is _are_words else 'text'}; correct it")
+    if options.refuse is None:
+        raise error
+    options.refuse(error)
+    return False
+
+
+def _is_text(value: object) -> bool:
+    if not isinstance(value, str) or not value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _are_words(value: object) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(word, str) for word in value))
+
+
+def _as_words(value: object) -> Sequence[str]:
+    """Return a list of words. A cell of CSV has them separated by spaces."""
+    return value.split() if isinstance(value, str) else value  # type: ignore[return-value]
+
+
+def _conll(path: Path, name: str, options: InputOptions) -> Iterator[Inputs]:
+    """Read sentences of one word a line, the word in its first column, whatever else the line has."""
+    place = int(options.text_column or 0)
+    sentence: list[str] = []
+    made: list[tuple[int, list[str]]] = []
+    number = 0
+
+    def inputs() -> Inputs:
+        lines = [of_sentence for _, of_sentence in made]
+        words = [[_word(line, place, f"{name}, line {first}") for line in each] for first, each in made]
+        return Inputs({}, [f"{name}, line {first}" for first, _ in made], words=words, lines=lines)
+
+    for number, raw in read_lines(path, name, options.encoding):
+        line = raw.removesuffix("\r")
+        if line.strip():
+            sentence.append(line)
+            continue
+        if sentence:
+            made.append((number - len(sentence), sentence))
+            sentence = []
+        if len(made) >= 1000:
+            yield inputs()
+            made = []
+    if sentence:
+        made.append((number + 1 - len(sentence), sentence))
+    if made:
+        yield inputs()
+    elif not number:
+        raise DataError(f"{name}: is empty; give a file with sentences")
+
+
+def _word(line: str, place: int, where: str) -> str:
+    columns = line.split("\t") if "\t" in line else line.split(" ")
+    if not -len(columns) <= place < len(columns) or not columns[place]:
+        raise DataError(
+            f"{where}: has no word in column {place}; set --text-column to the word's place, counted from 0"
+        )
+    return columns[place]

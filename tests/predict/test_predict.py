@@ -1,0 +1,526 @@
+"""New data are labelled as the test split is, in every form, and a killed run goes on where it ended."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from datasets import load_from_disk
+
+from stages.configuration.compose import compose_params
+from stages.configuration.schema import DownloadStage, EvaluateStage, ExportStage, TokenizeStage, TrainStage
+from stages.configuration.validation import select, validate
+from stages.download import download
+from stages.evaluate import evaluate
+from stages.export import export
+from stages.pipeline.errors import BusyError
+from stages.predict import job
+from stages.predict.inputs import InputOptions, read_inputs
+from stages.predict.job import parts_of
+from stages.predict.predictor import PredictionOptions, Predictor
+from stages.tokenize import tokenize
+from stages.train import train
+from tests.support.imports import ROOT
+from tests.support.tiny import write_tiny_model
+
+pytestmark = [pytest.mark.usefixtures("one_thread")]
+
+TASKS = ("text", "pairs", "multilabel", "regression", "tokens")
+_SMALL = [
+    "model=files", "train.max_steps=4", "train.batch_size=4", "train.learning_rate=3e-3", "train.precision=fp32",
+    "evaluate.precision=fp32", "evaluate.resamples=0", "tokenize.max_length=24", "tokenize.stride=4", "threads=1",
+    "export.quantize=none",
+]  # fmt: skip
+"""Rows so short that many texts and sentences take several windows."""
+
+
+def _rows(task: str, count: int, seed: int) -> Iterator[dict[str, Any]]:
+    words = ["the", "order", "never", "great", "bad", "city", "team", "paris", "was", "my", "Zoë", "don't", "x1"]
+    for row in range(count):
+        text = " ".join(words[(seed + row * 7 + place * (row + 3)) % len(words)] for place in range(4 + row * 5 % 40))
+        if task == "pairs":
+            yield {"text": text, "text_pair": f"{text[:20]} again", "label": ["yes", "no", "maybe"][row % 3]}
+        elif task == "multilabel":
+            yield {"text": text, "label": [name for name in ("a", "b", "c") if (row + ord(name)) % 3]}
+        elif task == "regression":
+            yield {"text": text, "label": row / 7}
+        else:
+            yield {"text": text, "label": ["pos", "neg"][row % 2]}
+
+
+def _choices(task: str, folder: Path) -> list[str]:
+    if task == "tokens":
+        return [
+            "task=tokens",
+            "train.class_weights=balanced",
+            "data=demo",
+            "data.train=24",
+            "data.validation=12",
+            "data.test=20",
+        ]
+    for split, (count, seed) in {"train": (24, 0), "validation": (12, 1), "test": (21, 2)}.items():
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in _rows(task, count, seed))
+        (folder / f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
+    files = [f"data.{split}={folder / split}.jsonl" for split in ("train", "validation", "test")]
+    return [f"task={'text' if task == 'pairs' else task}", "data=files", "data.kind=text", "data.name=made", *files]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    """A folder with all that the five stages write, of each task."""
+    made, model = {}, write_tiny_model(tmp_path_factory.mktemp("base") / "model")
+    for task in TASKS:
+        made[task] = root = tmp_path_factory.mktemp(task)
+        for name in ("dvc.yaml", "stages"):
+            (root / name).symlink_to(ROOT / name)
+        choices = [
+            *_choices(task, root),
+            *_SMALL,
+            f"model.path={model}",
+            f"export.onnx={'true' if task == 'text' else 'false'}",
+        ]
+        params = validate(compose_params(choices), "test")
+        before = Path.cwd()
+        os.chdir(root)
+        try:
+            for stage, config in (
+                (download, DownloadStage), (tokenize, TokenizeStage), (train, TrainStage), (evaluate, EvaluateStage),
+                (export, ExportStage),
+            ):  # fmt: skip
+                stage(select(params, config))  # type: ignore[operator]
+        finally:
+            os.chdir(before)
+    return made
+
+
+def run(root: Path, *arguments: str, code: int = 0, stdin: str = "") -> str:
+    """The command as a user gives it. Returns what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "stages.predict", *arguments],
+        cwd=root,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout + done.stderr
+
+
+def called(root: Path, *arguments: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same in this process, which has imported everything."""
+    from stages.predict.__main__ import main
+
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(sys, "argv", ["predict", *arguments])
+    main()
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+# The same predictions
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_test_splits_inputs_get_the_predictions_that_evaluate_made(task: str, runs: Mapping[str, Path]) -> None:
+    root = runs[task]
+    raw, expected = load_from_disk(str(root / "data/raw/test")), pq.read_table(root / "data/predictions/test.parquet")
+    predictor = Predictor(root / "models/export", PredictionOptions(runtime="torch", precision="fp32"))
+    if task == "tokens":
+        found = predictor.label_words(raw["tokens"][:])
+    else:
+        found = predictor.label_texts(raw["text"][:], raw["text_pair"][:] if task == "pairs" else None)
+    assert found.num_rows == expected.num_rows
+    rows = load_from_disk(str(root / "data/tokenized/test"))
+    assert len(rows) > len(raw), "some examples take several windows"
+    for column in found.column_names:
+        assert found[column].combine_chunks().equals(expected[column].combine_chunks()), column
+    assert (
+        {"predicted"} <= set(found.column_names) == set(expected.column_names) & {"predicted", "score", "probabilities"}
+    )
+
+
+def test_chunks_of_any_size_give_the_same_rows(
+    runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = []
+    for rows in (1, 5, 1000):
+        monkeypatch.setattr(job, "_ROWS", rows)
+        monkeypatch.setattr("stages.sources.readers.table_file.BATCH", 3)
+        out = tmp_path / f"{rows}.jsonl"
+        called(
+            runs["text"], str(runs["text"] / "test.jsonl"), "--out", str(out), "--threads", "1", monkeypatch=monkeypatch
+        )
+        outputs.append(lines_of(out))
+    for other in outputs[1:]:
+        for first, second in zip(outputs[0], other, strict=True):
+            assert first["predicted_label"] == second["predicted_label"]
+            assert first["score"] == pytest.approx(second["score"], abs=1e-5)
+
+
+def test_onnx_gives_what_torch_gives(runs: Mapping[str, Path]) -> None:
+    texts = [row["text"] for row in _rows("text", 21, 2)]
+    first, second = (
+        Predictor(runs["text"] / "models/export", PredictionOptions(runtime=runtime, precision="fp32")).label_texts(
+            texts
+        )
+        for runtime in ("torch", "onnx")
+    )
+    assert first["predicted"].equals(second["predicted"])
+    assert first["score"].to_pylist() == pytest.approx(second["score"].to_pylist(), abs=1e-4)
+
+
+# Forms
+
+
+def _written(form: str, folder: Path, texts: list[str]) -> tuple[Path, list[str]]:
+    """Texts in a form, and further arguments."""
+    rows = [{"id": str(place), "text": text} for place, text in enumerate(texts)]
+    path = folder / f"input.{form}"
+    match form:
+        case "csv" | "tsv":
+            with path.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.DictWriter(file, ["id", "text"], delimiter="," if form == "csv" else "\t")
+                writer.writeheader()
+                writer.writerows(rows)
+        case "jsonl":
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        case "json":
+            path.write_text(json.dumps(rows), encoding="utf-8")
+        case "parquet":
+            pq.write_table(pa.Table.from_pylist(rows), path)
+        case "txt":
+            path.write_text("\n".join(texts), encoding="utf-8")
+        case "folder":
+            path.mkdir()
+            for place, text in enumerate(texts):
+                (path / f"{place}.txt").write_text(text, encoding="utf-8")
+    return path, []
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv", "jsonl", "json", "parquet", "txt", "folder"])
+@pytest.mark.parametrize("task", ["text", "tokens"])
+def test_every_form_gives_the_same_predictions_beside_its_own_columns(
+    task: str, form: str, runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = ["My order, never great!", "Paris: the city of Zoë", "x", "the team\u200b was in paris"]
+    path, more = _written(form, tmp_path, texts)
+    out = tmp_path / "out.jsonl"
+    called(runs[task], str(path), "--out", str(out), "--threads", "1", *more, monkeypatch=monkeypatch)
+    rows = lines_of(out)
+    assert [row["text"] for row in rows] == texts
+    own = {"folder": {"file", "text"}, "txt": {"text"}}.get(form, {"id", "text"})
+    added = {"label", "score"} if task == "text" else {"entities", "tags", "scores"}
+    assert all(row.keys() == own | added for row in rows)
+    predictor = Predictor(
+        runs[task] / "models/export", PredictionOptions(runtime="torch" if task == "tokens" else "auto")
+    )
+    if task == "text":
+        assert [row["label"] for row in rows] == predictor.label_texts(texts)["predicted"].to_pylist()
+    for row in rows:
+        for entity in row.get("entities", []):
+            assert row["text"][entity["start"] : entity["end"]] == entity["text"] != ""
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_conll_keeps_its_lines_and_gains_a_column(
+    runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in.conll").write_text("Paris\tNNP\nis\tVBZ\n\n\nZoë\tNNP\n", encoding="utf-8")
+    out = tmp_path / "out.conll"
+    called(runs["tokens"], str(tmp_path / "in.conll"), "--out", str(out), monkeypatch=monkeypatch)
+    lines = out.read_text(encoding="utf-8").splitlines()
+    assert [line.rpartition("\t")[0] for line in lines] == ["Paris\tNNP", "is\tVBZ", "", "Zoë\tNNP", ""]
+    labels = json.loads((runs["tokens"] / "models/export/config.json").read_text())["id2label"].values()
+    assert {line.rpartition("\t")[2] for line in lines} - {""} <= set(labels)
+
+
+@pytest.mark.parametrize("format", ["doccano", "label-studio"])
+def test_annotation_tools_get_spans_of_characters(
+    format: str, runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sentences = load_from_disk(str(runs["tokens"] / "data/raw/train"))["tokens"][:]
+    (tmp_path / "in.txt").write_text("".join(f"  {' '.join(words)}\n" for words in sentences), encoding="utf-8")
+    monkeypatch.setattr(job, "_ROWS", 1)
+    monkeypatch.setattr("stages.sources.readers.table_file.BATCH", 10)
+    out = tmp_path / "out.json"
+    called(runs["tokens"], str(tmp_path / "in.txt"), "--out", str(out), "--out-format", format, monkeypatch=monkeypatch)
+    if format == "doccano":
+        spans = [(row["text"], *span) for row in lines_of(out) for span in row["label"]]
+    else:
+        tasks = json.loads(out.read_text(encoding="utf-8"))
+        values = [(task, each["value"]) for task in tasks for each in task["predictions"][0]["result"]]
+        spans = [(task["data"]["text"], value["start"], value["end"], value["labels"][0]) for task, value in values]
+        assert all(task["data"]["text"][value["start"] : value["end"]] == value["text"] for task, value in values)
+    assert spans and all(0 <= start < end <= len(text) for text, start, end, _ in spans)
+
+
+def test_probabilities_labels_and_numbers(
+    runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in.txt").write_text("the order was bad\nparis\n", encoding="utf-8")
+    for task, expected in {
+        "text": {"text", "label", "score", "probability:neg", "probability:pos"},
+        "multilabel": {"text", "label", "score", "probability:a", "probability:b", "probability:c"},
+        "regression": {"text", "label"},
+    }.items():
+        for suffix in ("csv", "parquet", "jsonl"):
+            out = tmp_path / f"{task}.{suffix}"
+            called(runs[task], str(tmp_path / "in.txt"), "--out", str(out), "--probabilities", monkeypatch=monkeypatch)
+        rows = lines_of(tmp_path / f"{task}.jsonl")
+        assert all(row.keys() == expected for row in rows)
+        assert pq.read_table(tmp_path / f"{task}.parquet").to_pylist() == rows
+        assert set(next(csv.reader((tmp_path / f"{task}.csv").read_text(encoding="utf-8").splitlines()))) == expected
+        if task == "multilabel":
+            threshold = json.loads((runs[task] / "models/export/threshold.json").read_text())["threshold"]
+            for row in rows:
+                assert row["label"] == [name for name in "abc" if row[f"probability:{name}"] >= threshold]
+
+
+def test_standard_input_and_output(runs: Mapping[str, Path]) -> None:
+    printed = run(runs["text"], "-", "--out", "-", stdin="the order was bad\nparis\n")
+    assert [json.loads(line)["text"] for line in printed.splitlines() if line.startswith("{")] == [
+        "the order was bad",
+        "paris",
+    ]
+
+
+def test_values_come_back_as_they_were(
+    runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What CSV could mistake, and keys that only a later row has."""
+    rows = [
+        {"text": "late\rparcel", "id": "007", "label": "mine", "score": "", "probability:pos": "keep"},
+        {
+            "text": 'a "quote", and\nmore',
+            "id": "NA",
+            "label": "",
+            "score": "x\ry",
+            "probability:pos": "",
+            "later": "here",
+        },
+    ]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    for suffix in ("csv", "tsv", "jsonl", "parquet"):
+        out = tmp_path / f"out.{suffix}"
+        called(runs["text"], str(tmp_path / "in.jsonl"), "--out", str(out), "--probabilities", monkeypatch=monkeypatch)
+        if suffix == "parquet":
+            found = pq.read_table(out).to_pylist()
+        elif suffix == "jsonl":
+            found = lines_of(out)
+        else:
+            with out.open(encoding="utf-8", newline="") as file:
+                found = list(csv.DictReader(file, delimiter="," if suffix == "csv" else "\t"))
+        assert len(found) == 2
+        for row, written in zip(rows, found, strict=True):
+            assert {name: written[name] for name in row} == row
+            assert (
+                written["predicted_label"] in ("pos", "neg") and 0 <= float(written["predicted_probability:pos"]) <= 1
+            )
+
+
+def test_parquet_keeps_its_types(runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = pa.table({
+        "text": ["a", "b", "c"],
+        "small": pa.array([1, None, 3], pa.int8()),
+        "nanoseconds": pa.array([1, 2, 3], pa.timestamp("ns")),
+        "large": pa.array([2**63, 1, 2], pa.uint64()),
+    })  # fmt: skip
+    pq.write_table(table, tmp_path / "in.parquet")
+    monkeypatch.setattr(job, "_ROWS", 2)
+    called(runs["text"], str(tmp_path / "in.parquet"), "--out", str(tmp_path / "out.parquet"), monkeypatch=monkeypatch)
+    found = pq.read_table(tmp_path / "out.parquet")
+    assert found.select(table.column_names).equals(pq.read_table(tmp_path / "in.parquet"))
+
+
+@pytest.mark.parametrize("rows", [[{"text": "a", "x": 1}, {"text": "b", "x": "one"}], [{"text": "a", "x": 10**30}]])
+def test_what_parquet_has_no_type_for_is_told(
+    rows: list[dict[str, object]], runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    monkeypatch.setattr("stages.sources.readers.table_file.BATCH", 1)
+    for chunk in (1, 100):
+        monkeypatch.setattr(job, "_ROWS", chunk)
+        with pytest.raises(SystemExit):
+            called(
+                runs["text"],
+                str(tmp_path / "in.jsonl"),
+                "--out",
+                str(tmp_path / "out.parquet"),
+                monkeypatch=monkeypatch,
+            )
+        assert "choose --out-format jsonl" in capsys.readouterr().err
+        assert [file.name for file in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+def test_a_model_that_was_trained_again_is_another(runs: Mapping[str, Path]) -> None:
+    from stages.predict.__main__ import _digest
+
+    folder = runs["text"] / "models/export"
+    before = _digest(folder, "torch")
+    weights = folder / "model.safetensors"
+    content = weights.read_bytes()
+    try:
+        weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        assert _digest(folder, "torch") != before
+        assert _digest(folder, "onnx") == _digest(folder, "onnx") != before
+    finally:
+        weights.write_bytes(content)
+
+
+# Faults
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "more", "expected"),
+    [
+        ("in.csv", b"a,b\n1,2\n", [], "has no column text or sentence"),
+        ("in.csv", b"text\nfine\n", ["--text-column", "body"], "has no column body; set --text-column to one of text"),
+        ("in.csv", b"text,x\nfine,1\nbad\n", [], "line 3: has 1 fields where the first line has 2"),
+        ("in.jsonl", b'{"text": "a"}\n{"text": 3}\n', [], "line 2: text holds 3, not text"),
+        ("in.jsonl", b'{"text": "a"}\n{"text": \n', [], "line 2: is not JSON"),
+        ("in.jsonl", b'{"text": "a"}\n{"no": "b"}\n', [], "line 2: text holds nothing, not text"),
+        ("in.txt", b"", [], "holds no row that can be read; give a file with texts"),
+        ("in.txt", b"\xff\xfe\xfd", [], "in.txt"),
+        ("in.txt", b"fine\n", ["--out", "no/such/thing.xyz"], "its name does not tell a format"),
+        ("in.txt", b"fine\n", ["--out", "x.conll"], "conll is for models that label words"),
+        ("in.txt", b"fine\n", ["--model", "HEAD~999"], "HEAD~999"),
+        ("in.txt", b"fine\n", ["--model", "data/raw"], "has no prediction_settings.json"),
+        ("in.txt", b"fine\n", ["--runtime", "int8"], "has no model_int8.onnx"),
+        ("other.txt", b"fine\n", [], "there is no such file or folder"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_one_line_and_leaves_no_output(
+    name: str, content: bytes, more: list[str], expected: str, runs: Mapping[str, Path], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    path = tmp_path / name.replace("other", "in")
+    path.write_bytes(content)
+    given = path if "other" not in name else tmp_path / "missing.txt"
+    out = [] if "--out" in more else ["--out", str(tmp_path / "out.jsonl")]
+    with pytest.raises(SystemExit) as stop:
+        called(runs["text"], str(given), *out, *more, monkeypatch=monkeypatch)
+    assert stop.value.code == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert expected in line
+    assert {file.name for file in tmp_path.iterdir()} <= {path.name}
+
+
+def test_rows_that_can_not_be_read_are_left_out_counted_and_listed(
+    runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = ["[1]", '{"text": "good"}', '{"text": null}', '{"text": ', '{"text": "better"}']
+    (tmp_path / "in.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    out = tmp_path / "out.jsonl"
+    called(runs["text"], str(tmp_path / "in.jsonl"), "--out", str(out), "--on-error", "skip", monkeypatch=monkeypatch)
+    assert [row["text"] for row in lines_of(out)] == ["good", "better"]
+    listed = (tmp_path / "out.jsonl.skipped.txt").read_text(encoding="utf-8").splitlines()
+    assert len(listed) == 3 and all(f"line {number}: " in "".join(listed) for number in (1, 3, 4))
+    assert "3 rows were skipped" in capsys.readouterr().err
+
+
+def test_hard_texts_are_labelled_like_any(
+    runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A megabyte, control characters, nothing but white space, right to left, emoji."""
+    texts = ["the order " * 100_000, "a\u0000b\u0007", "   ", "שלום עולם", "👩‍👩‍👧‍👦 great"]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
+    for task in ("text", "tokens"):
+        out = tmp_path / f"{task}.jsonl"
+        called(runs[task], str(tmp_path / "in.jsonl"), "--out", str(out), monkeypatch=monkeypatch)
+        rows = lines_of(out)
+        assert [row["text"] for row in rows] == texts
+        assert all(len(row["tags"]) == len(row["scores"]) for row in rows if task == "tokens")
+
+
+# Kills
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_where_it_ended(
+    runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in _rows("text", 400, 3)), encoding="utf-8")
+    program = (
+        "import sys; from stages.predict import job; job._ROWS = 10; from stages.predict.__main__ import main; main()"
+    )
+    whole, killed = tmp_path / "whole.jsonl", tmp_path / "killed.jsonl"
+
+    def start(out: Path) -> subprocess.Popen[bytes]:
+        arguments = [str(source), "--out", str(out), "--threads", "1"]
+        monkeypatch.setenv("PYTHONPATH", str(ROOT))
+        return subprocess.Popen(
+            [sys.executable, "-c", program, *arguments], cwd=runs["text"], stderr=subprocess.DEVNULL
+        )
+
+    monkeypatch.setattr("stages.sources.readers.table_file.BATCH", 10)
+    assert start(whole).wait() == 0
+    process, parts = start(killed), tmp_path / "killed.jsonl.partial"
+    while len(list(parts.glob("*.part"))) < 1 and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    if parts.exists():
+        assert (
+            not killed.exists() and json.loads((parts / "job.json").read_text())["partial output of"] == "killed.jsonl"
+        )
+        kept = {path.name: path.stat().st_mtime_ns for path in parts.glob("*.part")}
+        assert kept
+    assert start(killed).wait() == 0
+    assert killed.read_bytes() == whole.read_bytes() and not parts.exists()
+
+
+def test_a_partial_output_of_another_job_is_not_gone_on_with(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    with parts_of(out, "one") as first:
+        first.add(0, b"a")
+    with parts_of(out, "one") as same:
+        assert same.has(0)
+    for key in ("two", ""):
+        with parts_of(out, key) as other:
+            assert not other.has(0)
+            other.add(0, b"b")
+
+
+def test_two_runs_do_not_write_one_output(tmp_path: Path) -> None:
+    with (
+        parts_of(tmp_path / "out.jsonl", "one"),
+        pytest.raises(BusyError, match="another run is at work here"),
+        parts_of(tmp_path / "out.jsonl", "one"),
+    ):
+        raise AssertionError
+
+
+def test_the_input_is_not_written_over(
+    runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("text\nfine\n", encoding="utf-8")
+    with pytest.raises(SystemExit):
+        called(runs["text"], str(path), "--out", str(path), monkeypatch=monkeypatch)
+    assert "is the input; name another file" in capsys.readouterr().err
+    assert path.read_text(encoding="utf-8") == "text\nfine\n"
+
+
+def test_words_of_a_text_come_back_exactly(tmp_path: Path) -> None:
+    text = "Zoë's 3.5 km—run (in Paris)…  e\u0301nd\u200d!"
+    (tmp_path / "in.txt").write_text(text, encoding="utf-8")
+    (inputs,) = read_inputs(tmp_path / "in.txt", InputOptions("tokens", of_words=True))
+    assert inputs.spans is not None and inputs.words is not None
+    for (start, end), word in zip(inputs.spans[0], inputs.words[0], strict=True):
+        assert text[start:end] == word and word.strip() == word != ""
+    covered = {place for start, end in inputs.spans[0] for place in range(start, end)}
+    assert all(text[place].isspace() for place in set(range(len(text))) - covered)
