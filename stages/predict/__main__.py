@@ -13,7 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from stages.configuration.kinds import labels_words
+from stages.exporting.onnx_files import ONNX, ONNX_INT8
+from stages.pipeline.digests import sha256_of
 from stages.pipeline.errors import ConfigError, DataError, ModelError
+from stages.pipeline.json_files import read_json
 from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.outputs import whole_file
 from stages.pipeline.paths import EXPORTED_MODEL
@@ -101,7 +105,7 @@ def _as_options() -> Iterator[None]:
 
 def _predict(arguments: argparse.Namespace, folder: Path) -> None:
     settings, refused = read_settings(folder), _Refused()
-    of_words = _labels_words(settings.task.kind)
+    of_words = labels_words(settings.task.kind)
     how = _how(arguments, folder, of_words=of_words)
     if arguments.input != STANDARD_INPUT and not arguments.input.exists():
         raise DataError(
@@ -137,15 +141,7 @@ def _predict(arguments: argparse.Namespace, folder: Path) -> None:
         print(f"{arguments.out}: {rows:,} rows, by {predictor.runtime}", file=sys.stderr)
 
 
-def _labels_words(kind: str) -> bool:
-    from stages.configuration.kinds import labels_words
-
-    return labels_words(kind)
-
-
 def _how(arguments: argparse.Namespace, folder: Path, *, of_words: bool) -> Written:
-    from stages.pipeline.json_files import read_json
-
     out: Path = arguments.out
     format = output_format(out if out != STANDARD_INPUT else Path("-.jsonl"), arguments.out_format, of_words=of_words)
     if format == "parquet" and out == STANDARD_INPUT:
@@ -156,9 +152,7 @@ def _how(arguments: argparse.Namespace, folder: Path, *, of_words: bool) -> Writ
 
 def _digest(folder: Path, runtime: str) -> str:
     """Return a digest of the model that computes: a model that was trained again has the same names and sizes."""
-    from stages.pipeline.digests import sha256_of
-
-    weights = {"onnx": "model.onnx", "int8": "model_int8.onnx"}.get(runtime)
+    weights = {"onnx": ONNX, "int8": ONNX_INT8}.get(runtime)
     others = (file for file in sorted(folder.iterdir()) if file.suffix not in (".onnx", ".safetensors", ".md"))
     used = [folder / weights] if weights else sorted(folder.glob("*.safetensors"))
     return " ".join(sha256_of(file) for file in (*others, *used))
