@@ -16,10 +16,12 @@ from stages.modeling.precision import usable_precision
 from stages.modeling.prediction import longest_rows
 from stages.modeling.preparation import Use, prepare
 from stages.pipeline.paths import BASE_MODEL, BASE_WEIGHTS
+from stages.pipeline.torchrun import is_main_process
 from stages.tasks.registry import task_for
 from stages.training.batching import batching
 from stages.training.checkpoints import Checkpoints
 from stages.training.interruption import Interruption
+from stages.training.live_progress import live_progress
 from stages.training.loss import loss_function
 from stages.training.recipe import training_arguments
 from stages.training.resumable import ResumableTrainer
@@ -67,5 +69,5 @@ def build_trainer(
             config.train.label_smoothing,
             task.class_weights(splits["train"], names) if config.train.class_weights == "balanced" else None,
         ),
-        callbacks=early_stopping(config.train.early_stopping),
+        callbacks=[*early_stopping(config.train.early_stopping), *(live_progress() if is_main_process() else [])],
     )

@@ -1,0 +1,220 @@
+"""`python -m stages.sweep -S KEY=VALUE,VALUE …`: run the trials of a sweep, each as a DVC experiment, on all devices there are.
+
+-S takes Hydra's syntax: `seed=1,2,3`, `train.epochs=range(1,4)`, and with --trials also `interval(1e-5,1e-3)`. Every
+combination is run, or with --trials as many as a search by Optuna tries. All are validated before anything starts.
+
+The same call again skips what is finished and does the rest. Other commands: status, logs, retry, stop, clean.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from stages.pipeline.errors import ConfigError
+from stages.pipeline.lock import hold, holder
+from stages.pipeline.one_line import one_line_errors
+from stages.sweep.display import display, failures, status_lines
+from stages.sweep.node import CHECKPOINTS
+from stages.sweep.record import (
+    CHECKPOINTS_OF_SWEEPS,
+    SWEEPING,
+    SweepCall,
+    SweepRecord,
+    chosen_record,
+    known_record,
+    named,
+    records,
+    remove,
+)
+
+if TYPE_CHECKING:
+    from stages.sweep.search import Source
+
+_COMMANDS = ("run", "status", "logs", "retry", "stop", "clean")
+
+
+def run(call: SweepCall, name: str | None) -> int:
+    """Run a sweep; return 0, 1 if a trial has failed, or 128 + the signal that stopped it."""
+    from stages.sweep import repository
+    from stages.sweep.cluster import connected, gpus_per_job, require_installed, versions
+
+    require_installed()
+    from stages.sweep.driver import Driver
+    from stages.sweep.trials import digest
+
+    base = repository.clean_commit()
+    name = name or f"sweep-{digest([sorted(call.overrides), call.trials])}"
+    with hold(SWEEPING, f"sweep {name}"):
+        record = _record(name, base, call)
+        source = _source(record)
+        with connected(call.address), display() as shown:
+            shown.event(f"{name}: {record.counts()}")
+            driver = Driver(
+                record,
+                source,
+                repository.sharing(record.folder, call.remote),
+                shown,
+                gpus=gpus_per_job(call.gpus_per_job),
+                packages=versions(),
+                checkpoints=os.environ.get(CHECKPOINTS),
+            )
+            driver.run()
+        print(f"{name}: {record.counts()}")
+        for line in failures(record.trials):
+            print(line)
+    if driver.signum:
+        print("the same call, or `python -m stages.sweep retry`, goes on", file=sys.stderr)
+        return 128 + driver.signum
+    return int(any(trial.state == "failed" for trial in record.trials))
+
+
+def _record(name: str, base: str, call: SweepCall) -> SweepRecord:
+    """Return what is known of the sweep if it was begun on this commit, to go on with; else a new record."""
+    record = known_record(name)
+    if record is None or record.base != base or record.call.overrides != call.overrides:
+        record = SweepRecord(name, base, call)
+        remove(record)
+    record.call = call
+    for trial in record.trials:
+        if trial.state in ("running", "failed", "stopped"):
+            trial.state, trial.attempts = "waiting", 0
+    record.folder.mkdir(parents=True, exist_ok=True)
+    return record
+
+
+def _source(record: SweepRecord) -> "Source":
+    """Return where trials come from. Raises ConfigError if one of them can't run."""
+    from stages.sweep.search import Grid, Search
+
+    call = record.call
+    if call.trials is None:
+        if call.prune:
+            raise ConfigError("--prune: ends what a search would not take; say how many to try with --trials")
+        grid = Grid(record.name, call.overrides)
+        record.add(grid.trials)
+        return grid
+    return Search(record.name, call.overrides, call.trials, prune=call.prune, journal=record.folder / "optuna.journal")
+
+
+def _status(name: str | None) -> None:
+    running = holder(SWEEPING)
+    for record in [chosen_record(name)] if name else records():
+        print("\n".join(status_lines(record)))
+        for line in failures(record.trials):
+            print(line)
+    print(f"running: {running}" if running else "no sweep is running")
+
+
+def _logs(name: str, sweep: str | None) -> None:
+    record = chosen_record(sweep)
+    file = record.log(named(record, name).name)
+    if not file.is_file():
+        raise ConfigError(f"{name}: has no log yet; see `python -m stages.sweep status`")
+    sys.stdout.buffer.write(file.read_bytes())
+
+
+def _stop() -> None:
+    """Ask the sweep that is running to stop its trials, which write their checkpoints."""
+    running = holder(SWEEPING)
+    if running is None:
+        raise ConfigError("no sweep is running here")
+    os.kill(running.pid, signal.SIGTERM)
+    print(f"{running.name}: stopping; `python -m stages.sweep retry` goes on")
+
+
+def _clean(name: str | None) -> None:
+    """Remove logs, clones and checkpoints. Experiments stay."""
+    with hold(SWEEPING, "sweep clean"):
+        for record in [chosen_record(name)] if name else records():
+            remove(record)
+            print(f"{record.name}: removed its logs and clones; its experiments stay")
+        if name is None:
+            shutil.rmtree(CHECKPOINTS_OF_SWEEPS, ignore_errors=True)
+
+
+def main() -> None:
+    """Run the command line."""
+    words = sys.argv[1:]
+    if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help")):
+        words = ["run", *words]
+    arguments = _parser().parse_args(words)
+    with one_line_errors():
+        match arguments.command:
+            case "run":
+                sys.exit(run(_call(arguments), arguments.name))
+            case "status":
+                _status(arguments.name)
+            case "logs":
+                _logs(arguments.trial, arguments.name)
+            case "retry":
+                record = chosen_record(arguments.name)
+                sys.exit(run(record.call, record.name))
+            case "stop":
+                _stop()
+            case "clean":
+                _clean(arguments.name)
+
+
+def _call(arguments: argparse.Namespace) -> SweepCall:
+    if not arguments.set_param:
+        raise ConfigError("nothing is swept; give values, as in -S 'seed=1,2,3'")
+    return SweepCall(
+        tuple(arguments.set_param),
+        arguments.trials,
+        arguments.prune,
+        arguments.gpus_per_job,
+        arguments.cpus_per_job,
+        arguments.jobs,
+        arguments.retries,
+        arguments.address,
+        arguments.remote,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.sweep", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{" + ",".join(_COMMANDS) + "}")
+    add = commands.add_parser("run", help="run trials; the command if none is named").add_argument
+    add("-S", "--set-param", action="append", metavar="KEY=VALUE,…", help="what is swept, or set for all trials")
+    add("--name", help="of the sweep, before the names of its trials; default: from what is swept")
+    add("--trials", type=_count, help="search: try so many, each chosen by what the others have shown")
+    add("--prune", action="store_true", help="end trials early whose validation scores lag behind")
+    add("--gpus-per-job", type=_share, metavar="N", help="default: 1 where there are GPUs; 0.5 puts two on each")
+    add("--cpus-per-job", type=_count, metavar="N", help="default: threads x train.processes of the configuration")
+    add("--jobs", type=_count, metavar="N", help="at most so many trials at once")
+    add("--retries", type=int, default=2, metavar="N", help="attempts more, where a trial's machine or process is lost")
+    add("--address", help="of a Ray cluster, such as HEAD:6379; default: this machine alone")
+    add("--remote", metavar="NAME", help="DVC remote for data and results, where machines share no disk")
+    for command, text in (
+        ("status", "all sweeps and their trials"),
+        ("retry", "go on with a sweep, and try again what failed"),
+        ("clean", "remove logs, clones and checkpoints"),
+    ):
+        commands.add_parser(command, help=text).add_argument("name", nargs="?", help="of a sweep; default: the newest")
+    commands.add_parser("stop", help="stop the sweep that is running; its trials write checkpoints")
+    logs = commands.add_parser("logs", help="print what a trial has printed")
+    logs.add_argument("trial", help="its name, or the end of it")
+    logs.add_argument("--name", help="of the sweep; default: the newest")
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 1 on")
+    return int(text)
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf") or (value > 1 and value != int(value)):
+        raise argparse.ArgumentTypeError(f"{text} is neither a part of one GPU nor a number of whole ones")
+    return value
+
+
+if __name__ == "__main__":
+    main()

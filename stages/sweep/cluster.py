@@ -1,0 +1,111 @@
+"""Ray: the machines that trials run on, and how many fit."""
+
+import logging
+import math
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from stages.pipeline.errors import ConfigError, first_line
+from stages.sweep import node
+
+_SILENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+_THREADS_OF_WORKER = 4
+"""A job runs in one; the others look at it and stop it."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one job takes of a machine."""
+
+    cpus: int
+    gpus: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.cpus} CPUs" + (f" and {self.gpus:g} GPUs" if self.gpus else "")
+
+
+def require_installed() -> None:
+    """Raise ConfigError if what sweeps need is not installed."""
+    missing = [package for package in ("ray", "optuna") if find_spec(package) is None]
+    if missing:
+        raise ConfigError(
+            f"{', '.join(missing)}: not installed; `python -m pip install -e '.[sweep]'` has what sweeps need"
+        )
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[None]:
+    """Start Ray on this machine, or join a cluster; leave it at the end. Raises ConfigError if it can't be reached."""
+    os.environ.update(_SILENT)
+    import ray
+
+    ray.cloudpickle.register_pickle_by_value(node)
+    common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    try:
+        if address is None:
+            ray.init(include_dashboard=False, **common)
+        else:
+            ray.init(address=address, **common)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        where = f"--address {address}" if address else "Ray on this machine"
+        raise ConfigError(f"{where}: can't be reached ({first_line(error)}); see `ray status`") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def gpus_per_job(wanted: float | None) -> float:
+    """Return how many GPUs a trial takes: as wanted, or one where there are any."""
+    import ray
+
+    return float(bool(ray.cluster_resources().get("GPU"))) if wanted is None else wanted
+
+
+def room(need: Need) -> int:
+    """Return how many jobs fit into the cluster at once. Raises ConfigError if no machine is large enough for one."""
+    import ray
+
+    machines = [machine["Resources"] for machine in ray.nodes() if machine["Alive"]]
+    fitting = sum(_fitting(machine, need) for machine in machines)
+    if machines and not fitting:
+        most = Need(*(int(max(machine.get(kind, 0) for machine in machines)) for kind in ("CPU", "GPU")))
+        raise ConfigError(
+            f"a trial takes {need}, and no machine has more than {most}; "
+            "set --gpus-per-job, --cpus-per-job, threads or train.processes"
+        )
+    return fitting
+
+
+def _fitting(machine: dict[str, float], need: Need) -> int:
+    by_cpu = int(machine.get("CPU", 0) // need.cpus)
+    return by_cpu if not need.gpus else min(by_cpu, _by_gpu(machine.get("GPU", 0), need.gpus))
+
+
+def _by_gpu(gpus: float, each: float) -> int:
+    """A job of less than one GPU shares one; it never takes parts of two."""
+    return int(gpus * math.floor(1 / each + 1e-9)) if each < 1 else int(gpus // each)
+
+
+def start(job: node.Job, need: Need) -> Any:
+    """Start a worker for a job, on a machine with room for it. Return Ray's handle of the `node.Worker`."""
+    import ray
+
+    worker = ray.remote(node.Worker).options(
+        num_cpus=need.cpus, num_gpus=need.gpus, max_restarts=0, max_concurrency=_THREADS_OF_WORKER
+    )
+    return worker.remote(job)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that the machines of a cluster must share, for the same bytes."""
+    from importlib.metadata import version
+
+    packages = ("ray", "dvc", "torch", "transformers", "tokenizers", "datasets", "numpy", "accelerate", "safetensors")
+    return {"python": ".".join(map(str, sys.version_info[:3])), **{package: version(package) for package in packages}}

@@ -1,0 +1,153 @@
+"""What is known of a sweep: its trials and how each ended, in a file that the driver alone writes."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from pydantic import TypeAdapter, ValidationError
+
+from stages.pipeline.errors import ConfigError, DataError
+from stages.pipeline.outputs import write_text
+
+if TYPE_CHECKING:
+    from stages.sweep.trials import Trial
+
+SWEEPS = Path(".dvc/tmp/sweeps")
+"""A folder for each sweep, and the checkpoints of all."""
+SWEEPING = Path(".dvc/tmp/sweeping")
+"""Locked by the sweep that is running."""
+CHECKPOINTS_OF_SWEEPS = SWEEPS / "checkpoints"
+
+_RECORD = "sweep.json"
+
+State: TypeAlias = Literal["waiting", "running", "done", "failed", "pruned", "stopped"]
+"""`failed`: by a fault that would come again. `stopped`: with the sweep, to be gone on with."""
+
+
+@dataclass
+class TrialRecord:
+    """A trial and what has become of it."""
+
+    name: str
+    overrides: tuple[str, ...]
+    state: State = "waiting"
+    attempts: int = 0
+    host: str = ""
+    device: str = ""
+    status: int | None = None
+    """The exit status of the last attempt."""
+    error: str = ""
+    """Why it failed, in one line."""
+    seconds: float = 0.0
+    """Of its last attempt."""
+    stage: str = ""
+    step: int = 0
+    steps: int = 0
+    seconds_left: float | None = None
+    score: float | None = None
+    """Its last validation score."""
+
+
+@dataclass(frozen=True)
+class SweepCall:
+    """What a user has asked for."""
+
+    overrides: tuple[str, ...]
+    trials: int | None = None
+    """How many a search tries; None for every combination."""
+    prune: bool = False
+    gpus_per_job: float | None = None
+    """None: one where there are GPUs."""
+    cpus_per_job: int | None = None
+    """None: as many as the configuration computes with."""
+    jobs: int | None = None
+    """At most so many at once."""
+    retries: int = 2
+    address: str | None = None
+    """Of a Ray cluster; None: this machine alone."""
+    remote: str | None = None
+
+
+@dataclass
+class SweepRecord:
+    """A sweep: what was asked for, on which commit, and its trials."""
+
+    name: str
+    base: str
+    call: SweepCall
+    trials: list[TrialRecord] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder with its logs, clones and journal."""
+        return SWEEPS / self.name
+
+    def add(self, trials: "Sequence[Trial]") -> None:
+        """Add the trials that are not in it yet."""
+        known = {trial.name for trial in self.trials}
+        self.trials += [TrialRecord(trial.name, trial.overrides) for trial in trials if trial.name not in known]
+
+    def write(self) -> None:
+        """Replace the file as a whole."""
+        write_text(self.folder / _RECORD, json.dumps(asdict(self), indent=1) + "\n")
+
+    def log(self, trial: str) -> Path:
+        """Return the file with all that a trial has printed, over all attempts."""
+        return self.folder / "logs" / f"{trial}.log"
+
+    def counts(self) -> str:
+        """Return how many trials are in each state, in words."""
+        states = [trial.state for trial in self.trials]
+        return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "no trial"
+
+
+_ADAPTER = TypeAdapter(SweepRecord)
+
+
+def read_record(folder: Path) -> SweepRecord:
+    """Read a sweep's file. Raises DataError if it is not whole."""
+    try:
+        return _ADAPTER.validate_json((folder / _RECORD).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise DataError(f"{folder / _RECORD}: can't be read; remove it with `python -m stages.sweep clean`") from error
+
+
+def known_record(name: str) -> SweepRecord | None:
+    """Return the sweep of a name; None if there is none."""
+    return read_record(SWEEPS / name) if (SWEEPS / name / _RECORD).exists() else None
+
+
+def records() -> list[SweepRecord]:
+    """Return all sweeps of this repository, the newest last."""
+    files = sorted(SWEEPS.glob(f"*/{_RECORD}"), key=lambda file: file.stat().st_mtime)
+    return [read_record(file.parent) for file in files]
+
+
+def chosen_record(name: str | None) -> SweepRecord:
+    """Return the sweep of a name, or the newest. Raises ConfigError if there is none."""
+    known = records()
+    found = [record for record in known if name in (None, record.name)]
+    if not found:
+        there = f"choose from {', '.join(record.name for record in known)}" if known else "there is none yet"
+        raise ConfigError(f"{name or 'sweep'}: there is no such sweep; {there}")
+    return found[-1]
+
+
+def remove(record: SweepRecord) -> None:
+    """Remove a sweep's folder. Its experiments stay."""
+    shutil.rmtree(record.folder, ignore_errors=True)
+
+
+def named(record: SweepRecord, name: str) -> TrialRecord:
+    """Return a trial by its name, or by the end of it. Raises ConfigError if there is none, or several."""
+    found = [trial for trial in record.trials if trial.name == name] or [
+        trial for trial in record.trials if trial.name.endswith(name)
+    ]
+    if len(found) != 1:
+        raise ConfigError(
+            f"{name}: names {len(found) or 'no'} trial of {record.name}; see `python -m stages.sweep status`"
+        )
+    return found[0]

@@ -1,0 +1,92 @@
+"""The driver's repository: the commit that is swept, and the experiments that come back."""
+
+import secrets
+import subprocess
+import tempfile
+from pathlib import Path
+
+from configobj import ConfigObj
+from dvc.config import Config
+
+from stages.pipeline.errors import ConfigError
+from stages.pipeline.outputs import write_text
+from stages.pipeline.paths import CONF, PARAMS
+from stages.sweep.node import Sharing
+
+_CODE = (str(CONF), "stages", "dvc.yaml", str(PARAMS))
+"""What a file that is not in git can change a trial in."""
+
+
+def clean_commit() -> str:
+    """Return the current commit. Raises ConfigError if a trial's clone of it would lack what lies here."""
+    base = git("rev-parse", "HEAD").strip()
+    changed = git("diff", "--name-only", "HEAD").split("\n")
+    new = git("ls-files", "--others", "--exclude-standard", "--", *_CODE).split("\n")
+    lacking = [name for name in (*changed, *new) if name]
+    if lacking:
+        shown = ", ".join(lacking[:3]) + (f" and {len(lacking) - 3} more" if len(lacking) > 3 else "")
+        raise ConfigError(f"{shown}: not in the commit that a sweep's trials run; `git commit` or `git stash` first")
+    return base
+
+
+def bundle(base: str) -> bytes:
+    """Return the commit and its history as a git bundle."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "base.bundle")
+        git("bundle", "create", "--quiet", str(file), "HEAD")
+        assert git("rev-parse", "HEAD").strip() == base, "the commit has just been looked up"
+        return file.read_bytes()
+
+
+def sharing(folder: Path, remote: str | None) -> Sharing:
+    """Return how a sweep's machines share data. Raises ConfigError if there is no such remote."""
+    config = Config.from_cwd()
+    if remote is not None and remote not in config["remote"]:
+        known = ", ".join(config["remote"]) or "`dvc remote add` makes one"
+        raise ConfigError(f"--remote {remote}: there is no such DVC remote; {known}")
+    token = secrets.token_hex()
+    write_text(folder / "token", token)
+    cache = Path(config["cache"].get("dir") or ".dvc/cache").absolute()
+    return Sharing(str(folder.absolute()), str(cache), token, remote, _remotes_as_text(config))
+
+
+def _remotes_as_text(config: Config) -> str:
+    """Return the configuration of all remotes, with credentials and with paths that hold elsewhere."""
+    written = ConfigObj()
+    for name, settings in config["remote"].items():
+        written[f'remote "{name}"'] = {key: str(value) for key, value in settings.items()}
+    return "".join(f"{line}\n" for line in written.write())
+
+
+def finished(base: str) -> dict[str, str]:
+    """Return the experiments on a commit: the revision of each by its name."""
+    lines = git("for-each-ref", "--format=%(refname:lstrip=4) %(objectname)", _refs(base)).splitlines()
+    return {name: revision for name, _, revision in (line.partition(" ") for line in lines)}
+
+
+def fetch(experiment: bytes, base: str, name: str) -> str:
+    """Take an experiment from a git bundle. Return its revision."""
+    ref = f"{_refs(base)}/{name}"
+    with tempfile.NamedTemporaryFile(suffix=".bundle") as file:
+        file.write(experiment)
+        file.flush()
+        git("fetch", "--quiet", "--no-tags", "--force", file.name, f"{ref}:{ref}")
+    return git("rev-parse", ref).strip()
+
+
+def file_at(revision: str, path: Path) -> bytes | None:
+    """Return a file of a revision; None if it has none."""
+    shown = subprocess.run(["git", "show", f"{revision}:./{path.as_posix()}"], capture_output=True, check=False)
+    return shown.stdout if shown.returncode == 0 else None
+
+
+def _refs(base: str) -> str:
+    return f"refs/exps/{base[:2]}/{base[2:]}"
+
+
+def git(*arguments: str) -> str:
+    """Run git and return what it prints. Raises ConfigError with what it says if it fails."""
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ConfigError(f"`git {arguments[0]}` failed: {' '.join(done.stderr.split())}")
+    return done.stdout

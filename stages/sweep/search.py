@@ -1,0 +1,171 @@
+"""Where trials come from: every combination of the values, or a search by Optuna that learns from what has ended."""
+
+import math
+import warnings
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import optuna
+from hydra.core.override_parser.types import IntervalSweep, Override
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.pruners import BasePruner, NopPruner, SuccessiveHalvingPruner
+from optuna.samplers import TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from stages.pipeline.errors import ConfigError
+from stages.scoring.core.metrics import higher_is_better
+from stages.sweep.trials import Trial, choices, grid, swept, trial
+
+_FACTOR_OF_LOG = 100.0
+"""An interval that spans at least this factor is searched on a logarithmic scale."""
+_TRIAL = "trial"
+"""The attribute under which Optuna's journal has a trial's overrides."""
+
+
+class Source(Protocol):
+    """Where the trials of a sweep come from."""
+
+    def next(self) -> Trial | None:
+        """Return a trial that has not been returned yet; None if there is none."""
+
+    def is_worth_going_on(self, trial: Trial, epoch: int, score: float) -> bool:
+        """Take a validation score of a running trial. Return whether it shall go on."""
+
+    def ended(self, trial: Trial, score: float | None) -> None:
+        """Take a trial's final score; None if it has none."""
+
+
+class Grid:
+    """Every combination of the values, in their order."""
+
+    def __init__(self, sweep: str, overrides: Sequence[str]) -> None:
+        """Raise ConfigError if one of the trials can't run."""
+        self.trials = grid(sweep, overrides)
+        self._left = deque(self.trials)
+
+    def next(self) -> Trial | None:
+        """Return the next one."""
+        return self._left.popleft() if self._left else None
+
+    def is_worth_going_on(self, trial: Trial, epoch: int, score: float) -> bool:
+        """Let all go on."""
+        return True
+
+    def ended(self, trial: Trial, score: float | None) -> None:
+        """Nothing depends on it."""
+
+
+class Search:
+    """Trials that Optuna chooses by those that have ended (TPE), and ends early if they lag behind (successive halving).
+
+    Its journal is in the sweep's folder. A search that goes on takes up the trials that had not ended.
+    """
+
+    def __init__(self, sweep: str, overrides: Sequence[str], trials: int, *, prune: bool, journal: Path) -> None:
+        """`trials`: how many are tried in all. Raise ConfigError if what is searched is not valid at its ends."""
+        self._sweep, self._parsed, self._wanted = sweep, swept(overrides), trials
+        searched = [each for each in self._parsed if each.is_sweep_override()]
+        if not searched:
+            raise ConfigError(
+                "--trials: nothing is searched; give values, as in -S 'train.learning_rate=interval(1e-5,1e-3)'"
+            )
+        self._space = {each.get_key_element(): _distribution(each) for each in searched}
+        first = _checked(sweep, self._parsed)
+        self.metric = first.metric
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            pruner: BasePruner = SuccessiveHalvingPruner(min_resource=1, reduction_factor=2) if prune else NopPruner()
+            self._study = optuna.create_study(
+                storage=JournalStorage(JournalFileBackend(str(journal))),
+                study_name=sweep,
+                direction="maximize" if higher_is_better(self.metric) else "minimize",
+                sampler=TPESampler(seed=0),
+                pruner=pruner,
+                load_if_exists=True,
+            )
+        self._open = deque(each._trial_id for each in self._study.trials if each.state == TrialState.RUNNING)
+        self._asked: dict[str, optuna.trial.Trial] = {}
+        self._pruned: set[str] = set()
+
+    def next(self) -> Trial | None:
+        """Ask for the next one. One that had not ended comes again with the values that it had."""
+        while self._open:
+            asked = optuna.trial.Trial(self._study, self._open.popleft())
+            if _TRIAL in asked.user_attrs:
+                return self._as_trial(asked)
+            self._study.tell(asked, state=TrialState.FAIL)  # the driver was killed between two entries of the journal
+        if len(self._study.trials) >= self._wanted:
+            return None
+        asked = self._study.ask(self._space)
+        asked.set_user_attr(_TRIAL, [_chosen(each, asked.params) for each in self._parsed])
+        return self._as_trial(asked)
+
+    def is_worth_going_on(self, trial: Trial, epoch: int, score: float) -> bool:
+        """Report a score and ask the pruner."""
+        asked = self._asked[trial.name]
+        asked.report(score, epoch)
+        if asked.should_prune():
+            self._pruned.add(trial.name)
+        return trial.name not in self._pruned
+
+    def ended(self, trial: Trial, score: float | None) -> None:
+        """Tell Optuna. Nothing is learnt from a trial that has failed."""
+        asked = self._asked.pop(trial.name)
+        if score is not None and math.isfinite(score):
+            self._study.tell(asked, score)
+        else:
+            self._study.tell(asked, state=TrialState.PRUNED if trial.name in self._pruned else TrialState.FAIL)
+
+    def _as_trial(self, asked: optuna.trial.Trial) -> Trial:
+        made = trial(self._sweep, asked.user_attrs[_TRIAL])
+        self._asked[made.name] = asked
+        return made
+
+
+def _distribution(override: Override) -> BaseDistribution:
+    value = override.value()
+    if not isinstance(value, IntervalSweep):
+        return CategoricalDistribution(choices(override))
+    low, high = _bounds(value)
+    if low >= high:
+        raise ConfigError(f"-S {override.input_line}: ends before it begins; write the smaller number first")
+    is_log = low > 0 and ("log" in value.tags or high / low >= _FACTOR_OF_LOG)
+    return FloatDistribution(low, high, log=is_log)
+
+
+def _bounds(interval: IntervalSweep) -> tuple[float, float]:
+    assert interval.start is not None and interval.end is not None, "Hydra requires both"
+    return float(interval.start), float(interval.end)
+
+
+def _chosen(override: Override, values: dict[str, object]) -> str:
+    """Return an override with the value that was chosen. Numbers have four digits, which can be read."""
+    key = override.get_key_element()
+    value = values.get(key)
+    if value is None:
+        return choices(override)[0]
+    return f"{key}={value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _checked(sweep: str, parsed: Sequence[Override]) -> Trial:
+    """Compose each value once, with the first ones of all others. Return the first trial."""
+    samples = [_samples(each) for each in parsed]
+    first = trial(sweep, [each[0] for each in samples])
+    for place, values in enumerate(samples):
+        for value in values[1:]:
+            trial(sweep, [value if at == place else each[0] for at, each in enumerate(samples)])
+    return first
+
+
+def _samples(override: Override) -> list[str]:
+    """Return what a search may choose: all choices, or the ends of an interval and a number that is not whole."""
+    value = override.value()
+    if not isinstance(value, IntervalSweep):
+        return choices(override)
+    low, high = _bounds(value)
+    return [f"{override.get_key_element()}={number!r}" for number in (low, high, low + (high - low) / math.pi)]

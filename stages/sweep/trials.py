@@ -1,0 +1,95 @@
+"""The trials of a sweep: what `-S` says in Hydra's syntax, taken apart, composed and validated before anything runs."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override
+from hydra.errors import HydraException
+
+from stages.configuration.compose import compose_params
+from stages.configuration.schema import DownloadStage, Params, TokenizeStage
+from stages.configuration.validation import select, validate
+from stages.pipeline.errors import ConfigError
+
+_DIGITS = 8
+"""Of a digest in a name."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One configuration to be trained and evaluated."""
+
+    name: str
+    """Of its DVC experiment."""
+    overrides: tuple[str, ...]
+    """One value for each key."""
+    shared: str
+    """What download and tokenize depend on, as a digest: trials with the same one share their outputs."""
+    metric: str
+    """The validation score that it is judged by."""
+    cpus: int
+    """CPU threads that it computes with, over all its processes."""
+
+
+def swept(overrides: Sequence[str]) -> list[Override]:
+    """Parse overrides. Raises ConfigError for one that is no override, or is given twice."""
+    try:
+        parsed: list[Override] = OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise ConfigError(
+            f"-S {' '.join(overrides)}: is no override ({' '.join(str(error).split())}); write key=value, "
+            "key=value,value or key=interval(low,high)"
+        ) from error
+    keys = [override.get_key_element() for override in parsed]
+    if twice := next((key for place, key in enumerate(keys) if key in keys[:place]), None):
+        raise ConfigError(f"-S {twice}: is given twice; give all its values at once, as in -S '{twice}=1,2'")
+    return parsed
+
+
+def grid(sweep: str, overrides: Sequence[str]) -> list[Trial]:
+    """Return a trial for every combination of the values. Raises ConfigError if one can't run, or there are endlessly many."""
+    parsed = swept(overrides)
+    if endless := next((each for each in parsed if isinstance(each.value(), IntervalSweep)), None):
+        raise ConfigError(f"-S {endless.input_line}: has endlessly many values; say how many to try, as in --trials 40")
+    trials = [trial(sweep, chosen) for chosen in product(*map(choices, parsed))]
+    return list({each.name: each for each in trials}.values())
+
+
+def choices(override: Override) -> list[str]:
+    """Return an override for each value that one has."""
+    if not override.is_sweep_override():
+        assert override.input_line is not None, "it was parsed"
+        return [override.input_line]
+    if isinstance(override.value(), Glob):
+        raise ConfigError(
+            f"-S {override.input_line}: name the values, as in -S {override.get_key_element()}=one,another"
+        )
+    return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+
+
+def trial(sweep: str, overrides: Sequence[str]) -> Trial:
+    """Return the trial of these overrides. Raises ConfigError if they can't be composed, or are not valid."""
+    params = params_of(overrides)
+    shared = {"download": asdict(select(params, DownloadStage)), "tokenize": asdict(select(params, TokenizeStage))}
+    return Trial(
+        f"{sweep}-{digest(sorted(overrides))}",
+        tuple(overrides),
+        digest(shared),
+        params.task.metric,
+        params.threads * params.train.processes,
+    )
+
+
+def params_of(overrides: Sequence[str]) -> Params:
+    """Compose and validate a configuration."""
+    return validate(compose_params(list(overrides)), " ".join(overrides))
+
+
+def digest(content: object) -> str:
+    """Return a short name for a value that JSON can hold."""
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
