@@ -1,4 +1,7 @@
-"""Evaluate: predict the test split and, unless told not to, score every example or word of the raw data's gold."""
+"""Evaluate: predict the test split and, unless told not to, score every example or word of the raw data's gold.
+
+The validation split is predicted likewise, and not scored here: configurations are chosen by it.
+"""
 
 from stages.configuration.run_stage import params_or_exit, run_stage
 
@@ -22,6 +25,7 @@ from stages.pipeline.paths import (
     RAW_DATA,
     TOKENIZED_DATA,
     TRAINED_MODEL,
+    VALIDATION_PREDICTIONS,
 )
 from stages.scoring.evaluation.background import background_of
 from stages.scoring.evaluation.plots import write_plots
@@ -36,30 +40,36 @@ from stages.tasks.predictions_table import (
 )
 from stages.tasks.registry import task_for
 
+_FILES = {"test": PREDICTIONS, "validation": VALIDATION_PREDICTIONS}
+"""Where the predictions of each split are written."""
+
 
 def evaluate(config: EvaluateStage) -> Compute:
     """Write `data/predictions/`, `metrics/evaluate.json` and the plots."""
     wanted, plots = config.evaluate, (CONFUSION_PLOT, PER_LABEL_PLOT)
     compute_as_configured(config.threads)
     task = task_for(config.task, wanted.mode, wanted.scheme).trained(TRAINED_MODEL)
-    raw, tokenized = load_split(RAW_DATA, "test"), load_split(TOKENIZED_DATA, "test")
-    names, gold = label_names(raw.features), task.raw_gold(raw)
-    known = task.labelled(gold)
+    raw, tokenized = ({split: load_split(folder, split) for split in _FILES} for folder in (RAW_DATA, TOKENIZED_DATA))
+    gold = {split: task.raw_gold(rows) for split, rows in raw.items()}
+    names, test = label_names(raw["test"].features), raw["test"]
     if wanted.score:
-        require_labels(known, gold, raw)
+        require_labels(task.labelled(gold["test"]), gold["test"], test)
     with ThreadPoolExecutor(1) as beside:
         by_packages = beside.submit(_import_packages) if wanted.score else None
         units = predict_units(task, TRAINED_MODEL, tokenized, batch_size=wanted.batch_size, precision=wanted.precision)
-    require_coverage(units, gold, raw)
-    table = predictions(raw, task, Predicted(units, gold, known), names)
-    write_predictions(table, PREDICTIONS)
-    counts = counts_of(units, gold, raw)
+    tables = {}
+    for split, file in _FILES.items():
+        require_coverage(units[split], gold[split], raw[split])
+        predicted = Predicted(units[split], gold[split], task.labelled(gold[split]))
+        tables[split] = predictions(raw[split], task, predicted, names)
+        write_predictions(tables[split], file)
+    table, counts = tables["test"], counts_of(units["test"], gold["test"], test)
     if by_packages is None:
         write_plots(table, None, names, plots)
         write_json(EVALUATE_METRICS, counts)
     else:
         options = ScoringOptions(wanted.mode, wanted.scheme, wanted.resamples, wanted.slices, config.task.metric)
-        background = background_of(raw, RAW_DATA, wanted, task.threshold)
+        background = background_of(test, RAW_DATA, wanted, task.threshold)
         scores = score_predictions(table, options, background, by_packages.result())
         write_plots(table, scores.per_label, names, plots)
         write_json(EVALUATE_METRICS, {**counts, **scores.to_json()})

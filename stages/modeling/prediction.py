@@ -1,6 +1,6 @@
 """The logits of a tokenized split: the loop that validation during training, evaluate and export share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -36,13 +36,22 @@ of calling a matrix product outweighs it."""
 
 
 def predict_units(
-    task: Task, folder: Path, split: Dataset, *, batch_size: int, precision: Literal["auto", "fp32", "bf16"]
-) -> Units:
-    """Predict a tokenized split with the trained model in `folder`, stitched into one row of logits a unit."""
+    task: Task,
+    folder: Path,
+    splits: Mapping[str, Dataset],
+    *,
+    batch_size: int,
+    precision: Literal["auto", "fp32", "bf16"],
+) -> dict[str, Units]:
+    """Predict tokenized splits with the trained model in `folder`, each stitched into one row of logits a unit."""
     model = prepare(trained_model(task, folder), Use("prediction"))
     collate = PaddingCollator(read_batch_format(folder))
-    usable = usable_precision(precision, model, longest_rows(split, collate), training=False)
-    return task.decode(split, predict(model, split, collate, batch_size=batch_size, precision=usable))
+    hardest = max(splits.values(), key=lambda split: lengths(split, INPUT_IDS).max(initial=0))
+    usable = usable_precision(precision, model, longest_rows(hardest, collate), training=False)
+    return {
+        name: task.decode(split, predict(model, split, collate, batch_size=batch_size, precision=usable))
+        for name, split in splits.items()
+    }
 
 
 def longest_rows(split: Dataset, collate: PaddingCollator) -> Batch:

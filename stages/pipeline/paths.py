@@ -25,6 +25,8 @@ SCRATCH = Path("data/.scratch")
 
 TOKENIZED_DATA = Path("data/tokenized")
 PREDICTIONS = Path("data/predictions/test.parquet")
+VALIDATION_PREDICTIONS = Path("data/predictions/validation.parquet")
+"""What configurations are chosen by, so that test chooses none."""
 
 BASE_MODEL = Path("models/base")
 BASE_WEIGHTS = BASE_MODEL / "weights"

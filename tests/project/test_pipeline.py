@@ -65,6 +65,14 @@ def test_text_scores_every_example(text: Workspace) -> None:
     assert scores["accuracy"] == pytest.approx((predictions.gold == predictions.predicted).mean(), abs=1e-6)
 
 
+def test_validation_is_predicted_like_test(text: Workspace) -> None:
+    predictions = pd.read_parquet(text.root / "data/predictions/validation.parquet")
+    assert list(predictions) == ["id", "gold", "predicted", "score", "loss", "probabilities"]
+    assert list(predictions.id) == load_from_disk(str(text.root / "data/raw"))["validation"]["id"][:]
+    right = (predictions.gold == predictions.predicted).mean()
+    assert text.metrics("train")["validation"]["accuracy"] == pytest.approx(right, abs=1e-6)
+
+
 def test_tokens_words_in_are_words_out(tokens: Workspace) -> None:
     raw = load_from_disk(str(tokens.root / "data/raw"))["test"]
     predictions = pd.read_parquet(tokens.root / "data/predictions/test.parquet")

@@ -36,6 +36,7 @@ from stages.pipeline.errors import DataError
 from stages.pipeline.escaping import code
 from stages.reporting.summary import summary
 from stages.scoring.evaluation.plots import number_confusion
+from stages.scoring.evaluation.scoring import ScoringOptions, score_predictions
 from stages.tasks.predictions_table import Predicted, predictions
 from stages.tasks.task import Gold, Units
 from stages.tokenize import tokenize
@@ -387,6 +388,11 @@ def test_every_target_goes_through_all_stages(target: Target, here: Path) -> Non
         assert low < high or measured[name] in (0.0, 1.0), name  # all resamples score alike
         assert f"| {name} |" in Path("models/export/README.md").read_text(encoding="utf-8")
         assert Path(f"metrics/plots/curves/plots/metrics/validation/{name}.tsv").is_file()
+    validation = pq.read_table("data/predictions/validation.parquet")
+    assert validation.schema == pq.read_schema("data/predictions/test.parquet")
+    scored = score_predictions(validation, ScoringOptions(resamples=0))
+    for name, value in read("metrics/train.json")["validation"].items():
+        assert scored.scores.metrics[name] == pytest.approx(value, abs=2e-6), name  # of the weights that scored best
     predictions = pq.read_table("data/predictions/test.parquet").to_pydict()
     gold = LABEL_COLUMN[target][1]
     if target == "label":
