@@ -200,7 +200,7 @@ def _differences(base: GroupScores, other: GroupScores, compared: _Compared) -> 
     for first, second, p in zip(base.metrics, other.metrics, p_values, strict=True):
         test: Test | None = None if p is None else "randomization"
         if first.is_share and second.is_share:
-            test, p = "McNemar", mcnemar(*_discordant(first.statistic, second.statistic))  # noqa: PLW2901
+            test, p = "McNemar", mcnemar(*discordant(first.statistic, second.statistic))  # noqa: PLW2901
         values = first.observed(), second.observed()
         yield Difference(
             metric=first.metric.name,
@@ -222,8 +222,8 @@ def _recorded(base: Group, other: Group) -> tuple[list[EnvironmentDifference], l
     return environment_differences(records[0][0], records[1][0]), stage_seconds(*records)
 
 
-def _discordant(base: AnyStatistic, other: AnyStatistic) -> tuple[int, int]:
-    """How many texts one run alone has right."""
+def discordant(base: AnyStatistic, other: AnyStatistic) -> tuple[int, int]:
+    """Return how many texts one run alone has right, and how many the other."""
     assert isinstance(base, Statistic) and isinstance(other, Statistic)
     right, right_in_other = base.counts[:, 0] > 0, other.counts[:, 0] > 0
     return int((right & ~right_in_other).sum()), int((right_in_other & ~right).sum())

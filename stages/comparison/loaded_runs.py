@@ -197,9 +197,9 @@ def _run_at(name: str, files: RunFiles) -> Run:
         predictions,
         missing,
         metrics=dict(_numbers(files)),
-        params={key: _plain(value) for key, value in flat(_yaml(files, PARAMS, name))},
+        params={key: plain(value) for key, value in flat(_yaml(files, PARAMS, name))},
         curves=dict(_curves(files)),
-        code=_code(_yaml(files, _LOCK, name)),
+        code=code_digest(_yaml(files, _LOCK, name)),
         stage_runs=_stage_runs(files),
         files=files,
     )
@@ -242,7 +242,7 @@ def flat(content: Any, prefix: str = "") -> Iterator[tuple[str, Json]]:
         yield prefix, content
 
 
-def _plain(value: Json) -> Json:
+def plain(value: Json) -> Json:
     """What JSON has, as it is; dates and what is no number as text."""
     if (
         value is None
@@ -261,7 +261,7 @@ def _curves(files: RunFiles) -> Iterator[tuple[str, Curve]]:
                 yield path.relative_to(folder).with_suffix("").as_posix(), curve
 
 
-def _code(lock: Mapping[str, Any]) -> str | None:
+def code_digest(lock: Mapping[str, Any]) -> str | None:
     """A digest of what a run depends on beside its parameters, as `dvc.lock` records it."""
     stages = [stage for stage in (lock.get("stages") or {}).values() if isinstance(stage, Mapping)]
     if not stages:

@@ -154,8 +154,8 @@ class GroupScores:
         in_slices = [[next(measured(run, metrics[:1], slice_.examples)) for slice_ in slices] for run in runs]
         labels = [label_statistics(run) for run in runs]
         return cls(
-            [_mean_measured(each) for each in zip(*of_runs, strict=True)],
-            [_mean_measured(each) for each in zip(*in_slices, strict=True)],
+            [mean_measured(each) for each in zip(*of_runs, strict=True)],
+            [mean_measured(each) for each in zip(*in_slices, strict=True)],
             [_mean_counts(each) for each in zip(*labels, strict=True)],
             np.mean([run.errors for run in runs], axis=0),
         )
@@ -228,7 +228,8 @@ class PairedResamples:
         return self._sums[key]
 
 
-def _mean_measured(seeds: Sequence[Measured]) -> Measured:
+def mean_measured(seeds: Sequence[Measured]) -> Measured:
+    """Return the metric of the mean counts over seeds; of a score that no counts add up to, its mean."""
     first = seeds[0]
     is_share = first.is_share and len(seeds) == 1
     return replace(first, statistic=_mean([each.statistic for each in seeds]), is_share=is_share)

@@ -3,7 +3,7 @@
 -S takes Hydra's syntax: `seed=1,2,3`, `train.epochs=range(1,4)`, and with --trials also `interval(1e-5,1e-3)`. Every
 combination is run, or with --trials as many as a search by Optuna tries. All are validated before anything starts.
 
-The same call again skips what is finished and does the rest. Other commands: status, logs, retry, stop, clean.
+The same call again skips what is finished and does the rest. Other commands: status, report, logs, retry, stop, clean.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from stages.sweep.record import (
 if TYPE_CHECKING:
     from stages.sweep.search import Source
 
-_COMMANDS = ("run", "status", "logs", "retry", "stop", "clean")
+_COMMANDS = ("run", "status", "report", "logs", "retry", "stop", "clean")
 
 
 def run(call: SweepCall, name: str | None) -> int:
@@ -108,6 +108,16 @@ def _status(name: str | None) -> None:
     print(f"running: {running}" if running else "no sweep is running")
 
 
+def _report(arguments: argparse.Namespace) -> None:
+    from stages.sweep.leaderboard.command import ReportCall, report
+
+    report(
+        ReportCall(
+            arguments.sweep, arguments.metric, arguments.level, arguments.markdown, arguments.json, arguments.html
+        )
+    )
+
+
 def _logs(name: str, sweep: str | None) -> None:
     record = chosen_record(sweep)
     file = record.log(named(record, name).name)
@@ -147,6 +157,8 @@ def main() -> None:
                 sys.exit(run(_call(arguments), arguments.name))
             case "status":
                 _status(arguments.name)
+            case "report":
+                _report(arguments)
             case "logs":
                 _logs(arguments.trial, arguments.name)
             case "retry":
@@ -197,6 +209,18 @@ def _parser() -> argparse.ArgumentParser:
     ):
         commands.add_parser(command, help=text).add_argument("name", nargs="?", help="of a sweep; default: the newest")
     commands.add_parser("stop", help="stop the sweep that is running; its trials write checkpoints")
+    add = commands.add_parser("report", help="the leaderboard of all experiments on this commit").add_argument
+    add("--sweep", metavar="NAME", help="the experiments of this sweep alone")
+    add("--metric", help="rank by this metric; default: task.metric")
+    add(
+        "--level",
+        type=float,
+        default=0.05,
+        help="how probably the best may be missing from those marked as not told apart",
+    )
+    add("--markdown", metavar="FILE", help="write Markdown; - for standard output")
+    add("--json", metavar="FILE", help="write JSON; - for standard output")
+    add("--html", metavar="FILE", help="write one page that opens from disk, with charts")
     logs = commands.add_parser("logs", help="print what a trial has printed")
     logs.add_argument("trial", help="its name, or the end of it")
     logs.add_argument("--name", help="of the sweep; default: the newest")

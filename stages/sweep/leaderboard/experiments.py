@@ -1,0 +1,218 @@
+"""Read many experiments fast: git in one process, and predictions out of DVC's cache by their hashes in `dvc.lock`."""
+
+import hashlib
+import json
+import math
+import re
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+from dvc.config import Config
+from pydantic import ValidationError
+
+from stages.comparison.loaded_runs import RevisionFiles, code_digest, flat, plain
+from stages.pipeline.errors import ConfigError, DataError
+from stages.pipeline.json_files import Json
+from stages.pipeline.lock_schema import LockFile, RecordedStage
+from stages.pipeline.paths import LOCK, PARAMS, PREDICTIONS, RUNS, TRAIN_METRICS
+from stages.pipeline.stage_records import StageRun, stage_runs
+from stages.sweep.leaderboard.results import LeftOut
+
+_FILES = (PARAMS, LOCK, TRAIN_METRICS, RUNS)
+"""What git holds of an experiment, and is read of each."""
+_SEED = "seed"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment that has been trained and evaluated. Its predictions are read when they are asked for."""
+
+    name: str
+    revision: str
+    params: Mapping[str, Json]
+    """Flat, as `train.learning_rate`."""
+    code: str | None
+    """A digest of the commands and of all that the stages read but did not make."""
+    scores: Mapping[str, float]
+    """Of validation, as `metrics/train.json` has them."""
+    stage_runs: Mapping[str, StageRun]
+    outputs: Mapping[Path, str]
+    """The hash of each output that DVC tracks."""
+    cache: Path
+    """DVC's cache."""
+
+    @property
+    def seed(self) -> Json:
+        """Return its seed."""
+        return self.params.get(_SEED)
+
+    @property
+    def configuration(self) -> Mapping[str, Json]:
+        """Return all parameters but the seed."""
+        return {key: value for key, value in self.params.items() if key != _SEED}
+
+    @property
+    def recipe(self) -> str:
+        """Return all that it depends on but the seed, as text."""
+        return json.dumps([self.code, self.configuration], sort_keys=True)
+
+    def predictions(self, path: Path) -> pa.Table:
+        """Read one of the predictions files. Raises DataError if it is not to be had here."""
+        md5 = self.outputs.get(path)
+        if md5 is None:
+            raise DataError(f"{path}: was not written by the evaluate of this commit")
+        content = _cached(md5, self.cache)
+        if content is None:
+            content = RevisionFiles(self.revision).read(path)
+        try:
+            return pq.read_table(pa.BufferReader(content or b""))
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DataError(f"{path}: is no whole Parquet file; run `dvc pull`, or the trial again") from error
+
+
+def read_experiments(revisions: Mapping[str, str]) -> tuple[list[Experiment], list[LeftOut]]:
+    """Read experiments, given as the revision of each name. Those that can't be ranked are returned with the reason."""
+    experiments, left_out = [], []
+    cache = Path(Config.from_cwd()["cache"].get("dir") or ".dvc/cache").absolute()
+    names = sorted(revisions)
+    contents = _contents([f"{revisions[name]}:./{path.as_posix()}" for name in names for path in _FILES])
+    for name in names:
+        files = dict(zip(_FILES, (next(contents) for _ in _FILES), strict=True))
+        try:
+            experiments.append(_experiment(name, revisions[name], files, cache))
+        except DataError as error:
+            left_out.append(LeftOut(name, str(error)))
+    return experiments, left_out
+
+
+def _experiment(name: str, revision: str, files: Mapping[Path, bytes | None], cache: Path) -> Experiment:
+    params, lock = _mapping(files[PARAMS], PARAMS), _mapping(files[LOCK], LOCK)
+    try:
+        stages = LockFile.model_validate(lock).stages
+    except ValidationError as error:
+        raise DataError(f"{LOCK}: is not whole; run the trial again") from error
+    _require_up_to_date(stages, params)
+    outputs = {Path(out.path): out.md5 for stage in stages.values() for out in stage.outs if out.md5}
+    scores = files[TRAIN_METRICS]
+    if scores is None or _md5(scores) != outputs.get(TRAIN_METRICS):
+        raise DataError(f"{TRAIN_METRICS}: is not the one that {LOCK} records; run the trial again")
+    return Experiment(
+        name,
+        revision,
+        {key: plain(value) for key, value in flat(params)},
+        code_digest(lock),
+        dict(_validation_scores(scores)),
+        _stage_runs(files[RUNS]),
+        outputs,
+        cache,
+    )
+
+
+def _require_up_to_date(stages: Mapping[str, RecordedStage], params: Mapping[str, Any]) -> None:
+    """Raise DataError if predictions are not of these parameters, or of an earlier training."""
+    maker = {out.path: (name, out.md5) for name, stage in stages.items() for out in stage.outs}
+    if PREDICTIONS.as_posix() not in maker:
+        raise DataError("evaluate has not run; `dvc exp run` runs all stages")
+    waiting, seen = [maker[PREDICTIONS.as_posix()][0]], set[str]()
+    while waiting:
+        stage = waiting.pop()
+        if stage in seen:
+            continue
+        seen.add(stage)
+        for dep in stages[stage].deps:
+            name, md5 = maker.get(dep.path, (None, None))
+            if name is not None and md5 != dep.md5:
+                raise DataError(f"{stage} has not run since {name}; `dvc exp run` runs all stages")
+            waiting += [name] if name is not None else []
+        for key, value in stages[stage].params.get(PARAMS.as_posix(), {}).items():
+            if _at(params, key) != value:
+                raise DataError(f"{stage} has not run with this {key}; `dvc exp run` runs what has changed")
+
+
+def _at(params: Mapping[str, Any], key: str) -> Any:
+    found: Any = params
+    for part in key.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
+
+
+def _validation_scores(content: bytes) -> Iterator[tuple[str, float]]:
+    try:
+        scores = json.loads(content)["validation"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{TRAIN_METRICS}: has no validation scores; run the trial again") from error
+    for key, value in flat(scores):
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            yield key, float(value)
+
+
+def _stage_runs(content: bytes | None) -> Mapping[str, StageRun]:
+    try:
+        return {} if content is None else stage_runs(content, str(RUNS))
+    except DataError:
+        return {}  # of another version: nothing depends on it
+
+
+class _Values(yaml.CSafeLoader):
+    """YAML 1.2, which DVC writes, at the speed of C: `1e-05` is a number, and `on` a word."""
+
+
+_Values.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?(0|[1-9][0-9]*)", list("-+0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+     list("-+.0123456789")),
+):  # fmt: skip
+    _Values.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), _first)
+
+
+def _mapping(content: bytes | None, path: Path) -> Mapping[str, Any]:
+    """Parse a YAML file of groups. Raises DataError if there is none, or it is not whole."""
+    if content is None:
+        raise DataError(f"{path}: is not in it; run the trial again")
+    try:
+        found = yaml.load(content, _Values)  # noqa: S506 (a safe loader with other words for numbers)
+    except (yaml.YAMLError, ValueError) as error:
+        raise DataError(f"{path}: is no valid YAML; run the trial again") from error
+    if not isinstance(found, Mapping):
+        raise DataError(f"{path}: does not hold groups of keys; run the trial again")
+    return found
+
+
+def _contents(objects: Sequence[str]) -> Iterator[bytes | None]:
+    """Yield the content of each of git's objects; None for one that it does not have. Raises ConfigError if git fails."""
+    asked = "".join(f"{each}\n" for each in objects).encode()
+    done = subprocess.run(["git", "cat-file", "--batch"], input=asked, capture_output=True, check=False)
+    if done.returncode:
+        raise ConfigError(f"`git cat-file` failed: {' '.join(done.stderr.decode(errors='replace').split())}")
+    answer, place = done.stdout, 0
+    for _ in objects:
+        head, _, _ = answer[place : place + 1000].partition(b"\n")
+        place += len(head) + 1
+        if head.endswith(b" missing"):
+            yield None
+            continue
+        size = int(head.rpartition(b" ")[2])
+        yield answer[place : place + size]
+        place += size + 1
+
+
+def _cached(md5: str, cache: Path) -> bytes | None:
+    """Return what DVC's cache has under a hash; None if it has nothing, or the content is not of this hash."""
+    try:
+        content = (cache / "files" / "md5" / md5[:2] / md5[2:]).read_bytes()
+    except OSError:
+        return None
+    return content if _md5(content) == md5 else None
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()

@@ -1,0 +1,376 @@
+"""Rank configurations on validation; read the test split for the one that validation has chosen, and for no other."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import fmean
+
+import numpy as np
+import pyarrow as pa
+
+from stages.comparison.aligned_files import shared_labels
+from stages.comparison.run_groups import mean_and_deviation, mean_measured
+from stages.configuration.schema import Kind, Target
+from stages.pipeline.errors import DataError
+from stages.pipeline.json_files import Json
+from stages.pipeline.paths import PREDICTIONS, RAW_DATA, VALIDATION_PREDICTIONS
+from stages.scoring.core.metrics import METRICS, USUAL_HEADLINE, Metric, higher_is_better
+from stages.scoring.core.predicted import ScoringRules, rules_of
+from stages.scoring.core.scores import is_computable
+from stages.scoring.evaluation.measured import Measured, measured
+from stages.scoring.evaluation.predictions_file import GOLD, ID, WORD, PredictionsFile, read_predictions
+from stages.scoring.evaluation.resampling import (
+    FEWEST_EXAMPLES,
+    RESAMPLES,
+    Array,
+    Draws,
+    Interval,
+    Statistic,
+    interval,
+)
+from stages.sweep.leaderboard.best_set import p_of_being_best
+from stages.sweep.leaderboard.experiments import Experiment
+from stages.sweep.leaderboard.keys import by_size, key_effects, swept_keys
+from stages.sweep.leaderboard.results import Board, Chosen, Leaderboard, LeftOut, Row, TrialScore
+
+LEVEL = 0.05
+RESAMPLES_OF_MANY = 2_000
+"""Resamples that all configurations are scored on: for one set at one level they need no far tails."""
+_SUMS_AT_ONCE = 1 << 24
+"""Sums of resamples held in memory at once."""
+_CODE = "code"
+
+
+@dataclass
+class _Trial:
+    """An experiment and its score on validation."""
+
+    experiment: Experiment
+    file: PredictionsFile | None = None
+    missing: str | None = None
+    """Why its validation predictions are not at hand."""
+    measured: Measured | None = None
+    score: float | None = None
+
+
+@dataclass
+class _Configuration:
+    """The trials that differ in their seed alone."""
+
+    trials: list[_Trial]
+    resampled: Array | None = None
+    """[resamples]: the mean score over seeds; None where a trial has no predictions."""
+    p: float | None = None
+
+    @property
+    def score(self) -> float:
+        """Return the mean over seeds."""
+        return fmean(trial.score for trial in self.trials if trial.score is not None)
+
+    @property
+    def missing(self) -> str | None:
+        """Return why predictions are not at hand; None if all are."""
+        return next((trial.missing for trial in self.trials if trial.missing), None)
+
+
+@dataclass
+class _Group:
+    """The trials of one task on one validation split."""
+
+    kind: Kind
+    target: Target
+    trials: list[_Trial] = field(default_factory=list)
+
+
+def leaderboard(
+    experiments: Sequence[Experiment],
+    left_out: Sequence[LeftOut] = (),
+    *,
+    base: str = "",
+    metric: str | None = None,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES_OF_MANY,
+) -> Leaderboard:
+    """Rank experiments by `metric`, or else by the `task.metric` of most of them; one board a task and validation split.
+
+    Raises DataError if the metric can't be computed for one of the tasks.
+    """
+    trials, repeated = _distinct([_read(each) for each in experiments])
+    without = [*left_out, *repeated]
+    boards = []
+    for group in _groups(trials):
+        board, unscored = _board(group, metric, level, resamples)
+        boards += [] if board is None else [board]
+        without += unscored
+    return Leaderboard(base, _told_apart(boards), sorted(without, key=lambda each: each.name), level, resamples)
+
+
+def _read(experiment: Experiment) -> _Trial:
+    try:
+        table = experiment.predictions(VALIDATION_PREDICTIONS)
+        return _Trial(experiment, read_predictions(table, f"validation predictions of {experiment.name}"))
+    except DataError as error:
+        return _Trial(experiment, missing=str(error))
+
+
+def _distinct(trials: Sequence[_Trial]) -> tuple[list[_Trial], list[LeftOut]]:
+    """Leave out a run with the configuration and seed of another one, which would count twice."""
+    known: dict[tuple[str, str], _Trial] = {}
+    repeated = []
+    for trial in sorted(trials, key=lambda trial: (trial.file is None, trial.experiment.name)):
+        first = known.setdefault((trial.experiment.recipe, str(trial.experiment.seed)), trial)
+        if first is not trial:
+            reason = f"has the configuration and seed of {first.experiment.name}"
+            repeated.append(LeftOut(trial.experiment.name, reason))
+    return list(known.values()), repeated
+
+
+def _groups(trials: Sequence[_Trial]) -> list[_Group]:
+    """By task and validation split. A trial without predictions is with those of the same raw data."""
+    groups: dict[tuple[object, ...], _Group] = {}
+    splits: dict[tuple[object, ...], str] = {}
+    for trial in sorted(trials, key=lambda trial: trial.file is None):
+        params, raw = trial.experiment.params, trial.experiment.outputs.get(RAW_DATA)
+        task = params.get("task.kind"), params.get("task.target")
+        split = splits.get((*task, raw), f"raw {raw}") if trial.file is None else _digest(trial.file)
+        splits.setdefault((*task, raw), split)
+        kind: Kind = "tokens" if task[0] == "tokens" else "text"
+        target: Target = task[1] if task[1] in ("labels", "number") else "label"  # type: ignore[assignment]
+        groups.setdefault((*task, split), _Group(kind, target)).trials.append(trial)
+    return list(groups.values())
+
+
+def _digest(file: PredictionsFile) -> str:
+    """Of the examples and what is gold."""
+    columns = [name for name in (ID, WORD, GOLD) if name in file.table.column_names]
+    table = file.table.select(columns).combine_chunks().replace_schema_metadata(None)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return hashlib.sha256(sink.getvalue()).hexdigest()
+
+
+def _board(group: _Group, metric: str | None, level: float, resamples: int) -> tuple[Board | None, list[LeftOut]]:
+    asked = Counter(rules_of(trial.experiment.params) for trial in group.trials)
+    usual = max(asked, key=lambda rules: asked[rules])
+    rules = replace(usual, metric=metric or usual.metric)
+    rules = _measure([trial for trial in group.trials if trial.file is not None], rules)
+    name = rules.metric or USUAL_HEADLINE["label"]
+    unscored = list(_scored(group.trials, name))
+    ranked = [trial for trial in group.trials if trial.score is not None]
+    if not ranked:
+        return None, unscored
+    sign = 1.0 if higher_is_better(name) else -1.0
+    configurations = _configurations(ranked)
+    examples = next((trial.file.examples for trial in ranked if trial.file is not None), 0)
+    configurations.sort(key=lambda each: (-sign * each.score, each.trials[0].experiment.name))
+    _compare(configurations, examples, level, resamples)
+    settings = _settings(configurations)
+    keys = swept_keys(settings)
+    scores = [trial.score for each in configurations for trial in each.trials if trial.score is not None]
+    of_trials = [chosen for each, chosen in zip(configurations, settings, strict=True) for _ in each.trials]
+    board = Board(
+        title=_title(ranked[0].experiment, group),
+        kind=group.kind,
+        target=group.target,
+        metric=name,
+        higher_is_better=sign > 0,
+        examples=examples,
+        keys=keys,
+        rows=[
+            _row(each, configurations, {key: chosen.get(key) for key in keys}, examples, level)
+            for each, chosen in zip(configurations, settings, strict=True)
+        ],
+        chosen=_chosen(configurations[0], rules, level),
+        effects=key_effects(keys, of_trials, scores),
+        notes=[*_notes(configurations, [trial.experiment for trial in ranked], rules, examples)],
+    )
+    return board, unscored
+
+
+def _measure(trials: Sequence[_Trial], rules: ScoringRules) -> ScoringRules:
+    """Score predictions, all by the same rules and labels. Return the rules with the metric that was taken."""
+    if not trials:
+        return rules
+    files = [trial.file for trial in trials if trial.file is not None]
+    names, description = shared_labels(files), files[0].description
+    metric: Metric | None = None
+    for trial, file in zip(trials, files, strict=True):
+        predictions = replace(file, description=description).predictions(rules, names)
+        if metric is None:
+            metric = _metric(rules.metric or USUAL_HEADLINE[predictions.form], predictions.form)
+        if not is_computable(metric, [predictions]):
+            trial.missing = f"{metric.name} can't be computed from its validation predictions"
+            continue
+        trial.measured = next(measured(predictions, [metric]))
+        trial.score = trial.measured.observed()
+    assert metric is not None
+    return replace(rules, metric=metric.name)
+
+
+def _metric(name: str, form: object) -> Metric:
+    """Raises DataError if it is not defined for what is predicted."""
+    known = [metric for metric in METRICS.values() if form in metric.formulas]
+    found = next((metric for metric in known if metric.name == name), None)
+    if found is None:
+        raise DataError(
+            f"metric {name}: can't be computed from these predictions; choose one by --metric from "
+            f"{', '.join(metric.name for metric in known)}"
+        )
+    return found
+
+
+def _scored(trials: Sequence[_Trial], metric: str) -> Iterator[LeftOut]:
+    """Take the score of trials without predictions from their training; yield those that have none."""
+    for trial in trials:
+        if trial.measured is None:
+            trial.score = trial.experiment.scores.get(metric)
+        if trial.score is None:
+            yield LeftOut(trial.experiment.name, f"its {metric} on validation is not defined")
+
+
+def _configurations(trials: Sequence[_Trial]) -> list[_Configuration]:
+    by_recipe: dict[str, list[_Trial]] = {}
+    for trial in trials:
+        by_recipe.setdefault(trial.experiment.recipe, []).append(trial)
+    return [
+        _Configuration(sorted(each, key=lambda trial: by_size(trial.experiment.seed))) for each in by_recipe.values()
+    ]
+
+
+def _compare(configurations: Sequence[_Configuration], examples: int, level: float, resamples: int) -> None:
+    """Score all configurations that have predictions, the best first, and find those that are not told apart from it."""
+    known = [each for each in configurations if all(trial.measured for trial in each.trials)]
+    if not known:
+        return
+    scores = iter(_resampled([_measured(trial) for each in known for trial in each.trials], examples, resamples))
+    for each in known:
+        each.resampled = np.mean([next(scores) for _ in each.trials], axis=0)
+    means = [mean_measured([_measured(trial) for trial in each.trials]) for each in known]
+    for each, p in zip(known, p_of_being_best(means, level), strict=True):
+        each.p = p
+
+
+def _measured(trial: _Trial) -> Measured:
+    assert trial.measured is not None
+    return trial.measured
+
+
+def _resampled(scores: Sequence[Measured], examples: int, resamples: int) -> Iterator[Array]:
+    """Yield the scores of each on the same resamples, [resamples] each, as many at once as memory holds."""
+    draws = Draws(examples, resamples, one_by_one=examples)
+    waiting: list[Measured] = []
+    width = 0
+    for score in scores:
+        waiting.append(score)
+        width += score.statistic.counts.shape[1] if isinstance(score.statistic, Statistic) else 1
+        if width * resamples > _SUMS_AT_ONCE:
+            yield from draws.scores([each.statistic for each in waiting])
+            waiting, width = [], 0
+    if waiting:
+        yield from draws.scores([each.statistic for each in waiting])
+
+
+def _settings(configurations: Sequence[_Configuration]) -> list[Mapping[str, Json]]:
+    """The parameters of each configuration, and its code where that differs."""
+    first = [each.trials[0].experiment for each in configurations]
+    if len({experiment.code for experiment in first}) == 1:
+        return [experiment.configuration for experiment in first]
+    return [{**experiment.configuration, _CODE: (experiment.code or "")[:8]} for experiment in first]
+
+
+def _row(
+    configuration: _Configuration,
+    ranked: Sequence[_Configuration],
+    settings: Mapping[str, Json],
+    examples: int,
+    level: float,
+) -> Row:
+    trials = [
+        TrialScore(trial.experiment.name, trial.experiment.seed, trial.score)
+        for trial in configuration.trials
+        if trial.score is not None
+    ]
+    runs = [run for trial in configuration.trials if (run := trial.experiment.stage_runs.get("train"))]
+    devices = {run.environment.compute.device for run in runs if run.environment.compute is not None}
+    return Row(
+        rank=1 + next(place for place, each in enumerate(ranked) if each.score == configuration.score),
+        settings=settings,
+        trials=trials,
+        score=configuration.score,
+        interval=_interval(configuration.trials, configuration.resampled, examples, level),
+        deviation=mean_and_deviation([trial.score for trial in configuration.trials])[1],
+        p=configuration.p,
+        is_among_best=None if configuration.p is None else configuration.p > level,
+        seconds=fmean(run.seconds for run in runs) if runs else None,
+        device=", ".join(sorted(devices)) or None,
+        note=configuration.missing,
+    )
+
+
+def _interval(trials: Sequence[_Trial], resampled: Array | None, examples: int, level: float) -> Interval | None:
+    if resampled is None:
+        return None
+    if len(trials) == 1:
+        return _measured(trials[0]).interval(resampled, 1 - level)
+    found = interval(resampled, 1 - level, examples)
+    return None if found is None or found.low == found.high else found
+
+
+def _chosen(configuration: _Configuration, rules: ScoringRules, level: float) -> Chosen:
+    """Read and score the test split of one configuration."""
+    experiments = [trial.experiment for trial in configuration.trials]
+    names = [experiment.name for experiment in experiments]
+    try:
+        tables = [experiment.predictions(PREDICTIONS) for experiment in experiments]
+        trials = [
+            _Trial(experiment, read_predictions(table, f"test predictions of {experiment.name}"))
+            for experiment, table in zip(experiments, tables, strict=True)
+        ]
+        _measure(trials, rules)
+    except DataError as error:
+        return Chosen(names, configuration.score, None, None, None, 0, str(error))
+    examples = _measured(trials[0]).examples
+    value, deviation = mean_and_deviation([trial.score for trial in trials])
+    resampled = np.mean([*_resampled([_measured(trial) for trial in trials], examples, RESAMPLES)], axis=0)
+    found = _interval(trials, resampled, examples, level)
+    return Chosen(names, configuration.score, value, found, deviation, examples)
+
+
+def _title(experiment: Experiment, group: _Group) -> str:
+    what = group.kind if group.target == "label" else f"{group.kind}, {group.target}"
+    return f"{experiment.params.get('data.name', 'data')} ({what})"
+
+
+def _told_apart(boards: Sequence[Board]) -> list[Board]:
+    """Number boards of one title: the same data by name, with other examples or labels."""
+    numbers = Counter[str]()
+    found = []
+    for board in sorted(boards, key=lambda board: (board.title, -board.trials)):
+        numbers[board.title] += 1
+        same = sum(other.title == board.title for other in boards)
+        found.append(replace(board, title=f"{board.title}, split {numbers[board.title]}") if same > 1 else board)
+    return found
+
+
+def _notes(
+    configurations: Sequence[_Configuration], experiments: Sequence[Experiment], rules: ScoringRules, examples: int
+) -> Iterator[str]:
+    """What a reader must know, a sentence each."""
+    best = sum(each.score == configurations[0].score for each in configurations)
+    if best > 1:
+        yield f"{best} configurations share the best score; the first by name is the one whose test score is shown."
+    if examples and examples < FEWEST_EXAMPLES:
+        yield f"{examples} validation examples are too few for intervals, which need at least {FEWEST_EXAMPLES}."
+    missing = [each for each in configurations if each.missing]
+    if missing:
+        yield (
+            f"{len(missing)} of {len(configurations)} configurations (marked ?) are ranked by metrics/train.json alone: "
+            f"{missing[0].missing}."
+        )
+    others = {rules_of(each.params) for each in experiments}
+    if len({(each.mode, each.scheme) for each in others}) > 1:
+        yield f"All are scored with evaluate.mode={rules.mode} evaluate.scheme={rules.scheme}."
+    if metrics := sorted({str(each.metric) for each in others} - {str(rules.metric)}):
+        yield f"Some trials chose their checkpoint by {', '.join(metrics)}; all are ranked by {rules.metric}."

@@ -1,0 +1,106 @@
+"""Numbers and sentences of a leaderboard, alike in the terminal, in Markdown and on the page."""
+
+from collections.abc import Sequence
+
+from stages.comparison.wording import score
+from stages.scoring.evaluation.resampling import Interval
+from stages.sweep.leaderboard.results import Board, Chosen, KeyEffect, Leaderboard, Row
+
+AMONG_BEST, UNKNOWN = "●", "?"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return the number and the noun: `1 trial`, `2 trials`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def heading(board: Board) -> str:
+    """Return how many are ranked, and on what."""
+    on = f" on {counted(board.examples, 'validation example')}" if board.examples else ""
+    return f"{counted(len(board.rows), 'configuration')} from {counted(board.trials, 'trial')}, ranked by {board.metric}{on}"
+
+
+def mark(row: Row) -> str:
+    """Return the sign of a configuration that is not told apart from the best, or of which that can't be said."""
+    if row.is_among_best is None:
+        return UNKNOWN
+    return AMONG_BEST if row.is_among_best else ""
+
+
+def span(found: Interval | None) -> str:
+    """Return an interval with three decimals: more are noise."""
+    return "-" if found is None else f"[{_short(found.low)}, {_short(found.high)}]"
+
+
+def _short(value: float) -> str:
+    return f"{round(value, 3) + 0.0:.3f}" if abs(value) < 1000 else f"{value:.4g}"
+
+
+def experiment(row: Row) -> str:
+    """Return the first experiment's name, and how many more seeds there are."""
+    more = len(row.trials) - 1
+    return row.trials[0].experiment + (f" + {counted(more, 'seed')}" if more else "")
+
+
+def seconds(row: Row) -> str:
+    """Return the seconds of training."""
+    return "-" if row.seconds is None else f"{row.seconds:,.1f}"
+
+
+def best_set(board: Board, leaderboard: Leaderboard) -> str:
+    """Return what the mark means, and how the set was found."""
+    others = sum(row.p is not None for row in board.rows) - 1
+    if others < 0:
+        return "No validation predictions are at hand, so nothing is said of which differences are chance."
+    if not others:
+        return f"{AMONG_BEST} There is one configuration, so there is nothing to tell apart."
+    count = len(board.best)
+    which = (
+        f"{AMONG_BEST} The leader is told apart from all others"
+        if count == 1
+        else f"{AMONG_BEST} {count} configurations are not told apart from the best: it is among them"
+    )
+    return (
+        f"{which} with {100 * (1 - leaderboard.level):g} % confidence (paired tests against the leader on the validation "
+        f"examples, corrected for {counted(others, 'comparison')})."
+    )
+
+
+def test_score(board: Board, chosen: Chosen, level: float) -> str:
+    """Return the test score of the configuration that validation has chosen, or why there is none."""
+    if chosen.test is None:
+        return f"No test score: {chosen.missing or f'{board.metric} is not defined for its test predictions'}."
+    seeds = "" if chosen.deviation is None else f", sd over seeds {score(chosen.deviation)}"
+    within = "" if chosen.interval is None else f" {span(chosen.interval)} ({100 * (1 - level):g} % interval{seeds})"
+    return f"Test {board.metric} of the leader: {score(chosen.test)}{within} on {counted(chosen.examples, 'example')}."
+
+
+def best_of(board: Board) -> str:
+    """Return why the two scores of the leader are of different worth."""
+    if len(board.rows) == 1:
+        return "The test split has chosen nothing."
+    return (
+        f"Its validation {board.metric}, {score(board.chosen.validation)}, is the best of {len(board.rows)} and so optimistic; "
+        "its test score is not, since the test split has chosen nothing."
+    )
+
+
+def effect_heading(effect: KeyEffect) -> str:
+    """Return the key, and the rank correlation of its numbers with the score."""
+    if effect.rank_correlation is None:
+        return effect.key
+    return f"{effect.key} (rank correlation with the score {effect.rank_correlation:+.2f})"
+
+
+def effects_note(board: Board) -> str:
+    """Return how to read the effects."""
+    return (
+        f"Mean {board.metric} on validation of the trials with each value. What else they differ in is averaged over, not "
+        "held fixed."
+    )
+
+
+def devices(rows: Sequence[Row]) -> list[str]:
+    """Return the devices that differ among rows; empty if all were trained on one."""
+    found = sorted({row.device or "-" for row in rows})
+    return found if len(found) > 1 else []
