@@ -1,22 +1,16 @@
-"""The whole page: one HTML file that needs no network and, by its own policy, can't use any.
+"""The page of one or several runs. Its script reads the examples from JSON within a budget of bytes."""
 
-Its script reads the examples from JSON within a budget of bytes.
-"""
-
-import base64
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import resources
-from string import Template
 from typing import get_args
 
 from stages.pipeline.json_files import Json, rounded
 from stages.reporting import pictures, sections
 from stages.reporting.content import Change, Example, Mistake, Report, TextExample, TokensExample
-from stages.reporting.markup import Html, escaped, joined, tag, visible
+from stages.reporting.document import Part, asset, document
+from stages.reporting.markup import Html, joined, tag, visible
 from stages.tags.schemes import Entity
 
 ERRORS_BUDGET = 3_000_000
@@ -49,69 +43,29 @@ class BrowserData:
 def render_report(report: Report, *, budget: int = ERRORS_BUDGET) -> str:
     """The page as HTML text. It follows from `report` alone: no time, host or path gets into it."""
     assert report.runs
-    style, script = _asset("report.css"), _asset("report.js")
     data = browser_data(report, budget)
     subtitle = "Report of a run on its test split"
     if len(report.runs) > 1:
         subtitle = f"Comparison of {len(report.runs)} runs on the same test split"
     parts = [
-        sections.differences(report),
-        sections.scores(report),
-        sections.facts(report),
-        pictures.curves(report),
-        sections.labels(report),
-        pictures.confusion(report),
-        pictures.calibration(report),
-        _errors(report, data),
+        Part("differences", "Differences", sections.differences(report)),
+        Part("scores", "Scores", sections.scores(report)),
+        Part("settings", "Settings", sections.facts(report)),
+        Part("curves", "Training", pictures.curves(report)),
+        Part("labels", "Labels", sections.labels(report)),
+        Part("confusion", "Confusion", pictures.confusion(report)),
+        Part("calibration", "Calibration", pictures.calibration(report)),
+        Part("errors", "Errors", _errors(report, data)),
     ]
-    return Template(_asset("page.html")).substitute(
-        policy=_policy(style, script),
-        title=escaped(report.title),
-        subtitle=escaped(subtitle),
-        style=style,
-        script=script,
-        navigation=_navigation(parts),
+    return document(
+        report.title,
+        subtitle,
+        parts,
         notes=sections.notes(report),
-        sections=joined(parts),
+        style=asset("report.css"),
+        script=asset("tables.js") + asset("report.js"),
         data=data.json,
     )
-
-
-def _asset(name: str) -> str:
-    return resources.files("stages.reporting").joinpath(name).read_text(encoding="utf-8")
-
-
-def _policy(style: str, script: str) -> str:
-    """Nothing may be loaded; no style or script runs but the page's own two, known by their hashes."""
-    return (
-        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _digest(content: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
-
-
-_SECTIONS = {
-    "differences": "Differences",
-    "scores": "Scores",
-    "settings": "Settings",
-    "curves": "Training",
-    "labels": "Labels",
-    "confusion": "Confusion",
-    "calibration": "Calibration",
-    "errors": "Errors",
-}
-
-
-def _navigation(parts: list[Html]) -> Html:
-    links = (
-        tag("li", tag("a", title, href=f"#{name}"))
-        for (name, title), part in zip(_SECTIONS.items(), parts, strict=True)
-        if part
-    )
-    return tag("ul", *links)
 
 
 def _errors(report: Report, data: BrowserData) -> Html:
@@ -122,7 +76,7 @@ def _errors(report: Report, data: BrowserData) -> Html:
         "Errors",
         tag("p", _shown(report, data), id="errors-shown"),
         _runs_legend(report),
-        Html(_asset("errors.html")),
+        Html(asset("errors.html")),
     )
 
 

@@ -51,7 +51,7 @@ def _table(board: Board, leaderboard: Leaderboard) -> Iterator[str]:
     shown = board.rows[:_ROWS]
     has_seeds, devices = any(row.deviation is not None for row in shown), wording.devices(shown)
     header = ["  ", board.metric, f"{100 * (1 - leaderboard.level):g} % interval"]
-    header += (["sd"] if has_seeds else []) + ["seconds"] + (["device"] if devices else [])
+    header += (["sd"] if has_seeds else []) + ["train s"] + (["device"] if devices else [])
     numbers = [
         [
             f"{row.rank} {wording.mark(row) or ' '}",
