@@ -25,6 +25,14 @@ PARAMS: Mapping[str, Any] = {
 }  # fmt: skip
 
 
+DAG = f"""
+stages:
+  evaluate:
+    cmd: evaluate
+    outs: [{PREDICTIONS.as_posix()}, {VALIDATION_PREDICTIONS.as_posix()}]
+"""
+
+
 @dataclass(frozen=True)
 class Made:
     """What an experiment is to hold, and what is to be wrong with it."""
@@ -43,6 +51,9 @@ class Made:
     without: Sequence[str] = ()
     """Files that git does not have."""
     uncached: bool = False
+    """No predictions are in the cache."""
+    uncached_test: bool = False
+    """Those of test are not."""
 
 
 class MadeExperiments:
@@ -55,6 +66,7 @@ class MadeExperiments:
         for folder in (".dvc/cache/files/md5", ".dvc/tmp"):
             (root / folder).mkdir(parents=True)
         (root / ".dvc/config").write_text("[core]\n    analytics = false\n")
+        (root / "dvc.yaml").write_text(DAG)
         (root / ".gitignore").write_text("/.dvc/cache\n/.dvc/tmp\n/data\n")
         self.git("init", "--quiet", "--initial-branch=main")
         self.git("config", "user.name", "tester")
@@ -82,7 +94,7 @@ class MadeExperiments:
             for path, content in self._files(each).items():
                 if path not in each.without:
                     stream.append(f"M 100644 inline {path}\ndata {len(content)}\n".encode() + content + b"\n")
-        self.git("fast-import", "--quiet", given=b"".join(stream))
+        self.git("fast-import", "--quiet", "--force", given=b"".join(stream))
 
     def _files(self, made: Made) -> dict[str, bytes]:
         params = {**PARAMS, **made.params}
@@ -106,7 +118,10 @@ class MadeExperiments:
         anew = _out("models/trained", digest({**params, "made.is_trained_anew": made.is_trained_anew}) + ".dir")
         code = _out("stages/tags", digest("code") + ".dir")
         predictions = [
-            _out(path.as_posix(), self._cached(table, uncached=made.uncached))
+            _out(
+                path.as_posix(),
+                self._cached(table, uncached=made.uncached or (path == PREDICTIONS and made.uncached_test)),
+            )
             for path, table in ((PREDICTIONS, made.test), (VALIDATION_PREDICTIONS, made.validation))
             if table is not None
         ]

@@ -92,7 +92,7 @@ def read_experiments(revisions: Mapping[str, str]) -> tuple[list[Experiment], li
 
 
 def _experiment(name: str, revision: str, files: Mapping[Path, bytes | None], cache: Path) -> Experiment:
-    params, lock = _mapping(files[PARAMS], PARAMS), _mapping(files[LOCK], LOCK)
+    params, lock = parsed_yaml(files[PARAMS], PARAMS), parsed_yaml(files[LOCK], LOCK)
     try:
         stages = LockFile.model_validate(lock).stages
     except ValidationError as error:
@@ -174,7 +174,7 @@ for _tag, _pattern, _first in (
     _Values.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), _first)
 
 
-def _mapping(content: bytes | None, path: Path) -> Mapping[str, Any]:
+def parsed_yaml(content: bytes | None, path: Path) -> Mapping[str, Any]:
     """Parse a YAML file of groups. Raises DataError if there is none, or it is not whole."""
     if content is None:
         raise DataError(f"{path}: is not in it; run the trial again")
