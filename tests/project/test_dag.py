@@ -92,7 +92,7 @@ def _named_paths(stage: str) -> set[str]:
         if isinstance(node, ast.ImportFrom) and node.module == "stages.pipeline.paths"
         for alias in node.names
     }
-    return {getattr(paths, name).as_posix() for name in names - {"CHECKPOINTS", "SCRATCH"}}
+    return {getattr(paths, name).as_posix() for name in names - {"SCRATCH"}}
 
 
 @pytest.mark.parametrize("stage", STAGES)
