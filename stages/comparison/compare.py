@@ -120,8 +120,10 @@ def _example(example: ChangedExample) -> Iterator[str]:
     yield shortened(f"  {example.change} {visible(example.id)}", _WIDTH)
     if example.text is not None:
         yield from _said("text", example.text)
-    for name, annotation in (("gold", example.gold), ("base", example.base), ("other", example.other)):
-        yield from _said(name, wording.annotated(example, annotation))
+    yield from _said("gold", wording.annotated(example, example.gold))
+    for name, found in (("base", example.base), ("other", example.other)):
+        for place, said in enumerate(wording.predicted(example, found)):
+            yield from _said("" if place else name, said)
 
 
 def _said(name: str, text: str) -> Iterator[str]:

@@ -199,8 +199,8 @@ def _pair(base: Group, other: Group, compared: _Compared) -> Pair:
         [*_label_differences(first, second, compared)],
         [*_slice_differences(first, second, compared)],
         changed_examples(
-            (base.files[0], other.files[0]),
-            (base.predictions[0], other.predictions[0]),
+            (base.files, other.files),
+            (base.predictions, other.predictions),
             (first.errors, second.errors),
             compared.texts,
         ),
@@ -328,7 +328,7 @@ def _notes(groups: Sequence[Group], rules: ScoringRules) -> Iterator[str]:
     if any(len(group.runs) > 1 for group in groups):
         yield (
             "Runs that differ only in their seed are compared as one: by their mean counts on each example. The test is "
-            "over examples, not over seeds."
+            "over examples, not over seeds. An example is right where every seed has it right."
         )
     if together := [run for group in groups for run in group.predictions]:
         yield from note_on_labels([file for group in groups for file in group.files], together[0])
