@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from stages.pipeline.escaping import visible
+from stages.pipeline.escaping import lines, visible
 from stages.pipeline.json_files import read_json
 from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.paths import (
@@ -15,7 +15,10 @@ from stages.pipeline.paths import (
     TRAIN_METRICS,
     TRAINED_MODEL,
 )
+from stages.reporting.staleness import notes_here
 
+_WIDTH = 80
+"""Columns of a terminal."""
 _PLACES = {
     "scores": METRICS,
     "predictions": PREDICTIONS,
@@ -29,7 +32,7 @@ def summary() -> str:
     """A table of validation and test scores, then the paths of the outputs; at most 80 columns wide."""
     download, train, evaluate = (read_json(path) for path in (DOWNLOAD_METRICS, TRAIN_METRICS, EVALUATE_METRICS))
     intervals = evaluate.get("intervals", {})
-    lines = [
+    shown = [
         visible(f"{download['model']['name']} on {download['data']['name']} ({download['data']['kind']})"),
         "",
         f"{'':12}{'validation':>12}{'test':>12}{'  95 % interval' if intervals else ''}",
@@ -40,9 +43,10 @@ def summary() -> str:
         "",
         *(f"{what:16}{path}" for what, path in _PLACES.items()),
         "",
+        *(line for note in notes_here() for line in (*lines(f"note: {note}", _WIDTH), "")),
         "Sweep: dvc exp run -S ...     Compare: python -m stages.comparison.compare",
     ]
-    return "\n".join(lines)
+    return "\n".join(shown)
 
 
 def _cell(score: float | None) -> str:

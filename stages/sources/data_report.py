@@ -1,4 +1,4 @@
-"""The data report: what the log, `metrics/download.json` and the page `metrics/data.md` say of the data."""
+"""The data report: what the log, `metrics/download.json` and the page `data/report.md` say of the data."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -172,7 +172,7 @@ class DataReport:
         return {"splits": splits, **({"sha256": digests} if digests else {}), "findings": findings}
 
     def to_markdown(self) -> str:
-        """Return the page `metrics/data.md`."""
+        """Return the page `data/report.md`."""
         parts = [f"# Data: {code(self.name)}", "## Splits", _table(self._splits()), "## Findings", self._findings()]
         if self.labels:
             parts += ["## Labels", _table(self._labels())]
