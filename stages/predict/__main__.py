@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import get_args
 
 from stages.configuration.kinds import labels_words
+from stages.configuration.schema import Decode
 from stages.exporting.onnx_files import ONNX, ONNX_INT8
 from stages.pipeline.digests import sha256_of
 from stages.pipeline.errors import ConfigError, DataError, ModelError
@@ -127,11 +129,14 @@ def _predict(arguments: argparse.Namespace, folder: Path) -> None:
     from stages.predict.predictor import PredictionOptions, Predictor
 
     compute_as_configured(arguments.threads)
-    predictor = Predictor(folder, PredictionOptions(arguments.runtime, arguments.batch_size, arguments.precision))
+    predictor = Predictor(
+        folder, PredictionOptions(arguments.runtime, arguments.batch_size, arguments.precision, arguments.decode)
+    )
     about = {
         "model": _digest(folder, predictor.runtime),
         "runtime": predictor.runtime,
         "precision": arguments.precision,
+        "decode": predictor.task.config.decode,
     }
     try:
         rows = Job(arguments.input, arguments.out, options, how, about).run(predictor)
@@ -193,6 +198,11 @@ def _arguments() -> argparse.Namespace:
         "--batch-size", type=_count, default=32, help="rows in a forward pass if they are as long as the longest"
     )
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto", help="for PyTorch alone")
+    parser.add_argument(
+        "--decode",
+        choices=get_args(Decode),
+        help="how the tags of words are chosen: each by itself, or as a sentence that their scheme allows; default: as evaluated",
+    )
     parser.add_argument("--threads", type=_count, default=2, help="CPU threads")
     parser.add_argument(
         "--on-error",

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -61,6 +62,7 @@ def _choices(task: str, folder: Path) -> list[str]:
     if task == "tokens":
         return [
             "task=tokens",
+            "task.decode=viterbi",
             "train.class_weights=balanced",
             "data=demo",
             "data.train=24",
@@ -149,6 +151,41 @@ def test_the_test_splits_inputs_get_the_predictions_that_evaluate_made(task: str
     assert (
         {"predicted"} <= set(found.column_names) == set(expected.column_names) & {"predicted", "score", "probabilities"}
     )
+
+
+def test_tags_are_decoded_as_evaluated_or_as_asked_for(runs: Mapping[str, Path]) -> None:
+    root = runs["tokens"]
+    expected, words = pq.read_table(root / "data/predictions/test.parquet"), load_from_disk(str(root / "data/raw/test"))
+    for decode, column in (("viterbi", "predicted"), ("argmax", "argmax")):
+        options = PredictionOptions("torch", precision="fp32", decode=decode)
+        found = Predictor(root / "models/export", options).label_words(words["tokens"][:])
+        assert found["predicted"].combine_chunks().equals(expected[column].combine_chunks())
+    assert expected["predicted"] != expected["argmax"], "some of the most probable tags are not well-formed"
+    measured = json.loads((root / "metrics/evaluate.json").read_text())
+    assert {"conll", "strict"} == measured["argmax"].keys() and "strict" in measured
+    assert "Viterbi" in (root / "models/export/README.md").read_text()
+
+
+def test_an_older_export_decodes_by_argmax_alone(
+    runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    older = tmp_path / "older"
+    shutil.copytree(runs["tokens"] / "models/export", older)
+    (older / "tag_scheme.json").unlink()
+    settings = json.loads((older / "prediction_settings.json").read_text())
+    del settings["task"]["decode"]
+    (older / "prediction_settings.json").write_text(json.dumps(settings))
+    (tmp_path / "in.txt").write_text("the order was never great in paris\n", encoding="utf-8")
+    given = [str(tmp_path / "in.txt"), "--model", str(older), "--out"]
+    called(tmp_path, *given, str(tmp_path / "older.jsonl"), monkeypatch=monkeypatch)
+    newer = ["--model", str(runs["tokens"] / "models/export"), "--decode", "argmax"]
+    called(tmp_path, *given[:1], *newer, "--out", str(tmp_path / "newer.jsonl"), monkeypatch=monkeypatch)
+    assert lines_of(tmp_path / "older.jsonl") == lines_of(tmp_path / "newer.jsonl")
+    with pytest.raises(SystemExit):
+        called(tmp_path, *given, str(tmp_path / "x.jsonl"), "--decode", "viterbi", monkeypatch=monkeypatch)
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert "tag_scheme.json: is missing" in line and "decode by argmax" in line
+    assert not (tmp_path / "x.jsonl").exists()
 
 
 def test_chunks_of_any_size_give_the_same_rows(
@@ -399,6 +436,7 @@ def test_a_model_that_was_trained_again_is_another(runs: Mapping[str, Path]) -> 
         ("in.txt", b"fine\n", ["--model", "HEAD~999"], "HEAD~999"),
         ("in.txt", b"fine\n", ["--model", "data/raw"], "has no prediction_settings.json"),
         ("in.txt", b"fine\n", ["--runtime", "int8"], "has no model_int8.onnx"),
+        ("in.txt", b"fine\n", ["--decode", "viterbi"], "decode=viterbi chooses the tags of words"),
         ("other.txt", b"fine\n", [], "there is no such file or folder"),
     ],
 )  # fmt: skip
