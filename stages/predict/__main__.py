@@ -89,7 +89,9 @@ def main() -> None:
         with one_line_errors(), _as_options(), model_folder(arguments.model) as folder:
             _predict(arguments, folder)
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on where it ended", file=sys.stderr)
+        is_kept = STANDARD_INPUT not in (arguments.input, arguments.out)
+        hint = "the same command goes on where it ended" if is_kept else "the same command begins anew"
+        print(f"interrupted; {hint}", file=sys.stderr)
         sys.exit(_STATUS_OF_SIGINT)
 
 
@@ -115,6 +117,8 @@ def _predict(arguments: argparse.Namespace, folder: Path) -> None:
         )
     if arguments.input != STANDARD_INPUT and arguments.out.exists() and arguments.out.samefile(arguments.input):
         raise ConfigError(f"--out {arguments.out}: is the input; name another file")
+    if arguments.pair_column is not None and settings.pairs is False:
+        raise ConfigError(f"--pair-column {arguments.pair_column}: the model was not trained on pairs; leave it out")
     options = InputOptions(
         settings.task.kind,
         of_words,
@@ -123,6 +127,7 @@ def _predict(arguments: argparse.Namespace, folder: Path) -> None:
         arguments.text_column,
         arguments.pair_column,
         refused if arguments.on_error == "skip" else None,
+        settings.pairs,
     )
     from stages.modeling.compute import compute_as_configured  # importing PyTorch and transformers takes seconds
     from stages.predict.job import Job

@@ -1,6 +1,7 @@
 """New data are labelled as the test split is, in every form, and a killed run goes on where it ended."""
 
 import csv
+import io
 import json
 import os
 import shutil
@@ -456,6 +457,46 @@ def test_a_fault_is_one_line_and_leaves_no_output(
     assert {file.name for file in tmp_path.iterdir()} <= {path.name}
 
 
+def test_a_faulty_file_of_a_folder_is_named(
+    runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, content in {"a/1.txt": "fine", "a/2.txt": "", "b.txt": "fine"}.items():
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_text(content, encoding="utf-8")
+    out = str(tmp_path / "out.jsonl")
+    with pytest.raises(SystemExit):
+        called(runs["text"], str(tmp_path / "in"), "--out", out, monkeypatch=monkeypatch)
+    assert f"error: {tmp_path}/in/a/2.txt: text holds nothing, not text" in capsys.readouterr().err
+    called(runs["text"], str(tmp_path / "in"), "--out", out, "--on-error", "skip", monkeypatch=monkeypatch)
+    assert [row["file"] for row in lines_of(tmp_path / "out.jsonl")] == ["a/1.txt", "b.txt"]
+    assert f"skipped: {tmp_path}/in/a/2.txt: " in capsys.readouterr().err
+
+
+def test_pairs_are_for_models_of_pairs_alone(
+    runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given, out = str(runs["pairs"] / "test.jsonl"), tmp_path / "out.jsonl"
+    rows = lines_of(Path(given))
+    called(runs["text"], given, "--out", str(out), monkeypatch=monkeypatch)
+    predictor = Predictor(runs["text"] / "models/export", PredictionOptions())
+    expected = predictor.label_texts([row["text"] for row in rows])["predicted"].to_pylist()
+    assert [row["predicted_label"] for row in lines_of(out)] == expected
+    texts = tmp_path / "in.txt"
+    texts.write_text("fine\n", encoding="utf-8")
+    for task, arguments, told in (
+        ("text", [given, "--pair-column", "text_pair"], "--pair-column text_pair: the model was not trained on pairs"),
+        ("pairs", [str(texts)], "has no second texts, and the model was trained on pairs; name their column"),
+    ):
+        with pytest.raises(SystemExit):
+            called(runs[task], *arguments, "--out", str(tmp_path / "x.jsonl"), monkeypatch=monkeypatch)
+        assert told in capsys.readouterr().err
+    assert not (tmp_path / "x.jsonl").exists()
+    options = InputOptions("text", of_words=False)  # an older export does not tell
+    assert [pair for each in read_inputs(Path(given), options) for pair in each.pairs or ()] == [
+        row["text_pair"] for row in rows
+    ]
+
+
 def test_rows_that_can_not_be_read_are_left_out_counted_and_listed(
     runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -519,6 +560,35 @@ def test_a_killed_run_goes_on_where_it_ended(
         assert kept
     assert start(killed).wait() == 0
     assert killed.read_bytes() == whole.read_bytes() and not parts.exists()
+
+
+@pytest.mark.parametrize("source", ["in.txt", "-"])
+def test_an_interrupted_run_says_whether_it_can_go_on(
+    source: str, runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    texts = tmp_path / "in.txt"
+    texts.write_text("the order\nwas bad\n", encoding="utf-8")
+    monkeypatch.setattr(job, "_ROWS", 1)
+    monkeypatch.setattr("stages.sources.readers.table_file.BATCH", 1)
+    predict = Predictor.label_texts
+    seen: list[object] = []
+
+    def interrupted(self: Predictor, *given: Any) -> pa.Table:
+        seen.append(given)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return predict(self, *given)
+
+    monkeypatch.setattr(Predictor, "label_texts", interrupted)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(texts.read_bytes())))
+    given = str(texts) if source == "in.txt" else source
+    with pytest.raises(SystemExit) as stop:
+        called(runs["text"], given, "--out", str(tmp_path / "out.jsonl"), monkeypatch=monkeypatch)
+    assert stop.value.code == 130
+    told = "goes on where it ended" if source == "in.txt" else "begins anew"
+    assert f"interrupted; the same command {told}" in capsys.readouterr().err
+    assert (tmp_path / "out.jsonl.partial").exists() == (source == "in.txt")
 
 
 def test_a_partial_output_of_another_job_is_not_gone_on_with(tmp_path: Path) -> None:
