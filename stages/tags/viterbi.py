@@ -63,9 +63,8 @@ def _viterbi(
     """
     cost = np.where(legal, 0.0, -np.inf)
     from_any = np.ascontiguousarray(cost[:-1, :-1].T)  # [labels, labels before]
-    best = (
-        logits[starts] + cost[-1, :-1]
-    )  # [sentences, labels]: the sum of the best tags up to here that end in each label
+    best = logits[starts] + cost[-1, :-1]
+    """The sum of the best tags up to this step that end in each label, [sentences, labels]."""
     before: list[NDArray[np.int64]] = []
     """For each step but the first, the label before each label in these tags, [sentences, labels]."""
     for step, active in enumerate(np.searchsorted(-lengths, -np.arange(1, lengths[0])).tolist(), 1):
