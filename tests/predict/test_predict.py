@@ -29,6 +29,7 @@ from stages.predict import job
 from stages.predict.inputs import InputOptions, read_inputs
 from stages.predict.job import parts_of
 from stages.predict.predictor import PredictionOptions, Predictor
+from stages.reporting.summary import summary
 from stages.tokenize import tokenize
 from stages.train import train
 from tests.support.imports import ROOT
@@ -154,7 +155,9 @@ def test_the_test_splits_inputs_get_the_predictions_that_evaluate_made(task: str
     )
 
 
-def test_tags_are_decoded_as_evaluated_or_as_asked_for(runs: Mapping[str, Path]) -> None:
+def test_tags_are_decoded_as_evaluated_or_as_asked_for(
+    runs: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = runs["tokens"]
     expected, words = pq.read_table(root / "data/predictions/test.parquet"), load_from_disk(str(root / "data/raw/test"))
     for decode, column in (("viterbi", "predicted"), ("argmax", "argmax")):
@@ -164,6 +167,10 @@ def test_tags_are_decoded_as_evaluated_or_as_asked_for(runs: Mapping[str, Path])
     assert expected["predicted"] != expected["argmax"], "some of the most probable tags are not well-formed"
     measured = json.loads((root / "metrics/evaluate.json").read_text())
     assert {"conll", "strict"} == measured["argmax"].keys() and "strict" in measured
+    monkeypatch.chdir(root)
+    for mode, by_argmax in measured["argmax"].items():
+        by_viterbi = measured["f1"] if mode == "conll" else measured[mode]["f1"]
+        assert f"{mode} f1 on test: {by_viterbi:.4f} by viterbi, {by_argmax['f1']:.4f} by argmax" in summary()
     assert "Viterbi" in (root / "models/export/README.md").read_text()
 
 
