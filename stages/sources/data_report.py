@@ -147,6 +147,8 @@ class DataReport:
     findings: Findings
     sha256: Mapping[Split, Sequence[str]]
     """The digests of the files that the data were read from, if there are files."""
+    pairs: bool = False
+    """Whether an example is a pair of texts."""
     splits: Mapping[Split, SplitSummary] = field(default_factory=dict)
 
     def stop_on(self, fail_on: str) -> None:
@@ -169,7 +171,8 @@ class DataReport:
         }
         splits: Json = {name: summary.to_json() for name, summary in self.splits.items()}
         digests: dict[str, Json] = {name: list(found) for name, found in self.sha256.items()}
-        return {"splits": splits, **({"sha256": digests} if digests else {}), "findings": findings}
+        pairs: dict[str, Json] = {"pairs": True} if self.pairs else {}
+        return {**pairs, "splits": splits, **({"sha256": digests} if digests else {}), "findings": findings}
 
     def to_markdown(self) -> str:
         """Return the page `data/report.md`."""
