@@ -147,7 +147,7 @@ def _weights(model: Any) -> int:
 
 
 def _scores(readings: NDArray[np.float32], split: Dataset, config: TrainStage) -> dict[str, float | None]:
-    task = task_for(config.task)
+    task = task_for(replace(config.task, decode="argmax"))  # as the recipe decodes
     units = task.decode(split, readings)
     found = task.score(units, task.tokenized_gold(split), label_names(split.features)).headline_json()
     return {name: found[name] for name in _SCORES if name in found}

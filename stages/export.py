@@ -32,7 +32,8 @@ def export(config: ExportStage) -> Compute:
     """Write `models/export/` and `metrics/export.json`."""
     use_threads(config.threads)
     task = task_for(config.task, config.mode, config.scheme).trained(TRAINED_MODEL)
-    facts = card_facts(task, config.export, read_json(DOWNLOAD_METRICS), read_json(EVALUATE_METRICS), TRAINED_MODEL)
+    download = read_json(DOWNLOAD_METRICS)
+    facts = card_facts(task, config.export, download, read_json(EVALUATE_METRICS), TRAINED_MODEL)
     model = trained_model(task, TRAINED_MODEL)
     metrics: dict[str, Json] = {"parameters": model.num_parameters()}
     with whole_directory(EXPORTED_MODEL) as folder:
@@ -44,7 +45,7 @@ def export(config: ExportStage) -> Compute:
         if onnx.int8 is not None:
             metrics["int8"] = onnx.int8.to_json()
         facts = replace(facts, onnx=onnx.largest_difference is not None, int8=onnx.int8)
-        write_settings(folder, PredictionSettings(config.task, config.tokenize))
+        write_settings(folder, PredictionSettings(config.task, config.tokenize, download["data"].get("pairs", False)))
         (folder / "README.md").write_text(model_card(facts), encoding="utf-8")
         metrics["bytes"] = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
     write_json(EXPORT_METRICS, metrics)

@@ -15,7 +15,6 @@ from stages.pipeline.environment import Compute
 from stages.pipeline.json_files import write_json
 from stages.pipeline.paths import (
     BASE_TOKENIZER,
-    CHECKPOINTS,
     CURVES,
     TOKENIZED_DATA,
     TRAIN_METRICS,
@@ -23,7 +22,7 @@ from stages.pipeline.paths import (
 )
 from stages.pipeline.torchrun import is_main_process
 from stages.training.building import build_trainer
-from stages.training.checkpoints import Checkpoints, training_key
+from stages.training.checkpoints import checkpoints_of
 from stages.training.fitting import without_auto
 from stages.training.interruption import Interruption
 from stages.training.memory import FOR_TRAINING, memory_or
@@ -40,16 +39,17 @@ def train(config: TrainStage) -> Compute:
     with interruption.listening(), memory_or(FOR_TRAINING):
         compute_as_configured(config.threads, deterministic=config.train.deterministic)
         config = without_auto(config)
-        checkpoints = Checkpoints(CHECKPOINTS / training_key(config))
-        trainer = build_trainer(config, load_splits(TOKENIZED_DATA), checkpoints, interruption)
-        started = time.perf_counter()
-        trainer.run()
-        log.info("trained to step %d in %.1f s", trainer.state.global_step, time.perf_counter() - started)
-        if is_main_process():
-            write_trained_model(trainer, TRAINED_MODEL, BASE_TOKENIZER)
-            write_json(TRAIN_METRICS, summary(trainer))
-            write_learning_curves(trainer, CURVES)
-            checkpoints.remove()
+        checkpoints = checkpoints_of(config)
+        with checkpoints.held():
+            trainer = build_trainer(config, load_splits(TOKENIZED_DATA), checkpoints, interruption)
+            started = time.perf_counter()
+            trainer.run()
+            log.info("trained to step %d in %.1f s", trainer.state.global_step, time.perf_counter() - started)
+            if is_main_process():
+                write_trained_model(trainer, TRAINED_MODEL, BASE_TOKENIZER)
+                write_json(TRAIN_METRICS, summary(trainer))
+                write_learning_curves(trainer, CURVES)
+                checkpoints.remove()
         shutdown_distributed()
     return computed_on(trainer.precision, config.threads)
 

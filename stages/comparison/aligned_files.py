@@ -14,10 +14,12 @@ from stages.scoring.evaluation.predictions_file import GOLD, ID, WORD, Codes, Pr
 def files_of(base: Run, runs: Sequence[Run]) -> Sequence[PredictionsFile]:
     """Read the predictions of runs, in the order of the base's examples.
 
-    Raises DataError if any are not at hand, if gold is not known, and as `aligned` does.
+    Raises DataError if any are stale or not at hand, if gold is not known, and as `aligned` does.
     """
     files = []
     for run in (base, *runs):
+        if run.stale:
+            raise DataError(f"predictions of {run.name} are stale: {run.stale}")
         if run.predictions is None:
             reason = run.missing or "run `dvc pull`"
             raise DataError(f"predictions of {run.name} are not at hand: {reason}")

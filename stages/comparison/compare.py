@@ -19,7 +19,7 @@ from stages.comparison.loaded_runs import Run, experiments, load_runs, load_syst
 from stages.comparison.markdown import as_markdown
 from stages.comparison.results import ChangedExample, Comparison, Pair
 from stages.configuration.schema import EntityScheme, ScoringMode
-from stages.pipeline.errors import ConfigError
+from stages.pipeline.errors import ConfigError, DataError
 from stages.pipeline.escaping import fitted, lines, shortened, visible, width
 from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.outputs import write_text
@@ -32,6 +32,10 @@ _WIDTH = 80
 _LINES = 3
 """Of a text or sentence."""
 _EXAMPLES = 5
+_EXPERIMENTS = (
+    "all that `dvc exp run` left behind on the current commit, too; one that can't be compared with the base (another "
+    "task or test split, predictions that are stale or not at hand) is left out, and a note says why"
+)
 _LEAST_NAME = 8
 """Columns that a table leaves to names."""
 
@@ -116,8 +120,10 @@ def _example(example: ChangedExample) -> Iterator[str]:
     yield shortened(f"  {example.change} {visible(example.id)}", _WIDTH)
     if example.text is not None:
         yield from _said("text", example.text)
-    for name, annotation in (("gold", example.gold), ("base", example.base), ("other", example.other)):
-        yield from _said(name, wording.annotated(example, annotation))
+    yield from _said("gold", wording.annotated(example, example.gold))
+    for name, found in (("base", example.base), ("other", example.other)):
+        for place, said in enumerate(wording.predicted(example, found)):
+            yield from _said("" if place else name, said)
 
 
 def _said(name: str, text: str) -> Iterator[str]:
@@ -138,9 +144,11 @@ def main() -> None:
     """The command line. Exits with 1 if runs can't be compared, or a gate forbids one."""
     arguments = _parser().parse_args()
     with one_line_errors():
-        runs = _runs(arguments)
+        names, found = _names(arguments)
+        runs = _runs(arguments, names, found)
         comparison = compare(
             runs,
+            optional=found,
             level=arguments.level,
             resamples=arguments.resamples,
             metric=arguments.metric,
@@ -150,6 +158,8 @@ def main() -> None:
             scheme=arguments.scheme,
         )
         _write(comparison, arguments)
+        if not comparison.pairs:
+            raise DataError(f"none of these runs can be compared with {runs[0].name}; the notes say why")
         if arguments.html is not None:
             from stages.comparison.html import as_html  # needs what the other formats do not
 
@@ -157,16 +167,13 @@ def main() -> None:
         require_all(comparison, arguments)
 
 
-def _runs(arguments: argparse.Namespace) -> list[Run]:
-    if arguments.gold is not None and arguments.experiments:
-        raise ConfigError("--experiments have gold of their own; leave out --gold, or --experiments")
-    names = _names(arguments)
+def _runs(arguments: argparse.Namespace, names: Sequence[str], found: Sequence[str]) -> list[Run]:
     if arguments.gold is None:
         if arguments.columns or arguments.predicted_columns or arguments.ignore_words:
             raise ConfigError(
                 "--columns, --predicted-columns and --ignore-words say how files are joined; give --gold FILE"
             )
-        return load_runs(names)
+        return load_runs(names, found)
     runs = load_systems(arguments.gold, names, columns_of(arguments), ignore_words=arguments.ignore_words)
     for run in runs:
         if run.note:
@@ -174,21 +181,22 @@ def _runs(arguments: argparse.Namespace) -> list[Run]:
     return runs
 
 
-def _names(arguments: argparse.Namespace) -> list[str]:
-    """The runs to compare, the base first."""
+def _names(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """The runs to compare, the base first; and those of them that nobody named, but `--experiments` found."""
     if arguments.markdown == arguments.json == _STDOUT:
         raise ConfigError("--markdown - and --json - both write to standard output; give one of them a file")
+    if arguments.gold is not None and arguments.experiments:
+        raise ConfigError("--experiments have gold of their own; leave out --gold, or --experiments")
     names = [arguments.base, *arguments.others]
-    if arguments.experiments:
-        names += [name for name in experiments() if name not in names]
-    if len(names) < 2:
+    found = [name for name in experiments() if name not in names] if arguments.experiments else []
+    if len(names) + len(found) < 2:
         raise ConfigError(
             f"nothing to compare {arguments.base} with; name another run, or make experiments with `dvc exp run`"
         )
     repeated = next((name for place, name in enumerate(names) if name in names[:place]), None)
     if repeated:
         raise ConfigError(f"{repeated}: named twice; name each run once")
-    return names
+    return [*names, *found], found
 
 
 def _write(comparison: Comparison, arguments: argparse.Namespace) -> None:
@@ -213,7 +221,7 @@ def _parser() -> argparse.ArgumentParser:
     add("others", nargs="*", metavar="other", help="another run")
     add("--gold", type=Path, metavar="FILE", help="compare files of predictions on this file's gold")
     add_reading_options(parser)
-    add("--experiments", action="store_true", help="all that `dvc exp run` left behind on the current commit, too")
+    add("--experiments", action="store_true", help=_EXPERIMENTS)
     add("--markdown", metavar="FILE", help="write Markdown; - for standard output")
     add("--json", metavar="FILE", help="write JSON; - for standard output")
     add("--html", metavar="FILE", help="write one page that opens from disk, with the examples that changed")

@@ -75,6 +75,7 @@ def compare(
     metric: str | None = None,
     by_seed: bool = True,
     lenient: bool = False,
+    optional: Collection[str] = (),
     judged: Collection[str] = (),
     mode: ScoringMode | None = None,
     scheme: SchemeChoice | None = None,
@@ -83,13 +84,18 @@ def compare(
 
     All runs are scored as the base is evaluated (`evaluate.mode`, `evaluate.scheme`), unless `mode` and `scheme` say
     otherwise. `metric` comes first; if None it is the one that the base's configuration names. It has a verdict, and so
-    do the metrics `judged`. Raises DataError if predictions are not at hand or not of the same examples; `lenient` tells
-    that in the pair's note instead.
+    do the metrics `judged`. Raises DataError if predictions are stale, not at hand or not of the same examples. `lenient`
+    tells that in the pair's note instead; a run that is named in `optional` is left out, and a note says why.
     """
     groups = [Group(group) for group in (grouped(runs) if by_seed else [[run] for run in runs])]
     usual = rules_of(groups[0].runs[0].params)
     rules = ScoringRules(metric or usual.metric, mode or usual.mode, scheme or usual.scheme)
-    _read(groups, rules, lenient=lenient)
+    _read(groups, rules)
+    others = [group for group in groups if group.note and {run.name for run in group.runs} <= {*optional}]
+    notes = [*_left_out(runs, groups), *(f"left out: {group.note}" for group in others)]
+    groups = [group for group in groups if group not in others]
+    if not lenient:
+        _require_all(groups)
     known = [group for group in groups if group.predictions]
     if not known or known[0] is not groups[0]:
         return _untested(groups, level, resamples, rules.metric)
@@ -107,22 +113,23 @@ def compare(
         kind=base.description.kind,
         target=base.description.target,
         examples=base.examples,
-        notes=[*_left_out(runs, groups), *_notes(groups, rules)],
+        notes=[*_notes(groups, rules), *notes],
         judged=judging,
         rules=rules,
         comparisons=comparisons,
     )
 
 
-def _read(groups: Sequence[Group], rules: ScoringRules, *, lenient: bool) -> None:
-    """Read the predictions of every group that has them, all with the same labels and scored alike."""
+def _read(groups: Sequence[Group], rules: ScoringRules) -> None:
+    """Read the predictions of every group that has them, all with the same labels and scored alike.
+
+    The note of a group says why it can't be compared with the base.
+    """
     base = groups[0].runs[0]
     for group in groups:
         try:
             group.files = files_of(base, group.runs)
         except DataError as error:
-            if not lenient:
-                raise
             group.note = str(error)
     together = [file for group in groups for file in group.files]
     if not together:
@@ -139,6 +146,13 @@ def _read(groups: Sequence[Group], rules: ScoringRules, *, lenient: bool) -> Non
     scaled = iter(on_one_scale([run for group in groups for run in group.predictions]))
     for group in groups:
         group.predictions = [next(scaled) for _ in group.predictions]
+
+
+def _require_all(groups: Sequence[Group]) -> None:
+    """Raise DataError if a group can't be compared."""
+    for group in groups:
+        if group.note:
+            raise DataError(group.note)
 
 
 def _metrics(groups: Sequence[Group], headline: str | None, judged: Collection[str]) -> list[Metric]:
@@ -185,8 +199,8 @@ def _pair(base: Group, other: Group, compared: _Compared) -> Pair:
         [*_label_differences(first, second, compared)],
         [*_slice_differences(first, second, compared)],
         changed_examples(
-            (base.files[0], other.files[0]),
-            (base.predictions[0], other.predictions[0]),
+            (base.files, other.files),
+            (base.predictions, other.predictions),
             (first.errors, second.errors),
             compared.texts,
         ),
@@ -314,7 +328,7 @@ def _notes(groups: Sequence[Group], rules: ScoringRules) -> Iterator[str]:
     if any(len(group.runs) > 1 for group in groups):
         yield (
             "Runs that differ only in their seed are compared as one: by their mean counts on each example. The test is "
-            "over examples, not over seeds."
+            "over examples, not over seeds. An example is right where every seed has it right."
         )
     if together := [run for group in groups for run in group.predictions]:
         yield from note_on_labels([file for group in groups for file in group.files], together[0])

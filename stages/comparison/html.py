@@ -1,6 +1,6 @@
 """A comparison as the report's page: verdicts first, then what differs, then the examples that changed."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 from datasets import Dataset
@@ -72,9 +72,16 @@ def as_html(comparison: Comparison, runs: Sequence[Run]) -> str:
             ),
             interval_level=1 - comparison.level,
             method=wording.method(comparison) if comparison.examples else "",
-            notes=(*comparison.notes, *(pair.note for pair in comparison.pairs if pair.note)),
+            notes=(*_on_seeds(comparison), *comparison.notes, *(pair.note for pair in comparison.pairs if pair.note)),
         )
     )
+
+
+def _on_seeds(comparison: Comparison) -> Iterator[str]:
+    several = [run for run in comparison.runs if len(run.runs) > 1]
+    if several:
+        firsts = ", ".join(f"{run.runs[0]} for {run.name}" for run in several)
+        yield f"Examples, confusion, calibration and curves are those of one seed alone: {firsts}."
 
 
 def _predictions(comparison: Comparison, runs: Sequence[Run]) -> dict[str, RunPredictions]:

@@ -6,7 +6,7 @@ They are read from the workspace, from a file, or from a revision, whose outputs
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,14 +24,16 @@ from ruamel.yaml.error import YAMLError
 from stages.columns.names import SECOND_TEXT, TEXT
 from stages.pipeline.errors import DataError
 from stages.pipeline.json_files import Json
-from stages.pipeline.paths import CURVES, EVALUATE_METRICS, PARAMS, PREDICTIONS, RAW_DATA, RUNS, TRAIN_METRICS
+from stages.pipeline.lock_schema import LockFile, parse_lock
+from stages.pipeline.paths import CURVES, EVALUATE_METRICS, LOCK, PARAMS, PREDICTIONS, RAW_DATA, RUNS, TRAIN_METRICS
 from stages.pipeline.stage_records import StageRun, stage_runs
 from stages.reporting.content import Curve
+from stages.reporting.staleness import records, stale
 from stages.reporting.training_curves import curve_folder, parse_curve
 from stages.systems.joining import Columns, checked_predictions, read_both, read_pair, with_ids
 
 WORKSPACE = "workspace"
-_LOCK = Path("dvc.lock")
+_THERE = " there (`dvc exp apply` or `git checkout` first)"
 _HOW_TO_GET = "make it with `dvc repro` or `dvc exp run`, or get it with `dvc pull`"
 
 
@@ -117,6 +119,8 @@ class Run:
     """As `evaluate` writes them; None where they are not at hand."""
     missing: str | None = None
     """Why there are no predictions, in one line."""
+    stale: str | None = None
+    """Why predictions and metrics are not those of the run's own model, data and parameters, and what to do about it."""
     note: str | None = None
     """What is odd about the predictions, in one line."""
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -157,9 +161,21 @@ def load_run(name: str) -> Run:
     return _run_at(name, RevisionFiles(name))
 
 
-def load_runs(names: Sequence[str]) -> list[Run]:
-    """The runs that are named, with ids for the examples of files without any."""
-    return _with_ids([load_run(name) for name in names])
+def load_runs(names: Sequence[str], optional: Collection[str] = ()) -> list[Run]:
+    """The runs that are named, with ids for the examples of files without any.
+
+    One of the `optional` that can't be loaded is a run without predictions, whose `missing` says why.
+    """
+    return _with_ids([_loaded(name, name in optional) for name in names])
+
+
+def _loaded(name: str, is_optional: bool) -> Run:
+    try:
+        return load_run(name)
+    except DataError as error:
+        if not is_optional:
+            raise
+        return Run(name, None, str(error))
 
 
 def load_systems(gold: Path, names: Sequence[str], columns: Columns, *, ignore_words: bool) -> list[Run]:
@@ -187,22 +203,36 @@ def experiments() -> Sequence[str]:
 
 
 def _run_at(name: str, files: RunFiles) -> Run:
+    lock, params = _lock(files, name), _yaml(files, PARAMS, name)
+    content: bytes | None = None
     try:
-        table = _parquet(files.read(PREDICTIONS), f"{name}: {PREDICTIONS}", name)
+        content = files.read(PREDICTIONS)
+        table = _parquet(content, f"{name}: {PREDICTIONS}", name)
         predictions, missing = checked_predictions(f"{name}: {PREDICTIONS}", table), None
     except DataError as error:
         predictions, missing = None, str(error)
+    found = stale(lock, params, PREDICTIONS) if content is None or records(lock, PREDICTIONS, content) else None
     return Run(
         name,
         predictions,
         missing,
+        found and found + ("" if name == WORKSPACE else _THERE),
         metrics=dict(_numbers(files)),
-        params={key: plain(value) for key, value in flat(_yaml(files, PARAMS, name))},
+        params={key: plain(value) for key, value in flat(params)},
         curves=dict(_curves(files)),
-        code=code_digest(_yaml(files, _LOCK, name)),
+        code=code_digest(lock),
         stage_runs=_stage_runs(files),
         files=files,
     )
+
+
+def _lock(files: RunFiles, name: str) -> LockFile:
+    """What DVC records of the run; no stage where there is no record."""
+    content = files.read(LOCK)
+    lock = LockFile(schema="2.0") if content is None else parse_lock(content)
+    if lock is None:
+        raise DataError(f"{name}: {LOCK} is not whole; run `git checkout {LOCK}`, or `make repro`")
+    return lock
 
 
 def _parquet(content: bytes | None, what: str, name: str) -> pa.Table:
@@ -261,19 +291,19 @@ def _curves(files: RunFiles) -> Iterator[tuple[str, Curve]]:
                 yield path.relative_to(folder).with_suffix("").as_posix(), curve
 
 
-def code_digest(lock: Mapping[str, Any]) -> str | None:
+def code_digest(lock: LockFile) -> str | None:
     """A digest of what a run depends on beside its parameters, as `dvc.lock` records it."""
-    stages = [stage for stage in (lock.get("stages") or {}).values() if isinstance(stage, Mapping)]
+    stages = lock.stages.values()
     if not stages:
         return None
-    made = [Path(out["path"]) for stage in stages for out in stage.get("outs", ())]
+    made = [Path(out.path) for stage in stages for out in stage.outs]
     read = {
-        (dep["path"], dep.get("md5"))
+        (dep.path, dep.md5)
         for stage in stages
-        for dep in stage.get("deps", ())
-        if not any(Path(dep["path"]).is_relative_to(out) or out.is_relative_to(dep["path"]) for out in made)
+        for dep in stage.deps
+        if not any(Path(dep.path).is_relative_to(out) or out.is_relative_to(dep.path) for out in made)
     }
-    described = json.dumps([sorted(map(str, read)), [stage.get("cmd") for stage in stages]])
+    described = json.dumps([sorted(map(str, read)), [stage.cmd for stage in stages]])
     return hashlib.sha256(described.encode()).hexdigest()
 
 

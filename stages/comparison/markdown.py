@@ -98,10 +98,12 @@ def _settings(found: ParamDifference | EnvironmentDifference) -> list[str]:
 
 
 def _example(example: ChangedExample) -> str:
-    said = [("gold", example.gold), ("base", example.base), ("other", example.other)]
-    text = [f"text {code(shortened(example.text, _LONGEST))}"] if example.text is not None else []
-    shown = [f"{name} {code(shortened(wording.annotated(example, each), _LONGEST))}" for name, each in said]
-    return "\n".join([f"- {example.change} {code(example.id)}", *(f"  - {line}" for line in [*text, *shown])])
+    text = [] if example.text is None else [("text", example.text)]
+    gold = ("gold", wording.annotated(example, example.gold))
+    runs = (("base", example.base), ("other", example.other))
+    predicted = [(name, said) for name, found in runs for said in wording.predicted(example, found)]
+    shown = [f"  - {name} {code(shortened(said, _LONGEST))}" for name, said in (*text, gold, *predicted)]
+    return "\n".join([f"- {example.change} {code(example.id)}", *shown])
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

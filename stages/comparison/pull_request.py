@@ -1,7 +1,7 @@
 """`python -m stages.comparison.pull_request BASE`: the comment on a pull request, as Markdown.
 
-It compares the revision BASE with the workspace. Predictions come from DVC's cache or remote; where there are none, it
-shows what the committed metrics say, which is no evidence.
+It compares the revision BASE with the workspace. Predictions come from DVC's cache or remote; where there are none, or
+they are stale, it shows what the committed metrics say, which is no evidence. A workspace that is stale is an error.
 """
 
 import argparse
@@ -62,7 +62,12 @@ def _head() -> Run:
             committed = load_run("HEAD")
         except DataError:
             committed = run
-        run = replace(run, predictions=committed.predictions, missing=committed.missing)
+        run = replace(
+            run,
+            predictions=committed.predictions,
+            missing=committed.missing,
+            stale=run.stale or committed.stale,
+        )
     return replace(run, name=_HEAD)
 
 
@@ -126,6 +131,8 @@ def main() -> None:
         sys.stdout.flush()
         if arguments.html is not None:
             write_text(arguments.html, as_html(comparison, runs))
+        if runs[1].stale:
+            raise DataError(f"predictions of {_HEAD} are stale: {runs[1].stale}")
         require_all(comparison, arguments)
 
 

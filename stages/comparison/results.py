@@ -127,21 +127,31 @@ class SliceDifference:
 
 
 @dataclass(frozen=True)
+class Predicted:
+    """What a run predicted for an example, or some of its seeds."""
+
+    annotation: Annotation
+    seeds: int
+    """How many seeds predicted it; 1 for a single run."""
+
+
+@dataclass(frozen=True)
 class ChangedExample:
     """An example in which one run makes fewer errors than the other."""
 
     id: str
     change: Change
     """`fixed`: wrong in the base, right in the other run; `broken`: right in the base, wrong in the other run. Wrong in both,
-    with fewer errors in the other run (`better`) or more (`worse`). Numbers are nearer or farther: never right or wrong."""
+    with fewer errors in the other run (`better`) or more (`worse`). Numbers are nearer or farther: never right or wrong.
+    Over several seeds, right is what every seed has right, and wrong what one has wrong."""
     base_errors: float
     """Text: 0 or 1, the number of wrong labels, or the absolute error of the number. Tokens: entities missed and
     spurious, or wrong tags. Over several seeds the mean."""
     other_errors: float
     gold: Annotation
-    base: Annotation
-    """Of the first run where there are several seeds."""
-    other: Annotation
+    base: Sequence[Predicted]
+    """What most seeds predict first."""
+    other: Sequence[Predicted]
     text: str | None = None
     """Text, if the raw data are at hand."""
     text_pair: str | None = None

@@ -10,10 +10,10 @@ from statistics import fmean
 import numpy as np
 
 from stages.comparison.loaded_runs import Run, Text, flat
-from stages.comparison.results import ChangedExample, EnvironmentDifference, ParamDifference, StageSeconds
+from stages.comparison.results import ChangedExample, EnvironmentDifference, ParamDifference, Predicted, StageSeconds
 from stages.pipeline.json_files import Json
 from stages.pipeline.stage_records import StageRun
-from stages.reporting.annotations import annotations
+from stages.reporting.annotations import Annotate, Annotation, annotations
 from stages.reporting.content import change
 from stages.scoring.core.entities import told_strays
 from stages.scoring.core.metrics import metrics_of
@@ -115,36 +115,46 @@ _SAME = 1e-12
 
 
 def changed_examples(
-    files: tuple[PredictionsFile, PredictionsFile],
-    predictions: tuple[Predictions, Predictions],
+    files: tuple[Sequence[PredictionsFile], Sequence[PredictionsFile]],
+    predictions: tuple[Sequence[Predictions], Sequence[Predictions]],
     errors: tuple[Array, Array],
     texts: Mapping[str, Text],
 ) -> list[ChangedExample]:
     """Return the examples in which the errors of two runs differ, the largest changes first.
 
-    All arguments are of the base and of the other run; `errors`, [examples], may be means over seeds.
+    All arguments are of the base and of the other run, each of all its seeds; `errors`, [examples], are means over them.
     """
     more = errors[1] - errors[0]
     changed = np.flatnonzero(np.abs(more) > _SAME)
     largest_first = changed[np.argsort(-np.abs(more[changed]), kind="stable")]
-    base, other = (annotations(*each) for each in zip(files, predictions, strict=True))
-    tokens, starts = files[0].tokens, files[0].starts
+    base, other = (
+        [annotations(*seed) for seed in zip(*run, strict=True)] for run in zip(files, predictions, strict=True)
+    )
+    first = files[0][0]
+    tokens, starts = first.tokens, first.starts
 
     def described(example: int) -> ChangedExample:
         before, after = float(errors[0][example]), float(errors[1][example])
-        text = texts.get(files[0].ids[example])
+        text = texts.get(first.ids[example])
         words: Sequence[str] = tokens[starts[example] : starts[example + 1]]
         return ChangedExample(
-            id=files[0].ids[example],
-            change=change([before, after], can_be_right=predictions[0].form != "number"),
+            id=first.ids[example],
+            change=change([before, after], can_be_right=predictions[0][0].form != "number"),
             base_errors=before,
             other_errors=after,
-            gold=base(example, "gold"),
-            base=base(example, "predicted"),
-            other=other(example, "predicted"),
+            gold=base[0](example, "gold"),
+            base=_over_seeds(base, example),
+            other=_over_seeds(other, example),
             text=text.first if text else None,
             text_pair=text.second if text else None,
             tokens=words,
         )
 
     return [described(example) for example in largest_first.tolist()]
+
+
+def _over_seeds(seeds: Sequence[Annotate], example: int) -> list[Predicted]:
+    """What was predicted for an example, each once; what most seeds predict first."""
+    found: list[Annotation] = [seed(example, "predicted") for seed in seeds]
+    once = [each for place, each in enumerate(found) if each not in found[:place]]
+    return sorted((Predicted(each, found.count(each)) for each in once), key=lambda each: -each.seeds)

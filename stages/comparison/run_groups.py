@@ -88,7 +88,7 @@ def mean_and_deviation(values: Sequence[float | None]) -> tuple[float | None, fl
 
 def _recipe(run: Run) -> str | None:
     """All that a run depends on but its seed; None where that is not known."""
-    if run.code is None or _SEED not in run.params or run.predictions is None:
+    if run.code is None or _SEED not in run.params or run.predictions is None or run.stale:
         return None
     params: dict[str, Json] = {key: value for key, value in run.params.items() if key != _SEED}
     return json.dumps([run.code, params], sort_keys=True, default=str)

@@ -1,7 +1,7 @@
 """Numbers and annotations of a comparison in words, alike in the terminal and in Markdown."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby, islice
 
 from stages.comparison.results import (
@@ -12,6 +12,7 @@ from stages.comparison.results import (
     LabelDifference,
     Pair,
     ParamDifference,
+    Predicted,
     SliceDifference,
     StageSeconds,
 )
@@ -130,6 +131,14 @@ def counts(comparison: Comparison, pair: Pair) -> str:
     """How many examples changed in which way: `5 fixed, 3 broken, 1 better, 0 worse`."""
     found = Counter(example.change for example in pair.changed)
     return ", ".join(f"{found[change]} {change}" for change in comparison.changes)
+
+
+def predicted(example: ChangedExample, found: Sequence[Predicted]) -> Iterator[str]:
+    """What a run predicted; where its seeds differ, each prediction and how many made it: `returns (2 of 3 seeds)`."""
+    seeds = sum(each.seeds for each in found)
+    for each in found:
+        said = annotated(example, each.annotation)
+        yield said if len(found) == 1 else f"{said} ({each.seeds} of {seeds} seeds)"
 
 
 def annotated(example: ChangedExample, annotation: Annotation) -> str:

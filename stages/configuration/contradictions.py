@@ -95,6 +95,23 @@ def _metric_fault(task: TaskConfig) -> str | None:
 
 
 @_rule
+def _decode_fault(task: TaskConfig) -> str | None:
+    if task.decode == "argmax" or labels_words(task.kind):
+        return None
+    return f"task.decode={task.decode} chooses the tags of words, and task.kind={task.kind} has none; set argmax"
+
+
+@_rule
+def _scheme_fault(task: TaskConfig, evaluate: EvaluateConfig) -> str | None:
+    if task.decode == "argmax" or evaluate.scheme != "plain":
+        return None
+    return (
+        f"task.decode={task.decode} keeps to a scheme of tags, and evaluate.scheme=plain says that there is none; "
+        "change one of them"
+    )
+
+
+@_rule
 def _stopping_fault(task: TaskConfig, train: TrainConfig) -> str | None:
     if (
         train.early_stopping is not None

@@ -41,10 +41,11 @@ Auto = Literal["auto"]
 Pooling = Literal["mean", "max", "first"]
 LabelOn = Literal["first", "last", "all"]
 ScoringMode = Literal["conll", "strict"]
+Decode = Literal["argmax", "viterbi"]
 Language = Annotated[str, StringConstraints(pattern="^([a-mo-z][a-z]|n[a-np-z]|[a-z]{3}|multilingual|code)$")]
 """Any code but `no`, which YAML 1.1 reads as false."""
 License = Annotated[str, StringConstraints(pattern="^[a-z0-9][a-z0-9.+-]*$")]
-PREDICTION_COLUMNS = ("id", "word", "token", "gold", "predicted", "score", "probabilities", "loss")
+PREDICTION_COLUMNS = ("id", "word", "token", "gold", "predicted", "score", "probabilities", "loss", "argmax")
 """The columns of the predictions file that have a meaning of their own."""
 
 SLICES = ("length", "label")
@@ -68,6 +69,11 @@ class TaskConfig:
     texts whose labels are all right; `pearson` is for numbers, and `loss` then their mean squared error."""
     pooling: Pooling
     """How the logits of a long text's windows become one: their mean, their largest, or the first window's alone."""
+    decode: Decode = "argmax"
+    """How the tags of a sentence are chosen, on validation as on test and in the export. `argmax`: the most probable tag of
+    each word by itself, so that tags such as `O I-PER` may come out, which strict scores count as no entity. `viterbi`: the
+    most probable tags of the whole sentence that their scheme allows. The scheme is `evaluate.scheme`; `auto` tells it by
+    the tags of train. Nothing more is trained, and a word's score stays the probability of the tag that it gets."""
 
 
 @dataclass(frozen=True)

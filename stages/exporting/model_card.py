@@ -38,6 +38,12 @@ _PADDING = (
 )
 
 
+_DECODE = (
+    "The scores below are of the most probable tags of whole sentences that the scheme of the tags allows (Viterbi), as "
+    "`python -m stages.predict` gives them. `pipeline` takes the most probable tag of each sub-word by itself."
+)
+
+
 @dataclass(frozen=True)
 class CardFacts:
     """What the card tells."""
@@ -150,6 +156,7 @@ from transformers import pipeline
 classify = pipeline("{pipeline}", model="path/to/this/folder")
 ```""",
         labels,
+        *([] if facts.task.config.decode == "argmax" else [_DECODE]),
         *([_PADDING] if facts.depends_on_padding else []),
         *(_onnx(facts) if facts.onnx else []),
         *([] if facts.threshold is None else [_threshold(facts.threshold)]),

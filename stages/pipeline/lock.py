@@ -1,13 +1,17 @@
-"""A lock on a file that names its holder. The system releases it however the process ends, so none is left behind."""
+"""A lock on a file that names its holder. The system releases it however the process ends, so none is left behind.
+
+It also holds between machines that share the file over NFS, where Linux locks a range of bytes in place of the file.
+"""
 
 import fcntl
 import json
 import logging
 import os
+import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
@@ -25,14 +29,21 @@ PATIENCE = 2.5
 
 @dataclass(frozen=True)
 class Holder:
-    """The process that holds a lock: its number, what it does, and since when."""
+    """The process that holds a lock: its number, what it does, since when, and its machine."""
 
     pid: int
     name: str
     since: str
+    host: str = field(default_factory=socket.gethostname)
 
     def __str__(self) -> str:
-        return f"process {self.pid}, {self.name}, since {self.since}"
+        there = "" if self.is_here else f" on {self.host}"
+        return f"process {self.pid}{there}, {self.name}, since {self.since}"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the process is one of this machine."""
+        return self.host == socket.gethostname()
 
 
 @contextmanager
@@ -41,22 +52,45 @@ def hold(path: Path, name: str, *, patience: float = 0.0) -> Iterator[None]:
 
     Raises BusyError, which names the holder, if it is not free within `patience` seconds.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as file:
-        until = time.monotonic() + patience
-        while not _locked(file):
-            if time.monotonic() >= until:
-                raise busy(_read(file))
-            time.sleep(INTERVAL)
+    until = time.monotonic() + patience
+    while (file := _opened(path, or_unlocked=True)) is None:
+        if time.monotonic() >= until:
+            raise busy(_named(path))
+        time.sleep(INTERVAL)
+    with file:
         _write(file, Holder(os.getpid(), name, moment(time.time())))
         yield
+
+
+@contextmanager
+def held_if_free(path: Path, name: str) -> Iterator[bool]:
+    """Yield whether the lock at `path` is held while the block runs.
+
+    It is not if somebody else holds it, nor on a file system without locks, where somebody might.
+    """
+    file = _opened(path, or_unlocked=False)
+    if file is None:
+        yield False
+        return
+    with file:
+        _write(file, Holder(os.getpid(), name, moment(time.time())))
+        yield True
 
 
 def holder(path: Path) -> Holder | None:
     """Return who holds the lock at `path` now; None if nobody does, or the holder has not written its name yet."""
     try:
         with path.open("r", encoding="utf-8") as file:
-            return None if _locked(file) else _read(file)
+            return None if _locked(file, or_unlocked=True) else _read(file)
+    except FileNotFoundError:
+        return None
+
+
+def _named(path: Path) -> Holder | None:
+    """Whom the file names; None if it names nobody, or has been removed."""
+    try:
+        with path.open("r", encoding="utf-8") as file:
+            return _read(file)
     except FileNotFoundError:
         return None
 
@@ -65,7 +99,8 @@ def busy(holder: Holder | None) -> BusyError:
     """Return the error to raise where `holder` is found at work."""
     if holder is None:
         return BusyError("another run has just begun here; wait for it to end")
-    return BusyError(f"another run is at work here ({holder}); wait for it, or end it with `kill {holder.pid}`")
+    end = f", or end it with `kill {holder.pid}`" if holder.is_here else ""
+    return BusyError(f"another run is at work here ({holder}); wait for it{end}")
 
 
 def moment(seconds: float) -> str:
@@ -73,14 +108,33 @@ def moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).isoformat(" ", "seconds")
 
 
-def _locked(file: TextIO) -> bool:
-    """Try to lock. On a file system without locks this counts as done, with a warning."""
+def _opened(path: Path, *, or_unlocked: bool) -> TextIO | None:
+    """Open the file and lock it; None if somebody else holds it. Where its last holder has removed it, open a new one."""
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("a+", encoding="utf-8")
+        except FileNotFoundError:  # the folder has just been removed
+            continue
+        if not _locked(file, or_unlocked=or_unlocked):
+            file.close()
+            return None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        file.close()
+
+
+def _locked(file: TextIO, *, or_unlocked: bool) -> bool:
+    """Try to lock. `or_unlocked`: on a file system without locks this counts as done, with a warning."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:
-        log.warning("%s: can't be locked (%s); don't start two runs at once here", file.name, error.strerror)
+        if or_unlocked:
+            log.warning("%s: can't be locked (%s); don't start two runs at once here", file.name, error.strerror)
+        return or_unlocked
     return True
 
 

@@ -2,8 +2,9 @@
 
 from typing import Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, model_validator
+
+from stages.pipeline.yaml_1_2 import parse_yaml
 
 
 class RecordedFile(BaseModel, extra="allow"):
@@ -42,10 +43,13 @@ class LockFile(BaseModel):
 
 
 def parse_lock(content: bytes) -> LockFile | None:
-    """Return what `content` records; None if it is not whole. A part of it may parse as YAML, so the last newline counts."""
+    """Return what `content` records; None if it is not whole. A part of it may parse as YAML, so the last newline counts.
+
+    It is read as DVC reads it, in YAML 1.2: in 1.1, `1e-05` would be a text.
+    """
     if not content.endswith(b"\n"):
         return None
     try:
-        return LockFile.model_validate(yaml.load(content, yaml.CSafeLoader))
-    except (yaml.YAMLError, ValidationError):
+        return LockFile.model_validate(parse_yaml(content))
+    except ValueError:  # pydantic's errors are some, too
         return None

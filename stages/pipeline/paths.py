@@ -23,6 +23,7 @@ RAW_DATA = Path("data/raw")
 SCRATCH = Path("data/.scratch")
 """Where download keeps what it fetches and unpacks, and examples that are not selected yet. Removed at its end."""
 
+DATA_REPORT = Path("data/report.md")
 TOKENIZED_DATA = Path("data/tokenized")
 PREDICTIONS = Path("data/predictions/test.parquet")
 VALIDATION_PREDICTIONS = Path("data/predictions/validation.parquet")
@@ -40,7 +41,6 @@ CHECKPOINTS = Path(".checkpoints")
 
 METRICS = Path("metrics")
 DOWNLOAD_METRICS = METRICS / "download.json"
-DATA_REPORT = METRICS / "data.md"
 TOKENIZE_METRICS = METRICS / "tokenize.json"
 TRAIN_METRICS = METRICS / "train.json"
 EVALUATE_METRICS = METRICS / "evaluate.json"

@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,9 @@ def keep_outputs() -> None:
     if stage is None:
         return
     entry = YAML(typ="safe").load(DAG.read_text(encoding="utf-8"))["stages"][stage]
-    for out in (*entry["outs"], *entry["metrics"]):
-        if isinstance(out, dict):
-            for path in (path for path, settings in out.items() if settings.get("cache") is False):
-                _replace(KEPT / path, Path(path))
+    for out in (*entry.get("metrics", ()), *entry.get("plots", ())):
+        for path in (path for path, settings in out.items() if settings.get("cache") is False):
+            _replace(KEPT / path, Path(path))
 
 
 def restore_outputs() -> None:
@@ -93,11 +93,21 @@ def _restore_output(out: Any, path: Path) -> None:
     name = path.relative_to(Path.cwd())
     if (KEPT / name).exists():
         _replace(name, KEPT / name)
-    if _is_recorded(out, path):
+    if _is_recorded(out, path) or _is_restored_with_its_run(out, path):
         return
     command = ["git", "restore", "--source=HEAD", "--worktree", "--", name.as_posix()]
     subprocess.run(command, capture_output=True, check=False)
     _is_recorded(out, path)
+
+
+def _is_restored_with_its_run(out: Any, path: Path) -> bool:
+    """Whether DVC has a copy, as it has of what git holds where it may restore the whole run of the stage."""
+    from dvc.exceptions import DvcException
+
+    out.use_cache, out.cache.cache_types = True, ["copy"]  # git would see a link
+    with suppress(DvcException):
+        out.checkout(force=True)
+    return _is_recorded(out, path)
 
 
 def _is_recorded(out: Any, path: Path) -> bool:

@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import get_args
 
 from stages.configuration.kinds import labels_words
+from stages.configuration.schema import Decode
 from stages.exporting.onnx_files import ONNX, ONNX_INT8
 from stages.pipeline.digests import sha256_of
 from stages.pipeline.errors import ConfigError, DataError, ModelError
@@ -87,7 +89,9 @@ def main() -> None:
         with one_line_errors(), _as_options(), model_folder(arguments.model) as folder:
             _predict(arguments, folder)
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on where it ended", file=sys.stderr)
+        is_kept = STANDARD_INPUT not in (arguments.input, arguments.out)
+        hint = "the same command goes on where it ended" if is_kept else "the same command begins anew"
+        print(f"interrupted; {hint}", file=sys.stderr)
         sys.exit(_STATUS_OF_SIGINT)
 
 
@@ -113,6 +117,8 @@ def _predict(arguments: argparse.Namespace, folder: Path) -> None:
         )
     if arguments.input != STANDARD_INPUT and arguments.out.exists() and arguments.out.samefile(arguments.input):
         raise ConfigError(f"--out {arguments.out}: is the input; name another file")
+    if arguments.pair_column is not None and settings.pairs is False:
+        raise ConfigError(f"--pair-column {arguments.pair_column}: the model was not trained on pairs; leave it out")
     options = InputOptions(
         settings.task.kind,
         of_words,
@@ -121,17 +127,21 @@ def _predict(arguments: argparse.Namespace, folder: Path) -> None:
         arguments.text_column,
         arguments.pair_column,
         refused if arguments.on_error == "skip" else None,
+        settings.pairs,
     )
     from stages.modeling.compute import compute_as_configured  # importing PyTorch and transformers takes seconds
     from stages.predict.job import Job
     from stages.predict.predictor import PredictionOptions, Predictor
 
     compute_as_configured(arguments.threads)
-    predictor = Predictor(folder, PredictionOptions(arguments.runtime, arguments.batch_size, arguments.precision))
+    predictor = Predictor(
+        folder, PredictionOptions(arguments.runtime, arguments.batch_size, arguments.precision, arguments.decode)
+    )
     about = {
         "model": _digest(folder, predictor.runtime),
         "runtime": predictor.runtime,
         "precision": arguments.precision,
+        "decode": predictor.task.config.decode,
     }
     try:
         rows = Job(arguments.input, arguments.out, options, how, about).run(predictor)
@@ -193,6 +203,11 @@ def _arguments() -> argparse.Namespace:
         "--batch-size", type=_count, default=32, help="rows in a forward pass if they are as long as the longest"
     )
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto", help="for PyTorch alone")
+    parser.add_argument(
+        "--decode",
+        choices=get_args(Decode),
+        help="how the tags of words are chosen: each by itself, or as a sentence that their scheme allows; default: as evaluated",
+    )
     parser.add_argument("--threads", type=_count, default=2, help="CPU threads")
     parser.add_argument(
         "--on-error",

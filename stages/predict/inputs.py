@@ -33,6 +33,8 @@ _JSON_FILES = frozenset({".json", ".jsonl", ".ndjson"})
 _CONLL_FILES = frozenset({".conll", ".conll2003", ".iob", ".iob2", ".bio"})
 _LINE = "text"
 """The column of a file that has one text a line."""
+_FILE = "file"
+"""The column of a folder that names the file of each text."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class InputOptions:
     pair_column: str | None = None
     refuse: Callable[[DataError], None] | None = None
     """What is done with a row that can't be read; None: the error is raised."""
+    pairs: bool | None = None
+    """Whether the model takes pairs of texts. None is not known: pairs are taken where the file has the usual columns."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,10 @@ def read_inputs(path: Path, options: InputOptions, name: str | None = None) -> I
         return
     file = {"text": _text_file, "folder": _text_folder}.get(chosen, _table)(path, name, options)
     columns = _chosen_columns(file, options)
+    if options.pairs and columns.pair is None:
+        raise DataError(
+            f"{name}: has no second texts, and the model was trained on pairs; name their column in --pair-column"
+        )
     if columns.pair is not None:
         log.info("%s: pairs of %s and %s", name, columns.input, columns.pair)
     found = False
@@ -152,9 +160,9 @@ def _text_folder(path: Path, name: str, options: InputOptions) -> TableFile:
     def rows() -> Iterator[tuple[int, Mapping[str, object]]]:
         for number, file in enumerate(files, 1):
             inside = file.relative_to(path).as_posix()
-            yield number, {"file": inside, _LINE: "".join(read_blocks(file, f"{name}/{inside}", options.encoding))}
+            yield number, {_FILE: inside, _LINE: "".join(read_blocks(file, f"{name}/{inside}", options.encoding))}
 
-    return TableFile(path, name, "file", ("file", _LINE), lambda wanted: in_batches(rows(), wanted))
+    return TableFile(path, name, "file", (_FILE, _LINE), lambda wanted: in_batches(rows(), wanted))
 
 
 @dataclass(frozen=True)
@@ -173,7 +181,7 @@ def _chosen_columns(file: TableFile, options: InputOptions) -> _Columns:
         return _Columns(options.text_column, options.pair_column, options.text_column in WORDS and options.of_words)
     if options.of_words and (word := next((name for name in WORDS if name in file.columns), None)):
         return _Columns(word, holds_words=True)
-    if not options.of_words:
+    if not options.of_words and options.pairs is not False:
         for first, second in PAIRS:
             if first in file.columns and second == (options.pair_column or second) and second in file.columns:
                 return _Columns(first, second)
@@ -187,7 +195,7 @@ def _chosen_columns(file: TableFile, options: InputOptions) -> _Columns:
 
 def _inputs(rows: Rows, file: TableFile, columns: _Columns, options: InputOptions) -> Inputs:
     lists = {name: listed(column) for name, column in rows.columns.items()}
-    places = [f"{file.name}, {file.unit} {number}" for number in rows.numbers]
+    places = _places(rows, file)
     wanted = [columns.input, *([columns.pair] if columns.pair else [])]
     is_right = _are_words if columns.holds_words else _is_text
     kept = list(range(len(places)))
@@ -207,6 +215,12 @@ def _inputs(rows: Rows, file: TableFile, columns: _Columns, options: InputOption
     spans = [words_in(text) for text in texts]
     words = [[text[start:end] for start, end in of_text] for text, of_text in zip(texts, spans, strict=True)]
     return Inputs(own, places, texts, words=words, spans=spans)
+
+
+def _places(rows: Rows, file: TableFile) -> list[str]:
+    if file.unit == _FILE:
+        return [f"{file.name}/{inside}" for inside in listed(rows.columns[_FILE])]
+    return [f"{file.name}, {file.unit} {number}" for number in rows.numbers]
 
 
 def listed(column: Column) -> list[object]:

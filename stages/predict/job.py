@@ -124,8 +124,11 @@ def parts_of(out: Path, key: str) -> Iterator["Parts"]:
             parts.keep_if_of(key)
             try:
                 yield parts
-            except DataError:  # what is mended is another input, and another job
-                shutil.rmtree(_folder_of(out))
+            except BaseException as error:
+                if not key or isinstance(
+                    error, DataError
+                ):  # a pipe can't be read again, and mended input is another job
+                    shutil.rmtree(_folder_of(out))
                 raise
 
 

@@ -4,7 +4,7 @@ Rows, windows, stitching, threshold and decoding are those of the evaluate stage
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
@@ -14,6 +14,8 @@ from datasets import Dataset
 from transformers import AutoConfig, PreTrainedModel
 
 from stages.columns.names import SECOND_TEXT, TEXT, TOKENS
+from stages.configuration.kinds import labels_words
+from stages.configuration.schema import Decode
 from stages.exporting.onnx_files import ONNX, ONNX_INT8
 from stages.modeling.batches import BatchFormat, PaddingCollator, read_batch_format
 from stages.modeling.load import trained_model
@@ -41,15 +43,17 @@ class PredictionOptions:
     """Rows in a forward pass if they are as long as the longest one; of shorter rows more are taken."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """As `evaluate.precision`; for PyTorch alone."""
+    decode: Decode | None = None
+    """How tags are chosen, as `task.decode`; None: as the model was evaluated."""
 
 
 class Predictor:
     """An exported model, loaded."""
 
     def __init__(self, folder: Path, options: PredictionOptions) -> None:
-        """Load the model in the folder. Raise ModelError if it is none that Stagewright has exported."""
+        """Load the model in the folder. Raise ModelError if it is none that Stagewright has exported, or can't decode so."""
         self.settings = read_settings(folder)
-        self.task = _task_of(self.settings, folder)
+        self.task = _task_of(self.settings, folder, options.decode)
         self.labels = _labels_of(folder, self.task)
         self._encoder = SubwordEncoder(folder, self.settings.tokenize.max_length)
         self._encoding = encoding_for(self.settings.task.kind)
@@ -100,8 +104,11 @@ class Predictor:
         return predict(self._model, tokenized, collate, batch_size=self._options.batch_size, precision=self._precision)
 
 
-def _task_of(settings: PredictionSettings, folder: Path) -> Task:
-    return task_for(settings.task).trained(folder)
+def _task_of(settings: PredictionSettings, folder: Path, decode: Decode | None) -> Task:
+    config = settings.task if decode is None else replace(settings.task, decode=decode)
+    if config.decode != "argmax" and not labels_words(config.kind):
+        raise ModelError(f"{folder}: labels texts, and decode={config.decode} chooses the tags of words; leave it out")
+    return task_for(config).trained(folder)
 
 
 def _labels_of(folder: Path, task: Task) -> tuple[str, ...]:

@@ -19,6 +19,8 @@ class PredictionSettings:
 
     task: TaskConfig
     tokenize: TokenizeConfig
+    pairs: bool | None = None
+    """Whether the model was trained on pairs of texts. None: the export is older than this key."""
 
 
 def write_settings(folder: Path, settings: PredictionSettings) -> None:

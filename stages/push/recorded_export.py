@@ -10,6 +10,7 @@ from pathlib import Path
 from stages.pipeline.errors import PushError
 from stages.pipeline.lock_schema import parse_lock
 from stages.pipeline.paths import EXPORTED_MODEL, LOCK
+from stages.reporting.staleness import stale_here
 
 _BLOCK = 1 << 20
 _MOST_NAMES = 3
@@ -40,7 +41,10 @@ class Export:
 
 
 def recorded_export() -> Export:
-    """Read `models/export`. Raises PushError if it is not what `dvc.lock` records, or something is not committed."""
+    """Read `models/export`.
+
+    Raises PushError if it is not what `dvc.lock` records, is stale, or something is not committed.
+    """
     commit = _commit_of_clean_tree()
     if not EXPORTED_MODEL.is_dir():
         raise PushError(f"{EXPORTED_MODEL}: is not there; make it with `make repro`, or get it with `dvc pull`")
@@ -49,6 +53,8 @@ def recorded_export() -> Export:
         raise PushError(
             f"{EXPORTED_MODEL}: is not what {LOCK} records; run `make repro`, or `dvc checkout {EXPORTED_MODEL}`"
         )
+    if found := stale_here(EXPORTED_MODEL):
+        raise PushError(f"{EXPORTED_MODEL}: is stale: {found}, and commit what it writes")
     return Export(EXPORTED_MODEL, commit, files)
 
 

@@ -21,6 +21,7 @@ from stages.pipeline.paths import CURVES, DOWNLOAD_METRICS, EVALUATE_METRICS, PA
 from stages.reporting.content import Fact, Report, RunContent, Score
 from stages.reporting.page import render_report
 from stages.reporting.run_predictions import RunPredictions, calibration_of, confusion_of
+from stages.reporting.staleness import notes_here
 from stages.reporting.training_curves import read_curves
 from stages.reporting.wrong_examples import wrong_examples
 from stages.scoring.core.predicted import RULES, rules_of
@@ -70,6 +71,7 @@ def report_of_workspace() -> Report:
         examples=wrong_examples([predictions], raw),
         examples_in_all=rows(raw),
         rank="confidence" if predictions is None else predictions.rank,
+        notes=tuple(notes_here()),
     )
 
 
@@ -128,7 +130,10 @@ def main() -> None:
     parser.add_argument("path", nargs="?", type=Path, default=REPORT, help=f"where to write it (default: {REPORT})")
     path = parser.parse_args().path
     with one_line_errors():
-        write_text(path, render_report(report_of_workspace()))
+        report = report_of_workspace()
+        write_text(path, render_report(report))
+        for note in report.notes:
+            print(f"note: {note}")
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser")
 
 

@@ -62,7 +62,8 @@ def _averages(scores: FinalScores) -> Mapping[str, Average]:
         return averages
     micro = Average(*(scores.headline_json()[name] or 0.0 for name in ("precision", "recall", "f1")))
     others = {f"micro, {name}": average for name, average in scores.entities.other_readings.items()}
-    return {"micro": micro, **averages, **others}
+    by_argmax = {f"micro, argmax, {name}": average for name, average in scores.entities.argmax.items()}
+    return {"micro": micro, **averages, **others, **by_argmax}
 
 
 def _errors(scores: FinalScores) -> Iterator[str]:

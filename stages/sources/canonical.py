@@ -61,7 +61,8 @@ def write_canonical(source: Source, config: DataBase, path: Path, scratch: Path)
     }
     _require_equal_columns(splits)
     labels = _Labels.of(source, splits, config, detector)
-    report = DataReport(config.name, labels.names, labels.scheme, _findings(splits, labels), source.sha256)
+    are_pairs = PAIR in splits["train"].schema.names
+    report = DataReport(config.name, labels.names, labels.scheme, _findings(splits, labels), source.sha256, are_pairs)
     report.stop_on(config.fail_on)
     selected = select(splits, config, config.validation_fraction if isinstance(config, TabularData) else 0.0)
     features = _features(splits["train"].schema, labels.names)

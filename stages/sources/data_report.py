@@ -1,4 +1,4 @@
-"""The data report: what the log, `metrics/download.json` and the page `metrics/data.md` say of the data."""
+"""The data report: what the log, `metrics/download.json` and the page `data/report.md` say of the data."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -147,6 +147,8 @@ class DataReport:
     findings: Findings
     sha256: Mapping[Split, Sequence[str]]
     """The digests of the files that the data were read from, if there are files."""
+    pairs: bool = False
+    """Whether an example is a pair of texts."""
     splits: Mapping[Split, SplitSummary] = field(default_factory=dict)
 
     def stop_on(self, fail_on: str) -> None:
@@ -169,10 +171,11 @@ class DataReport:
         }
         splits: Json = {name: summary.to_json() for name, summary in self.splits.items()}
         digests: dict[str, Json] = {name: list(found) for name, found in self.sha256.items()}
-        return {"splits": splits, **({"sha256": digests} if digests else {}), "findings": findings}
+        pairs: dict[str, Json] = {"pairs": True} if self.pairs else {}
+        return {**pairs, "splits": splits, **({"sha256": digests} if digests else {}), "findings": findings}
 
     def to_markdown(self) -> str:
-        """Return the page `metrics/data.md`."""
+        """Return the page `data/report.md`."""
         parts = [f"# Data: {code(self.name)}", "## Splits", _table(self._splits()), "## Findings", self._findings()]
         if self.labels:
             parts += ["## Labels", _table(self._labels())]

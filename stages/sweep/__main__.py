@@ -49,13 +49,13 @@ def run(call: SweepCall, name: str | None) -> int:
     name = name or f"sweep-{digest([sorted(call.overrides), call.trials])}"
     with hold(SWEEPING, f"sweep {name}"):
         record = _record(name, base, call)
-        source = _source(record)
+        source, sharing = _source(record), repository.sharing(record.folder, call.remote)
         with connected(call.address), display() as shown:
             shown.event(f"{name}: {record.counts()}")
             driver = Driver(
                 record,
                 source,
-                repository.sharing(record.folder, call.remote),
+                sharing,
                 shown,
                 gpus=gpus_per_job(call.gpus_per_job),
                 packages=versions(),

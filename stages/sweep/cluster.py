@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from stages.pipeline.errors import ConfigError, first_line
 from stages.sweep import node
 
 _SILENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+_PATIENCE = 10.0
+"""Seconds that a cluster has to answer."""
 _THREADS_OF_WORKER = 4
 """A job runs in one; the others look at it and stop it."""
 
@@ -41,6 +44,8 @@ def require_installed() -> None:
 @contextmanager
 def connected(address: str | None) -> Iterator[None]:
     """Start Ray on this machine, or join a cluster; leave it at the end. Raises ConfigError if it can't be reached."""
+    if address is not None:
+        _require_answer(address)
     os.environ.update(_SILENT)
     import ray
 
@@ -49,7 +54,7 @@ def connected(address: str | None) -> Iterator[None]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     try:
         if address is None:
-            ray.init(include_dashboard=False, **common)
+            ray.init(address="local", include_dashboard=False, **common)  # without it Ray joins a cluster that it finds
         else:
             ray.init(address=address, **common)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
@@ -59,6 +64,21 @@ def connected(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _require_answer(address: str) -> None:
+    """Raise ConfigError if nothing listens at HOST:PORT. Ray would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ConfigError(
+            f"--address {address}: is no address of a Ray cluster; write HOST:PORT, as `ray start` prints it"
+        )
+    try:
+        socket.create_connection((host, int(port)), _PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise ConfigError(
+            f"--address {address}: can't be reached ({error}); start Ray there with `ray start --head`"
+        ) from error
 
 
 def gpus_per_job(wanted: float | None) -> float:

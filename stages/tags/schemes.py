@@ -236,7 +236,7 @@ def illegal_transitions(
     if scheme == "plain":
         return np.zeros(0, np.int64)
     before, after, word = _transitions(codes, lengths, len(names))
-    return np.unique(word[~_legality(tuple(names), scheme)[before, after]])
+    return np.unique(word[~legal_transitions(tuple(names), scheme)[before, after]])
 
 
 def _transitions(
@@ -254,8 +254,11 @@ def _transitions(
 
 
 @lru_cache(maxsize=64)
-def _legality(names: tuple[str, ...], scheme: EntityScheme) -> NDArray[np.bool_]:
-    """[labels + 1, labels + 1]: whether the tag of the column may follow that of the row; the last is the edge."""
+def legal_transitions(names: tuple[str, ...], scheme: EntityScheme) -> NDArray[np.bool_]:
+    """[labels + 1, labels + 1]: whether the tag of the column may follow that of the row.
+
+    The last row and column are the edge of a sentence. What is no tag of the scheme may stand nowhere.
+    """
     tags = [parse(name) or Tag(_UNKNOWN_PREFIX, "") for name in (*names, OUTSIDE)]
     prefixes, prefix = np.unique([tag.prefix for tag in tags], return_inverse=True)
     type_ = np.unique([tag.type for tag in tags], return_inverse=True)[1]

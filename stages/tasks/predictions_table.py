@@ -17,6 +17,7 @@ from stages.pipeline.json_files import Json
 from stages.pipeline.outputs import whole_file
 from stages.pipeline.paths import RAW_DATA, TOKENIZED_DATA
 from stages.scoring.evaluation.predictions_file import (
+    ARGMAX,
     GOLD,
     LOSS,
     LOSS_DECIMALS,
@@ -54,6 +55,8 @@ def predictions(raw: Dataset, task: Task, predicted: Predicted, names: Sequence[
         columns[LOSS] = pa.array(answers.loss.round(LOSS_DECIMALS), pa.float64(), mask=~predicted.known)
     if answers.probabilities is not None:
         columns[PROBABILITIES] = probability_structs(answers.probabilities, names)
+    if answers.argmax is not None:
+        columns[ARGMAX] = answers.argmax
     example = pa.array(predicted.units.example)
     for name in raw.column_names:
         if name not in CANONICAL_COLUMNS:  # came along with the data

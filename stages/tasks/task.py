@@ -32,12 +32,19 @@ class Units:
     """[units]: the word's place in its example; 0 for text."""
     logits: NDArray[np.float32]
     """[units, labels]."""
+    decoded: NDArray[np.int64] | None = None
+    """[units]: the codes of the labels that are chosen together with others; None where each is chosen by itself."""
 
     @property
     def predicted(self) -> NDArray[np.int64]:
-        """[units]: the code of the most probable label, where there is one label a unit."""
-        predicted: NDArray[np.int64] = self.logits.argmax(axis=1).astype(np.int64)
-        return predicted
+        """[units]: the code of the label that is chosen, where there is one label a unit."""
+        return self.most_probable if self.decoded is None else self.decoded
+
+    @property
+    def most_probable(self) -> NDArray[np.int64]:
+        """[units]: the code of the most probable label."""
+        codes: NDArray[np.int64] = self.logits.argmax(axis=1).astype(np.int64)
+        return codes
 
     @property
     def log_probabilities(self) -> NDArray[np.float64]:
@@ -49,8 +56,8 @@ class Units:
 
     @property
     def score(self) -> NDArray[np.float64]:
-        """[units]: the probability of the predicted label."""
-        score: NDArray[np.float64] = np.exp(self.log_probabilities.max(axis=1))
+        """[units]: the probability of the predicted label, which need not be the most probable one."""
+        score: NDArray[np.float64] = np.exp(self.log_probabilities[np.arange(len(self.logits)), self.predicted])
         return score
 
     def losses(self, gold: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -87,6 +94,8 @@ class Answers:
     """[units]: the loss of each; what stands where the truth is not known does not matter."""
     probabilities: NDArray[np.float64] | None = None
     """[units, labels]: the probability of every label, where `score` is that of one."""
+    argmax: pa.Array | None = None
+    """[units]: the most probable labels, where `predicted` are chosen otherwise."""
 
 
 @dataclass(frozen=True)
@@ -168,10 +177,18 @@ class Task(ABC):
     def unlabelled(self, inputs: Mapping[str, pa.Array], names: Sequence[str]) -> Dataset:
         """Return inputs, such as a column of texts, as a raw split whose labels are not known."""
 
-    # The threshold
+    # What is learned besides the weights
+
+    def told_by(self, train: Dataset) -> Self:
+        """Return the task with what the labels of the tokenized train split tell. Raise DataError if it can't do without."""
+        return self
+
+    def write(self, folder: Path) -> None:
+        """Write what was learned beside the weights in `folder`."""
+        return  # most learn nothing
 
     def trained(self, folder: Path) -> Self:
-        """Return the task with what training chose for it, which stands beside the weights in `folder`."""
+        """Return the task with what was learned, which stands beside the weights in `folder`."""
         return self
 
     def chosen_threshold(self, scores: Scores) -> float | None:
@@ -197,7 +214,7 @@ class Task(ABC):
 
 
 class OneLabelTask(Task):
-    """A task that gives each unit one label: the one with the largest logit. Gold: its code, -1 where it is not known."""
+    """A task that gives each unit one label. Gold: its code, -1 where it is not known."""
 
     def label_tensor(self, rows: Sequence[object], labels: int) -> torch.Tensor:
         """Return codes, as `code_tensor` does."""
@@ -229,6 +246,7 @@ class OneLabelTask(Task):
             predicted=pa.array(labels[units.predicted], pa.string()),
             score=units.score,
             loss=units.losses(gold.label),
+            argmax=None if units.decoded is None else pa.array(labels[units.most_probable], pa.string()),
         )
 
 

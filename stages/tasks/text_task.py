@@ -17,7 +17,7 @@ from stages.columns.arrays import flat, floats, integers, is_null, lengths
 from stages.columns.names import EXAMPLE, IGNORED, LABEL, LABELS, TEXT, label_names
 from stages.scoring.core.predicted import LabelPredictions, LabelSetPredictions, NumberPredictions
 from stages.scoring.core.scores import Scores
-from stages.scoring.core.threshold import DEFAULT_THRESHOLD, best_threshold, read_threshold
+from stages.scoring.core.threshold import DEFAULT_THRESHOLD, best_threshold, read_threshold, write_threshold
 from stages.tasks.task import Answers, Gold, OneLabelTask, Task, Units, balanced_weights, split_of
 
 
@@ -171,6 +171,11 @@ class TextLabelsTask(TextTask):
         threshold = best_threshold(probabilities, has_label) if self.threshold is None else self.threshold
         losses = _cross_entropies(units, gold.label)
         return LabelSetPredictions(has_label, probabilities >= threshold, names, losses, probabilities, threshold)
+
+    def write(self, folder: Path) -> None:
+        """Write the threshold."""
+        assert self.threshold is not None, "validation chose one"
+        write_threshold(folder, self.threshold)
 
     def trained(self, folder: Path) -> Self:
         """Read the threshold that was best on validation."""

@@ -1,7 +1,10 @@
 """Token classification: one tag for each word, read off one of the word's sub-words."""
 
+import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -12,15 +15,29 @@ from numpy.typing import NDArray
 from transformers import AutoModelForTokenClassification
 
 from stages.columns.arrays import as_lists, flat, flat_strings, integers, lengths
-from stages.columns.names import EXAMPLE, LABELS, TAGS, TOKENS, WORDS
-from stages.scoring.core.entities import EntityPredictions, TaggedWords, predictions_of_tags
+from stages.columns.names import EXAMPLE, LABELS, TAGS, TOKENS, WORDS, label_names
+from stages.configuration.schema import EntityScheme
+from stages.pipeline.errors import DataError, ModelError
+from stages.pipeline.json_files import read_json
+from stages.scoring.core.entities import EntityPredictions, TaggedWords, predictions_of_tags, scheme_of
 from stages.scoring.core.predicted import LabelPredictions
 from stages.scoring.core.scores import require_defined
+from stages.tags.schemes import spelled_out
+from stages.tags.viterbi import has_legal_tags, most_probable_tags
 from stages.tasks.task import Gold, OneLabelTask, Units, balanced_weights, split_of
 
+_SCHEME_FILE = "tag_scheme.json"
+_SCHEME = "scheme"
+_MOST_SHOWN = 5
+"""How many tags a message lists."""
 
+
+@dataclass(frozen=True)
 class TokensTask(OneLabelTask):
     """A unit is a word. Of several windows it is read off the one where it has most context."""
+
+    scheme: EntityScheme | None = None
+    """The scheme of the tags, where `task.decode=viterbi` can keep to one; names such as `B-PER` alone do not tell it."""
 
     pipeline = "token-classification"
     unit = "word"
@@ -34,10 +51,19 @@ class TokensTask(OneLabelTask):
         return balanced_weights(flat(train, LABELS), len(names))
 
     def decode(self, tokenized: Dataset, readings: NDArray[np.float32]) -> Units:
-        """Take each word's logits from the window in which it is furthest from an edge."""
+        """Take each word's logits from the window in which it is furthest from an edge, and choose tags as `task.decode` says.
+
+        Viterbi sees whole sentences. No word is without logits: one that the tokenizer gives nothing for has those of the
+        unknown sub-word, and its tag, like any other, fits its neighbours'.
+        """
         example, word, chosen = _readings(tokenized)
         assert len(readings) == len(example)
-        return Units(example[chosen], word[chosen], readings[chosen])
+        units = Units(example[chosen], word[chosen], readings[chosen])
+        if self.config.decode == "argmax":
+            return units
+        assert self.scheme is not None, "`told_by` and `trained` have checked it"
+        names = spelled_out(label_names(tokenized.features))
+        return replace(units, decoded=most_probable_tags(units.logits, _lengths(units), names, self.scheme))
 
     def tokenized_gold(self, tokenized: Dataset) -> Gold:
         """Return the labels of the sub-words that words are read off."""
@@ -59,8 +85,7 @@ class TokensTask(OneLabelTask):
 
     def predictions(self, units: Units, gold: Gold, names: Sequence[str]) -> EntityPredictions | LabelPredictions:
         """Return entities if the tags mark some (B-, I-, …), one label a word if they are plain, such as parts of speech."""
-        sentences = np.unique(gold.example, return_counts=True)[1]  # those without words have nothing to count
-        words = TaggedWords(gold.label, units.predicted, sentences, names)
+        words = TaggedWords(gold.label, units.predicted, _lengths(gold), names)
         return predictions_of_tags(
             words, self.rules, declared=names, losses=units.losses(gold.label), confidence=units.score
         )
@@ -70,6 +95,41 @@ class TokensTask(OneLabelTask):
         nothing = np.zeros(0, np.int64)
         words = TaggedWords(nothing, nothing, nothing, names)
         require_defined(self.config.metric, predictions_of_tags(words, self.rules, declared=names).form)
+
+    def told_by(self, train: Dataset) -> Self:
+        """Tell the scheme: `evaluate.scheme`, or the one that the tags of train are in.
+
+        Raises DataError if they are in none, and `task.decode=viterbi`.
+        """
+        gold, names = self.tokenized_gold(train), spelled_out(label_names(train.features))
+        words = TaggedWords(gold.label, gold.label, _lengths(gold), names)
+        scheme = scheme_of(words, self.rules.scheme)
+        if scheme != "conll" and has_legal_tags(names, scheme):
+            return replace(self, scheme=scheme)
+        if self.config.decode == "argmax":
+            return self
+        raise DataError(
+            f"task.decode={self.config.decode} keeps to the scheme of the tags, and those of train ({_shown(names)}) are in "
+            "none; set task.decode=argmax, or name their scheme in evaluate.scheme"
+        )
+
+    def write(self, folder: Path) -> None:
+        """Write the scheme, if the tags are in one."""
+        if self.scheme is not None:
+            (folder / _SCHEME_FILE).write_text(json.dumps({_SCHEME: self.scheme}) + "\n", encoding="utf-8")
+
+    def trained(self, folder: Path) -> Self:
+        """Read the scheme. Raises ModelError if there is none, and `task.decode=viterbi`."""
+        file = folder / _SCHEME_FILE
+        scheme = read_json(file).get(_SCHEME) if file.is_file() else None
+        if scheme in get_args(EntityScheme):
+            return replace(self, scheme=scheme)
+        if self.config.decode == "argmax":
+            return self
+        raise ModelError(
+            f"{file}: {'names no scheme' if file.is_file() else 'is missing'}, so it is not known which tags may follow each "
+            f"other; decode by argmax instead of {self.config.decode}, or, if the tags mark entities, train the model again"
+        )
 
     def unit_columns(self, raw: Dataset, units: Units) -> dict[str, pa.Array]:
         """Return the sentence's id, the word's index in it, and the word."""
@@ -84,6 +144,16 @@ class TokensTask(OneLabelTask):
         """Print a label for each sub-word."""
         return """for row, codes in zip(rows.encodings, logits.argmax(axis=-1)):
     print([(piece, labels[code]) for piece, code in zip(row.tokens, codes)])"""
+
+
+def _lengths(words: Units | Gold) -> NDArray[np.int64]:
+    """Return the number of words of each sentence that has any, [sentences]: the others have nothing to count or tag."""
+    lengths: NDArray[np.int64] = np.unique(words.example, return_counts=True)[1]
+    return lengths
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MOST_SHOWN]) + (", …" if len(names) > _MOST_SHOWN else "")
 
 
 def _readings(tokenized: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

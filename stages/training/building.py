@@ -44,10 +44,11 @@ def build_trainer(
 ) -> ResumableTrainer:
     """Return the trainer for the tokenized splits and the base model, seeded.
 
-    Raises DataError if `task.metric` can't be computed for these labels.
+    Raises DataError if `task.metric` can't be computed for these labels, or `task.decode` needs a scheme that they are not in.
     """
     task, names = task_for(config.task, config.mode, config.scheme), label_names(splits["train"].features)
     task.require_metric(names)
+    task = task.told_by(splits["train"])
     batches = batching(config, splits["train"])
     format = read_batch_format(BASE_MODEL)
     collate = PaddingCollator(format, partial(task.label_tensor, labels=len(names)))

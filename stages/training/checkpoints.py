@@ -1,4 +1,7 @@
-"""The checkpoints of one training: whole or absent, few, written when one is due, and removed when training has succeeded."""
+"""The checkpoints of one training: whole or absent, few, written when one is due, and removed when training has succeeded.
+
+Trainings in several clones and on several machines may share a folder of checkpoints, each under a name of its own.
+"""
 
 import hashlib
 import json
@@ -8,7 +11,7 @@ import platform
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,38 +24,105 @@ from stages.configuration.schema import TrainStage
 from stages.modeling.precision import Precision, device, resolved
 from stages.pipeline.digests import sha256_of
 from stages.pipeline.errors import ConfigError
-from stages.pipeline.paths import DAG
-from stages.pipeline.torchrun import world_size
+from stages.pipeline.lock import PATIENCE, held_if_free, hold
+from stages.pipeline.paths import CHECKPOINTS, DAG
+from stages.pipeline.torchrun import is_main_process, world_size
 
 log = logging.getLogger("stages.train")
 
 KEPT_CHECKPOINTS = 2
 """The newest checkpoint, and one to fall back to."""
 KEPT_TRAININGS = 3
-"""This training and the newest others whose checkpoints are kept, so that a sweep that was stopped does not fill the disk."""
+"""This training and the newest others whose checkpoints are kept, so that a sweep that was stopped does not fill the disk.
+Those of trainings that are at work are kept besides."""
+KEPT_SECONDS = 7 * 86_400.0
+"""How long checkpoints are kept in any case in a folder that was chosen: a sweep of many may be started again there."""
+
+FOLDER = "STAGEWRIGHT_CHECKPOINTS"
+"""The environment variable that names a folder for the checkpoints of all trainings, in any clone, on any machine."""
+
+_QUEUED = ".dvc/tmp/exps/*"
+"""The folder of a queued or temporary experiment, which DVC removes at its end."""
 
 _NAME = "step-{:09d}"
+
+
+def checkpoints_of(config: TrainStage) -> "Checkpoints":
+    """Return the checkpoints of the training that `config` says. Raises ConfigError if `FOLDER` is no absolute path."""
+    chosen = os.environ.get(FOLDER)
+    if chosen and not Path(chosen).is_absolute():
+        raise ConfigError(f"{FOLDER}={chosen!r} depends on where it is read; give an absolute path")
+    folder = Path(chosen) if chosen else CHECKPOINTS
+    return Checkpoints(folder / training_key(config), kept_seconds=KEPT_SECONDS if chosen else 0.0)
+
+
+def are_lost_with_the_run() -> bool:
+    """Whether the checkpoints lie in the folder of a queued or temporary experiment, which DVC removes."""
+    return not os.environ.get(FOLDER) and any(folder.match(_QUEUED) for folder in (Path.cwd(), *Path.cwd().parents))
 
 
 class Checkpoints:
     """The folder of one training's checkpoints, named `step-N`.
 
-    A checkpoint is written in a hidden folder, and renamed when its manifest is on the disk.
+    A checkpoint is written in a hidden folder, and renamed when its manifest is on the disk. A lock beside the folder says
+    that the training is at work, wherever that is.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """`folder`: named by `training_key`. Its neighbours belong to other trainings."""
+    def __init__(self, folder: Path, *, kept_seconds: float = 0.0) -> None:
+        """`folder`: named by `training_key`. Its neighbours belong to other trainings; they are kept for `kept_seconds`."""
         self.folder = folder
+        self._kept_seconds = kept_seconds
         self.partial = folder / ".partial"
         """Where the next checkpoint is written."""
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Tell others that the training is at work while the block runs.
+
+        Raises BusyError if the same training is at work already, here or on another machine.
+        """
+        if not is_main_process():
+            yield
+            return
+        lock = _lock_of(self.folder)
+        with hold(lock, f"training {self.folder.name}", patience=PATIENCE):
+            try:
+                yield
+            finally:
+                if not self.folder.exists():
+                    lock.unlink(missing_ok=True)
+                    self._remove_empty()
+
     def prepare(self) -> None:
-        """Remove what a killed training left half-written, and the checkpoints of the oldest other trainings."""
+        """Remove what a killed training left half-written, and the checkpoints of the oldest trainings not at work."""
         self.discard_partial()
-        others = [folder for folder in self.folder.parent.glob("*") if folder != self.folder]
-        others.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
-        for folder in others[KEPT_TRAININGS - 1 :]:
-            shutil.rmtree(folder, ignore_errors=True)
+        kept, expiry = 1, time.time() - self._kept_seconds
+        for changed, folder in sorted(self._others(), reverse=True):
+            lock = _lock_of(folder)
+            with held_if_free(lock, f"training {self.folder.name}, which looks for old checkpoints") as is_free:
+                if not is_free:
+                    continue
+                kept += 1
+                if kept > KEPT_TRAININGS and changed <= expiry:
+                    shutil.rmtree(folder, ignore_errors=True)
+                lock.unlink(missing_ok=True)
+        self._remove_locks_alone()
+        self._remove_empty()
+
+    def _remove_locks_alone(self) -> None:
+        """Remove what trainings leave that are killed before their first checkpoint."""
+        for lock in self.folder.parent.glob("*.lock"):
+            if lock != _lock_of(self.folder) and not lock.with_suffix("").exists():
+                with held_if_free(lock, f"training {self.folder.name}, which removes it") as is_free:
+                    if is_free:
+                        lock.unlink(missing_ok=True)
+
+    def _others(self) -> Iterator[tuple[float, Path]]:
+        """The folders of other trainings, and when a checkpoint was last written there."""
+        for folder in self.folder.parent.glob("*"):
+            with suppress(OSError):  # its training has ended meanwhile
+                if folder.is_dir() and folder != self.folder:
+                    yield folder.stat().st_mtime, folder
 
     def newest_whole(self) -> Path | None:
         """Return the newest checkpoint that matches its manifest. Newer ones that do not are removed."""
@@ -92,6 +162,10 @@ class Checkpoints:
     def _all(self) -> list[Path]:
         """Return all checkpoints, the oldest first."""
         return sorted(self.folder.glob("step-*"))
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")
 
 
 _MANIFEST_FILE = "manifest.json"

@@ -8,6 +8,7 @@ from types import FrameType
 from typing import NoReturn
 
 from stages.pipeline.torchrun import is_main_process
+from stages.training.checkpoints import FOLDER, are_lost_with_the_run
 
 GRACE = 20
 """Seconds for training to finish its step and write a checkpoint. Machines are shut down after 30."""
@@ -21,11 +22,20 @@ class Interrupted(SystemExit):
     def __init__(self, signum: int, saved_step: int | None = None) -> None:
         """`signum`: the signal. `saved_step`: the step at which training stopped, if its checkpoint has been written."""
         super().__init__(128 + signum)
-        self.line = f"stopped by {signal.Signals(signum).name}" + (
-            "; the same command begins again, from the last checkpoint if there is one"
-            if saved_step is None
-            else f" after step {saved_step}; the same command goes on from there"
+        after = "" if saved_step is None else f" after step {saved_step}"
+        self.line = f"stopped by {signal.Signals(signum).name}{after}; {_what_next(saved_step)}"
+
+
+def _what_next(saved_step: int | None) -> str:
+    """What the same command does."""
+    if are_lost_with_the_run():
+        return (
+            "DVC removes this run's folder with its checkpoints, and the same command begins anew: let "
+            f"{FOLDER} name a folder that stays"
         )
+    if saved_step is None:
+        return "the same command begins again, from the last checkpoint if there is one"
+    return "the same command goes on from there"
 
 
 class Interruption:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from dvclive.live import Live
@@ -14,7 +15,6 @@ from stages.pipeline.json_files import DECIMALS, Json, read_json
 from stages.pipeline.outputs import whole_directory
 from stages.pipeline.paths import TOKENIZER_CONFIG
 from stages.scoring.core.metrics import METRICS
-from stages.scoring.core.threshold import write_threshold
 from stages.training.progress import Best
 from stages.training.trainer import ValidatingTrainer
 
@@ -32,8 +32,7 @@ def write_trained_model(trainer: ValidatingTrainer, path: Path, tokenizer: Path)
         undo_for_saving(trainer.bare_model).save_pretrained(folder)
         write_tokenizer(tokenizer, folder, trainer.batch_format)
         write_batch_format(folder, trainer.batch_format)
-        if best.threshold is not None:
-            write_threshold(folder, best.threshold)
+        replace(trainer.task, threshold=best.threshold).write(folder)
 
 
 def write_tokenizer(source: Path, folder: Path, format: BatchFormat) -> None:

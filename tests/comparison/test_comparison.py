@@ -29,12 +29,16 @@ from tests.support.saved_splits import save_splits
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    """One committed run; experiments `better`, `worse`, and two more seeds of each the committed one and `better`."""
+    """One committed run; experiments `better`, `worse`, two more seeds of each the committed one and `better`, and two that
+    can't be compared with it: one that was trained and not evaluated, and one of another task.
+    """
     runs = Runs(tmp_path_factory.mktemp("runs") / "repository")
     runs.experiment("better", right=0.9)
     runs.experiment("worse", right=0.5)
     runs.experiment("better-2", right=0.9, seed=2)
     runs.experiment("base-2", seed=2)
+    runs.experiment("only-train", "train", right=0.95)
+    runs.experiment("numbers", numbers=True)
     return runs
 
 
@@ -128,10 +132,60 @@ def test_experiments_takes_all_and_groups_seeds(runs: Runs, compare: Command) ->
         ("better + 1 seed", [1, 2]),
         ("worse", [1]),
     ]
+    assert found["notes"][-2:] == [
+        "left out: numbers: is a run of another kind of task than workspace; compare runs of one task",
+        f"left out: {STALE}",
+    ]
     score = found["runs"][1]["scores"][0]
     alone = as_json(compare, "better", "better-2", "--each-seed")["pairs"][0]["differences"][0]
     assert score["value"] == pytest.approx((alone["base"] + alone["other"]) / 2)
     assert score["deviation"] == pytest.approx(abs(alone["base"] - alone["other"]) / 2**0.5)
+
+
+STALE = (
+    "predictions of only-train are stale: evaluate read another models/trained than train wrote; run `dvc repro evaluate` "
+    "there (`dvc exp apply` or `git checkout` first)"
+)
+
+
+def test_predictions_of_another_model_than_the_runs_own_give_no_verdict(runs: Runs, compare: Command) -> None:
+    for arguments in (["workspace", "only-train"], ["only-train", "workspace"], ["only-train", "--experiments"]):
+        assert compare(*arguments) == (1, "", f"error: {STALE}\n")
+
+
+def test_where_no_experiment_can_be_compared_it_is_an_error_and_the_notes_say_why(
+    runs: Runs, compare: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "experiments", lambda: ["only-train", "numbers"])
+    status, out, err = compare("workspace", "--experiments", "--resamples", "500")
+    assert status == 1
+    assert out.startswith("note: left out: predictions of only-train are stale") and "note: left out: numbers" in out
+    assert err == "error: none of these runs can be compared with workspace; the notes say why\n"
+
+
+def test_a_parameter_committed_without_a_run_is_told_until_the_run(
+    runs: Runs, compare: Command, comment: Command
+) -> None:
+    try:
+        runs.ok("dvc", "exp", "run", "--quiet", "--name", "of-the-test", "-S", "train.right=0.8", "train")
+        Path("params.yaml").write_text(Path("params.yaml").read_text().replace("0.8", "0.75"))
+        told = (
+            "train was run with another train.right than params.yaml says; evaluate read another models/trained than train "
+            "wrote; run `dvc repro evaluate`"
+        )
+        assert compare("workspace", "better") == (1, "", f"error: predictions of workspace are stale: {told}\n")
+        status, out, err = comment("HEAD", "--fail-on-worse", "headline")
+        assert (status, err) == (1, f"error: predictions of this change are stale: {told}\n")
+        assert out.startswith(pull_request.MARK) and "no evidence: `` predictions of this change are stale" in out
+        runs.ok("dvc", "repro", "--quiet")
+        assert compare("workspace", "better", "--resamples", "500")[0] == 0
+        Path("params.yaml").write_text(Path("params.yaml").read_text().replace("0.75", "0.65"))
+        for stage in ("train.py", "write.py"):  # by hand: what dvc.lock says is not of these predictions
+            runs.ok("python", stage)
+        assert compare("workspace", "better", "--resamples", "500")[0] == 0
+    finally:
+        runs.restore()
+        runs.ok("dvc", "exp", "remove", "--quiet", "of-the-test")
 
 
 def test_verdicts_are_corrected_for_the_number_of_runs(runs: Runs, compare: Command) -> None:

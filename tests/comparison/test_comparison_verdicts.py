@@ -187,6 +187,35 @@ def test_fixed_is_right_now_and_broken_is_wrong_now(changes: tuple[Comparison, l
     assert shown == {**{id_: change for id_, (change, _, _) in changed.items()}, "test-4": "wrong"}
 
 
+def test_an_example_is_shown_as_all_seeds_have_it_and_says_in_how_many() -> None:
+    """The first seeds alone may predict the same where the groups differ."""
+
+    def seed(name: str, number: int, rate: float, *labels: str) -> Run:
+        ids = [f"test-{place}" for place in range(3)]
+        table = pa.table({"id": ids, "gold": ["a", "a", "b"], "predicted": list(labels)})
+        return Run(name, table, params={"seed": number, "rate": rate}, code="same")
+
+    base = [seed("base", 1, 0.1, "a", "a", "b"), seed("b2", 2, 0.1, "b", "a", "b"), seed("b3", 3, 0.1, "a", "c", "a")]
+    other = [seed("other", 1, 0.2, "a", "b", "b"), seed("o2", 2, 0.2, "a", "c", "b"), seed("o3", 3, 0.2, "a", "b", "b")]
+    runs = [*base, *other]
+    comparison = compare(runs, resamples=200)
+    changed = {each.id: each for each in comparison.pairs[0].changed}
+    assert {id_: (each.change, len(each.base), len(each.other)) for id_, each in changed.items()} == {
+        "test-0": ("fixed", 2, 1),
+        "test-1": ("worse", 2, 2),
+        "test-2": ("fixed", 2, 1),
+    }
+    shown = as_text(comparison)
+    for said in (
+        "  fixed test-0\n    gold  a\n    base  a (2 of 3 seeds)\n          b (1 of 3 seeds)\n    other a\n",
+        "    base  a (2 of 3 seeds)\n          c (1 of 3 seeds)\n    other b (2 of 3 seeds)\n          c (1 of 3 seeds)\n",
+    ):
+        assert said in shown
+    assert "  - base `a (2 of 3 seeds)`\n  - base `b (1 of 3 seeds)`\n  - other `a`" in as_markdown(comparison)
+    assert "those of one seed alone: base for base + 2 seeds, other for other + 2 seeds" in as_html(comparison, runs)
+    json.loads(as_json(comparison))
+
+
 def test_a_number_is_nearer_or_farther_and_never_right() -> None:
     gold = [1.0, 2.0, 3.0, 4.0]
     tables = [

@@ -115,6 +115,8 @@ def test_a_reference_job_runs_from_local_files_by_configuration_alone() -> None:
         (["train.batch_size=auto", "train.gradient_accumulation=auto"], ["train.gradient_accumulation=auto", "number"]),
         (["train.epochs=1", "train.early_stopping=2"], ["train.early_stopping=2"]),
         (["task=tokens", "evaluate.mode=strict", "evaluate.scheme=plain"], ["evaluate.mode=strict", "scheme=plain"]),
+        (["task.decode=viterbi"], ["task.decode=viterbi", "task.kind=text", "set argmax"]),
+        (["task=tokens", "task.decode=viterbi", "evaluate.scheme=plain"], ["task.decode=viterbi", "scheme=plain"]),
         (["evaluate.scheme=iob3"], ["evaluate.scheme=iob3", "'iobes'"]),
         (["evaluate.resamples=-1"], ["evaluate.resamples=-1"]),
         (["evaluate.slices=[size]"], ["evaluate.slices has size", "'length'", "data.keep_columns"]),

@@ -1,8 +1,10 @@
 """New data are labelled as the test split is, in every form, and a killed run goes on where it ended."""
 
 import csv
+import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +29,7 @@ from stages.predict import job
 from stages.predict.inputs import InputOptions, read_inputs
 from stages.predict.job import parts_of
 from stages.predict.predictor import PredictionOptions, Predictor
+from stages.reporting.summary import summary
 from stages.tokenize import tokenize
 from stages.train import train
 from tests.support.imports import ROOT
@@ -61,6 +64,7 @@ def _choices(task: str, folder: Path) -> list[str]:
     if task == "tokens":
         return [
             "task=tokens",
+            "task.decode=viterbi",
             "train.class_weights=balanced",
             "data=demo",
             "data.train=24",
@@ -149,6 +153,47 @@ def test_the_test_splits_inputs_get_the_predictions_that_evaluate_made(task: str
     assert (
         {"predicted"} <= set(found.column_names) == set(expected.column_names) & {"predicted", "score", "probabilities"}
     )
+
+
+def test_tags_are_decoded_as_evaluated_or_as_asked_for(
+    runs: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = runs["tokens"]
+    expected, words = pq.read_table(root / "data/predictions/test.parquet"), load_from_disk(str(root / "data/raw/test"))
+    for decode, column in (("viterbi", "predicted"), ("argmax", "argmax")):
+        options = PredictionOptions("torch", precision="fp32", decode=decode)
+        found = Predictor(root / "models/export", options).label_words(words["tokens"][:])
+        assert found["predicted"].combine_chunks().equals(expected[column].combine_chunks())
+    assert expected["predicted"] != expected["argmax"], "some of the most probable tags are not well-formed"
+    measured = json.loads((root / "metrics/evaluate.json").read_text())
+    assert {"conll", "strict"} == measured["argmax"].keys() and "strict" in measured
+    monkeypatch.chdir(root)
+    for mode, by_argmax in measured["argmax"].items():
+        by_viterbi = measured["f1"] if mode == "conll" else measured[mode]["f1"]
+        assert f"{mode} f1 on test: {by_viterbi:.4f} by viterbi, {by_argmax['f1']:.4f} by argmax" in summary()
+    assert "Viterbi" in (root / "models/export/README.md").read_text()
+
+
+def test_an_older_export_decodes_by_argmax_alone(
+    runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    older = tmp_path / "older"
+    shutil.copytree(runs["tokens"] / "models/export", older)
+    (older / "tag_scheme.json").unlink()
+    settings = json.loads((older / "prediction_settings.json").read_text())
+    del settings["task"]["decode"]
+    (older / "prediction_settings.json").write_text(json.dumps(settings))
+    (tmp_path / "in.txt").write_text("the order was never great in paris\n", encoding="utf-8")
+    given = [str(tmp_path / "in.txt"), "--model", str(older), "--out"]
+    called(tmp_path, *given, str(tmp_path / "older.jsonl"), monkeypatch=monkeypatch)
+    newer = ["--model", str(runs["tokens"] / "models/export"), "--decode", "argmax"]
+    called(tmp_path, *given[:1], *newer, "--out", str(tmp_path / "newer.jsonl"), monkeypatch=monkeypatch)
+    assert lines_of(tmp_path / "older.jsonl") == lines_of(tmp_path / "newer.jsonl")
+    with pytest.raises(SystemExit):
+        called(tmp_path, *given, str(tmp_path / "x.jsonl"), "--decode", "viterbi", monkeypatch=monkeypatch)
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert "tag_scheme.json: is missing" in line and "decode by argmax" in line
+    assert not (tmp_path / "x.jsonl").exists()
 
 
 def test_chunks_of_any_size_give_the_same_rows(
@@ -399,6 +444,7 @@ def test_a_model_that_was_trained_again_is_another(runs: Mapping[str, Path]) -> 
         ("in.txt", b"fine\n", ["--model", "HEAD~999"], "HEAD~999"),
         ("in.txt", b"fine\n", ["--model", "data/raw"], "has no prediction_settings.json"),
         ("in.txt", b"fine\n", ["--runtime", "int8"], "has no model_int8.onnx"),
+        ("in.txt", b"fine\n", ["--decode", "viterbi"], "decode=viterbi chooses the tags of words"),
         ("other.txt", b"fine\n", [], "there is no such file or folder"),
     ],
 )  # fmt: skip
@@ -416,6 +462,46 @@ def test_a_fault_is_one_line_and_leaves_no_output(
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert expected in line
     assert {file.name for file in tmp_path.iterdir()} <= {path.name}
+
+
+def test_a_faulty_file_of_a_folder_is_named(
+    runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, content in {"a/1.txt": "fine", "a/2.txt": "", "b.txt": "fine"}.items():
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_text(content, encoding="utf-8")
+    out = str(tmp_path / "out.jsonl")
+    with pytest.raises(SystemExit):
+        called(runs["text"], str(tmp_path / "in"), "--out", out, monkeypatch=monkeypatch)
+    assert f"error: {tmp_path}/in/a/2.txt: text holds nothing, not text" in capsys.readouterr().err
+    called(runs["text"], str(tmp_path / "in"), "--out", out, "--on-error", "skip", monkeypatch=monkeypatch)
+    assert [row["file"] for row in lines_of(tmp_path / "out.jsonl")] == ["a/1.txt", "b.txt"]
+    assert f"skipped: {tmp_path}/in/a/2.txt: " in capsys.readouterr().err
+
+
+def test_pairs_are_for_models_of_pairs_alone(
+    runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given, out = str(runs["pairs"] / "test.jsonl"), tmp_path / "out.jsonl"
+    rows = lines_of(Path(given))
+    called(runs["text"], given, "--out", str(out), monkeypatch=monkeypatch)
+    predictor = Predictor(runs["text"] / "models/export", PredictionOptions())
+    expected = predictor.label_texts([row["text"] for row in rows])["predicted"].to_pylist()
+    assert [row["predicted_label"] for row in lines_of(out)] == expected
+    texts = tmp_path / "in.txt"
+    texts.write_text("fine\n", encoding="utf-8")
+    for task, arguments, told in (
+        ("text", [given, "--pair-column", "text_pair"], "--pair-column text_pair: the model was not trained on pairs"),
+        ("pairs", [str(texts)], "has no second texts, and the model was trained on pairs; name their column"),
+    ):
+        with pytest.raises(SystemExit):
+            called(runs[task], *arguments, "--out", str(tmp_path / "x.jsonl"), monkeypatch=monkeypatch)
+        assert told in capsys.readouterr().err
+    assert not (tmp_path / "x.jsonl").exists()
+    options = InputOptions("text", of_words=False)  # an older export does not tell
+    assert [pair for each in read_inputs(Path(given), options) for pair in each.pairs or ()] == [
+        row["text_pair"] for row in rows
+    ]
 
 
 def test_rows_that_can_not_be_read_are_left_out_counted_and_listed(
@@ -481,6 +567,35 @@ def test_a_killed_run_goes_on_where_it_ended(
         assert kept
     assert start(killed).wait() == 0
     assert killed.read_bytes() == whole.read_bytes() and not parts.exists()
+
+
+@pytest.mark.parametrize("source", ["in.txt", "-"])
+def test_an_interrupted_run_says_whether_it_can_go_on(
+    source: str, runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    texts = tmp_path / "in.txt"
+    texts.write_text("the order\nwas bad\n", encoding="utf-8")
+    monkeypatch.setattr(job, "_ROWS", 1)
+    monkeypatch.setattr("stages.sources.readers.table_file.BATCH", 1)
+    predict = Predictor.label_texts
+    seen: list[object] = []
+
+    def interrupted(self: Predictor, *given: Any) -> pa.Table:
+        seen.append(given)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return predict(self, *given)
+
+    monkeypatch.setattr(Predictor, "label_texts", interrupted)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(texts.read_bytes())))
+    given = str(texts) if source == "in.txt" else source
+    with pytest.raises(SystemExit) as stop:
+        called(runs["text"], given, "--out", str(tmp_path / "out.jsonl"), monkeypatch=monkeypatch)
+    assert stop.value.code == 130
+    told = "goes on where it ended" if source == "in.txt" else "begins anew"
+    assert f"interrupted; the same command {told}" in capsys.readouterr().err
+    assert (tmp_path / "out.jsonl.partial").exists() == (source == "in.txt")
 
 
 def test_a_partial_output_of_another_job_is_not_gone_on_with(tmp_path: Path) -> None:

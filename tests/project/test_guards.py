@@ -15,7 +15,7 @@ import pytest
 
 from stages.pipeline import recovery
 from stages.pipeline.errors import BusyError
-from stages.pipeline.lock import hold, holder
+from stages.pipeline.lock import Holder, busy, hold, holder
 from stages.pipeline.lock_schema import parse_lock
 from stages.pipeline.orphans import DVC_STAGE, PATIENCE
 from stages.pipeline.paths import KEPT_LOCK, LOCK, WRITING
@@ -62,6 +62,30 @@ def test_a_lock_is_waited_for_as_long_as_patience_goes(tmp_path: Path) -> None:
         killed_soon = subprocess.Popen(["sh", "-c", f"sleep 0.3; kill -9 {other.pid}"])
         with killed_soon, hold(tmp_path / "lock", "second", patience=30):
             pass
+
+
+def test_a_lock_whose_holders_remove_it_is_held_by_one_at_a_time(tmp_path: Path) -> None:
+    """Whoever waited for a file that was removed would hold it beside the holder of the next one."""
+    script = (
+        "import sys; from pathlib import Path; from stages.pipeline.lock import hold, held_if_free\n"
+        "lock, count = Path(sys.argv[1], 'lock'), Path(sys.argv[1], 'count')\n"
+        "import stages.pipeline.lock as it; it.INTERVAL = 0.0005; added = 0\n"
+        "while added < 300:\n"
+        "    with hold(lock, 'one', patience=60) if added % 2 else held_if_free(lock, 'one') as is_held:\n"
+        "        if is_held is not False:\n"
+        "            count.write_text(str(int(count.read_text()) + 1)); added += 1\n"
+        "            lock.unlink()\n"
+    )
+    (tmp_path / "count").write_text("0")
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    processes = [subprocess.Popen(command, cwd=ROOT) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    assert (tmp_path / "count").read_text() == "900"
+
+
+def test_a_holder_on_another_machine_is_named_with_it_and_is_not_ours_to_end() -> None:
+    told = str(busy(Holder(7, "training", "now", host="far away")))
+    assert told == "another run is at work here (process 7 on far away, training, since now); wait for it"
 
 
 @pytest.mark.parametrize("content", ["", " 123\n", "{", '{"pid": 1}'])

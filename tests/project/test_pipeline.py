@@ -1,6 +1,7 @@
 """The whole pipeline through DVC, as a user runs it, with a tiny model: both kinds of task."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,6 +115,18 @@ def test_two_models_with_one_tokenizer_share_the_tokenized_data(text: Workspace,
     assert "Running stage 'download'" in shown
     assert "Stage 'tokenize' didn't change" in shown
     assert "Running stage 'train'" in shown
+
+
+def test_a_queued_run_repeats_no_stage_that_has_run(text: Workspace) -> None:
+    """It starts in a folder without outputs: DVC restores them if its cache has all of them, plots and metrics too."""
+    for ran, cached in ((["train", "evaluate"], []), ([], ["train", "evaluate"])):
+        text.ok("dvc", "exp", "run", "--queue", *settings(small(_model_of(text), "seed=43")), "evaluate")
+        text.ok("dvc", "exp", "run", "--run-all", "--jobs", "1")
+        (task,) = re.findall(r"(?m)^[0-9a-f]{7}", text.ok("dvc", "queue", "status"))
+        log = text.ok("dvc", "queue", "logs", task)
+        text.ok("dvc", "queue", "remove", "--all")
+        assert re.findall(r"Running stage '(\w+)'", log) == ran, log
+        assert re.findall(r"Stage '(\w+)' is cached", log) == cached
 
 
 def test_a_queued_sweep_runs_and_compares(text: Workspace) -> None:

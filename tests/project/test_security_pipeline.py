@@ -188,7 +188,7 @@ def test_spreadsheets_find_no_formula_in_plots(ran: Ran, name: str) -> None:
     assert not {character for cell in cells for character in cell if unicodedata.category(character)[0] == "C"}
 
 
-@pytest.mark.parametrize("name", ["metrics/data.md", "models/export/README.md"])
+@pytest.mark.parametrize("name", ["data/report.md", "models/export/README.md"])
 def test_markdown_holds_names_as_code_alone(ran: Ran, name: str) -> None:
     text = (ran.workspace.root / name).read_text(encoding="utf-8")
     body = text.rpartition("\n---\n")[2]

@@ -314,6 +314,14 @@ def forget_the_export(root: Path) -> None:
     commit_all(root)
 
 
+def train_alone(root: Path) -> None:
+    """What `dvc.lock` says after `dvc repro train`: the export was made of another model."""
+    lock = root / "dvc.lock"
+    trained = "{cmd: none, outs: [{path: prepared, hash: md5, md5: 0.dir, size: 1, nfiles: 1}]}"
+    lock.write_text(f"{lock.read_text(encoding='utf-8')}  train: {trained}\n", encoding="utf-8")
+    commit_all(root)
+
+
 def commit_all(root: Path) -> None:
     identity = ["-c", "user.name=tester", "-c", "user.email=tester@example.com"]
     subprocess.run(["git", "add", "--all"], cwd=root, check=True)
@@ -331,6 +339,7 @@ def commit_all(root: Path) -> None:
         (lambda root: (root / EXPORT / BIG).unlink(), "models/export: is not what dvc.lock records"),
         (cut_the_lock_off, "dvc.lock: is missing or not whole"),
         (forget_the_export, "dvc.lock: records no models/export"),
+        (train_alone, "models/export: is stale: export read another prepared than train wrote; run `dvc repro export`"),
         (lambda root: shutil.rmtree(root / ".git"), "run it in a clone of the project"),
     ],
     ids=[
@@ -342,6 +351,7 @@ def commit_all(root: Path) -> None:
         "one less",
         "half a lock",
         "no record",
+        "stale",
         "no git",
     ],
 )

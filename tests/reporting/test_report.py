@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html
 import json
 import re
 import sys
@@ -51,6 +52,7 @@ from stages.reporting.run_predictions import (
     confusion_of,
 )
 from stages.reporting.run_predictions import calibration as calibration_of_texts
+from stages.reporting.summary import summary
 from stages.reporting.training_curves import read_curves
 from stages.reporting.write import report_of_workspace
 from stages.reporting.wrong_examples import wrong_examples, wrong_sentences, wrong_texts
@@ -705,6 +707,31 @@ def test_sentences_of_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert report.runs[0].confusion == Confusion("words", ("O", "A"), ((0, 0), (1, 1)))
     assert report.runs[0].calibration is None
     assert [each.mistakes[0].kind for each in report.examples] == ["wrong span"]
+
+
+def test_stale_scores_are_told_on_the_page_and_in_the_summary(workspace: Path) -> None:
+    """As `dvc exp run train` leaves them."""
+    outs = {"models/trained": "1" * 32, "data/predictions/test.parquet": "2" * 32}
+    of = {path: {"path": path, "hash": "md5", "md5": md5, "size": 1} for path, md5 in outs.items()}
+    read = {**of["models/trained"], "md5": "3" * 32}
+    predictions = of["data/predictions/test.parquet"]
+    file = workspace / predictions["path"]
+    predictions["md5"] = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
+    stages = {
+        "train": {"cmd": "none", "outs": [of["models/trained"]]},
+        "evaluate": {"cmd": "none", "deps": [read], "outs": [predictions]},
+    }
+    (workspace / "dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": stages}) + "\n")
+    (workspace / "metrics/train.json").write_text(json.dumps({"validation": {"accuracy": 0.5}}))
+    note = "these scores and predictions are stale: evaluate read another models/trained than train wrote; "
+    assert f"{note}run `dvc repro evaluate`" in " ".join(html.unescape(render_report(report_of_workspace())).split())
+    download = {"data": {"name": "letters", "kind": "text"}, "model": {"name": "tiny"}}
+    (workspace / "metrics/download.json").write_text(json.dumps(download))
+    assert f"note: {note}run `dvc repro evaluate`" in " ".join(summary().split())
+    file.unlink()  # the scores are those of a run whose predictions are elsewhere
+    assert note in " ".join(summary().split())
+    file.write_bytes(b"made without DVC")
+    assert note not in " ".join(summary().split())
 
 
 def test_files_of_another_kind_are_told(workspace: Path) -> None:

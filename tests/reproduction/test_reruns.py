@@ -30,7 +30,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A workspace that is up to date: its outputs stand in for real ones, for `dvc status` compares their hashes alone."""
     workspace = Workspace(tmp_path_factory.mktemp("reruns") / "clone")
     dag: dict[str, Any] = YAML(typ="safe").load((workspace.root / "dvc.yaml").read_text(encoding="utf-8"))
-    outs = [out for stage in dag["stages"].values() for out in (*stage["outs"], *stage["metrics"])]
+    outs = [
+        out for stage in dag["stages"].values() for out in (*stage["outs"], *stage["metrics"], *stage.get("plots", ()))
+    ]
     for out in (out if isinstance(out, str) else next(iter(out)) for out in outs):
         for name in ("",) if Path(out).suffix else FILES.get(out, ("file",)):
             file = workspace.root / out / name

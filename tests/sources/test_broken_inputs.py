@@ -211,7 +211,7 @@ def test_there_are_enough_of_them() -> None:
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which an earlier run has left its outputs."""
     monkeypatch.chdir(tmp_path)
-    for name in ("data/raw/kept", "metrics/download.json", "metrics/data.md", "models/base/kept", "dvc.lock"):
+    for name in ("data/raw/kept", "metrics/download.json", "data/report.md", "models/base/kept", "dvc.lock"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("earlier")
     return tmp_path

@@ -1,4 +1,4 @@
-"""A small git and DVC repository whose one stage writes predictions, in place of the pipeline."""
+"""A small git and DVC repository whose two stages write a model and predictions, in place of the pipeline."""
 
 import json
 import os
@@ -6,18 +6,27 @@ import subprocess
 import sys
 from pathlib import Path
 
-STAGE = """
+TRAIN = """
+from pathlib import Path
+Path("models").mkdir(exist_ok=True)
+Path("models/trained").write_bytes(Path("params.yaml").read_bytes())
+"""
+
+EVALUATE = """
 import json, random
 from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 from ruamel.yaml import YAML
 
-params = YAML(typ="safe").load(Path("params.yaml").read_text())
+params = YAML(typ="safe").load(Path("models/trained").read_text())
+is_numbers = YAML(typ="safe").load(Path("params.yaml").read_text())["evaluate"]["numbers"]
 generator = random.Random(str((params["seed"], params["train"])))
 examples = [("abc"[place % 3], generator.random() < params["train"]["right"]) for place in range(300)]
 gold = [label for label, _ in examples]
 predicted = [label if right else "abc"["abc".index(label) - 1] for label, right in examples]
+if is_numbers:
+    gold, predicted = [1.0] * 300, [0.5] * 300
 columns = {"id": [f"test-{place}" for place in range(300)], "gold": gold, "predicted": predicted, "score": [0.5] * 300}
 Path("data/predictions").mkdir(parents=True, exist_ok=True)
 Path("metrics/plots/curves/plots/metrics/validation").mkdir(parents=True, exist_ok=True)
@@ -36,10 +45,15 @@ Path("metrics/plots/curves/plots/metrics/validation/f1.tsv").write_text(f"step\\
 
 DAG = """
 stages:
+  train:
+    cmd: python train.py
+    deps: [train.py]
+    params: [seed, train]
+    outs: [models/trained]
   evaluate:
     cmd: python write.py
-    deps: [write.py]
-    params: [seed, train]
+    deps: [write.py, models/trained]
+    params: [evaluate]
     outs: [data/predictions/test.parquet]
     metrics:
     - metrics/evaluate.json: {cache: false}
@@ -61,11 +75,12 @@ class Runs:
         self.ok("git", "config", "user.email", "tester@example.com")
         self.ok("dvc", "init", "--quiet")
         files = {
-            "write.py": STAGE,
+            "train.py": TRAIN,
+            "write.py": EVALUATE,
             "dvc.yaml": DAG,
             ".dvc/config": CONFIG,
-            ".gitignore": "/data\n",
-            "params.yaml": "seed: 1\ntrain:\n  right: 0.7\n",
+            ".gitignore": "/data\n/models\n",
+            "params.yaml": "seed: 1\ntrain:\n  right: 0.7\nevaluate:\n  numbers: false\n",
         }
         for name, content in files.items():
             (root / name).write_text(content, encoding="utf-8")
@@ -87,17 +102,17 @@ class Runs:
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def experiment(self, name: str, **params: float) -> None:
-        """A `dvc exp run`, with the workspace as it was afterwards."""
-        keys = {"right": "train.right", "seed": "seed"}
+    def experiment(self, name: str, target: str = "evaluate", **params: float) -> None:
+        """A `dvc exp run` up to the stage `target`, with the workspace as it was afterwards."""
+        keys = {"right": "train.right", "seed": "seed", "numbers": "evaluate.numbers"}
         overrides = [part for key, value in params.items() for part in ("-S", f"{keys[key]}={value}")]
-        self.ok("dvc", "exp", "run", "--quiet", "--name", name, *overrides)
+        self.ok("dvc", "exp", "run", "--quiet", "--name", name, *overrides, target)
         self.restore()
 
     def restore(self) -> None:
         """The workspace as it was committed."""
         self.ok("git", "checkout", "--quiet", ".")
-        self.ok("dvc", "checkout", "--quiet")
+        self.ok("dvc", "checkout", "--quiet", "--force")
 
     def state(self) -> dict[str, bytes]:
         """Every file outside of git's and DVC's own folders."""

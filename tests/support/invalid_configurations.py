@@ -158,6 +158,8 @@ def _contradictions(_: Mapping[str, Plain], __: random.Random) -> Iterator[Case]
         ("task.target", ["task=tokens", "task.target=labels"]),
         ("tokenize.overflow", ["task=tokens", "tokenize.overflow=truncate"]),
         ("evaluate.mode", ["evaluate.mode=strict", "evaluate.scheme=plain"]),
+        ("task.decode", ["task.decode=viterbi"]),
+        ("task.decode", ["task=tokens", "task.decode=viterbi", "evaluate.scheme=plain"]),
         ("data", ["data=imdb", "task=tokens"]),
         ("data", ["data=wnut17", "task=text"]),
         ("task.metric", ["task.metric=pearson"]),

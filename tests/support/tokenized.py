@@ -9,7 +9,7 @@ import pyarrow as pa
 from datasets import ClassLabel, Dataset, Features, List
 
 from stages.columns.names import label_names
-from stages.configuration.schema import Kind, Pooling, Target, TaskConfig
+from stages.configuration.schema import Decode, Kind, Pooling, SchemeChoice, Target, TaskConfig
 from stages.tasks.encoding.encodings import encoding_for
 from stages.tasks.encoding.subwords import SubwordEncoder
 from stages.tasks.predictions_table import Predicted, predictions
@@ -18,10 +18,15 @@ from stages.tasks.task import Task, Units
 
 
 def task_of(
-    kind: Kind = "text", target: Target = "label", pooling: Pooling = "mean", threshold: float | None = None
+    kind: Kind = "text",
+    target: Target = "label",
+    pooling: Pooling = "mean",
+    threshold: float | None = None,
+    decode: Decode = "argmax",
+    scheme: SchemeChoice = "auto",
 ) -> Task:
     """The task of this kind and target."""
-    return replace(task_for(TaskConfig(kind, target, "loss", pooling)), threshold=threshold)
+    return replace(task_for(TaskConfig(kind, target, "loss", pooling, decode), scheme=scheme), threshold=threshold)
 
 
 def tokenized_features(kind: Kind, names: Sequence[str], target: Target = "label") -> Features:

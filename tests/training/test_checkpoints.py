@@ -1,13 +1,30 @@
 """Checkpoints are whole or not used, few, and gone in the end."""
 
 import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from stages.pipeline.errors import ConfigError
-from stages.training.checkpoints import KEPT_TRAININGS, SECONDS, Checkpoints, Pace, fault, write_manifest
+from stages.pipeline.errors import BusyError, ConfigError
+from stages.training.checkpoints import (
+    FOLDER,
+    KEPT_TRAININGS,
+    SECONDS,
+    Checkpoints,
+    Pace,
+    checkpoints_of,
+    fault,
+    write_manifest,
+)
+from stages.training.interruption import Interrupted
 from tests.support.damage import DAMAGES, Damage
+from tests.support.imports import ROOT
 
 FILES = {"model.safetensors": bytes(range(256)) * 40, "progress.json": b"{}"}
 
@@ -80,6 +97,88 @@ def test_the_newest_trainings_are_kept(checkpoints: Checkpoints) -> None:
     checkpoints.prepare()
     assert sorted(folder.name for folder in root.iterdir()) == ["newer", "newest"]
     assert KEPT_TRAININGS == 3
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from stages.training.checkpoints import Checkpoints
+with Checkpoints(Path(sys.argv[1])).held():
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@contextmanager
+def at_work(*folders: Path) -> Iterator[list[subprocess.Popen[str]]]:
+    """Processes that each hold the checkpoints of a training."""
+    processes = [
+        subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        for folder in folders
+    ]
+    try:
+        for process in processes:
+            assert process.stdout is not None and process.stdout.readline() == "held\n"
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+def test_checkpoints_of_a_training_at_work_are_never_removed(checkpoints: Checkpoints) -> None:
+    """Nor do they count: of those that nobody works on, the newest are kept as ever."""
+    root = checkpoints.folder.parent
+    for age, key in enumerate(["a", "b", "c", "d", "e"]):
+        os.utime(write(Checkpoints(root / key), 1).parent, (1e9 - age, 1e9 - age))
+    (root / "killed before its first.lock").touch()
+    with at_work(*(root / key for key in "abcd")) as processes:
+        checkpoints.prepare()
+        assert {folder.name for folder in root.iterdir() if folder.is_dir()} == {*"abcde"}
+        for process in processes[:3]:
+            process.kill()
+            process.wait()
+        checkpoints.prepare()
+        assert {folder.name for folder in root.iterdir() if folder.is_dir()} == {*"abd"}
+        assert {file.name for file in root.iterdir() if not file.is_dir()} == {"d.lock"}
+        with (
+            pytest.raises(BusyError, match=rf"process {processes[3].pid}, training d, since .* `kill "),
+            Checkpoints(root / "d").held(),
+        ):
+            raise AssertionError
+
+
+def test_in_a_folder_that_was_chosen_all_are_kept_for_a_week(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stages.training.checkpoints.training_key", lambda config: config)
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    now = time.time()
+    for days, key in ((0, "a"), (1, "b"), (6, "c"), (8, "d"), (9, "e")):
+        os.utime(write(Checkpoints(tmp_path / key), 1).parent, (now - days * 86_400, now - days * 86_400))
+    checkpoints_of("own").prepare()  # type: ignore[arg-type]
+    assert {folder.name for folder in tmp_path.iterdir()} == {*"abc"}
+    for key in "ab":
+        Checkpoints(tmp_path / key).remove()
+    monkeypatch.setenv(FOLDER, "somewhere")
+    with pytest.raises(ConfigError, match="give an absolute path"):
+        checkpoints_of("own")  # type: ignore[arg-type]
+
+
+def test_a_training_that_was_stopped_says_what_the_same_command_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def line(step: int | None) -> str:
+        return Interrupted(signal.SIGTERM, step).line
+
+    monkeypatch.chdir(tmp_path)
+    assert line(5) == "stopped by SIGTERM after step 5; the same command goes on from there"
+    assert line(None).endswith("begins again, from the last checkpoint if there is one")
+    queued = tmp_path / ".dvc/tmp/exps/tmp1a2b"
+    queued.mkdir(parents=True)
+    monkeypatch.chdir(queued)
+    for step in (5, None):
+        assert "the same command begins anew" in line(step) and f"let {FOLDER} name a folder" in line(step)
+    monkeypatch.setenv(FOLDER, str(tmp_path / "checkpoints"))
+    assert line(5).endswith("goes on from there")
 
 
 def test_a_checkpoint_that_took_long_is_followed_by_a_longer_pause(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages.training.checkpoints import training_key, write_manifest
+from stages.training.checkpoints import FOLDER, training_key, write_manifest
 from tests.support.damage import DAMAGES
-from tests.support.trainings import FREQUENT, Trainings, kill_at_random, signal_at
+from tests.support.trainings import FREQUENT, Trainings, kill_at_random, result, signal_at
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
@@ -88,6 +88,28 @@ def test_a_killed_training_goes_on_to_the_same_bytes(trainings: Trainings) -> No
         trainings.train()
         assert trainings.result() == undisturbed
     assert in_writing >= 1
+
+
+def test_a_training_killed_in_one_clone_goes_on_in_another_to_the_same_bytes(
+    trainings: Trainings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the task of a queue does whose folder DVC has removed, where a folder outside of it was chosen for checkpoints."""
+    undisturbed = trainings.undisturbed()
+    other = trainings.workspace.copy_to(tmp_path / "elsewhere" / "clone")
+    chosen = tmp_path / "checkpoints"
+    monkeypatch.setenv(FOLDER, str(chosen))
+    process = trainings.command()
+    while process.poll() is None and not any(folder.name > "step-000000014" for folder in chosen.glob("*/step-*")):
+        time.sleep(0.001)
+    process.kill()
+    process.communicate()
+    assert not (trainings.root / ".checkpoints").exists()
+    for name in ("models/trained", "metrics/plots/curves"):
+        shutil.rmtree(other.root / name)
+    shown = other.python("stages.train", **FREQUENT)
+    assert f"resuming from {chosen}" in shown
+    assert result(other.root) == undisturbed
+    assert not chosen.exists()
 
 
 def test_several_processes_go_on_within_an_epoch_to_the_same_bytes(trainings: Trainings) -> None:

@@ -36,7 +36,11 @@ class EntityDetails:
 
     errors: EntityErrors
     other_readings: Mapping[str, Average] = field(default_factory=dict)
-    """The micro average where tags are read otherwise than for the headline (`strict` or `conll`), if it differs."""
+    """The micro average where tags are read otherwise than for the headline (`strict` or `conll`), if it differs, or if
+    `argmax` is known."""
+    argmax: Mapping[str, Average] = field(default_factory=dict)
+    """The micro averages, `conll` and `strict`, of the most probable tag of each word by itself, where the tags that are scored
+    were chosen by `task.decode=viterbi`: what that gains. Empty where it is not known."""
     seen: LabelScore | None = None
     """Of the entities that train has as an entity, by their case-folded words. None if it is not known."""
     unseen: LabelScore | None = None
@@ -47,6 +51,7 @@ class EntityDetails:
         halves = {"seen": self.seen, "unseen": self.unseen}
         return {
             **{reading: asdict(average) for reading, average in self.other_readings.items()},
+            **({"argmax": {mode: asdict(average) for mode, average in self.argmax.items()}} if self.argmax else {}),
             "errors": asdict(self.errors),
             **{name: asdict(score) for name, score in halves.items() if score is not None},
         }

@@ -5,7 +5,7 @@ Every command that scores, compares or shows predictions reads them here, so tha
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, get_args
 
@@ -30,6 +30,8 @@ PREDICTED = "predicted"
 SCORE = "score"
 PROBABILITIES = "probabilities"
 LOSS = "loss"
+ARGMAX = "argmax"
+"""The most probable tag of each word by itself, where `predicted` are those of `task.decode=viterbi`."""
 TOKEN = "token"
 ID = "id"
 WORD = "word"
@@ -150,6 +152,12 @@ class PredictionsFile:
             losses=self.column(LOSS),
             confidence=self.column(SCORE),
         )
+
+    def by_argmax(self, rules: ScoringRules) -> Predictions | None:
+        """Return the most probable tags beside what is gold, where others are predicted; None where the file has none."""
+        if ARGMAX not in self.table.column_names:
+            return None
+        return replace(self, table=_with(self.table, {PREDICTED: self.table[ARGMAX]})).predictions(rules)
 
     @property
     def labels_in_use(self) -> set[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -77,7 +77,9 @@ def score_predictions(
     intervals = intervals_of([*drawn, *last], options.resamples) if options.resamples else {}
     details = None
     if isinstance(predictions, EntityPredictions):
-        details = entity_details(predictions, options.mode, file.tokens, background.seen)
+        argmax = file.by_argmax(options.rules)
+        assert argmax is None or isinstance(argmax, EntityPredictions)
+        details = entity_details(predictions, options.mode, file.tokens, background.seen, argmax)
     if by_packages is not None:
         scores = _recorded(scores, by_packages(predictions))
     return FinalScores(
@@ -151,9 +153,16 @@ def _notes(predictions: Predictions, options: ScoringOptions) -> Iterator[str]:
 
 
 def entity_details(
-    predictions: EntityPredictions, mode: ScoringMode, tokens: Sequence[str] = (), seen: Set[str] | None = None
+    predictions: EntityPredictions,
+    mode: ScoringMode,
+    tokens: Sequence[str] = (),
+    seen: Set[str] | None = None,
+    argmax: EntityPredictions | None = None,
 ) -> EntityDetails:
-    """Return what else there is to tell. `tokens`, [words]; `seen`: the wordings of entities in train."""
+    """Return what else there is to tell.
+
+    `tokens`, [words]; `seen`: the wordings of entities in train; `argmax`: the most probable tags, where others are predicted.
+    """
     pairs = predictions.pairs
     halves: tuple[LabelScore | None, LabelScore | None] = (None, None)
     if tokens and seen is not None:
@@ -161,13 +170,19 @@ def entity_details(
         for which, spans in ((RIGHT, pairs.right), (PREDICTED, pairs.predicted), (GOLD, pairs.gold)):
             sums[:, which] = np.bincount(are_seen(spans, tokens, seen), minlength=2)
         halves = LabelScore.of(sums[1]), LabelScore.of(sums[0])
-    return EntityDetails(paired(pairs.gold, pairs.predicted).counts(), _other_readings(predictions, mode), *halves)
+    by_mode = _by_mode(predictions, mode)
+    others = {
+        name: average
+        for name, average in by_mode.items()
+        if name != mode and (argmax is not None or average != by_mode[mode])
+    }
+    errors = paired(pairs.gold, pairs.predicted).counts()
+    return EntityDetails(errors, others, {} if argmax is None else _by_mode(argmax, mode), *halves)
 
 
-def _other_readings(predictions: EntityPredictions, mode: ScoringMode) -> dict[str, Average]:
-    """The micro average of the other mode than the headline's, where it differs."""
-    is_strict = mode == "strict"
-    reading: Reading = "conll" if is_strict else scheme_of(predictions.entity_tags, predictions.scheme)
-    other = EntityPairs.read(predictions.tags_read_in(reading), reading)
-    averages = [Average.of(micro, pairs.sums().sum(axis=0)) for pairs in (predictions.pairs, other)]
-    return {} if averages[0] == averages[1] else {"conll" if is_strict else "strict": averages[1]}
+def _by_mode(predictions: EntityPredictions, mode: ScoringMode) -> dict[str, Average]:
+    """The micro average of either mode. `mode`: the one that the predictions are read in."""
+    other: ScoringMode = "conll" if mode == "strict" else "strict"
+    reading: Reading = "conll" if mode == "strict" else scheme_of(predictions.entity_tags, predictions.scheme)
+    pairs = {mode: predictions.pairs, other: EntityPairs.read(predictions.tags_read_in(reading), reading)}
+    return {name: Average.of(micro, pairs[name].sums().sum(axis=0)) for name in get_args(ScoringMode)}

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,16 +11,16 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 from dvc.config import Config
-from pydantic import ValidationError
 
 from stages.comparison.loaded_runs import RevisionFiles, code_digest, flat, plain
 from stages.pipeline.errors import ConfigError, DataError
 from stages.pipeline.json_files import Json
-from stages.pipeline.lock_schema import LockFile, RecordedStage
+from stages.pipeline.lock_schema import parse_lock
 from stages.pipeline.paths import LOCK, PARAMS, PREDICTIONS, RUNS, TRAIN_METRICS
 from stages.pipeline.stage_records import StageRun, stage_runs
+from stages.pipeline.yaml_1_2 import parse_yaml
+from stages.reporting.staleness import records, stale
 from stages.sweep.leaderboard.results import LeftOut
 
 _FILES = (PARAMS, LOCK, TRAIN_METRICS, RUNS)
@@ -92,15 +91,16 @@ def read_experiments(revisions: Mapping[str, str]) -> tuple[list[Experiment], li
 
 
 def _experiment(name: str, revision: str, files: Mapping[Path, bytes | None], cache: Path) -> Experiment:
-    params, lock = parsed_yaml(files[PARAMS], PARAMS), parsed_yaml(files[LOCK], LOCK)
-    try:
-        stages = LockFile.model_validate(lock).stages
-    except ValidationError as error:
-        raise DataError(f"{LOCK}: is not whole; run the trial again") from error
-    _require_up_to_date(stages, params)
-    outputs = {Path(out.path): out.md5 for stage in stages.values() for out in stage.outs if out.md5}
-    scores = files[TRAIN_METRICS]
-    if scores is None or _md5(scores) != outputs.get(TRAIN_METRICS):
+    params, scores = _params(files[PARAMS]), files[TRAIN_METRICS]
+    lock = parse_lock(files[LOCK] or b"")
+    if lock is None:
+        raise DataError(f"{LOCK}: is missing or not whole; run the trial again")
+    outputs = {Path(out.path): out.md5 for stage in lock.stages.values() for out in stage.outs if out.md5}
+    if PREDICTIONS not in outputs:
+        raise DataError("evaluate has not run; `dvc exp run` runs all stages")
+    if found := stale(lock, params, PREDICTIONS):
+        raise DataError(f"{found} there (`dvc exp apply {name}` first)")
+    if scores is None or not records(lock, TRAIN_METRICS, scores):
         raise DataError(f"{TRAIN_METRICS}: is not the one that {LOCK} records; run the trial again")
     return Experiment(
         name,
@@ -112,34 +112,6 @@ def _experiment(name: str, revision: str, files: Mapping[Path, bytes | None], ca
         outputs,
         cache,
     )
-
-
-def _require_up_to_date(stages: Mapping[str, RecordedStage], params: Mapping[str, Any]) -> None:
-    """Raise DataError if predictions are not of these parameters, or of an earlier training."""
-    maker = {out.path: (name, out.md5) for name, stage in stages.items() for out in stage.outs}
-    if PREDICTIONS.as_posix() not in maker:
-        raise DataError("evaluate has not run; `dvc exp run` runs all stages")
-    waiting, seen = [maker[PREDICTIONS.as_posix()][0]], set[str]()
-    while waiting:
-        stage = waiting.pop()
-        if stage in seen:
-            continue
-        seen.add(stage)
-        for dep in stages[stage].deps:
-            name, md5 = maker.get(dep.path, (None, None))
-            if name is not None and md5 != dep.md5:
-                raise DataError(f"{stage} has not run since {name}; `dvc exp run` runs all stages")
-            waiting += [name] if name is not None else []
-        for key, value in stages[stage].params.get(PARAMS.as_posix(), {}).items():
-            if _at(params, key) != value:
-                raise DataError(f"{stage} has not run with this {key}; `dvc exp run` runs what has changed")
-
-
-def _at(params: Mapping[str, Any], key: str) -> Any:
-    found: Any = params
-    for part in key.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return found
 
 
 def _validation_scores(content: bytes) -> Iterator[tuple[str, float]]:
@@ -159,31 +131,16 @@ def _stage_runs(content: bytes | None) -> Mapping[str, StageRun]:
         return {}  # of another version: nothing depends on it
 
 
-class _Values(yaml.CSafeLoader):
-    """YAML 1.2, which DVC writes, at the speed of C: `1e-05` is a number, and `on` a word."""
-
-
-_Values.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in (
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-    ("int", r"[-+]?(0|[1-9][0-9]*)", list("-+0123456789")),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
-     list("-+.0123456789")),
-):  # fmt: skip
-    _Values.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), _first)
-
-
-def parsed_yaml(content: bytes | None, path: Path) -> Mapping[str, Any]:
-    """Parse a YAML file of groups. Raises DataError if there is none, or it is not whole."""
+def _params(content: bytes | None) -> Mapping[str, Any]:
+    """Raises DataError if there are none, or the file is not whole."""
     if content is None:
-        raise DataError(f"{path}: is not in it; run the trial again")
+        raise DataError(f"{PARAMS}: is not in it; run the trial again")
     try:
-        found = yaml.load(content, _Values)  # noqa: S506 (a safe loader with other words for numbers)
-    except (yaml.YAMLError, ValueError) as error:
-        raise DataError(f"{path}: is no valid YAML; run the trial again") from error
+        found = parse_yaml(content)
+    except ValueError as error:
+        raise DataError(f"{PARAMS}: is no valid YAML; run the trial again") from error
     if not isinstance(found, Mapping):
-        raise DataError(f"{path}: does not hold groups of keys; run the trial again")
+        raise DataError(f"{PARAMS}: does not hold groups of keys; run the trial again")
     return found
 
 

@@ -1,0 +1,113 @@
+"""Stale outputs: made by a stage from other inputs or parameters than those of its own run.
+
+`dvc exp run train` leaves `evaluate` as it was, and a parameter may be committed without a run. `dvc.lock` tells either.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from stages.pipeline.lock_schema import LockFile, parse_lock
+from stages.pipeline.paths import LOCK, PARAMS, PREDICTIONS
+
+_MOST_NAMES = 3
+"""How many parameters are named at most."""
+
+
+def stale(lock: LockFile, params: Mapping[str, Any], output: Path) -> str | None:
+    """Say why `output` is stale, and which stage to run; None if it is not.
+
+    `params`: what `params.yaml` of the same run holds; empty where that is not known. `output` is stale if the stage that
+    wrote it, or one that this stage depends on, was run with other parameters, or read something else than is recorded of
+    the stage that writes it.
+    """
+    stage = _writer(lock, output)
+    if stage is None:
+        return None
+    reasons = [reason for name in _upstream(lock, stage) for reason in _reasons(lock, params, name)]
+    return f"{'; '.join(reasons)}; run `dvc repro {stage}`" if reasons else None
+
+
+def stale_here(output: Path) -> str | None:
+    """Say why `output`, as it lies in the workspace, is stale; None if it is not, or `dvc.lock` records another file."""
+    lock = parse_lock(LOCK.read_bytes()) if LOCK.is_file() else None
+    if lock is None or (output.is_file() and not records(lock, output, output.read_bytes())):
+        return None
+    return stale(lock, _params_here(), output)
+
+
+def _params_here() -> Mapping[str, Any]:
+    """What `params.yaml` holds; empty where it can't be read: whoever needs the parameters says so."""
+    try:
+        params = YAML(typ="safe").load(PARAMS)
+    except (OSError, YAMLError):
+        return {}
+    return params if isinstance(params, Mapping) else {}
+
+
+def notes_here() -> Iterator[str]:
+    """Tell that the scores and predictions in the workspace are stale; nothing if they are not."""
+    if found := stale_here(PREDICTIONS):
+        yield f"these scores and predictions are stale: {found}"
+
+
+def records(lock: LockFile, output: Path, content: bytes) -> bool:
+    """Whether `content` is what `lock` records of the file `output`. It is not if a stage was run without DVC."""
+    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    return any(Path(out.path) == output and out.md5 == digest for stage in lock.stages.values() for out in stage.outs)
+
+
+def _writer(lock: LockFile, path: Path) -> str | None:
+    """The stage that writes `path`, or a folder around it."""
+    written = ((name, Path(out.path)) for name, stage in lock.stages.items() for out in stage.outs)
+    return next((name for name, out in written if path.is_relative_to(out)), None)
+
+
+def _upstream(lock: LockFile, stage: str) -> list[str]:
+    """The stages that `stage` depends on, then itself, each behind those that it depends on."""
+    found: dict[str, None] = {}
+
+    def visit(name: str) -> None:
+        for dep in lock.stages[name].deps:
+            writer = _writer(lock, Path(dep.path))
+            if writer is not None and writer not in found:
+                visit(writer)
+        found[name] = None
+
+    visit(stage)
+    return list(found)
+
+
+def _reasons(lock: LockFile, params: Mapping[str, Any], name: str) -> Iterator[str]:
+    stage = lock.stages[name]
+    written = {out.path: (writer, out) for writer, other in lock.stages.items() for out in other.outs}
+    for dep in stage.deps:
+        writer, out = written.get(dep.path, (None, dep))
+        if dep.md5 and out.md5 and dep.hash == out.hash and dep.md5 != out.md5:
+            yield f"{name} read another {dep.path} than {writer} wrote"
+    recorded = stage.params.get(PARAMS.as_posix(), {}) if params else {}
+    others = [key for path, value in recorded.items() for key in _other_keys(path, value, _at(params, path))]
+    if others:
+        more = f" and {len(others) - _MOST_NAMES} more" if len(others) > _MOST_NAMES else ""
+        yield f"{name} was run with another {', '.join(others[:_MOST_NAMES])}{more} than {PARAMS} says"
+
+
+def _at(params: Mapping[str, Any], path: str) -> Any:
+    """The value under a dotted key; None if there is none."""
+    found: Any = params
+    for key in path.split("."):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
+
+
+def _other_keys(path: str, recorded: Any, found: Any) -> Iterator[str]:
+    """The dotted keys at or below `path` under which two values differ."""
+    if isinstance(recorded, Mapping) and isinstance(found, Mapping):
+        for key in dict.fromkeys([*recorded, *found]):
+            yield from _other_keys(f"{path}.{key}", recorded.get(key), found.get(key))
+    elif recorded != found:
+        yield path

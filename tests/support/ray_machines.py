@@ -1,0 +1,66 @@
+"""A Ray cluster of two machines with two GPUs each, as Ray has it for tests: all on this machine, devices by name alone.
+
+It runs in a process of its own: Ray takes over a process's signals, and leaves files open.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+class Machines:
+    """A head without room, and machines that come and go."""
+
+    def __init__(self, root: Path) -> None:
+        """`root`: of the modules that the cluster's processes find."""
+        self._process = subprocess.Popen(
+            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            text=True, cwd=root, env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+        )  # fmt: skip
+        self.address = self._answer()
+
+    def kill_one(self) -> None:
+        """A machine with work goes at once, and all that runs there; another one comes."""
+        self._say("kill")
+
+    def shutdown(self) -> None:
+        """End all."""
+        self._say("end")
+        self._process.wait(60)
+        for stream in (self._process.stdin, self._process.stdout):
+            assert stream is not None
+            stream.close()
+
+    def _say(self, word: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{word}\n")
+        self._process.stdin.flush()
+        assert self._answer() == "done"
+
+    def _answer(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+
+def main() -> None:
+    """Hold the cluster; obey the words that come in."""
+    from ray.cluster_utils import Cluster
+
+    said = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # Ray prints as well
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0})
+    nodes = [cluster.add_node(num_cpus=8, num_gpus=2) for _ in range(2)]
+    print(cluster.address, file=said, flush=True)
+    for line in sys.stdin:
+        if line.strip() == "end":
+            cluster.shutdown()
+            print("done", file=said, flush=True)
+            os._exit(0)  # Ray's threads would keep the process
+        cluster.remove_node(nodes.pop(0), allow_graceful=False)
+        nodes.append(cluster.add_node(num_cpus=8, num_gpus=2))
+        print("done", file=said, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""Sweeps on a cluster of two machines with two GPUs each, as Ray has it for tests: all on this machine, devices by name."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.imports import ROOT
+from tests.support.ray_machines import Machines
+from tests.support.small_project import wait_until
+from tests.support.swept_project import SweptProject
+
+pytestmark = pytest.mark.slow
+pytest.importorskip("ray")
+
+
+LONG = ("-S", "train.epochs=40")
+
+
+@pytest.fixture(scope="module")
+def machines() -> Iterator[Machines]:
+    started = Machines(ROOT)
+    yield started
+    started.shutdown()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> SweptProject:
+    return SweptProject(tmp_path / "a project")
+
+
+def sweep(project: SweptProject, machines: Machines, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return project.run("python", "-m", "stages.sweep", "--address", machines.address, *arguments)
+
+
+def model_of(project: SweptProject, trial: str) -> str:
+    """The trained model of an experiment."""
+    return project.ok("dvc", "get", ".", "models/trained", "--rev", trial, "--out", "/dev/stdout", "--quiet")
+
+
+def at_once(project: SweptProject) -> int:
+    """The most trainings that were at work on devices of one name at a time."""
+    busy: dict[str, int] = {}
+    device_of: dict[str, str] = {}
+    most = 0
+    for what, name, *rest in project.said():
+        if what == "train":
+            device_of[name] = rest[1]
+            busy[rest[1]] = busy.get(rest[1], 0) + 1
+            most = max(most, *busy.values())
+        elif what == "trained":
+            busy[device_of[name]] -= 1
+    return most
+
+
+def trainings_alive(project: SweptProject) -> list[int]:
+    return [int(line[2]) for line in project.said("train") if psutil.pid_exists(int(line[2]))]
+
+
+def test_every_trial_is_an_experiment_made_on_a_device_of_its_own(project: SweptProject, machines: Machines) -> None:
+    done = sweep(project, machines, "-S", "seed=1,2,3", "-S", "train.learning_rate=1e-3,1e-4")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(project.experiments()) == 6
+    assert len(project.said("tokenize")) == 1, "what trials share is made once"
+    assert {line[3] for line in project.said("train")} == {"0", "1"}
+    assert at_once(project) <= 2, "there is one device of each name on each of two machines"
+    revision = next(iter(project.experiments().values()))
+    assert "learning_rate: 0.001" in project.git("show", f"{revision}:params.yaml")
+    again = sweep(project, machines, "-S", "seed=1,2,3", "-S", "train.learning_rate=1e-3,1e-4")
+    assert again.returncode == 0 and "6 done" in again.stdout
+    assert len(project.said("train")) == 6, "what is finished is not run again"
+
+
+def test_a_fault_of_the_users_is_told_and_not_tried_again(project: SweptProject, machines: Machines) -> None:
+    done = sweep(project, machines, "-S", "seed=1,13,14")
+    assert done.returncode == 1
+    assert len(project.experiments()) == 1, "the others finish"
+    assert len(project.said("train", "13-0.0001")) == 1
+    assert len(project.said("train", "14-0.0001")) == 3
+    told = done.stdout.split("1 done, 2 failed")[1]
+    assert "status 1  train.learning_rate: 13 brings bad luck; choose another seed" in told
+    assert "ended by SIGKILL, in each of 3 attempts" in told
+
+
+def test_a_lost_machine_costs_no_trial(project: SweptProject, machines: Machines) -> None:
+    project.wait.touch()
+    driver = project.start("--address", machines.address, "-S", "seed=1,2,3", *LONG)
+    wait_until(lambda: len(project.said("train")) == 3)
+    project.wait.unlink()
+    time.sleep(0.3)
+    project.wait.touch()
+    machines.kill_one()
+    wait_until(lambda: len(project.said("train")) > 3)
+    project.wait.unlink()
+    printed, _ = driver.communicate(timeout=120)
+    assert driver.returncode == 0, printed
+    assert "its process or machine was lost" in printed and len(project.experiments()) == 3
+    assert project.said("resumed")
+    assert not trainings_alive(project)
+
+
+def test_a_killed_driver_goes_on_where_it_ended(project: SweptProject, machines: Machines) -> None:
+    arguments = ["--address", machines.address, "-S", "seed=1,2", *LONG]
+    project.wait.touch()
+    driver = project.start(*arguments)
+    wait_until(lambda: len(project.said("train")) == 2)
+    project.wait.unlink()
+    time.sleep(0.2)
+    project.wait.touch()
+    driver.kill()
+    driver.communicate()
+    wait_until(lambda: not trainings_alive(project), 20)
+    project.wait.unlink()
+    done = sweep(project, machines, "-S", "seed=1,2", *LONG)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(project.experiments()) == 2 and len(project.said("tokenize")) == 1
+
+
+def test_a_stopped_sweep_keeps_checkpoints_and_is_gone_on_with(project: SweptProject, machines: Machines) -> None:
+    arguments = ["--address", machines.address, "-S", "seed=1,2", *LONG]
+    project.wait.touch()
+    driver = project.start(*arguments)
+    wait_until(lambda: len(project.said("train")) == 2)
+    second = sweep(project, machines, "-S", "seed=7")
+    assert second.returncode == 1 and f"process {driver.pid}, sweep " in second.stderr
+    project.wait.unlink()
+    time.sleep(0.2)
+    project.wait.touch()
+    assert "stopping" in project.python("stages.sweep", "stop")
+    printed, _ = driver.communicate(timeout=60)
+    assert driver.returncode == 128 + signal.SIGTERM and "2 stopped" in printed
+    assert len(project.said("stopped")) == 2
+    project.wait.unlink()
+    done = project.run("python", "-m", "stages.sweep", "retry")
+    assert done.returncode == 0 and len(project.experiments()) == 2
+    assert len(project.said("resumed")) == 2
+
+
+def test_a_search_prunes_what_lags_behind(project: SweptProject, machines: Machines) -> None:
+    swept = ["-S", "train.learning_rate=interval(1e-5,1e-3)", "-S", "train.epochs=4", "-S", "seed=1"]
+    done = sweep(project, machines, *swept, "--trials", "8", "--prune", "--jobs", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "pruned" in done.stdout
+    again = sweep(project, machines, *swept, "--trials", "8", "--prune")
+    assert again.returncode == 0 and again.stdout.count(": done") == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["-S", "train.epochs=1,banana"], "train.epochs='banana'"),
+        (["-S", "train.epoch=1,2"], "did you mean epochs?"),
+        (["-S", "train.learning_rate=interval(1e-5,1e-3)"], "--trials 40"),
+        (["-S", "seed=interval(1,9)", "--trials", "3"], "seed=3.5"),
+        (["-S", "seed=1", "-S", "seed=2"], "seed: is given twice"),
+        (["-S", "seed=1", "--prune"], "--trials"),
+        (["-S", "seed=1,2", "--remote", "nowhere"], "no such DVC remote"),
+        (["-S", "seed=1,2", "--address", "127.0.0.1:1"], "--address 127.0.0.1:1: can't be reached"),
+        (["-S", "seed=1,2", "--gpus-per-job", "64"], "no machine has more than"),
+        (["logs", "nothing"], "no such sweep"),
+        (["stop"], "no sweep is running"),
+        ([], "nothing is swept"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line(project: SweptProject, arguments: list[str], told: str) -> None:
+    done = project.run("python", "-m", "stages.sweep", *arguments)
+    assert done.returncode == 1 and told in done.stderr, done.stderr
+    assert done.stderr.count("\n") == 1 and not project.said()
+
+
+def test_what_is_not_committed_is_refused(project: SweptProject) -> None:
+    (project.root / "conf/data/mine.yaml").write_text("source: files\n", encoding="utf-8")
+    (project.root / "stage.py").write_text("", encoding="utf-8")
+    done = project.run("python", "-m", "stages.sweep", "-S", "seed=1,2")
+    assert done.returncode == 1
+    assert "stage.py, conf/data/mine.yaml: not in the commit" in done.stderr
