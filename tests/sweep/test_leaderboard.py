@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -340,6 +341,19 @@ def test_another_task_has_a_table_of_its_own(make: Callable[..., MadeExperiments
     assert found.boards[1].rows[0].score == pytest.approx(2 * right / (predicted + gold))
 
 
+def test_a_task_without_the_metric_is_left_out(make: Callable[..., MadeExperiments]) -> None:
+    numbers = described(
+        pa.table({"id": list("abcdefghijkl"), "gold": np.arange(12.0), "predicted": np.arange(12.0) + 1}),
+        Description("text", "number", ()),
+    )
+    number = Made({"task.target": "number", "task.metric": "mse"}, numbers, numbers, scores={"mse": 1})
+    make({"label": one(0.8), "number": number})
+    assert [board.metric for board in current_leaderboard().boards] == ["accuracy", "mse"]
+    found = current_leaderboard(metric="mse")
+    assert only_board(found).rows[0].score == pytest.approx(1)
+    assert "metric mse: can't be computed" in found.left_out[0].reason
+
+
 def test_other_labels_of_the_same_examples_are_another_board(make: Callable[..., MadeExperiments]) -> None:
     first = one(0.8)
     assert first.validation is not None
@@ -375,6 +389,7 @@ def test_an_older_experiment_is_ranked_by_its_training_and_marked(make: Callable
     assert [row.is_among_best for row in board.rows[1:]] == [True, False]
     assert board.chosen.test == pytest.approx(0.9)
     assert "1 of 3 configurations (marked ?)" in board.notes[0] and "1 ?" in as_text(found)
+    assert "That says nothing of the 1 marked ?" in " ".join(as_text(found).split())
 
 
 def test_scores_of_training_alone_make_a_board_without_a_set(make: Callable[..., MadeExperiments]) -> None:
@@ -647,6 +662,13 @@ def test_hostile_names_are_shown_and_nothing_more(hostile: Leaderboard, tmp_path
     rows = [line for line in markdown.splitlines() if line.startswith("| 1 ")]
     assert len(rows) == 1
     assert json.loads(as_json(hostile))["boards"][0]["rows"][0]["settings"]["train.schedule"] == HOSTILE
+
+
+def test_the_command_that_gets_the_leader_is_safe_to_paste(make: Callable[..., MadeExperiments]) -> None:
+    make({"x;touch$IFS'gone'": one(0.8)})
+    found = current_leaderboard()
+    [line] = [line for line in as_text(found).splitlines() if line.startswith("  dvc exp apply ")]
+    assert shlex.split(line) == ["dvc", "exp", "apply", "x;touch$IFS'gone'"]
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ def _board(board: Board, leaderboard: Leaderboard) -> Iterator[str]:
     chosen = board.chosen
     said = wording.test_score(board, chosen, leaderboard.level)
     yield f"**{said}**" if chosen.test is not None else code(said)
-    yield f"{wording.best_of(board)} Get it with {code(f'dvc exp apply {chosen.experiments[0]}')}."
+    yield f"{wording.best_of(board)} Get it with {code(wording.how_to_get(chosen))}."
     if board.effects:
         rows = [
             [code(effect.key) if not place else "", code(each.value), score(each.score), str(each.trials)]

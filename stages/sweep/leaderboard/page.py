@@ -49,7 +49,7 @@ def _ranking(board: Board, place: int, leaderboard: Leaderboard) -> Html:
                 "div",
                 tag("p", tag("strong", wording.test_score(board, chosen, leaderboard.level))),
                 tag("p", wording.best_of(board)),
-                tag("p", tag("code", f"dvc exp apply {chosen.experiments[0]}")),
+                tag("p", tag("code", wording.how_to_get(chosen))),
                 class_="chosen",
             ),
             tag("div", _table(board, place, leaderboard), class_="ranking"),

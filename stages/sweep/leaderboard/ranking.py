@@ -1,25 +1,19 @@
 """Rank configurations on validation; read the test split for the one that validation has chosen, and for no other."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 import numpy as np
-import pyarrow as pa
 
-from stages.comparison.aligned_files import shared_labels
 from stages.comparison.run_groups import mean_and_deviation, mean_measured
-from stages.configuration.schema import Kind, Target
 from stages.pipeline.errors import DataError
 from stages.pipeline.json_files import Json
-from stages.pipeline.paths import PREDICTIONS, RAW_DATA, VALIDATION_PREDICTIONS
-from stages.scoring.core.metrics import METRICS, USUAL_HEADLINE, Metric, higher_is_better
+from stages.pipeline.paths import PREDICTIONS
+from stages.scoring.core.metrics import USUAL_HEADLINE, higher_is_better
 from stages.scoring.core.predicted import ScoringRules, rules_of
-from stages.scoring.core.scores import is_computable
-from stages.scoring.evaluation.measured import Measured, measured
-from stages.scoring.evaluation.predictions_file import GOLD, ID, WORD, PredictionsFile, read_predictions
+from stages.scoring.evaluation.measured import Measured
 from stages.scoring.evaluation.resampling import (
     FEWEST_EXAMPLES,
     RESAMPLES,
@@ -33,6 +27,14 @@ from stages.sweep.leaderboard.best_set import p_of_being_best
 from stages.sweep.leaderboard.experiments import Experiment
 from stages.sweep.leaderboard.keys import by_size, key_effects, swept_keys
 from stages.sweep.leaderboard.results import Board, Chosen, Leaderboard, LeftOut, Row, TrialScore
+from stages.sweep.leaderboard.scored_trials import (
+    ScoredTrial,
+    TrialGroup,
+    distinct,
+    groups_of,
+    measure,
+    scored_by_training,
+)
 
 LEVEL = 0.05
 RESAMPLES_OF_MANY = 2_000
@@ -43,22 +45,10 @@ _CODE = "code"
 
 
 @dataclass
-class _Trial:
-    """An experiment and its score on validation."""
-
-    experiment: Experiment
-    file: PredictionsFile | None = None
-    missing: str | None = None
-    """Why its validation predictions are not at hand."""
-    measured: Measured | None = None
-    score: float | None = None
-
-
-@dataclass
 class _Configuration:
     """The trials that differ in their seed alone."""
 
-    trials: list[_Trial]
+    trials: list[ScoredTrial]
     resampled: Array | None = None
     """[resamples]: the mean score over seeds; None where a trial has no predictions."""
     p: float | None = None
@@ -74,15 +64,6 @@ class _Configuration:
         return next((trial.missing for trial in self.trials if trial.missing), None)
 
 
-@dataclass
-class _Group:
-    """The trials of one task on one validation split."""
-
-    kind: Kind
-    target: Target
-    trials: list[_Trial] = field(default_factory=list)
-
-
 def leaderboard(
     experiments: Sequence[Experiment],
     left_out: Sequence[LeftOut] = (),
@@ -94,70 +75,31 @@ def leaderboard(
 ) -> Leaderboard:
     """Rank experiments by `metric`, or else by the `task.metric` of most of them; one board a task and validation split.
 
-    Raises DataError if the metric can't be computed for one of the tasks.
+    A task that the metric is not defined for is left out. Raises DataError if there is no other.
     """
-    trials, repeated = _distinct([_read(each) for each in experiments])
+    trials, repeated = distinct([ScoredTrial.read(each) for each in experiments])
     without = [*left_out, *repeated]
-    boards = []
-    for group in _groups(trials):
-        board, unscored = _board(group, metric, level, resamples)
+    boards, errors = list[Board](), list[DataError]()
+    for group in groups_of(trials):
+        try:
+            board, unscored = _board(group, metric, level, resamples)
+        except DataError as error:
+            errors.append(error)
+            unscored, board = [LeftOut(trial.experiment.name, str(error)) for trial in group.trials], None
         boards += [] if board is None else [board]
         without += unscored
+    if errors and not boards:
+        raise errors[0]
     return Leaderboard(base, _told_apart(boards), sorted(without, key=lambda each: each.name), level, resamples)
 
 
-def _read(experiment: Experiment) -> _Trial:
-    try:
-        table = experiment.predictions(VALIDATION_PREDICTIONS)
-        return _Trial(experiment, read_predictions(table, f"validation predictions of {experiment.name}"))
-    except DataError as error:
-        return _Trial(experiment, missing=str(error))
-
-
-def _distinct(trials: Sequence[_Trial]) -> tuple[list[_Trial], list[LeftOut]]:
-    """Leave out a run with the configuration and seed of another one, which would count twice."""
-    known: dict[tuple[str, str], _Trial] = {}
-    repeated = []
-    for trial in sorted(trials, key=lambda trial: (trial.file is None, trial.experiment.name)):
-        first = known.setdefault((trial.experiment.recipe, str(trial.experiment.seed)), trial)
-        if first is not trial:
-            reason = f"has the configuration and seed of {first.experiment.name}"
-            repeated.append(LeftOut(trial.experiment.name, reason))
-    return list(known.values()), repeated
-
-
-def _groups(trials: Sequence[_Trial]) -> list[_Group]:
-    """By task and validation split. A trial without predictions is with those of the same raw data."""
-    groups: dict[tuple[object, ...], _Group] = {}
-    splits: dict[tuple[object, ...], str] = {}
-    for trial in sorted(trials, key=lambda trial: trial.file is None):
-        params, raw = trial.experiment.params, trial.experiment.outputs.get(RAW_DATA)
-        task = params.get("task.kind"), params.get("task.target")
-        split = splits.get((*task, raw), f"raw {raw}") if trial.file is None else _digest(trial.file)
-        splits.setdefault((*task, raw), split)
-        kind: Kind = "tokens" if task[0] == "tokens" else "text"
-        target: Target = task[1] if task[1] in ("labels", "number") else "label"  # type: ignore[assignment]
-        groups.setdefault((*task, split), _Group(kind, target)).trials.append(trial)
-    return list(groups.values())
-
-
-def _digest(file: PredictionsFile) -> str:
-    """Of the examples and what is gold."""
-    columns = [name for name in (ID, WORD, GOLD) if name in file.table.column_names]
-    table = file.table.select(columns).combine_chunks().replace_schema_metadata(None)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as stream:
-        stream.write_table(table)
-    return hashlib.sha256(sink.getvalue()).hexdigest()
-
-
-def _board(group: _Group, metric: str | None, level: float, resamples: int) -> tuple[Board | None, list[LeftOut]]:
+def _board(group: TrialGroup, metric: str | None, level: float, resamples: int) -> tuple[Board | None, list[LeftOut]]:
     asked = Counter(rules_of(trial.experiment.params) for trial in group.trials)
     usual = max(asked, key=lambda rules: asked[rules])
     rules = replace(usual, metric=metric or usual.metric)
-    rules = _measure([trial for trial in group.trials if trial.file is not None], rules)
+    rules = measure([trial for trial in group.trials if trial.file is not None], rules)
     name = rules.metric or USUAL_HEADLINE["label"]
-    unscored = list(_scored(group.trials, name))
+    unscored = list(scored_by_training(group.trials, name))
     ranked = [trial for trial in group.trials if trial.score is not None]
     if not ranked:
         return None, unscored
@@ -189,49 +131,8 @@ def _board(group: _Group, metric: str | None, level: float, resamples: int) -> t
     return board, unscored
 
 
-def _measure(trials: Sequence[_Trial], rules: ScoringRules) -> ScoringRules:
-    """Score predictions, all by the same rules and labels. Return the rules with the metric that was taken."""
-    if not trials:
-        return rules
-    files = [trial.file for trial in trials if trial.file is not None]
-    names, description = shared_labels(files), files[0].description
-    metric: Metric | None = None
-    for trial, file in zip(trials, files, strict=True):
-        predictions = replace(file, description=description).predictions(rules, names)
-        if metric is None:
-            metric = _metric(rules.metric or USUAL_HEADLINE[predictions.form], predictions.form)
-        if not is_computable(metric, [predictions]):
-            trial.missing = f"{metric.name} can't be computed from its validation predictions"
-            continue
-        trial.measured = next(measured(predictions, [metric]))
-        trial.score = trial.measured.observed()
-    assert metric is not None
-    return replace(rules, metric=metric.name)
-
-
-def _metric(name: str, form: object) -> Metric:
-    """Raises DataError if it is not defined for what is predicted."""
-    known = [metric for metric in METRICS.values() if form in metric.formulas]
-    found = next((metric for metric in known if metric.name == name), None)
-    if found is None:
-        raise DataError(
-            f"metric {name}: can't be computed from these predictions; choose one by --metric from "
-            f"{', '.join(metric.name for metric in known)}"
-        )
-    return found
-
-
-def _scored(trials: Sequence[_Trial], metric: str) -> Iterator[LeftOut]:
-    """Take the score of trials without predictions from their training; yield those that have none."""
-    for trial in trials:
-        if trial.measured is None:
-            trial.score = trial.experiment.scores.get(metric)
-        if trial.score is None:
-            yield LeftOut(trial.experiment.name, f"its {metric} on validation is not defined")
-
-
-def _configurations(trials: Sequence[_Trial]) -> list[_Configuration]:
-    by_recipe: dict[str, list[_Trial]] = {}
+def _configurations(trials: Sequence[ScoredTrial]) -> list[_Configuration]:
+    by_recipe: dict[str, list[ScoredTrial]] = {}
     for trial in trials:
         by_recipe.setdefault(trial.experiment.recipe, []).append(trial)
     return [
@@ -244,17 +145,12 @@ def _compare(configurations: Sequence[_Configuration], examples: int, level: flo
     known = [each for each in configurations if all(trial.measured for trial in each.trials)]
     if not known:
         return
-    scores = iter(_resampled([_measured(trial) for each in known for trial in each.trials], examples, resamples))
+    scores = iter(_resampled([trial.known for each in known for trial in each.trials], examples, resamples))
     for each in known:
         each.resampled = np.mean([next(scores) for _ in each.trials], axis=0)
-    means = [mean_measured([_measured(trial) for trial in each.trials]) for each in known]
+    means = [mean_measured([trial.known for trial in each.trials]) for each in known]
     for each, p in zip(known, p_of_being_best(means, level), strict=True):
         each.p = p
-
-
-def _measured(trial: _Trial) -> Measured:
-    assert trial.measured is not None
-    return trial.measured
 
 
 def _resampled(scores: Sequence[Measured], examples: int, resamples: int) -> Iterator[Array]:
@@ -309,11 +205,11 @@ def _row(
     )
 
 
-def _interval(trials: Sequence[_Trial], resampled: Array | None, examples: int, level: float) -> Interval | None:
+def _interval(trials: Sequence[ScoredTrial], resampled: Array | None, examples: int, level: float) -> Interval | None:
     if resampled is None:
         return None
     if len(trials) == 1:
-        return _measured(trials[0]).interval(resampled, 1 - level)
+        return trials[0].known.interval(resampled, 1 - level)
     found = interval(resampled, 1 - level, examples)
     return None if found is None or found.low == found.high else found
 
@@ -322,23 +218,19 @@ def _chosen(configuration: _Configuration, rules: ScoringRules, level: float) ->
     """Read and score the test split of one configuration."""
     experiments = [trial.experiment for trial in configuration.trials]
     names = [experiment.name for experiment in experiments]
-    try:
-        tables = [experiment.predictions(PREDICTIONS) for experiment in experiments]
-        trials = [
-            _Trial(experiment, read_predictions(table, f"test predictions of {experiment.name}"))
-            for experiment, table in zip(experiments, tables, strict=True)
-        ]
-        _measure(trials, rules)
-    except DataError as error:
-        return Chosen(names, configuration.score, None, None, None, 0, str(error))
-    examples = _measured(trials[0]).examples
+    trials = [ScoredTrial.read(experiment, PREDICTIONS) for experiment in experiments]
+    if all(trial.file for trial in trials):
+        measure(trials, rules)
+    if missing := next((trial.missing for trial in trials if trial.missing), None):
+        return Chosen(names, configuration.score, None, None, None, 0, missing)
+    examples = trials[0].known.examples
     value, deviation = mean_and_deviation([trial.score for trial in trials])
-    resampled = np.mean([*_resampled([_measured(trial) for trial in trials], examples, RESAMPLES)], axis=0)
+    resampled = np.mean([*_resampled([trial.known for trial in trials], examples, RESAMPLES)], axis=0)
     found = _interval(trials, resampled, examples, level)
     return Chosen(names, configuration.score, value, found, deviation, examples)
 
 
-def _title(experiment: Experiment, group: _Group) -> str:
+def _title(experiment: Experiment, group: TrialGroup) -> str:
     what = group.kind if group.target == "label" else f"{group.kind}, {group.target}"
     return f"{experiment.params.get('data.name', 'data')} ({what})"
 

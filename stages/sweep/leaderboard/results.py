@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stages.configuration.schema import Kind, Target
 from stages.pipeline.json_files import Json
 from stages.scoring.evaluation.resampling import Interval
 
@@ -99,8 +98,8 @@ class Board:
     """The configurations of one task on one validation split, the best first."""
 
     title: str
-    kind: Kind
-    target: Target
+    kind: str
+    target: str
     metric: str
     higher_is_better: bool
     examples: int

@@ -38,7 +38,7 @@ def _board(board: Board, leaderboard: Leaderboard) -> Iterator[str]:
     yield ""
     yield from _wrapped(wording.test_score(board, board.chosen, leaderboard.level))
     yield from _wrapped(wording.best_of(board))
-    yield f"  dvc exp apply {visible(board.chosen.experiments[0])}"
+    yield f"  {wording.how_to_get(board.chosen)}"
     if board.effects:
         yield ""
         yield from _wrapped(wording.effects_note(board))

@@ -1,8 +1,10 @@
 """Numbers and sentences of a leaderboard, alike in the terminal, in Markdown and on the page."""
 
+import shlex
 from collections.abc import Sequence
 
 from stages.comparison.wording import score
+from stages.pipeline.escaping import visible
 from stages.scoring.evaluation.resampling import Interval
 from stages.sweep.leaderboard.results import Board, Chosen, KeyEffect, Leaderboard, Row
 
@@ -55,6 +57,7 @@ def best_set(board: Board, leaderboard: Leaderboard) -> str:
     if not others:
         return f"{AMONG_BEST} There is one configuration, so there is nothing to tell apart."
     count = len(board.best)
+    unknown = sum(row.p is None for row in board.rows)
     which = (
         f"{AMONG_BEST} The leader is told apart from all others"
         if count == 1
@@ -63,6 +66,7 @@ def best_set(board: Board, leaderboard: Leaderboard) -> str:
     return (
         f"{which} with {100 * (1 - leaderboard.level):g} % confidence (paired tests against the leader on the validation "
         f"examples, corrected for {counted(others, 'comparison')})."
+        + (f" That says nothing of the {unknown} marked {UNKNOWN}." if unknown else "")
     )
 
 
@@ -73,6 +77,11 @@ def test_score(board: Board, chosen: Chosen, level: float) -> str:
     seeds = "" if chosen.deviation is None else f", sd over seeds {score(chosen.deviation)}"
     within = "" if chosen.interval is None else f" {span(chosen.interval)} ({100 * (1 - level):g} % interval{seeds})"
     return f"Test {board.metric} of the leader: {score(chosen.test)}{within} on {counted(chosen.examples, 'example')}."
+
+
+def how_to_get(chosen: Chosen) -> str:
+    """Return the command that brings the leader into the workspace, for a shell."""
+    return f"dvc exp apply {shlex.quote(visible(chosen.experiments[0]))}"
 
 
 def best_of(board: Board) -> str:
