@@ -38,10 +38,10 @@ _COMMANDS = ("run", "status", "report", "logs", "retry", "stop", "clean")
 
 def run(call: SweepCall, name: str | None) -> int:
     """Run a sweep; return 0, 1 if a trial has failed, or 128 + the signal that stopped it."""
-    from stages.sweep import repository
-    from stages.sweep.cluster import connected, gpus_per_job, require_installed, versions
+    from stages.sweep.cluster import before_import, connected, gpus_per_job, versions
 
-    require_installed()
+    before_import(call.address)
+    from stages.sweep import repository
     from stages.sweep.driver import Driver
     from stages.sweep.trials import digest
 

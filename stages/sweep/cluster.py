@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from stages.pipeline.errors import ConfigError, first_line
@@ -32,13 +33,19 @@ class Need:
         return f"{self.cpus} CPUs" + (f" and {self.gpus:g} GPUs" if self.gpus else "")
 
 
-def require_installed() -> None:
-    """Raise ConfigError if what sweeps need is not installed."""
+def before_import(address: str | None) -> None:
+    """Set what Ray reads when it is imported. Raise ConfigError if what sweeps need is not installed."""
     missing = [package for package in ("ray", "optuna") if find_spec(package) is None]
     if missing:
         raise ConfigError(
             f"{', '.join(missing)}: not installed; `python -m pip install -e '.[sweep]'` has what sweeps need"
         )
+    os.environ.update(_SILENT)
+    token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")).expanduser()
+    if address is not None and ("RAY_AUTH_TOKEN" in os.environ or token.is_file()):
+        os.environ.setdefault(
+            "RAY_AUTH_MODE", "token"
+        )  # `ray start` asks for the token then, and `ray.init` leaves it out
 
 
 @contextmanager
@@ -46,7 +53,6 @@ def connected(address: str | None) -> Iterator[None]:
     """Start Ray on this machine, or join a cluster; leave it at the end. Raises ConfigError if it can't be reached."""
     if address is not None:
         _require_answer(address)
-    os.environ.update(_SILENT)
     import ray
 
     ray.cloudpickle.register_pickle_by_value(node)
