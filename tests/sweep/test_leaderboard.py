@@ -129,6 +129,7 @@ def test_each_trial_has_its_own_score_by_seed(here: MadeExperiments) -> None:
             made = here.made[trial.experiment]
             assert trial.score == pytest.approx(accuracy(made.validation))
             assert made.params["train.epochs"] == row.settings["train.epochs"]
+            assert (trial.seconds, trial.device) == (made.seconds, made.device)
 
 
 def test_intervals_are_those_of_a_bootstrap_of_the_mean_over_seeds(here: MadeExperiments) -> None:

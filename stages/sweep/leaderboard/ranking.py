@@ -183,13 +183,9 @@ def _row(
     examples: int,
     level: float,
 ) -> Row:
-    trials = [
-        TrialScore(trial.experiment.name, trial.experiment.seed, trial.score)
-        for trial in configuration.trials
-        if trial.score is not None
-    ]
-    runs = [run for trial in configuration.trials if (run := trial.experiment.stage_runs.get("train"))]
-    devices = {run.environment.compute.device for run in runs if run.environment.compute is not None}
+    trials = [_trial_score(trial) for trial in configuration.trials]
+    seconds = [trial.seconds for trial in trials if trial.seconds is not None]
+    devices = {trial.device for trial in trials if trial.device is not None}
     return Row(
         rank=1 + next(place for place, each in enumerate(ranked) if each.score == configuration.score),
         settings=settings,
@@ -199,9 +195,22 @@ def _row(
         deviation=mean_and_deviation([trial.score for trial in configuration.trials])[1],
         p=configuration.p,
         is_among_best=None if configuration.p is None else configuration.p > level,
-        seconds=fmean(run.seconds for run in runs) if runs else None,
+        seconds=fmean(seconds) if seconds else None,
         device=", ".join(sorted(devices)) or None,
         note=configuration.missing,
+    )
+
+
+def _trial_score(trial: ScoredTrial) -> TrialScore:
+    assert trial.score is not None, "others are not ranked"
+    experiment, run = trial.experiment, trial.experiment.stage_runs.get("train")
+    compute = None if run is None else run.environment.compute
+    return TrialScore(
+        experiment.name,
+        experiment.seed,
+        trial.score,
+        None if run is None else run.seconds,
+        None if compute is None else compute.device,
     )
 
 

@@ -25,6 +25,10 @@ class TrialScore:
     seed: Json
     score: float
     """On validation."""
+    seconds: float | None = None
+    """Of training; None where that is not known, as the device."""
+    device: str | None = None
+    """What it was trained on."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Row:
     seconds: float | None
     """Of training; the mean over seeds."""
     device: str | None
-    """What it was trained on; None where that is not known."""
+    """Of training; several where the trials differ."""
     note: str | None = None
     """Why there is no interval, in one line."""
 
