@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -403,12 +404,14 @@ def test_scores_of_training_alone_make_a_board_without_a_set(make: Callable[...,
 
 def test_a_cache_that_lacks_a_file_or_has_another_one_is_told(make: Callable[..., MadeExperiments]) -> None:
     repository = make({"a": one(0.8, train__epochs=1), "gone": replace(one(0.7, 3, train__epochs=2), uncached=True)})
-    for file in (repository.root / ".dvc/cache/files/md5").rglob("*"):
-        if file.is_file():
-            file.write_bytes(file.read_bytes()[:-9])
+    files = [file for file in (repository.root / ".dvc/cache/files/md5").rglob("*") if file.is_file()]
+    other = one(0.1, 5).validation
+    for file in files:
+        pq.write_table(other, file)  # whole, but not what the experiment has predicted
     board = only_board(current_leaderboard())
     assert [(row.score, row.interval) for row in board.rows] == [(0.8, None), (0.7, None)]
-    assert all("data/predictions/validation.parquet" in str(row.note) for row in board.rows)
+    assert "damaged in DVC's cache" in str(board.rows[0].note) and "damaged" in str(board.chosen.missing)
+    assert "neither in DVC's cache nor to be had from a remote" in str(board.rows[1].note)
     assert all("\n" not in str(row.note) for row in board.rows)
 
 

@@ -69,8 +69,12 @@ class Experiment:
         content = _cached(md5, self.cache)
         if content is None:
             content = RevisionFiles(self.revision).read(path)
+        if content is None or _md5(content) != md5:
+            raise DataError(
+                f"{path}: is damaged in DVC's cache; remove {md5} there and run `dvc pull`, or the trial again"
+            )
         try:
-            return pq.read_table(pa.BufferReader(content or b""))
+            return pq.read_table(pa.BufferReader(content))
         except (pa.ArrowInvalid, OSError) as error:
             raise DataError(f"{path}: is no whole Parquet file; run `dvc pull`, or the trial again") from error
 
@@ -163,12 +167,11 @@ def _contents(objects: Sequence[str]) -> Iterator[bytes | None]:
 
 
 def _cached(md5: str, cache: Path) -> bytes | None:
-    """Return what DVC's cache has under a hash; None if it has nothing, or the content is not of this hash."""
+    """Return what DVC's cache has under a hash; None if it has nothing."""
     try:
-        content = (cache / "files" / "md5" / md5[:2] / md5[2:]).read_bytes()
+        return (cache / "files" / "md5" / md5[:2] / md5[2:]).read_bytes()
     except OSError:
         return None
-    return content if _md5(content) == md5 else None
 
 
 def _md5(content: bytes) -> str:
