@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import time
+from collections import Counter
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Protocol
@@ -17,7 +18,7 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 from stages.pipeline.errors import first_line
 from stages.pipeline.paths import TRAIN_METRICS
 from stages.sweep import repository
-from stages.sweep.cluster import Need, room, start
+from stages.sweep.cluster import Need, require_own_machine, room, start
 from stages.sweep.node import Facts, Job, Look, Outcome, Purpose, Sharing
 from stages.sweep.record import State, SweepRecord, TrialRecord
 from stages.sweep.search import Source
@@ -81,6 +82,8 @@ class Driver:
         self._records = {trial.name: trial for trial in record.trials}
         self._prepared: dict[str, bool] = {}
         """Whether the shared stages of a configuration have succeeded, by its digest."""
+        self._attempts: Counter[str] = Counter()
+        """How often each job was started, by its name."""
         self._told: set[tuple[str, tuple[str, ...]]] = set()
         self.signum = 0
         """The signal that stops the sweep; 0 if none has come."""
@@ -178,10 +181,11 @@ class Driver:
         name = trial.name if purpose == "run" else f"{self._record.name}-shared-{trial.shared}"
         job = Job(name, purpose, trial.overrides, self._record.base, self._sharing, self._packages, self._checkpoints)
         worker = start(job, self._need(trial, purpose))
+        self._attempts[name] += 1
         self._running.append(_Running(job, worker, worker.run.remote(self._bundle), worker.facts.remote(), trial))
         if purpose == "run":
             found = self._records[trial.name]
-            found.attempts += 1
+            found.attempts = self._attempts[name]
             found.error, found.stage, found.step, found.seconds_left = "", "", 0, None
             self._set(trial, "running")
 
@@ -240,18 +244,16 @@ class Driver:
         if self.signum:
             self._set(job.trial, "stopped")
             return
-        if job.purpose == "prepare":  # its trials are still waiting, and ask for it again
-            self._display.event(f"download and tokenize: {why}; again")
+        require_own_machine()
+        name, attempts = job.job.name, self._attempts[job.job.name]
+        if attempts > self._record.call.retries:
+            status = self._records[job.trial.name].status or 128
+            self._failed(job, status, f"{why}, in each of {attempts} attempts")
             return
-        found = self._records[job.trial.name]
-        if found.attempts > self._record.call.retries:
-            self._failed(job, found.status or 128, f"{why}, in each of {found.attempts} attempts")
-            return
-        self._display.event(
-            f"{job.job.name}: {why} on {_where(found)}; attempt {found.attempts + 1} goes on from its checkpoint"
-        )
-        self._set(job.trial, "waiting")
-        self._waiting.insert(0, job.trial)
+        self._display.event(f"{name}: {why}; attempt {attempts + 1} goes on from its checkpoint")
+        if job.purpose == "run":
+            self._set(job.trial, "waiting")
+            self._waiting.insert(0, job.trial)
 
     def _failed(self, job: _Running, status: int, error: str) -> None:
         """Don't try again: it would fail in the same way. If it was a shared stage, none of its trials can run."""
