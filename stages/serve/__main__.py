@@ -95,7 +95,8 @@ def _listening(host: str, port: int) -> socket.socket:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family, backlog=2048)
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or first_line(error)
+        number = getattr(error, "errno", 0)
+        reason = os.strerror(number) if number > 0 else first_line(error)
         raise ConfigError(
             f"--host {host} --port {port}: can't listen there ({reason}); choose another --port"
         ) from error

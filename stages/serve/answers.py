@@ -11,14 +11,16 @@ from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
+from datasets import Features, Value
 
+from stages.columns.names import LABEL, label_names
 from stages.predict.inputs import split_into_words
 from stages.predict.output_rows import entities_of
 from stages.predict.predictor import Predictor
 from stages.serve.request_body import Input, PredictRequest
 
-_NUMBER = "LABEL_0"
-"""What transformers calls the only output of a regression model."""
+(_NUMBER,) = label_names(Features({LABEL: Value("float64")}))
+"""What a model that predicts a number calls it."""
 
 
 @dataclass(frozen=True)
@@ -97,14 +99,12 @@ def _entities(predictor: Predictor, texts: Sequence[str]) -> list[tuple[EntityGr
 def answer_to(request: PredictRequest, predictions: Sequence[Prediction]) -> Answer:
     """Give the predictions the form in which a pipeline returns them.
 
-    The best label is one object a text, in a list also for a single text, but not for a single pair. Labels by rank,
+    The best label is one object a text, in a list also for a single text, but not for a single object. Labels by rank,
     those above a threshold, and entities are a list a text, and a single text's list stands alone.
     """
     answers = [_answer(prediction, request) for prediction in predictions]
-    if request.is_list:
-        return answers
-    (only,) = answers
-    return [only] if isinstance(only, Label) and request.inputs[0].pair is None else only
+    is_best_of_text = request.form == "text" and isinstance(answers[0], Label)
+    return answers if request.form == "list" or is_best_of_text else answers[0]
 
 
 def _answer(prediction: Prediction, request: PredictRequest) -> Answer:

@@ -129,6 +129,7 @@ async function start() {
   const given = new URLSearchParams(location.hash.slice(1));
   text.value = given.get("text") ?? "";
   pair.value = given.get("pair") ?? "";
+  byId("pair-field").open = Boolean(pair.value);
   showCommand();
   if (text.value) form.requestSubmit();
 }

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
+Form: TypeAlias = Literal["text", "object", "list"]
 Ranks: TypeAlias = Literal["best", "all"] | int
 """Which labels of a text are wanted: what the model decides for, all, or so many of the most probable."""
 
@@ -35,8 +36,8 @@ class PredictRequest:
     """What is to be labelled, and in which form the answer is wanted."""
 
     inputs: tuple[Input, ...]
-    is_list: bool
-    """Whether inputs came as a list. The answer is then one, too."""
+    form: Form
+    """What inputs came as: the answer's form depends on it."""
     ranks: Ranks = "best"
 
 
@@ -68,9 +69,10 @@ def read_body(body: bytes, accepted: Accepted) -> PredictRequest:
         raise BodyError(
             f"inputs: are {len(items)}, and this server takes {accepted.max_texts} at once; send several requests"
         )
-    places = [f"inputs[{index}]" for index in range(len(items))] if isinstance(inputs, list) else ["inputs"]
+    form: Form = "list" if isinstance(inputs, list) else "object" if isinstance(inputs, dict) else "text"
+    places = [f"inputs[{index}]" for index in range(len(items))] if form == "list" else ["inputs"]
     read = tuple(_input(item, place, accepted) for item, place in zip(items, places, strict=True))
-    return PredictRequest(read, isinstance(inputs, list), _ranks(content.get("parameters"), accepted))
+    return PredictRequest(read, form, _ranks(content.get("parameters"), accepted))
 
 
 def _input(item: JsonValue, place: str, accepted: Accepted) -> Input:
