@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from stages.configuration.kinds import labels_words
-from stages.pipeline.errors import ConfigError, first_line
+from stages.pipeline.errors import ConfigError
 from stages.pipeline.one_line import one_line_errors
 from stages.predict.model_options import add_model_options, count, loaded, model_folder
 from stages.predict.settings import read_settings
@@ -94,12 +94,17 @@ def _listening(host: str, port: int) -> socket.socket:
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family, backlog=2048)
-    except (OSError, OverflowError) as error:
-        number = getattr(error, "errno", 0)
-        reason = os.strerror(number) if number > 0 else first_line(error)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno > 0 else error.strerror  # those below 0 are of name resolution
         raise ConfigError(
             f"--host {host} --port {port}: can't listen there ({reason}); choose another --port"
         ) from error
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text} is no port: those are numbers from 0 to 65535")
+    return int(text)
 
 
 def _arguments() -> argparse.Namespace:
@@ -107,7 +112,7 @@ def _arguments() -> argparse.Namespace:
         prog="python -m stages.serve", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen at; default: this machine alone")
-    parser.add_argument("--port", type=int, default=8000, help="default: 8000; 0: any that is free, which is printed")
+    parser.add_argument("--port", type=_port, default=8000, help="default: 8000; 0: any that is free, which is printed")
     add_model_options(parser)
     for name, default, help in (
         ("--max-texts", 128, "the most texts in a request"),

@@ -360,7 +360,6 @@ def test_what_keeps_it_from_starting_is_one_line(exported_runs: Mapping[str, Pat
             root, "--port", port
         )
     for arguments, expected in {
-        ("--port", "70000"): "choose another --port",
         ("--host", "no.such.host.invalid"): "--host no.such.host.invalid --port 8000: can't listen there",
         ("--max-waiting", "3"): "--max-waiting 3: is less than --max-texts 128",
         ("--port", "0", "--model", "data/raw"): "has no prediction_settings.json",

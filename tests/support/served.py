@@ -84,8 +84,9 @@ def asked_to_start(root: Path, *arguments: str, program: str | None = None) -> s
     start = ["-m", "stages.serve"] if program is None else ["-c", program]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, *start, *arguments], cwd=root, env=environment, capture_output=True, text=True, check=False
-    )
+        [sys.executable, *start, *arguments], cwd=root, env=environment, capture_output=True, text=True, check=False,
+        timeout=120,
+    )  # fmt: skip
     assert done.returncode == 1, done.stderr
     (line,) = done.stderr.splitlines()
     return line
