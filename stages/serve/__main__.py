@@ -95,7 +95,8 @@ def _listening(host: str, port: int) -> socket.socket:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family, backlog=2048)
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno > 0 else error.strerror  # those below 0 are of name resolution
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror  # below 0 are the numbers of name resolution
         raise ConfigError(
             f"--host {host} --port {port}: can't listen there ({reason}); choose another --port"
         ) from error

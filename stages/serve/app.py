@@ -63,16 +63,20 @@ def make_app(worker: Worker, accepted: Accepted, health: Health) -> Starlette:
     """Return the ASGI application."""
 
     async def predict(request: Request) -> Response:
-        body = await _body(request, health.max_bytes)
         try:
-            asked = read_body(body, accepted)
-            waiting = worker.submit(asked.inputs)
+            asked = read_body(await _body(request, health.max_bytes), accepted)
+            predictions = await _outputs(request, worker.submit(asked.inputs))
         except BodyError as error:
             raise HTTPException(422, str(error)) from error
         except QueueFullError as error:
             message = "too many texts wait already; try again in a second"
             raise HTTPException(503, message, {"Retry-After": _SECONDS_TO_RETRY}) from error
-        return _json(answer_to(asked, await _outputs(request, waiting)))
+        except ComputeError as error:
+            log.error("error: a request failed: %s", visible(str(error)), exc_info=DEBUG in os.environ)
+            raise HTTPException(500, f"the model fails for these inputs ({error})") from error
+        except asyncio.CancelledError as error:  # the time that --stop-within gives is over
+            raise HTTPException(503, "the server ends before it came to this request") from error
+        return _json(answer_to(asked, predictions))
 
     async def tell_health(_: Request) -> Response:
         return _json(health)
@@ -115,11 +119,6 @@ async def _outputs(request: Request, waiting: Future[Sequence[Prediction]]) -> S
         if not outputs.done():
             raise ClientDisconnect
         return outputs.result()
-    except ComputeError as error:
-        log.error("error: a request failed: %s", visible(str(error)), exc_info=DEBUG in os.environ)
-        raise HTTPException(500, f"the model fails for these inputs ({error})") from error
-    except asyncio.CancelledError as error:
-        raise HTTPException(503, "the server is stopped before it came to this request") from error
     finally:
         gone.cancel()
         outputs.cancel()

@@ -336,9 +336,13 @@ def test_a_server_that_can_not_finish_in_time_says_so(exported_runs: Mapping[str
     with served(root, *EXACT, "--stop-within", "1", module="tests.support.faulty_server") as server:
         with waiting(server, root) as pool:
             under_way = pool.submit(server.ask, "POST", "/predict", b'{"inputs": "paris"}')
+            half = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+            half.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
             assert server.ask("GET", "/health")[0] == 200
             status, errors = server.stop()
             assert under_way.result(60)[0] == 503
+            assert half.recv(1000).startswith(b"HTTP/1.1 503 ")
+            half.close()
         assert status == 1
         assert errors.splitlines()[-1] == "error: not all requests were answered within 1 seconds"
         assert "Traceback" not in errors
