@@ -80,8 +80,10 @@ class Driver:
         self._running: list[_Running] = []
         self._waiting: list[Trial] = []
         self._records = {trial.name: trial for trial in record.trials}
-        self._prepared: dict[str, bool] = {}
-        """Whether the shared stages of a configuration have succeeded, by its digest."""
+        self._prepared: set[str] = set()
+        """The configurations whose shared stages have succeeded, by their digests."""
+        self._unprepared: dict[str, tuple[int, str]] = {}
+        """Those whose shared stages have failed, with the status and the error."""
         self._attempts: Counter[str] = Counter()
         """How often each job was started, by its name."""
         self._told: set[tuple[str, tuple[str, ...]]] = set()
@@ -161,11 +163,14 @@ class Driver:
                 self._records[trial.name] = TrialRecord(trial.name, trial.overrides)
                 self._record.trials.append(self._records[trial.name])
             revision = repository.finished(self._record.base).get(trial.name)
-            if revision is None:
+            if revision is not None:
+                self._done(trial, revision)
+            elif trial.shared in self._unprepared:
+                self._give_up(trial, *self._unprepared[trial.shared])
+            else:
                 self._set(trial, "waiting")
                 self._waiting.append(trial)
                 return True
-            self._done(trial, revision)
         return False
 
     def _need(self, trial: Trial, purpose: Purpose = "run") -> Need:
@@ -224,7 +229,7 @@ class Driver:
 
     def _succeeded(self, job: _Running, outcome: Outcome) -> None:
         if job.purpose == "prepare":
-            self._prepared[job.trial.shared] = True
+            self._prepared.add(job.trial.shared)
             self._display.event(f"download and tokenize: done in {outcome.seconds:.0f} s")
             return
         revision = repository.fetch(outcome.bundle, self._record.base, job.trial.name)
@@ -259,14 +264,18 @@ class Driver:
         """Don't try again: it would fail in the same way. If it was a shared stage, none of its trials can run."""
         trials = [job.trial]
         if job.purpose == "prepare":
+            self._unprepared[job.trial.shared] = status, error
             trials = [trial for trial in self._waiting if trial.shared == job.trial.shared]
             self._waiting = [trial for trial in self._waiting if trial.shared != job.trial.shared]
         for trial in trials:
-            found = self._records[trial.name]
-            found.status, found.error = status, error
-            self._set(trial, "failed")
-            self._source.ended(trial, None)
-            self._display.event(f"{trial.name}: failed ({status}): {error}")
+            self._give_up(trial, status, error)
+
+    def _give_up(self, trial: Trial, status: int, error: str) -> None:
+        found = self._records[trial.name]
+        found.status, found.error = status, error
+        self._set(trial, "failed")
+        self._source.ended(trial, None)
+        self._display.event(f"{trial.name}: failed ({status}): {error}")
 
     def _set(self, trial: Trial, state: State) -> None:
         self._records[trial.name].state = state
