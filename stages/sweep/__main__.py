@@ -62,6 +62,7 @@ def run(call: SweepCall, name: str | None) -> int:
                 checkpoints=os.environ.get(CHECKPOINTS),
             )
             driver.run()
+        record.remove_clones()
         print(f"{name}: {record.counts()}")
         for line in failures(record.trials):
             print(line)

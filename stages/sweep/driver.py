@@ -220,7 +220,7 @@ class Driver:
             self._lost(job, f"ended by {_signal_name(outcome.status - 128)}")
         else:
             self._failed(job, outcome.status, outcome.error or "see its log")
-        job.worker.remove.remote()
+        _answer(job.worker.remove.remote())
 
     def _records_of(self, job: _Running, outcome: Outcome) -> None:
         if job.purpose == "run":
