@@ -16,6 +16,7 @@ from tests.support.imports import ROOT
 from tests.support.tiny import write_tiny_model
 
 if TYPE_CHECKING:
+    from tests.support.exported_runs import ExportedRuns
     from tests.support.trainings import Trainings
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -74,6 +75,14 @@ def minilm() -> Path:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_model(tmp_path_factory.mktemp("tiny") / "bert")
+
+
+@pytest.fixture(scope="session")
+def exported_runs(tmp_path_factory: pytest.TempPathFactory) -> "ExportedRuns":
+    """The folder of a tiny run of all stages, by its task."""
+    from tests.support.exported_runs import ExportedRuns  # imports the stages, which takes seconds
+
+    return ExportedRuns(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

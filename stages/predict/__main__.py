@@ -11,19 +11,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import get_args
 
 from stages.configuration.kinds import labels_words
-from stages.configuration.schema import Decode
 from stages.exporting.onnx_files import ONNX, ONNX_INT8
 from stages.pipeline.digests import sha256_of
-from stages.pipeline.errors import ConfigError, DataError, ModelError
+from stages.pipeline.errors import ConfigError, DataError
 from stages.pipeline.json_files import read_json
 from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.outputs import whole_file
-from stages.pipeline.paths import EXPORTED_MODEL
 from stages.predict.inputs import FORMATS, STANDARD_INPUT, InputOptions
+from stages.predict.model_options import add_model_options, loaded, model_folder
 from stages.predict.output_rows import OUTPUT_FORMATS, Written, output_format
 from stages.predict.settings import read_settings
 
@@ -56,30 +53,6 @@ class _Refused:
         for line in [*self.lines][:_MOST_TOLD]:
             print(f"skipped: {line}", file=sys.stderr)
         print(f"{len(self.lines)} rows were skipped{where}", file=sys.stderr)
-
-
-@contextmanager
-def model_folder(model: str) -> Iterator[Path]:
-    """Yield the folder of an exported model: as named, or that of a git revision or DVC experiment, from DVC's cache."""
-    if Path(model).is_dir():
-        yield Path(model)
-        return
-    if model == str(EXPORTED_MODEL):
-        raise ModelError(
-            f"{model}: there is no exported model here; make one with `make repro`, or name one with --model"
-        )
-    from stages.comparison.loaded_runs import RevisionFiles  # importing DVC takes a second
-
-    files = RevisionFiles(model)
-    names = files.below(EXPORTED_MODEL)
-    if not names:
-        raise ModelError(f"{model}: has no {EXPORTED_MODEL}; make it there with `dvc repro`, or get it with `dvc pull`")
-    with TemporaryDirectory() as folder:
-        for name in names:
-            content = files.read(name)
-            assert content is not None, "it was listed"
-            Path(folder, name.name).write_bytes(content)
-        yield Path(folder)
 
 
 def main() -> None:
@@ -129,14 +102,9 @@ def _predict(arguments: argparse.Namespace, folder: Path) -> None:
         refused if arguments.on_error == "skip" else None,
         settings.pairs,
     )
-    from stages.modeling.compute import compute_as_configured  # importing PyTorch and transformers takes seconds
-    from stages.predict.job import Job
-    from stages.predict.predictor import PredictionOptions, Predictor
+    from stages.predict.job import Job  # importing PyTorch and transformers takes seconds
 
-    compute_as_configured(arguments.threads)
-    predictor = Predictor(
-        folder, PredictionOptions(arguments.runtime, arguments.batch_size, arguments.precision, arguments.decode)
-    )
+    predictor = loaded(folder, arguments)
     about = {
         "model": _digest(folder, predictor.runtime),
         "runtime": predictor.runtime,
@@ -168,12 +136,6 @@ def _digest(folder: Path, runtime: str) -> str:
     return " ".join(sha256_of(file) for file in (*others, *used))
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no number from 1 on")
-    return int(text)
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m stages.predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -181,11 +143,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("input", type=Path, help="what is to be labelled; - for standard input")
     parser.add_argument(
         "--out", type=Path, required=True, metavar="FILE", help="where predictions go; - for standard output"
-    )
-    parser.add_argument(
-        "--model",
-        default=str(EXPORTED_MODEL),
-        help=f"a folder, git revision or DVC experiment; default: {EXPORTED_MODEL}",
     )
     parser.add_argument(
         "--format", choices=FORMATS, default="auto", help="the input's format; auto: by its name and content"
@@ -196,25 +153,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pair-column", metavar="NAME", help="the column of second texts, for a model of pairs")
     parser.add_argument("--probabilities", action="store_true", help="write the probability of every label, too")
     parser.add_argument(
-        "--runtime", choices=["auto", "torch", "onnx", "int8"], default="auto",
-        help="auto: int8 by ONNX Runtime where the export has it and there is no GPU, else PyTorch",
-    )  # fmt: skip
-    parser.add_argument(
-        "--batch-size", type=_count, default=32, help="rows in a forward pass if they are as long as the longest"
-    )
-    parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto", help="for PyTorch alone")
-    parser.add_argument(
-        "--decode",
-        choices=get_args(Decode),
-        help="how the tags of words are chosen: each by itself, or as a sentence that their scheme allows; default: as evaluated",
-    )
-    parser.add_argument("--threads", type=_count, default=2, help="CPU threads")
-    parser.add_argument(
         "--on-error",
         choices=["stop", "skip"],
         default="stop",
         help="skip: leave out rows that can't be read, and list them",
     )
+    add_model_options(parser)
     return parser.parse_args()
 
 

@@ -212,9 +212,14 @@ def _inputs(rows: Rows, file: TableFile, columns: _Columns, options: InputOption
     texts: list[str] = lists[columns.input]  # type: ignore[assignment]
     if not options.of_words:
         return Inputs(own, places, texts, lists[columns.pair] if columns.pair else None)  # type: ignore[arg-type]
+    return replace(split_into_words(texts), own=own, places=places)
+
+
+def split_into_words(texts: Sequence[str]) -> Inputs:
+    """Split texts into the words that a model labels."""
     spans = [words_in(text) for text in texts]
     words = [[text[start:end] for start, end in of_text] for text, of_text in zip(texts, spans, strict=True)]
-    return Inputs(own, places, texts, words=words, spans=spans)
+    return Inputs({}, [], texts, words=words, spans=spans)
 
 
 def _places(rows: Rows, file: TableFile) -> list[str]:

@@ -95,7 +95,7 @@ def word_rows(inputs: Inputs, table: pa.Table, how: Written) -> list[Row]:
     assert inputs.words is not None
     predicted, scores = table["predicted"].to_pylist(), np.array(table["score"])
     ends = np.cumsum([len(words) for words in inputs.words])
-    entities = _entities(inputs, predicted, scores, how.labels) if inputs.spans is not None else None
+    entities = entities_of(inputs, predicted, scores, how.labels) if inputs.spans is not None else None
     names = {name: _free(name, inputs.own) for name in ("words", "tags", "scores", "entities")}
     own, rows = {name: listed(column) for name, column in inputs.own.items()}, list[Row]()
     for place, (words, end) in enumerate(zip(inputs.words, ends.tolist(), strict=True)):
@@ -115,10 +115,13 @@ def _free(name: str, own: Mapping[str, object]) -> str:
     return name if name not in own else _free(f"predicted_{name}", own)
 
 
-def _entities(
+def entities_of(
     inputs: Inputs, tags: Sequence[str], scores: np.ndarray[Any, Any], labels: Sequence[str]
 ) -> list[list[Entity]]:
-    """Return the entities of each text. Tags that mark none are each an entity of one word, but for `O`."""
+    """Return the entities of each text, from the tag and the score of every word of all texts.
+
+    Tags that mark none are each an entity of one word, but for `O`.
+    """
     assert inputs.words is not None and inputs.spans is not None and inputs.texts is not None
     lengths = np.array([len(words) for words in inputs.words], np.int64)
     starts = np.cumsum(lengths) - lengths

@@ -40,7 +40,7 @@ def run(call: SweepCall, name: str | None) -> int:
     """Run a sweep; return 0, 1 if a trial has failed, or 128 + the signal that stopped it."""
     from stages.sweep.cluster import before_import, connected, gpus_per_job, versions
 
-    before_import(call.address)
+    before_import()
     from stages.sweep import repository
     from stages.sweep.driver import Driver
     from stages.sweep.trials import digest
@@ -62,6 +62,7 @@ def run(call: SweepCall, name: str | None) -> int:
                 checkpoints=os.environ.get(CHECKPOINTS),
             )
             driver.run()
+        record.remove_clones()
         print(f"{name}: {record.counts()}")
         for line in failures(record.trials):
             print(line)

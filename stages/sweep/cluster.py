@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from stages.pipeline.errors import ConfigError, first_line
@@ -33,7 +32,7 @@ class Need:
         return f"{self.cpus} CPUs" + (f" and {self.gpus:g} GPUs" if self.gpus else "")
 
 
-def before_import(address: str | None) -> None:
+def before_import() -> None:
     """Set what Ray reads when it is imported. Raise ConfigError if what sweeps need is not installed."""
     missing = [package for package in ("ray", "optuna") if find_spec(package) is None]
     if missing:
@@ -41,11 +40,6 @@ def before_import(address: str | None) -> None:
             f"{', '.join(missing)}: not installed; `python -m pip install -e '.[sweep]'` has what sweeps need"
         )
     os.environ.update(_SILENT)
-    token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")).expanduser()
-    if address is not None and ("RAY_AUTH_TOKEN" in os.environ or token.is_file()):
-        os.environ.setdefault(
-            "RAY_AUTH_MODE", "token"
-        )  # `ray start` asks for the token then, and `ray.init` leaves it out
 
 
 @contextmanager
@@ -65,7 +59,10 @@ def connected(address: str | None) -> Iterator[None]:
             ray.init(address=address, **common)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         where = f"--address {address}" if address else "Ray on this machine"
-        raise ConfigError(f"{where}: can't be reached ({first_line(error)}); see `ray status`") from error
+        raise ConfigError(
+            f"{where}: can't be reached ({first_line(error)}); see `ray status`, and set "
+            "RAY_AUTH_MODE=token if the cluster asks for a token"
+        ) from error
     try:
         yield
     finally:
@@ -117,6 +114,17 @@ def _fitting(machine: dict[str, float], need: Need) -> int:
 def _by_gpu(gpus: float, each: float) -> int:
     """A job of less than one GPU shares one; it never takes parts of two."""
     return int(gpus * math.floor(1 / each + 1e-9)) if each < 1 else int(gpus // each)
+
+
+def require_own_machine() -> None:
+    """Raise ConfigError if Ray has died on the driver's own machine: the cluster takes the driver for dead then."""
+    import ray
+
+    own = ray.get_runtime_context().get_node_id()
+    if not any(machine["Alive"] for machine in ray.nodes() if machine["NodeID"] == own):
+        raise ConfigError(
+            "Ray has died on this machine, and all trials with it; start it again, and the same call goes on"
+        )
 
 
 def start(job: node.Job, need: Need) -> Any:

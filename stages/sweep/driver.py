@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import time
+from collections import Counter
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Protocol
@@ -17,7 +18,7 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 from stages.pipeline.errors import first_line
 from stages.pipeline.paths import TRAIN_METRICS
 from stages.sweep import repository
-from stages.sweep.cluster import Need, room, start
+from stages.sweep.cluster import Need, require_own_machine, room, start
 from stages.sweep.node import Facts, Job, Look, Outcome, Purpose, Sharing
 from stages.sweep.record import State, SweepRecord, TrialRecord
 from stages.sweep.search import Source
@@ -79,8 +80,12 @@ class Driver:
         self._running: list[_Running] = []
         self._waiting: list[Trial] = []
         self._records = {trial.name: trial for trial in record.trials}
-        self._prepared: dict[str, bool] = {}
-        """Whether the shared stages of a configuration have succeeded, by its digest."""
+        self._prepared: set[str] = set()
+        """The configurations whose shared stages have succeeded, by their digests."""
+        self._unprepared: dict[str, tuple[int, str]] = {}
+        """Those whose shared stages have failed, with the status and the error."""
+        self._attempts: Counter[str] = Counter()
+        """How often each job was started, by its name."""
         self._told: set[tuple[str, tuple[str, ...]]] = set()
         self.signum = 0
         """The signal that stops the sweep; 0 if none has come."""
@@ -158,11 +163,14 @@ class Driver:
                 self._records[trial.name] = TrialRecord(trial.name, trial.overrides)
                 self._record.trials.append(self._records[trial.name])
             revision = repository.finished(self._record.base).get(trial.name)
-            if revision is None:
+            if revision is not None:
+                self._done(trial, revision)
+            elif trial.shared in self._unprepared:
+                self._give_up(trial, *self._unprepared[trial.shared])
+            else:
                 self._set(trial, "waiting")
                 self._waiting.append(trial)
                 return True
-            self._done(trial, revision)
         return False
 
     def _need(self, trial: Trial, purpose: Purpose = "run") -> Need:
@@ -178,10 +186,11 @@ class Driver:
         name = trial.name if purpose == "run" else f"{self._record.name}-shared-{trial.shared}"
         job = Job(name, purpose, trial.overrides, self._record.base, self._sharing, self._packages, self._checkpoints)
         worker = start(job, self._need(trial, purpose))
+        self._attempts[name] += 1
         self._running.append(_Running(job, worker, worker.run.remote(self._bundle), worker.facts.remote(), trial))
         if purpose == "run":
             found = self._records[trial.name]
-            found.attempts += 1
+            found.attempts = self._attempts[name]
             found.error, found.stage, found.step, found.seconds_left = "", "", 0, None
             self._set(trial, "running")
 
@@ -211,7 +220,7 @@ class Driver:
             self._lost(job, f"ended by {_signal_name(outcome.status - 128)}")
         else:
             self._failed(job, outcome.status, outcome.error or "see its log")
-        job.worker.remove.remote()
+        _answer(job.worker.remove.remote())
 
     def _records_of(self, job: _Running, outcome: Outcome) -> None:
         if job.purpose == "run":
@@ -220,7 +229,7 @@ class Driver:
 
     def _succeeded(self, job: _Running, outcome: Outcome) -> None:
         if job.purpose == "prepare":
-            self._prepared[job.trial.shared] = True
+            self._prepared.add(job.trial.shared)
             self._display.event(f"download and tokenize: done in {outcome.seconds:.0f} s")
             return
         revision = repository.fetch(outcome.bundle, self._record.base, job.trial.name)
@@ -240,31 +249,33 @@ class Driver:
         if self.signum:
             self._set(job.trial, "stopped")
             return
-        if job.purpose == "prepare":  # its trials are still waiting, and ask for it again
-            self._display.event(f"download and tokenize: {why}; again")
+        require_own_machine()
+        name, attempts = job.job.name, self._attempts[job.job.name]
+        if attempts > self._record.call.retries:
+            status = self._records[job.trial.name].status or 128
+            self._failed(job, status, f"{why}, in each of {attempts} attempts")
             return
-        found = self._records[job.trial.name]
-        if found.attempts > self._record.call.retries:
-            self._failed(job, found.status or 128, f"{why}, in each of {found.attempts} attempts")
-            return
-        self._display.event(
-            f"{job.job.name}: {why} on {_where(found)}; attempt {found.attempts + 1} goes on from its checkpoint"
-        )
-        self._set(job.trial, "waiting")
-        self._waiting.insert(0, job.trial)
+        self._display.event(f"{name}: {why}; attempt {attempts + 1} goes on from its checkpoint")
+        if job.purpose == "run":
+            self._set(job.trial, "waiting")
+            self._waiting.insert(0, job.trial)
 
     def _failed(self, job: _Running, status: int, error: str) -> None:
         """Don't try again: it would fail in the same way. If it was a shared stage, none of its trials can run."""
         trials = [job.trial]
         if job.purpose == "prepare":
+            self._unprepared[job.trial.shared] = status, error
             trials = [trial for trial in self._waiting if trial.shared == job.trial.shared]
             self._waiting = [trial for trial in self._waiting if trial.shared != job.trial.shared]
         for trial in trials:
-            found = self._records[trial.name]
-            found.status, found.error = status, error
-            self._set(trial, "failed")
-            self._source.ended(trial, None)
-            self._display.event(f"{trial.name}: failed ({status}): {error}")
+            self._give_up(trial, status, error)
+
+    def _give_up(self, trial: Trial, status: int, error: str) -> None:
+        found = self._records[trial.name]
+        found.status, found.error = status, error
+        self._set(trial, "failed")
+        self._source.ended(trial, None)
+        self._display.event(f"{trial.name}: failed ({status}): {error}")
 
     def _set(self, trial: Trial, state: State) -> None:
         self._records[trial.name].state = state

@@ -98,6 +98,11 @@ class SweepRecord:
         """Return the file with all that a trial has printed, over all attempts."""
         return self.folder / "logs" / f"{trial}.log"
 
+    def remove_clones(self) -> None:
+        """Remove the clones of trials that were lost or stopped; those of others are gone."""
+        for name in ("clones", "objects"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+
     def counts(self) -> str:
         """Return how many trials are in each state, in words."""
         states = [trial.state for trial in self.trials]

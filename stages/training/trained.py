@@ -59,6 +59,7 @@ def write_learning_curves(trainer: ValidatingTrainer, path: Path) -> None:
             for curve, value in _curves(logged):
                 live.log_metric(curve, round(value, DECIMALS + 4))
         live.end()
+        Path(live.metrics_file).unlink()  # DVC would take the last values for a plot that it can't draw
 
 
 def summary(trainer: ValidatingTrainer) -> Json:

@@ -3,13 +3,12 @@
 import csv
 import io
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,92 +17,21 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import load_from_disk
 
-from stages.configuration.compose import compose_params
-from stages.configuration.schema import DownloadStage, EvaluateStage, ExportStage, TokenizeStage, TrainStage
-from stages.configuration.validation import select, validate
-from stages.download import download
-from stages.evaluate import evaluate
-from stages.export import export
 from stages.pipeline.errors import BusyError
 from stages.predict import job
 from stages.predict.inputs import InputOptions, read_inputs
 from stages.predict.job import parts_of
 from stages.predict.predictor import PredictionOptions, Predictor
 from stages.reporting.summary import summary
-from stages.tokenize import tokenize
-from stages.train import train
+from tests.support.exported_runs import TASKS, rows_of
 from tests.support.imports import ROOT
-from tests.support.tiny import write_tiny_model
 
 pytestmark = [pytest.mark.usefixtures("one_thread")]
 
-TASKS = ("text", "pairs", "multilabel", "regression", "tokens")
-_SMALL = [
-    "model=files", "train.max_steps=4", "train.batch_size=4", "train.learning_rate=3e-3", "train.precision=fp32",
-    "evaluate.precision=fp32", "evaluate.resamples=0", "tokenize.max_length=24", "tokenize.stride=4", "threads=1",
-    "export.quantize=none",
-]  # fmt: skip
-"""Rows so short that many texts and sentences take several windows."""
-
-
-def _rows(task: str, count: int, seed: int) -> Iterator[dict[str, Any]]:
-    words = ["the", "order", "never", "great", "bad", "city", "team", "paris", "was", "my", "Zoë", "don't", "x1"]
-    for row in range(count):
-        text = " ".join(words[(seed + row * 7 + place * (row + 3)) % len(words)] for place in range(4 + row * 5 % 40))
-        if task == "pairs":
-            yield {"text": text, "text_pair": f"{text[:20]} again", "label": ["yes", "no", "maybe"][row % 3]}
-        elif task == "multilabel":
-            yield {"text": text, "label": [name for name in ("a", "b", "c") if (row + ord(name)) % 3]}
-        elif task == "regression":
-            yield {"text": text, "label": row / 7}
-        else:
-            yield {"text": text, "label": ["pos", "neg"][row % 2]}
-
-
-def _choices(task: str, folder: Path) -> list[str]:
-    if task == "tokens":
-        return [
-            "task=tokens",
-            "task.decode=viterbi",
-            "train.class_weights=balanced",
-            "data=demo",
-            "data.train=24",
-            "data.validation=12",
-            "data.test=20",
-        ]
-    for split, (count, seed) in {"train": (24, 0), "validation": (12, 1), "test": (21, 2)}.items():
-        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in _rows(task, count, seed))
-        (folder / f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
-    files = [f"data.{split}={folder / split}.jsonl" for split in ("train", "validation", "test")]
-    return [f"task={'text' if task == 'pairs' else task}", "data=files", "data.kind=text", "data.name=made", *files]
-
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
-    """A folder with all that the five stages write, of each task."""
-    made, model = {}, write_tiny_model(tmp_path_factory.mktemp("base") / "model")
-    for task in TASKS:
-        made[task] = root = tmp_path_factory.mktemp(task)
-        for name in ("dvc.yaml", "stages"):
-            (root / name).symlink_to(ROOT / name)
-        choices = [
-            *_choices(task, root),
-            *_SMALL,
-            f"model.path={model}",
-            f"export.onnx={'true' if task == 'text' else 'false'}",
-        ]
-        params = validate(compose_params(choices), "test")
-        before = Path.cwd()
-        os.chdir(root)
-        try:
-            for stage, config in (
-                (download, DownloadStage), (tokenize, TokenizeStage), (train, TrainStage), (evaluate, EvaluateStage),
-                (export, ExportStage),
-            ):  # fmt: skip
-                stage(select(params, config))  # type: ignore[operator]
-        finally:
-            os.chdir(before)
-    return made
+def runs(exported_runs: Mapping[str, Path]) -> Mapping[str, Path]:
+    return exported_runs
 
 
 def run(root: Path, *arguments: str, code: int = 0, stdin: str = "") -> str:
@@ -215,7 +143,7 @@ def test_chunks_of_any_size_give_the_same_rows(
 
 
 def test_onnx_gives_what_torch_gives(runs: Mapping[str, Path]) -> None:
-    texts = [row["text"] for row in _rows("text", 21, 2)]
+    texts = [row["text"] for row in rows_of("text", 21, 2)]
     first, second = (
         Predictor(runs["text"] / "models/export", PredictionOptions(runtime=runtime, precision="fp32")).label_texts(
             texts
@@ -539,7 +467,7 @@ def test_a_killed_run_goes_on_where_it_ended(
     runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = tmp_path / "in.jsonl"
-    source.write_text("".join(json.dumps(row) + "\n" for row in _rows("text", 400, 3)), encoding="utf-8")
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows_of("text", 400, 3)), encoding="utf-8")
     program = (
         "import sys; from stages.predict import job; job._ROWS = 10; from stages.predict.__main__ import main; main()"
     )

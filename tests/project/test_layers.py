@@ -13,8 +13,9 @@ LAYERS = (
     {"sources", "tasks"},
     {"modeling", "systems"},
     {"exporting", "reporting", "reproduction", "training"},
-    {"comparison", "predict", "push"},
-    {"sweep"},
+    {"comparison", "push"},
+    {"predict", "sweep"},
+    {"serve"},
 )
 """From the bottom to the top. Above them are the stages and the commands, which import any and which nothing imports."""
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,6 +98,15 @@ def test_the_export_loads_as_a_transformers_pipeline(kind: str, request: pytest.
     assert workspace.metrics("export")["onnx_largest_difference"] <= 1e-4
     card = (workspace.root / "models/export/README.md").read_text(encoding="utf-8")
     assert f"value: {workspace.metrics('evaluate')['accuracy']}" in card
+
+
+def test_dvc_draws_every_plot_that_a_stage_writes(text: Workspace) -> None:
+    shown = text.ok("dvc", "plots", "show")
+    assert "index.html" in shown and "WARNING" not in shown and "failed to load" not in shown
+    shutil.rmtree(text.root / "dvc_plots")
+    drawn = set(json.loads(text.run("dvc", "plots", "show", "--json").stdout)["data"])
+    assert {"Loss per epoch", "metrics/plots/confusion.csv", "metrics/plots/per_label.csv"} < drawn
+    assert "metrics/plots/curves/plots/metrics/validation/f1.tsv" in drawn
 
 
 def test_nothing_runs_a_second_time(text: Workspace) -> None:

@@ -10,6 +10,11 @@ import pytest
 
 def opened(page: Path, address: str = "") -> tuple[str, str]:
     """The document after its script has run, and what the browser logged."""
+    return visited(page.as_uri() + address)
+
+
+def visited(address: str, *options: str) -> tuple[str, str]:
+    """The same of a page at an address."""
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if browser is None:
         pytest.skip("no Chromium is at hand")
@@ -17,7 +22,7 @@ def opened(page: Path, address: str = "") -> tuple[str, str]:
         done = subprocess.run(
             [
                 browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-                "--enable-logging=stderr", f"--user-data-dir={profile}", "--dump-dom", page.as_uri() + address,
+                "--enable-logging=stderr", f"--user-data-dir={profile}", "--dump-dom", *options, address,
             ],
             capture_output=True, text=True, check=True, timeout=120,
         )  # fmt: skip

@@ -6,6 +6,7 @@ It runs in a process of its own: Ray takes over a process's signals, and leaves 
 import os
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 
 
@@ -50,7 +51,12 @@ def main() -> None:
     said = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # Ray prints as well
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0})
-    nodes = [cluster.add_node(num_cpus=8, num_gpus=2) for _ in range(2)]
+    addresses = (f"127.0.0.{number}" for number in count(2))  # so that a driver joins the head, which is not killed
+
+    def add() -> object:
+        return cluster.add_node(num_cpus=8, num_gpus=2, node_ip_address=next(addresses))
+
+    nodes = [add(), add()]
     print(cluster.address, file=said, flush=True)
     for line in sys.stdin:
         if line.strip() == "end":
@@ -58,7 +64,7 @@ def main() -> None:
             print("done", file=said, flush=True)
             os._exit(0)  # Ray's threads would keep the process
         cluster.remove_node(nodes.pop(0), allow_graceful=False)
-        nodes.append(cluster.add_node(num_cpus=8, num_gpus=2))
+        nodes.append(add())
         print("done", file=said, flush=True)
 
 

@@ -65,6 +65,7 @@ def test_every_trial_is_an_experiment_made_on_a_device_of_its_own(project: Swept
     done = sweep(project, machines, "-S", "seed=1,2,3", "-S", "train.learning_rate=1e-3,1e-4")
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(project.experiments()) == 6
+    assert not [*project.root.glob(".dvc/tmp/sweeps/*/clones")]
     assert len(project.said("tokenize")) == 1, "what trials share is made once"
     assert {line[3] for line in project.said("train")} == {"0", "1"}
     assert at_once(project) <= 2, "there is one device of each name on each of two machines"

@@ -1,0 +1,80 @@
+"""Which exported model a command works with, and how it computes: the options that commands share."""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, get_args
+
+from stages.configuration.schema import Decode
+from stages.pipeline.errors import ModelError
+from stages.pipeline.paths import EXPORTED_MODEL
+
+if TYPE_CHECKING:
+    from stages.predict.predictor import Predictor
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--model`, and what `loaded` reads."""
+    parser.add_argument(
+        "--model",
+        default=str(EXPORTED_MODEL),
+        help=f"a folder, git revision or DVC experiment; default: {EXPORTED_MODEL}",
+    )
+    parser.add_argument(
+        "--runtime", choices=["auto", "torch", "onnx", "int8"], default="auto",
+        help="auto: int8 by ONNX Runtime where the export has it and there is no GPU, else PyTorch",
+    )  # fmt: skip
+    parser.add_argument(
+        "--batch-size", type=count, default=32, help="rows in a forward pass if they are as long as the longest"
+    )
+    parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto", help="for PyTorch alone")
+    parser.add_argument(
+        "--decode",
+        choices=get_args(Decode),
+        help="how the tags of words are chosen: each by itself, or as a sentence that their scheme allows; default: as evaluated",
+    )
+    parser.add_argument("--threads", type=count, default=2, help="CPU threads")
+
+
+def count(text: str) -> int:
+    """Read a number from 1 on. Raises argparse.ArgumentTypeError for anything else."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 1 on")
+    return int(text)
+
+
+@contextmanager
+def model_folder(model: str) -> Iterator[Path]:
+    """Yield the folder of an exported model: as named, or that of a git revision or DVC experiment, from DVC's cache."""
+    if Path(model).is_dir():
+        yield Path(model)
+        return
+    if model == str(EXPORTED_MODEL):
+        raise ModelError(
+            f"{model}: there is no exported model here; make one with `make repro`, or name one with --model"
+        )
+    from stages.comparison.loaded_runs import RevisionFiles  # importing DVC takes a second
+
+    files = RevisionFiles(model)
+    names = files.below(EXPORTED_MODEL)
+    if not names:
+        raise ModelError(f"{model}: has no {EXPORTED_MODEL}; make it there with `dvc repro`, or get it with `dvc pull`")
+    with TemporaryDirectory() as folder:
+        for name in names:
+            content = files.read(name)
+            assert content is not None, "it was listed"
+            Path(folder, name.name).write_bytes(content)
+        yield Path(folder)
+
+
+def loaded(folder: Path, arguments: argparse.Namespace) -> "Predictor":
+    """Load the model in the folder as the options say, and set this process's threads. Raises ModelError."""
+    from stages.modeling.compute import compute_as_configured  # importing PyTorch and transformers takes seconds
+    from stages.predict.predictor import PredictionOptions, Predictor
+
+    compute_as_configured(arguments.threads)
+    return Predictor(
+        folder, PredictionOptions(arguments.runtime, arguments.batch_size, arguments.precision, arguments.decode)
+    )

@@ -1,0 +1,1 @@
+"""An exported model behind HTTP: a small server of predictions."""
