@@ -30,6 +30,7 @@ _ANSWER = 10.0
 """Seconds in which a worker that has ended its job tells the end of its log."""
 _STOPPING = 60.0
 """Seconds that all trials have, once the sweep is stopped."""
+_DIED = 128
 _STAGE_BEGINS = re.compile(rb"(?:Running stage|Stage) '(\w+)'")
 
 
@@ -80,8 +81,10 @@ class Driver:
         self._running: list[_Running] = []
         self._waiting: list[Trial] = []
         self._records = {trial.name: trial for trial in record.trials}
-        self._prepared: dict[str, bool] = {}
-        """Whether the shared stages of a configuration have succeeded, by its digest."""
+        self._prepared: set[str] = set()
+        """The configurations whose shared stages have succeeded, as digests."""
+        self._broken: dict[str, tuple[int, str]] = {}
+        """The others whose shared stages have failed: their status and error."""
         self._attempts: Counter[str] = Counter()
         """How often each job was started, by its name."""
         self._told: set[tuple[str, tuple[str, ...]]] = set()
@@ -90,8 +93,9 @@ class Driver:
 
     def run(self) -> None:
         """Run all trials, to the end or until a signal comes."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._note)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup and shells set it for background jobs
+                signal.signal(number, self._note)
         self._fill()
         while self._running and not self.signum:
             self._step()
@@ -161,11 +165,14 @@ class Driver:
                 self._records[trial.name] = TrialRecord(trial.name, trial.overrides)
                 self._record.trials.append(self._records[trial.name])
             revision = repository.finished(self._record.base).get(trial.name)
-            if revision is None:
+            if revision is not None:
+                self._done(trial, revision)
+            elif trial.shared in self._broken:
+                self._fail(trial, *self._broken[trial.shared])
+            else:
                 self._set(trial, "waiting")
                 self._waiting.append(trial)
                 return True
-            self._done(trial, revision)
         return False
 
     def _need(self, trial: Trial, purpose: Purpose = "run") -> Need:
@@ -199,9 +206,9 @@ class Driver:
             self._lost(job, "its process or machine was lost")
             return
         except RayTaskError as error:
-            self._failed(job, 1, first_line(error.cause) if error.cause else first_line(error))
-            return
+            outcome = Outcome(1, 0.0, first_line(error.cause) if error.cause else first_line(error))
         self._take_rest_of_log(job)
+        _answer(job.worker.remove.remote())  # waited for: the next attempt makes the clone anew
         self._records_of(job, outcome)
         if outcome.status == 0:
             self._succeeded(job, outcome)
@@ -211,11 +218,10 @@ class Driver:
             self._display.event(f"{job.job.name}: pruned after {self._records[job.trial.name].step} steps")
         elif self.signum:
             self._set(job.trial, "stopped")
-        elif outcome.status > 128:
-            self._lost(job, f"ended by {_signal_name(outcome.status - 128)}")
+        elif outcome.status > _DIED:
+            self._lost(job, f"ended by {_signal_name(outcome.status - _DIED)}")
         else:
             self._failed(job, outcome.status, outcome.error or "see its log")
-        job.worker.remove.remote()
 
     def _records_of(self, job: _Running, outcome: Outcome) -> None:
         if job.purpose == "run":
@@ -224,7 +230,7 @@ class Driver:
 
     def _succeeded(self, job: _Running, outcome: Outcome) -> None:
         if job.purpose == "prepare":
-            self._prepared[job.trial.shared] = True
+            self._prepared.add(job.trial.shared)
             self._display.event(f"download and tokenize: done in {outcome.seconds:.0f} s")
             return
         revision = repository.fetch(outcome.bundle, self._record.base, job.trial.name)
@@ -259,14 +265,18 @@ class Driver:
         """Don't try again: it would fail in the same way. If it was a shared stage, none of its trials can run."""
         trials = [job.trial]
         if job.purpose == "prepare":
+            self._broken[job.trial.shared] = status, error
             trials = [trial for trial in self._waiting if trial.shared == job.trial.shared]
             self._waiting = [trial for trial in self._waiting if trial.shared != job.trial.shared]
         for trial in trials:
-            found = self._records[trial.name]
-            found.status, found.error = status, error
-            self._set(trial, "failed")
-            self._source.ended(trial, None)
-            self._display.event(f"{trial.name}: failed ({status}): {error}")
+            self._fail(trial, status, error)
+
+    def _fail(self, trial: Trial, status: int, error: str) -> None:
+        found = self._records[trial.name]
+        found.status, found.error = status, error
+        self._set(trial, "failed")
+        self._source.ended(trial, None)
+        self._display.event(f"{trial.name}: failed ({status}): {error}")
 
     def _set(self, trial: Trial, state: State) -> None:
         self._records[trial.name].state = state
@@ -302,8 +312,6 @@ class Driver:
         if look is None:
             return
         job.offset += len(look.log)
-        if job.purpose == "prepare":
-            return
         found = self._records[job.trial.name]
         if look.log:
             file = self._record.log(found.name)
@@ -312,6 +320,8 @@ class Driver:
                 written.write(look.log)
             if stages := _STAGE_BEGINS.findall(look.log):
                 found.stage = stages[-1].decode()
+        if job.purpose == "prepare":
+            return
         found.step, found.steps, found.seconds_left = look.step, look.steps, look.seconds_left
         for epoch, score in enumerate(look.scores[job.reported :], job.reported + 1):
             found.score = score.value
