@@ -18,6 +18,8 @@ WRITING = Path(".dvc/tmp/writing")
 
 RUNNING = Path(".dvc/tmp/running")
 """Locked by the command that runs all stages."""
+SWEEPING = Path(".dvc/tmp/sweeping")
+"""Locked by the sweep that is running. Its trials write into DVC's cache."""
 
 RAW_DATA = Path("data/raw")
 SCRATCH = Path("data/.scratch")

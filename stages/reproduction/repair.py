@@ -21,10 +21,10 @@ from typing import TypeAlias
 from psutil import AccessDenied, NoSuchProcess, Process
 
 from stages.pipeline.errors import DataError
-from stages.pipeline.lock import PATIENCE, Holder, busy, hold, moment
+from stages.pipeline.lock import PATIENCE, Holder, busy, hold, holder, moment
 from stages.pipeline.orphans import lives
 from stages.pipeline.outputs import remove_partials, write_text
-from stages.pipeline.paths import KEPT_LOCK, LOCK, METRICS, RAW_DATA, TRAINED_MODEL
+from stages.pipeline.paths import KEPT_LOCK, LOCK, METRICS, RAW_DATA, SWEEPING, TRAINED_MODEL
 from stages.pipeline.recovery import is_whole
 
 log = logging.getLogger("stages.reproduction")
@@ -48,11 +48,11 @@ def drop_dead_path_locks() -> None:
     until = time.monotonic() + PATIENCE
     while PATH_LOCKS.is_file():
         written = PATH_LOCKS.stat().st_mtime
-        living = [(note, holder) for note in _notes() if (holder := _holder(note, written)) is not None]
+        living = [(note, found) for note in _notes() if (found := _holder(note, written)) is not None]
         if not living:
             break
         if time.monotonic() >= until:
-            writers = [holder for note, holder in living if note.writes]
+            writers = [found for note, found in living if note.writes]
             if writers:
                 raise busy(writers[0])
             return  # readers end soon
@@ -162,6 +162,8 @@ def _stamps() -> _Stamps:
     for folder in os.scandir(CACHE):
         if folder.is_dir() and len(folder.name) == 2:
             for entry in os.scandir(folder):
+                if _TEMPORARY.fullmatch(entry.name):
+                    continue  # a sweep's trial is writing it
                 stat = entry.stat()
                 found[f"{folder.name}/{entry.name}"] = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
     return found
@@ -204,13 +206,14 @@ def _read(path: Path) -> bytes | None:
 
 
 def remove_leftovers() -> None:
-    """Remove partial and temporary files. Nothing else may be running here."""
+    """Remove partial and temporary files. Nothing else may be running here but a sweep, whose trials write into the cache."""
     for folder in _OUTPUT_FOLDERS:
         remove_partials(folder)
-    for folder in (*_OUTPUT_FOLDERS, CACHE, _RUN_CACHE):
+    is_written = holder(SWEEPING) is not None
+    for folder in _OUTPUT_FOLDERS if is_written else (*_OUTPUT_FOLDERS, CACHE, _RUN_CACHE):
         for file in folder.rglob(".*.tmp"):
             if _TEMPORARY.fullmatch(file.name):
                 file.unlink(missing_ok=True)
-    for folder in _RUN_CACHE.glob("*/*"):
+    for folder in () if is_written else _RUN_CACHE.glob("*/*"):
         if not any(folder.iterdir()):
             folder.rmdir()  # DVC fails on an empty folder of its run cache, every time

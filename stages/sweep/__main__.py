@@ -16,18 +16,21 @@ from typing import TYPE_CHECKING
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.lock import hold, holder
 from stages.pipeline.one_line import one_line_errors
+from stages.pipeline.paths import SWEEPING
 from stages.sweep.display import display, failures, status_lines
 from stages.sweep.node import CHECKPOINTS
 from stages.sweep.record import (
     CHECKPOINTS_OF_SWEEPS,
-    SWEEPING,
     SweepCall,
     SweepRecord,
+    chosen_folder,
     chosen_record,
+    folders,
     known_record,
     named,
-    records,
+    read_record,
     remove,
+    require_name,
 )
 
 if TYPE_CHECKING:
@@ -46,7 +49,8 @@ def run(call: SweepCall, name: str | None) -> int:
     from stages.sweep.trials import digest
 
     base = repository.clean_commit()
-    name = name or f"sweep-{digest([sorted(call.overrides), call.trials])}"
+    name = name or f"sweep-{digest([sorted(call.overrides), call.trials is not None])}"
+    require_name(name)
     with hold(SWEEPING, f"sweep {name}"):
         record = _record(name, base, call)
         source, sharing = _source(record), repository.sharing(record.folder, call.remote)
@@ -75,9 +79,9 @@ def run(call: SweepCall, name: str | None) -> int:
 def _record(name: str, base: str, call: SweepCall) -> SweepRecord:
     """Return what is known of the sweep if it was begun on this commit, to go on with; else a new record."""
     record = known_record(name)
-    if record is None or record.base != base or record.call.overrides != call.overrides:
+    if record is None or record.base != base or sorted(record.call.overrides) != sorted(call.overrides):
         record = SweepRecord(name, base, call)
-        remove(record)
+        remove(record.folder)
     record.call = call
     for trial in record.trials:
         if trial.state in ("running", "failed", "stopped"):
@@ -102,7 +106,8 @@ def _source(record: SweepRecord) -> "Source":
 
 def _status(name: str | None) -> None:
     running = holder(SWEEPING)
-    for record in [chosen_record(name)] if name else records():
+    for folder in [chosen_folder(name)] if name else folders():
+        record = read_record(folder)
         print("\n".join(status_lines(record)))
         for line in failures(record.trials):
             print(line)
@@ -139,9 +144,9 @@ def _stop() -> None:
 def _clean(name: str | None) -> None:
     """Remove logs, clones and checkpoints. Experiments stay."""
     with hold(SWEEPING, "sweep clean"):
-        for record in [chosen_record(name)] if name else records():
-            remove(record)
-            print(f"{record.name}: removed its logs and clones; its experiments stay")
+        for folder in [chosen_folder(name)] if name else folders():
+            remove(folder)
+            print(f"{folder.name}: removed its logs and clones; its experiments stay")
         if name is None:
             shutil.rmtree(CHECKPOINTS_OF_SWEEPS, ignore_errors=True)
 
@@ -203,12 +208,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--retries", type=int, default=2, metavar="N", help="attempts more, where a trial's machine or process is lost")
     add("--address", help="of a Ray cluster, such as HEAD:6379; default: this machine alone")
     add("--remote", metavar="NAME", help="DVC remote for data and results, where machines share no disk")
-    for command, text in (
-        ("status", "all sweeps and their trials"),
-        ("retry", "go on with a sweep, and try again what failed"),
-        ("clean", "remove logs, clones and checkpoints"),
+    for command, text, default in (
+        ("status", "all sweeps and their trials", "all"),
+        ("retry", "go on with a sweep, and try again what failed", "the newest"),
+        ("clean", "remove logs, clones and checkpoints", "all"),
     ):
-        commands.add_parser(command, help=text).add_argument("name", nargs="?", help="of a sweep; default: the newest")
+        commands.add_parser(command, help=text).add_argument("name", nargs="?", help=f"of a sweep; default: {default}")
     commands.add_parser("stop", help="stop the sweep that is running; its trials write checkpoints")
     add = commands.add_parser("report", help="the leaderboard of all experiments on this commit").add_argument
     add("--sweep", metavar="NAME", help="the experiments of this sweep alone")

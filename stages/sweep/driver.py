@@ -30,6 +30,7 @@ _ANSWER = 10.0
 """Seconds in which a worker that has ended its job tells the end of its log."""
 _STOPPING = 60.0
 """Seconds that all trials have, once the sweep is stopped."""
+_DIED = 128
 _STAGE_BEGINS = re.compile(rb"(?:Running stage|Stage) '(\w+)'")
 
 
@@ -81,9 +82,9 @@ class Driver:
         self._waiting: list[Trial] = []
         self._records = {trial.name: trial for trial in record.trials}
         self._prepared: set[str] = set()
-        """The configurations whose shared stages have succeeded, by their digests."""
-        self._unprepared: dict[str, tuple[int, str]] = {}
-        """Those whose shared stages have failed, with the status and the error."""
+        """The configurations whose shared stages have succeeded, as digests."""
+        self._broken: dict[str, tuple[int, str]] = {}
+        """The others whose shared stages have failed: their status and error."""
         self._attempts: Counter[str] = Counter()
         """How often each job was started, by its name."""
         self._told: set[tuple[str, tuple[str, ...]]] = set()
@@ -92,8 +93,9 @@ class Driver:
 
     def run(self) -> None:
         """Run all trials, to the end or until a signal comes."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._note)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup and shells set it for background jobs
+                signal.signal(number, self._note)
         self._fill()
         while self._running and not self.signum:
             self._step()
@@ -165,8 +167,8 @@ class Driver:
             revision = repository.finished(self._record.base).get(trial.name)
             if revision is not None:
                 self._done(trial, revision)
-            elif trial.shared in self._unprepared:
-                self._give_up(trial, *self._unprepared[trial.shared])
+            elif trial.shared in self._broken:
+                self._fail(trial, *self._broken[trial.shared])
             else:
                 self._set(trial, "waiting")
                 self._waiting.append(trial)
@@ -204,9 +206,9 @@ class Driver:
             self._lost(job, "its process or machine was lost")
             return
         except RayTaskError as error:
-            self._failed(job, 1, first_line(error.cause) if error.cause else first_line(error))
-            return
+            outcome = Outcome(1, 0.0, first_line(error.cause) if error.cause else first_line(error))
         self._take_rest_of_log(job)
+        _answer(job.worker.remove.remote())  # waited for: the next attempt makes the clone anew
         self._records_of(job, outcome)
         if outcome.status == 0:
             self._succeeded(job, outcome)
@@ -216,11 +218,10 @@ class Driver:
             self._display.event(f"{job.job.name}: pruned after {self._records[job.trial.name].step} steps")
         elif self.signum:
             self._set(job.trial, "stopped")
-        elif outcome.status > 128:
-            self._lost(job, f"ended by {_signal_name(outcome.status - 128)}")
+        elif outcome.status > _DIED:
+            self._lost(job, f"ended by {_signal_name(outcome.status - _DIED)}")
         else:
             self._failed(job, outcome.status, outcome.error or "see its log")
-        _answer(job.worker.remove.remote())
 
     def _records_of(self, job: _Running, outcome: Outcome) -> None:
         if job.purpose == "run":
@@ -264,13 +265,13 @@ class Driver:
         """Don't try again: it would fail in the same way. If it was a shared stage, none of its trials can run."""
         trials = [job.trial]
         if job.purpose == "prepare":
-            self._unprepared[job.trial.shared] = status, error
+            self._broken[job.trial.shared] = status, error
             trials = [trial for trial in self._waiting if trial.shared == job.trial.shared]
             self._waiting = [trial for trial in self._waiting if trial.shared != job.trial.shared]
         for trial in trials:
-            self._give_up(trial, status, error)
+            self._fail(trial, status, error)
 
-    def _give_up(self, trial: Trial, status: int, error: str) -> None:
+    def _fail(self, trial: Trial, status: int, error: str) -> None:
         found = self._records[trial.name]
         found.status, found.error = status, error
         self._set(trial, "failed")
@@ -311,8 +312,6 @@ class Driver:
         if look is None:
             return
         job.offset += len(look.log)
-        if job.purpose == "prepare":
-            return
         found = self._records[job.trial.name]
         if look.log:
             file = self._record.log(found.name)
@@ -321,6 +320,8 @@ class Driver:
                 written.write(look.log)
             if stages := _STAGE_BEGINS.findall(look.log):
                 found.stage = stages[-1].decode()
+        if job.purpose == "prepare":
+            return
         found.step, found.steps, found.seconds_left = look.step, look.steps, look.seconds_left
         for epoch, score in enumerate(look.scores[job.reported :], job.reported + 1):
             found.score = score.value

@@ -32,6 +32,7 @@ REMOTE = "STAGEWRIGHT_SWEEP_REMOTE"
 """The environment variable that names the DVC remote of a clone whose machine does not share the driver's disk."""
 
 _DVC_FAILED = 255
+_SHARE_OR_REMOTE = "share that disk, or name a DVC remote with --remote"
 _LONGEST_READ = 1 << 16
 """Bytes of a log that are fetched at a time."""
 _GRACE = 40.0
@@ -128,6 +129,7 @@ class Worker:
         self._folder = Path(job.sharing.folder) if self._shares_disk else usual
         self.clone = self._folder / "clones" / job.name
         self._log = self._folder / "clones" / f"{job.name}.log"
+        self._log.unlink(missing_ok=True)  # an attempt's whose machine was lost
         self._process: subprocess.Popen[bytes] | None = None
         self._is_stopped = False
 
@@ -146,6 +148,8 @@ class Worker:
     def run(self, bundle: bytes) -> Outcome:
         """Clone the project from a git bundle of the base commit, run the job in the clone and return how it ended."""
         started, job = time.monotonic(), self._job
+        if not self._shares_disk and job.sharing.remote is None:
+            return Outcome(1, 0.0, f"{socket.gethostname()} doesn't see {job.sharing.folder}; {_SHARE_OR_REMOTE}")
         self._clone(bundle)
         command = [sys.executable, "-m", "stages.sweep.clone_run", job.purpose, job.name, *job.overrides]
         with self._log.open("wb") as log:
@@ -208,7 +212,7 @@ class Worker:
         """Use the driver's cache where it can be seen, else one of this machine; link files instead of copying them."""
         sharing = self._job.sharing
         cache = Path(sharing.cache) if self._shares_disk else self._folder.parent / "cache"
-        own = f"[cache]\n    dir = {cache}\n    type = reflink,hardlink,symlink\n"
+        own = f'[cache]\n    dir = """{cache}"""\n    type = reflink,hardlink,symlink\n'
         (self.clone / ".dvc" / "config.local").write_text(sharing.config + own, encoding="utf-8")
 
     def _environment(self) -> dict[str, str]:
@@ -244,9 +248,11 @@ def _clone_bundle(bundle: bytes, objects: Path) -> None:
 
 
 def _status_of_stage(log: str, status: int) -> int:
-    """Return the status of the stage that failed. DVC itself exits with 255 whatever it was."""
+    """Return the status of the stage that failed, 1 if it was DVC. DVC itself exits with 255 whatever it was."""
+    if status != _DVC_FAILED:
+        return status
     told = re.findall(r"exited with (-?\d+)", log)
-    found = int(told[-1]) if told and status == _DVC_FAILED else status
+    found = int(told[-1]) if told else 1
     return found if found >= 0 else 128 - found
 
 

@@ -1,6 +1,7 @@
 """What is known of a sweep: its trials and how each ended, in a file that the driver alone writes."""
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 SWEEPS = Path(".dvc/tmp/sweeps")
 """A folder for each sweep, and the checkpoints of all."""
-SWEEPING = Path(".dvc/tmp/sweeping")
-"""Locked by the sweep that is running."""
 CHECKPOINTS_OF_SWEEPS = SWEEPS / "checkpoints"
 
 _RECORD = "sweep.json"
@@ -125,25 +124,36 @@ def known_record(name: str) -> SweepRecord | None:
     return read_record(SWEEPS / name) if (SWEEPS / name / _RECORD).exists() else None
 
 
-def records() -> list[SweepRecord]:
-    """Return all sweeps of this repository, the newest last."""
+def folders() -> list[Path]:
+    """Return the folders of all sweeps of this repository, the newest last."""
     files = sorted(SWEEPS.glob(f"*/{_RECORD}"), key=lambda file: file.stat().st_mtime)
-    return [read_record(file.parent) for file in files]
+    return [file.parent for file in files]
 
 
-def chosen_record(name: str | None) -> SweepRecord:
-    """Return the sweep of a name, or the newest. Raises ConfigError if there is none."""
-    known = records()
-    found = [record for record in known if name in (None, record.name)]
+def chosen_folder(name: str | None) -> Path:
+    """Return the folder of the sweep of a name, or of the newest. Raises ConfigError if there is none."""
+    known = folders()
+    found = [folder for folder in known if name in (None, folder.name)]
     if not found:
-        there = f"choose from {', '.join(record.name for record in known)}" if known else "there is none yet"
+        there = f"choose from {', '.join(folder.name for folder in known)}" if known else "there is none yet"
         raise ConfigError(f"{name or 'sweep'}: there is no such sweep; {there}")
     return found[-1]
 
 
-def remove(record: SweepRecord) -> None:
+def chosen_record(name: str | None) -> SweepRecord:
+    """Return the sweep of a name, or the newest. Raises ConfigError if there is none, DataError if it can't be read."""
+    return read_record(chosen_folder(name))
+
+
+def require_name(name: str) -> None:
+    """Raise ConfigError if a sweep can't have the name: it is one of a folder, and begins those of experiments."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or SWEEPS / name == CHECKPOINTS_OF_SWEEPS:
+        raise ConfigError(f"--name {name}: can't name a sweep; write another one, in letters, digits, - and _")
+
+
+def remove(folder: Path) -> None:
     """Remove a sweep's folder. Its experiments stay."""
-    shutil.rmtree(record.folder, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def named(record: SweepRecord, name: str) -> TrialRecord:

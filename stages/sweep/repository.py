@@ -30,11 +30,12 @@ def clean_commit() -> str:
 
 
 def bundle(base: str) -> bytes:
-    """Return the commit and its history as a git bundle."""
+    """Return the commit and its history as a git bundle. Raises ConfigError if it isn't the current one any more."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "base.bundle")
         git("bundle", "create", "--quiet", str(file), "HEAD")
-        assert git("rev-parse", "HEAD").strip() == base, "the commit has just been looked up"
+        if git("rev-parse", "HEAD").strip() != base:
+            raise ConfigError("HEAD: has moved since the sweep was called; call it again")
         return file.read_bytes()
 
 
@@ -47,12 +48,14 @@ def sharing(folder: Path, remote: str | None) -> Sharing:
     token = secrets.token_hex()
     write_text(folder / "token", token)
     cache = Path(config["cache"].get("dir") or ".dvc/cache").absolute()
-    return Sharing(str(folder.absolute()), str(cache), token, remote, _remotes_as_text(config))
+    return Sharing(str(folder.absolute()), str(cache), token, remote, _as_text(config, remote))
 
 
-def _remotes_as_text(config: Config) -> str:
+def _as_text(config: Config, remote: str | None) -> str:
     """Return the configuration of all remotes, with credentials and with paths that hold elsewhere."""
     written = ConfigObj()
+    if remote is not None:
+        written["core"] = {"remote": remote}  # from which DVC pulls
     for name, settings in config["remote"].items():
         written[f'remote "{name}"'] = {key: str(value) for key, value in settings.items()}
     return "".join(f"{line}\n" for line in written.write())

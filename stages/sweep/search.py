@@ -14,7 +14,7 @@ from optuna.pruners import BasePruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from stages.pipeline.errors import ConfigError
 from stages.scoring.core.metrics import higher_is_better
@@ -22,6 +22,7 @@ from stages.sweep.trials import Trial, choices, grid, swept, trial
 
 _FACTOR_OF_LOG = 100.0
 """An interval that spans at least this factor is searched on a logarithmic scale."""
+_NOT_FAILED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
 _TRIAL = "trial"
 """The attribute under which Optuna's journal has a trial's overrides."""
 
@@ -62,7 +63,8 @@ class Grid:
 class Search:
     """Trials that Optuna chooses by those that have ended (TPE), and ends early if they lag behind (successive halving).
 
-    Its journal is in the sweep's folder. A search that goes on takes up the trials that had not ended.
+    Its journal is in the sweep's folder. A search that goes on takes up the trials that had not ended, or had failed. One
+    that Optuna asks for again is not run again: it ends as the first one did.
     """
 
     def __init__(self, sweep: str, overrides: Sequence[str], trials: int, *, prune: bool, journal: Path) -> None:
@@ -84,12 +86,16 @@ class Search:
                 storage=JournalStorage(JournalFileBackend(str(journal))),
                 study_name=sweep,
                 direction="maximize" if higher_is_better(self.metric) else "minimize",
-                sampler=TPESampler(seed=0),
                 pruner=pruner,
                 load_if_exists=True,
             )
+        self._study.sampler = TPESampler(
+            seed=len(self._study.trials)
+        )  # the same one would ask for the same trials again
+        self._wanted += self._reopen_failed()
         self._open = deque(each._trial_id for each in self._study.trials if each.state == TrialState.RUNNING)
-        self._asked: dict[str, optuna.trial.Trial] = {}
+        self._asked: dict[str, list[optuna.trial.Trial]] = {}
+        """Optuna's trials by the name of ours: several if it asks for the values of one that is at work."""
         self._pruned: set[str] = set()
 
     def next(self) -> Trial | None:
@@ -97,17 +103,24 @@ class Search:
         while self._open:
             asked = optuna.trial.Trial(self._study, self._open.popleft())
             if _TRIAL in asked.user_attrs:
-                return self._as_trial(asked)
+                if (made := self._as_trial(asked)) is not None:
+                    return made
+                continue
             self._study.tell(asked, state=TrialState.FAIL)  # the driver was killed between two entries of the journal
-        if len(self._study.trials) >= self._wanted:
-            return None
-        asked = self._study.ask(self._space)
-        asked.set_user_attr(_TRIAL, [_chosen(each, asked.params) for each in self._parsed])
-        return self._as_trial(asked)
+        while len(self._study.trials) < self._wanted:
+            asked = self._study.ask(self._space)
+            values = [_chosen(each, asked.params) for each in self._parsed]
+            known = self._with_values(values, TrialState.PRUNED, TrialState.FAIL)
+            asked.set_user_attr(_TRIAL, values)
+            if known:
+                self._study.tell(asked, state=known[0].state)
+            elif (made := self._as_trial(asked)) is not None:
+                return made
+        return None
 
     def is_worth_going_on(self, trial: Trial, epoch: int, score: float) -> bool:
         """Report a score and ask the pruner."""
-        asked = self._asked[trial.name]
+        asked = self._asked[trial.name][0]
         asked.report(score, epoch)
         if asked.should_prune():
             self._pruned.add(trial.name)
@@ -115,16 +128,38 @@ class Search:
 
     def ended(self, trial: Trial, score: float | None) -> None:
         """Tell Optuna. Nothing is learnt from a trial that has failed."""
-        asked = self._asked.pop(trial.name)
-        if score is not None and math.isfinite(score):
-            self._study.tell(asked, score)
-        else:
-            self._study.tell(asked, state=TrialState.PRUNED if trial.name in self._pruned else TrialState.FAIL)
+        for asked in self._asked.pop(trial.name):
+            if score is not None and math.isfinite(score):
+                self._study.tell(asked, score)
+            else:
+                self._study.tell(asked, state=TrialState.PRUNED if trial.name in self._pruned else TrialState.FAIL)
 
-    def _as_trial(self, asked: optuna.trial.Trial) -> Trial:
+    def _as_trial(self, asked: optuna.trial.Trial) -> Trial | None:
+        """Return a trial; None if it is at work already."""
         made = trial(self._sweep, asked.user_attrs[_TRIAL])
-        self._asked[made.name] = asked
-        return made
+        same = self._asked.setdefault(made.name, [])
+        same.append(asked)
+        return made if len(same) == 1 else None
+
+    def _with_values(self, values: list[str], *states: TrialState) -> list[FrozenTrial]:
+        """Return Optuna's trials with these values that are in one of the states."""
+        return [each for each in self._study.get_trials(states=states) if each.user_attrs.get(_TRIAL) == values]
+
+    def _reopen_failed(self) -> int:
+        """Ask again for what has failed in an earlier call. Return how many trials of the journal have failed."""
+        failed = self._study.get_trials(states=(TrialState.FAIL,))
+        for each in failed:
+            values = each.user_attrs.get(_TRIAL)
+            if values is not None and not self._with_values(values, *_NOT_FAILED):
+                self._study.add_trial(
+                    create_trial(
+                        state=TrialState.RUNNING,
+                        params=each.params,
+                        distributions=each.distributions,
+                        user_attrs=each.user_attrs,
+                    )
+                )
+        return len(failed)
 
 
 def _distribution(override: Override) -> BaseDistribution:

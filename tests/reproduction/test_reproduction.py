@@ -14,6 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from stages.pipeline.lock import hold
+from stages.pipeline.paths import SWEEPING
 from tests.support.kills import ORPHAN_SECONDS, processes_in
 from tests.support.small_project import REPRODUCE, SmallProject, wait_until
 
@@ -247,6 +249,19 @@ def test_leftovers_go(project: SmallProject) -> None:
     project.ok(*REPRODUCE)
     assert not any((project.root / name).exists() for name in names)
     assert (project.root / "metrics/.mine.tmp").exists()
+
+
+def test_what_the_trials_of_a_sweep_write_into_the_cache_is_left_alone(project: SmallProject) -> None:
+    names = [f".dvc/cache/files/md5/ab/.{'b' * 22}.tmp", ".dvc/cache/runs/ab/abc/.keep"]
+    for name in names:
+        (project.root / name).parent.mkdir(parents=True, exist_ok=True)
+        write(project, name, "half-written")
+    (project.root / names[1]).unlink()
+    with hold(project.root / SWEEPING, "sweep"):
+        project.ok(*REPRODUCE)
+    assert (project.root / names[0]).exists() and (project.root / names[1]).parent.exists()
+    project.ok(*REPRODUCE)
+    assert not (project.root / names[0]).exists() and not (project.root / names[1]).parent.exists()
 
 
 def test_an_empty_folder_of_the_run_cache_goes(project: SmallProject) -> None:

@@ -1,5 +1,6 @@
 """Sweeps on a cluster of two machines with two GPUs each, as Ray has it for tests: all on this machine, devices by name."""
 
+import json
 import signal
 import subprocess
 import time
@@ -30,7 +31,7 @@ def machines() -> Iterator[Machines]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> SweptProject:
-    return SweptProject(tmp_path / "a project")
+    return SweptProject(tmp_path / "a, project's #1")
 
 
 def sweep(project: SweptProject, machines: Machines, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -162,6 +163,8 @@ def test_a_search_prunes_what_lags_behind(project: SweptProject, machines: Machi
         (["-S", "seed=1,2", "--remote", "nowhere"], "no such DVC remote"),
         (["-S", "seed=1,2", "--address", "127.0.0.1:1"], "--address 127.0.0.1:1: can't be reached"),
         (["-S", "seed=1,2", "--gpus-per-job", "64"], "no machine has more than"),
+        (["-S", "seed=1,2", "--name", "../.."], "--name ../..: can't name a sweep"),
+        (["-S", "seed=1,2", "--name", "checkpoints"], "can't name a sweep"),
         (["logs", "nothing"], "no such sweep"),
         (["stop"], "no sweep is running"),
         ([], "nothing is swept"),
@@ -179,3 +182,48 @@ def test_what_is_not_committed_is_refused(project: SweptProject) -> None:
     done = project.run("python", "-m", "stages.sweep", "-S", "seed=1,2")
     assert done.returncode == 1
     assert "stage.py, conf/data/mine.yaml: not in the commit" in done.stderr
+
+
+_ELSEWHERE = """
+import dataclasses, sys
+from stages.sweep import __main__ as sweep, repository
+sharing = repository.sharing
+repository.sharing = lambda *given: dataclasses.replace(sharing(*given), token="of another disk")
+sys.argv[0] = "sweep"
+sweep.main()
+"""
+"""A driver whose disk no machine sees."""
+
+
+def test_without_a_shared_disk_results_come_through_the_remote(project: SweptProject, machines: Machines) -> None:
+    arguments = ["--address", machines.address, "-S", "seed=1,2", "-S", f"data.name='{project.root.parent.name} \"'"]
+    refused = project.run("python", "-c", _ELSEWHERE, *arguments)
+    assert refused.returncode == 1 and refused.stdout.count("--remote") == 4, refused.stdout + refused.stderr
+    assert not project.said()
+    project.ok("dvc", "remote", "add", "--local", "other", "../nowhere", "--default")
+    project.ok("dvc", "remote", "add", "--local", "mine", "../a, remote's #1")
+    done = project.run("python", "-c", _ELSEWHERE, *arguments, "--remote", "mine")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (project.root / ".dvc/cache/files").exists()
+    for trial in project.experiments():
+        project.run("dvc", "exp", "apply", "--force", trial)  # says that the cache lacks its files
+        project.ok("dvc", "pull", "--quiet", "--remote", "mine")
+        assert len((project.root / "models/trained").read_text().split()) == 15
+    assert len(project.said("tokenize")) == 1
+
+
+def test_a_fault_of_dvc_is_told_once_for_all_that_share_a_stage(project: SweptProject, machines: Machines) -> None:
+    (project.root / ".dvc/cache").mkdir()
+    (project.root / ".dvc/cache/files").write_text("in the way")
+    done = sweep(project, machines, "-S", "seed=range(0,20)", "--jobs", "2")
+    assert done.returncode == 1
+    assert len(project.said("tokenize")) == 1
+    assert done.stdout.count("status 1  ") == 20 and "files" in done.stdout and "signal" not in done.stdout
+    (project.root / ".dvc/cache/files").unlink()
+    (record,) = (project.root / ".dvc/tmp/sweeps").glob("*/sweep.json")
+    first = json.loads(record.read_text())["trials"][0]["name"]
+    assert "tokenize" in project.python("stages.sweep", "logs", first)
+    record.write_text("{")
+    assert project.run("python", "-m", "stages.sweep", "status").returncode == 1
+    project.python("stages.sweep", "clean")
+    assert project.python("stages.sweep", "status") == "no sweep is running\n"
