@@ -16,7 +16,7 @@ from stages.sweep.leaderboard.markdown import as_markdown
 from stages.sweep.leaderboard.ranking import LEVEL, leaderboard
 from stages.sweep.leaderboard.results import Leaderboard, LeftOut
 from stages.sweep.leaderboard.text import as_text
-from stages.sweep.record import SweepRecord, records
+from stages.sweep.record import SweepRecord, folders, read_record
 
 STDOUT = "-"
 _DIGEST = r"-[0-9a-f]{8}"
@@ -62,7 +62,7 @@ def current_leaderboard(sweep: str | None = None, metric: str | None = None, lev
     Raises ConfigError if there are none, and DataError if the metric can't be computed.
     """
     base = repository.git("rev-parse", "HEAD").strip()
-    known = [record for record in records() if record.base == base and sweep in (None, record.name)]
+    known = [record for record in map(read_record, folders()) if record.base == base and sweep in (None, record.name)]
     revisions = _chosen(repository.finished(base), known, sweep)
     experiments, left_out = read_experiments(revisions)
     without = [*left_out, *_unfinished(known, revisions)]
