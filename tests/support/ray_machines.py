@@ -8,6 +8,7 @@ import subprocess
 import sys
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 
 class Machines:
@@ -53,7 +54,7 @@ def main() -> None:
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0})
     addresses = (f"127.0.0.{number}" for number in count(2))  # so that a driver joins the head, which is not killed
 
-    def add() -> object:
+    def add() -> Any:
         return cluster.add_node(num_cpus=8, num_gpus=2, node_ip_address=next(addresses))
 
     nodes = [add(), add()]
