@@ -125,8 +125,10 @@ class Worker:
         self._job = job
         token = Path(job.sharing.folder, "token")
         self._shares_disk = token.is_file() and token.read_text(encoding="utf-8") == job.sharing.token
-        usual = Path(tempfile.gettempdir(), f"stagewright-{os.getuid()}", Path(job.sharing.folder).name)
-        self._folder = Path(job.sharing.folder) if self._shares_disk else usual
+        folder = Path(job.sharing.folder)
+        own = f"{folder.name}-{job.sharing.token[:8]}"  # another project's sweep can have the same name
+        usual = Path(tempfile.gettempdir(), f"stagewright-{os.getuid()}", own)
+        self._folder = folder if self._shares_disk else usual
         self.clone = self._folder / "clones" / job.name
         self._log = self._folder / "clones" / f"{job.name}.log"
         self._log.unlink(missing_ok=True)  # an attempt's whose machine was lost

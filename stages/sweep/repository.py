@@ -45,8 +45,10 @@ def sharing(folder: Path, remote: str | None) -> Sharing:
     if remote is not None and remote not in config["remote"]:
         known = ", ".join(config["remote"]) or "`dvc remote add` makes one"
         raise ConfigError(f"--remote {remote}: there is no such DVC remote; {known}")
-    token = secrets.token_hex()
-    write_text(folder / "token", token)
+    file = folder / "token"
+    if not file.is_file():
+        write_text(file, secrets.token_hex())
+    token = file.read_text(encoding="utf-8")
     cache = Path(config["cache"].get("dir") or ".dvc/cache").absolute()
     return Sharing(str(folder.absolute()), str(cache), token, remote, _as_text(config, remote))
 
