@@ -51,6 +51,8 @@ class Sharing:
     """The content of the file `token` in the sweep's folder: a machine that reads it shares the driver's disk."""
     remote: str | None = None
     """The DVC remote through which data and results go where no disk is shared."""
+    place: str = ""
+    """The project's folder in its git repository; empty if it is the repository."""
     config: str = ""
     """The driver's `.dvc/config.local` but for its cache: remotes and their credentials."""
 
@@ -125,9 +127,12 @@ class Worker:
         self._job = job
         token = Path(job.sharing.folder, "token")
         self._shares_disk = token.is_file() and token.read_text(encoding="utf-8") == job.sharing.token
-        usual = Path(tempfile.gettempdir(), f"stagewright-{os.getuid()}", Path(job.sharing.folder).name)
-        self._folder = Path(job.sharing.folder) if self._shares_disk else usual
+        folder = Path(job.sharing.folder)
+        own = f"{folder.name}-{job.sharing.token[:8]}"  # another project's sweep can have the same name
+        usual = Path(tempfile.gettempdir(), f"stagewright-{os.getuid()}", own)
+        self._folder = folder if self._shares_disk else usual
         self.clone = self._folder / "clones" / job.name
+        self._project = self.clone / job.sharing.place
         self._log = self._folder / "clones" / f"{job.name}.log"
         self._log.unlink(missing_ok=True)  # an attempt's whose machine was lost
         self._process: subprocess.Popen[bytes] | None = None
@@ -154,7 +159,7 @@ class Worker:
         command = [sys.executable, "-m", "stages.sweep.clone_run", job.purpose, job.name, *job.overrides]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                command, cwd=self.clone, env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command, cwd=self._project, env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
             if self._is_stopped:
                 self._process.terminate()
@@ -193,7 +198,7 @@ class Worker:
 
     @property
     def _progress_file(self) -> Path:
-        return self.clone / ".dvc" / "tmp" / "progress.jsonl"
+        return self._project / ".dvc" / "tmp" / "progress.jsonl"
 
     def _clone(self, bundle: bytes) -> None:
         """Make the clone anew. All clones of a machine share one repository of git objects."""
@@ -213,7 +218,7 @@ class Worker:
         sharing = self._job.sharing
         cache = Path(sharing.cache) if self._shares_disk else self._folder.parent / "cache"
         own = f'[cache]\n    dir = """{cache}"""\n    type = reflink,hardlink,symlink\n'
-        (self.clone / ".dvc" / "config.local").write_text(sharing.config + own, encoding="utf-8")
+        (self._project / ".dvc" / "config.local").write_text(sharing.config + own, encoding="utf-8")
 
     def _environment(self) -> dict[str, str]:
         """Return this process's environment, without the threads that Ray sets: the configuration says how many."""
@@ -222,7 +227,7 @@ class Worker:
             CHECKPOINTS: job.checkpoints or str(self._folder.parent / "checkpoints"),
             PROGRESS: str(self._progress_file),
             "DVC_NO_ANALYTICS": "1",
-            "DVC_SITE_CACHE_DIR": str(self.clone / ".dvc" / "tmp" / "site"),
+            "DVC_SITE_CACHE_DIR": str(self._project / ".dvc" / "tmp" / "site"),
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         }
         if job.sharing.remote is not None and not self._shares_disk:
@@ -233,7 +238,7 @@ class Worker:
     def _bundled(self) -> bytes:
         """Return the experiment's commits as a git bundle."""
         refs = _git("for-each-ref", "--format=%(refname)", f"refs/exps/*/*/{self._job.name}", folder=self.clone).split()
-        file = self.clone / ".dvc" / "tmp" / "experiment.bundle"
+        file = self._project / ".dvc" / "tmp" / "experiment.bundle"
         _git("bundle", "create", "--quiet", str(file), *refs, f"^{self._job.base}", folder=self.clone)
         return file.read_bytes()
 

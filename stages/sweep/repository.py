@@ -45,10 +45,13 @@ def sharing(folder: Path, remote: str | None) -> Sharing:
     if remote is not None and remote not in config["remote"]:
         known = ", ".join(config["remote"]) or "`dvc remote add` makes one"
         raise ConfigError(f"--remote {remote}: there is no such DVC remote; {known}")
-    token = secrets.token_hex()
-    write_text(folder / "token", token)
+    file = folder / "token"
+    if not file.is_file():
+        write_text(file, secrets.token_hex())
+    token = file.read_text(encoding="utf-8")
+    place = git("rev-parse", "--show-prefix").removesuffix("\n")
     cache = Path(config["cache"].get("dir") or ".dvc/cache").absolute()
-    return Sharing(str(folder.absolute()), str(cache), token, remote, _as_text(config, remote))
+    return Sharing(str(folder.absolute()), str(cache), token, remote, place, _as_text(config, remote))
 
 
 def _as_text(config: Config, remote: str | None) -> str:

@@ -6,6 +6,7 @@ It runs in a process of its own: Ray takes over a process's signals, and leaves 
 import os
 import subprocess
 import sys
+import tempfile
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ class Machines:
 
     def __init__(self, root: Path) -> None:
         """`root`: of the modules that the cluster's processes find."""
+        self._disk = tempfile.TemporaryDirectory()
+        own = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": tempfile.gettempdir(), "TMPDIR": self._disk.name}
         self._process = subprocess.Popen(
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            text=True, cwd=root, env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+            text=True, cwd=root, env={**os.environ, **own},
         )  # fmt: skip
         self.address = self._answer()
 
@@ -33,6 +36,7 @@ class Machines:
         for stream in (self._process.stdin, self._process.stdout):
             assert stream is not None
             stream.close()
+        self._disk.cleanup()
 
     def _say(self, word: str) -> None:
         assert self._process.stdin is not None
