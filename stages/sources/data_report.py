@@ -142,7 +142,6 @@ class DataReport:
     """The findings about all the data as the source has them, and a summary of each split as it is written."""
 
     name: str
-    labels: Sequence[str]
     scheme: Scheme
     findings: Findings
     sha256: Mapping[Split, Sequence[str]]
@@ -150,6 +149,11 @@ class DataReport:
     pairs: bool = False
     """Whether an example is a pair of texts."""
     splits: Mapping[Split, SplitSummary] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """The labels of all splits, those of train first."""
+        return list(dict.fromkeys(label for summary in self.splits.values() for label in summary.names))
 
     def stop_on(self, fail_on: str) -> None:
         """Log every finding. Raises DataError for findings that `data.fail_on` refuses."""
@@ -202,11 +206,10 @@ class DataReport:
 
     def _labels(self) -> list[list[str]]:
         rows = [["label", *self.splits]]
-        totals = {name: max(1, int(summary.counts.sum())) for name, summary in self.splits.items()}
-        for place, label in list(enumerate(self.labels))[:_MOST_LABELS]:
+        counts = [dict(zip(each.names, each.counts.tolist(), strict=True)) for each in self.splits.values()]
+        for label in self.labels[:_MOST_LABELS]:
             shares = [
-                f"{summary.counts[place]:,} ({summary.counts[place] / totals[name]:.1%})"
-                for name, summary in self.splits.items()
+                f"{each.get(label, 0):,} ({each.get(label, 0) / max(1, sum(each.values())):.1%})" for each in counts
             ]
             rows.append([code(label), *shares])
         return rows

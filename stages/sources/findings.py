@@ -34,7 +34,7 @@ KINDS: Mapping[str, Kind] = {
     "duplicates": Kind("warning", "examples repeat an earlier input of their split (data.deduplicate=within)"),
     "shared_inputs": Kind("warning", "inputs occur in two splits, so scores flatter (data.deduplicate=across)"),
     "conflicting_labels": Kind("warning", "inputs have different labels in different places"),
-    "unseen_labels": Kind("warning", "labels or entity types do not occur in train, so they can't be learned"),
+    "unseen_labels": Kind("warning", "labels do not occur in train, so they can't be learned"),
     "illegal_transitions": Kind("warning", "tags may not follow the one before, or end a sentence, in their scheme"),
     "misaligned_spans": Kind("warning", "spans begin or end inside a word and were widened to whole words"),
     "empty_inputs": Kind("warning", "examples hold no text"),
@@ -125,16 +125,14 @@ def check_repeats(findings: Findings, splits: Mapping[Split, StagedSplit]) -> No
     findings.add("conflicting_labels", "all", len(np.unique(contents[order][1:][differs])))
 
 
-def check_labels(findings: Findings, names: Sequence[str], counts: Mapping[Split, NDArray[np.int64]]) -> None:
-    """Check for labels (or entity types) that train does not have, or has alone. `counts`: how often each label occurs."""
-    are_tags = "O" in names and any(name[1:2] == "-" for name in names)
-    types = [name.partition("-")[2] or name for name in names] if are_tags else list(names)
-    seen = {label for label, count in zip(types, counts["train"], strict=True) if count}
-    for split, numbers in counts.items():
-        unseen = {label for label, count in zip(types, numbers, strict=True) if count} - seen
+def check_labels(findings: Findings, counts: Mapping[Split, Mapping[str, int]]) -> None:
+    """Check for labels that train does not have, or has alone. `counts`: how often each label occurs in each split."""
+    present = {split: {name for name, count in numbers.items() if count} for split, numbers in counts.items()}
+    for split, labels in present.items():
+        unseen = labels - present["train"]
         findings.add("unseen_labels", split, len(unseen), ", ".join(sorted(unseen)))
-    present = [name for name, count in zip(names, counts["train"], strict=True) if count]
-    findings.add("single_label", "train", int(len(present) == 1), present[0] if present else None)
+    findings.add("single_label", "train", int(len(present["train"]) == 1), min(present["train"], default=None))
+    names = {name for numbers in counts.values() for name in numbers}
     alike = len(names) - len({" ".join(name.split()).casefold() for name in names})
     findings.add("similar_labels", "all", alike)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from datasets import ClassLabel, DatasetDict, Features, List, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqeval.metrics import classification_report
@@ -26,9 +26,13 @@ def summary(made: Made, split: str = "train") -> Any:
 
 
 def label_names(found: DatasetDict) -> list[str]:
-    for split in found.values():
-        assert split.features == found["train"].features
-    feature = found["train"].features.get("label") or found["train"].features["tags"].feature
+    names = [names_of(split) for split in found.values()]
+    assert all(each[: len(names[0])] == names[0] for each in names), "those of train come first"
+    return names[0]
+
+
+def names_of(split: Dataset) -> list[str]:
+    feature = split.features.get("label") or split.features["tags"].feature
     return list(feature.names)
 
 
@@ -151,8 +155,38 @@ def test_any_labels_have_one_order(names: set[str]) -> None:
     assert written == ordered
 
 
-def test_labels_that_only_occur_in_validation_or_test_are_kept() -> None:
-    assert label_names(splits(texts(["b"]), texts(["c"]), texts(["a"]))) == ["a", "b", "c"]
+def test_labels_that_only_validation_or_test_have_come_behind_those_of_train() -> None:
+    found = splits(texts(["b", "d"]), texts(["c", "b"]), texts(["a", "d"]))
+    assert {name: names_of(split) for name, split in found.items()} == {
+        "train": ["b", "d"], "validation": ["b", "d", "c"], "test": ["b", "d", "a"],
+    }  # fmt: skip
+    assert found["test"]["label"][:] == [2, 1]
+
+
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["O", "B-x", "I-x", "LOC", "B-y", "o", "NOUN", "E-x"]), min_size=1, max_size=4),
+        min_size=1,
+    )
+)
+def test_no_row_of_test_changes_what_train_reads(rows: list[list[str]]) -> None:
+    train, validation = tagged(["O", "I-x", "B-x"], ["O", "O"], ["I-x"]), tagged(["B-x", "O"])
+    for settings_ in ({}, {"convert_to": "iobes"}):
+        usual = splits(train, validation, train, **settings_)
+        found = splits(train, validation, tagged(*rows), **settings_)
+        for split in ("train", "validation"):
+            assert found[split].features == usual[split].features and found[split][:] == usual[split][:]
+
+
+@pytest.mark.parametrize("target", ["label", "labels"])
+def test_no_label_of_test_is_one_of_train(target: str) -> None:
+    rows = [["a", "b"], ["b"], ["c", "a"]]
+    train, test = (rows[:2], rows[2:]) if target == "labels" else ([row[0] for row in rows[:2]], ["c"])
+    found = splits(texts(train), texts(train), texts(test), target=target)
+    names = [
+        split.features["label"].feature if target == "labels" else split.features["label"] for split in found.values()
+    ]
+    assert [each.names for each in names] == [["a", "b"], ["a", "b"], ["a", "b", "c"]]
 
 
 def test_names_of_the_source_fix_the_codes_even_of_labels_that_do_not_occur() -> None:
