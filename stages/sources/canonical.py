@@ -4,25 +4,35 @@ The examples are read once and staged on disk. Then the examples of each split a
 Then they are written. Memory holds a few batches of rows, and some numbers for each example.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import ClassLabel, Features, List, Value
 
 from stages.configuration.schema import SPLITS, DataBase, EntityScheme, Scheme, Split, TabularData
 from stages.pipeline.arrow import write_splits
 from stages.pipeline.errors import DataError
-from stages.sources.data_report import DataReport, SplitSummary
+from stages.sources.data_report import DataReport, SplitSummary, count_entities
 from stages.sources.examples import ID, KEPT, LABEL, PAIR, TAGS, TEXT, TOKENS
-from stages.sources.findings import Findings, check_examples, check_labels, check_repeats, check_transitions
+from stages.sources.findings import (
+    Findings,
+    ForeignTags,
+    check_examples,
+    check_labels,
+    check_repeats,
+    check_transitions,
+)
 from stages.sources.label_coding import UNLABELLED, coded, label_order
 from stages.sources.selection import Selection, select
 from stages.sources.staging import StagedSplit, stage_examples
-from stages.sources.values import is_integer
-from stages.tags.schemes import SchemeDetector, convert, names_in_scheme
+from stages.sources.values import is_integer, list_lengths
+from stages.tags.schemes import Bigrams, SchemeDetector, convert, names_in_scheme
+from stages.tags.spellings import spelling_of
 
 
 @dataclass(frozen=True)
@@ -85,28 +95,49 @@ class _Labels:
     written: Mapping[Split, tuple[str, ...]]
     scheme: Scheme
     """The scheme of train's tags as found; `plain` for anything but entity tags."""
+    read: Mapping[str, str]
+    """What each tag of the source is read as; empty where labels are no tags, or tags mark no entities."""
+    foreign: frozenset[str] = frozenset()
+    """The tags that are spelled unlike most of train's."""
     target: EntityScheme | None = None
     """The scheme that tags are converted to."""
 
     @classmethod
     def of(cls, source: Source, splits: Mapping[Split, StagedSplit], config: DataBase) -> "_Labels":
         if _holds_numbers(splits["train"].schema):
-            return cls(dict.fromkeys(SPLITS, ()), dict.fromkeys(SPLITS, ()), "plain")
+            return cls(dict.fromkeys(SPLITS, ()), dict.fromkeys(SPLITS, ()), "plain", {})
         _refuse_mixed_labels(source, splits)
-        found = _in_each_split(source.label_names or (), splits)
-        detector = SchemeDetector()
-        detector.add_bigrams(splits["train"].bigrams)
-        if TAGS not in splits["train"].schema.names or not isinstance(config, TabularData):
-            return cls(found, found, detector.scheme)
-        scheme = detector.scheme if config.scheme == "auto" else config.scheme
-        target = config.convert_to
-        if target is None:
-            return cls(found, found, scheme)
-        if scheme == "plain":
-            raise DataError(
-                f"data.convert_to={target}: the tags ({', '.join(found['train'][:5])}, …) mark no entities; set null"
-            )
-        return cls(found, {split: names_in_scheme(names, target) for split, names in found.items()}, scheme, target)
+        wanted, target = (config.scheme, config.convert_to) if isinstance(config, TabularData) else ("auto", None)
+        spelling = spelling_of(_counts(splits["train"].bigrams), wanted)
+        named, tags = source.label_names or (), {label for split in splits.values() for label in split.labels}
+        if spelling is None:
+            if target is not None and TAGS in splits["train"].schema.names:
+                shown = ", ".join(label_order(named, splits["train"].labels)[:5])
+                raise DataError(
+                    f"data.convert_to={target}: the tags ({shown}, …) mark no entities; set null, or data.scheme=io if they are "
+                    "types alone"
+                )
+            found = _in_each_split(named, {name: split.labels for name, split in splits.items()})
+            return cls(found, found, "plain", {})
+        no_label = {UNLABELLED} - splits["train"].labels - set(named)
+        foreign = frozenset(tag for tag in tags - no_label if spelling.read(tag) is None)
+        read = {tag: spelling.read(tag) or spelling.read_anyhow(tag) for tag in (*named, *(tags - no_label))}
+        read |= {tag: tag for tag in no_label}
+        named = tuple(dict.fromkeys(read[tag] for tag in named))
+        found = _in_each_split(named, {name: {read[tag] for tag in split.labels} for name, split in splits.items()})
+        scheme = _detected(splits["train"].bigrams, read) if wanted in ("auto", "io") else wanted
+        written = found if target is None else {key: names_in_scheme(names, target) for key, names in found.items()}
+        return cls(found, written, scheme, read, foreign, target)
+
+    def tags(self, batch: pa.RecordBatch) -> pa.ListArray:
+        """Return the batch's tags as they are read."""
+        tags = batch[TAGS]
+        if not self.read:
+            return tags
+        coded_tags = pc.list_flatten(tags).dictionary_encode()
+        names = pa.array([self.read[tag] for tag in coded_tags.dictionary.to_pylist()], pa.string())
+        offsets = np.concatenate([[0], np.cumsum(list_lengths(tags))]).astype(np.int32)
+        return pa.ListArray.from_arrays(offsets, names.take(coded_tags.indices))
 
     def codes(self, batch: pa.RecordBatch, split: Split, *, may_be_missing: bool) -> pa.Array:
         """Return the batch's labels as codes into what is written of the split, or its numbers."""
@@ -114,18 +145,38 @@ class _Labels:
             return batch[LABEL]
         if TAGS not in batch.schema.names:
             return coded(batch[LABEL], batch, self.written[split], may_be_missing=may_be_missing)
-        tags = batch[TAGS]
-        if self.target is not None:
-            tags = pa.array([convert(sentence, self.target) for sentence in tags.to_pylist()], tags.type)
-        return coded(tags, batch, self.written[split], may_be_missing=False)
+        tags = self.tags(batch)
+        if self.target is None:
+            return coded(tags, batch, self.written[split], may_be_missing=False)
+        before = coded(tags, batch, self.found[split], may_be_missing=False)
+        converted = pa.array([convert(sentence, self.target) for sentence in tags.to_pylist()], tags.type)
+        after = coded(converted, batch, self.written[split], may_be_missing=False)
+        assert count_entities(after, self.written[split]) == count_entities(before, self.found[split])
+        return after
 
 
-def _in_each_split(named: Sequence[str], splits: Mapping[Split, StagedSplit]) -> dict[Split, tuple[str, ...]]:
+def _in_each_split(named: Sequence[str], labels: Mapping[Split, Set[str]]) -> dict[Split, tuple[str, ...]]:
     """Return the labels of each split: those of train in order, and then those that only the split has, in natural order."""
-    train = label_order(named, splits["train"].labels)
+    train = label_order(named, labels["train"])
     no_label = {UNLABELLED} - set(train)
-    others: Mapping[Split, frozenset[str]] = {name: split.labels - no_label for name, split in splits.items()}
-    return {split: label_order(train, others.get(split, ())) for split in SPLITS}
+    return {split: label_order(train, labels.get(split, frozenset()) - no_label) for split in SPLITS}
+
+
+def _counts(bigrams: Bigrams) -> Mapping[str, int]:
+    """Return how often each tag occurs: it has one neighbour before it."""
+    counts: Counter[str] = Counter()
+    for (_, tag), count in bigrams.items():
+        if tag is not None:
+            counts[tag] += count
+    return counts
+
+
+def _detected(bigrams: Bigrams, read: Mapping[str, str]) -> Scheme:
+    detector = SchemeDetector()
+    for pair, count in bigrams.items():
+        before, after = (None if tag is None else read[tag] for tag in pair)
+        detector.add_bigrams({(before, after): count})
+    return detector.scheme
 
 
 def _refuse_mixed_labels(source: Source, splits: Mapping[Split, StagedSplit]) -> None:
@@ -145,18 +196,20 @@ def _findings(splits: Mapping[Split, StagedSplit], labels: _Labels) -> Findings:
     counts: dict[Split, Mapping[str, int]] = {}
     for name, split in splits.items():
         names = labels.found[name]
-        summary = SplitSummary(names)
+        summary, foreign = SplitSummary(names), ForeignTags(labels.foreign)
         for batch in split.batches():
             check_examples(findings, name, batch)
             if _holds_numbers(batch.schema):
                 continue
-            column = batch[TAGS] if TAGS in batch.schema.names else batch[LABEL]
+            column = labels.tags(batch) if TAGS in batch.schema.names else batch[LABEL]
             codes = coded(column, batch, names, may_be_missing=name == "test")
             if TAGS in batch.schema.names:
+                foreign.add(batch)
                 check_transitions(findings, name, batch, codes, names, labels.scheme)
             summary.count(codes)
         counts[name] = dict(zip(names, summary.counts.tolist(), strict=True))
         findings.add("unlabelled", name, summary.unlabelled)
+        foreign.tell(findings, name)
     check_repeats(findings, splits)
     if not _holds_numbers(splits["train"].schema):
         check_labels(findings, counts)

@@ -104,6 +104,11 @@ def words(batch: pa.RecordBatch | pa.Table) -> NDArray[np.int64]:
     return total
 
 
+def count_entities(tags: pa.ListArray, names: Sequence[str]) -> int:
+    """Return how many entities lists of tags mark. `tags`: codes into `names`."""
+    return _entities(_flat(tags), list_lengths(tags), names)
+
+
 def _entities(codes: NDArray[np.int64], lengths: NDArray[np.int64], names: Sequence[str]) -> int:
     """Count entities as CoNLL's script does: B-, S- and U- always begin one, other prefixes if none of their type goes on."""
     outside = len(names)

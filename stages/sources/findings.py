@@ -31,10 +31,16 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     "single_label": Kind("error", "every example has the same label, so there is nothing to learn"),
     "duplicate_ids": Kind("error", "examples have the id of an earlier one"),
+    "many_foreign_tags": Kind(
+        "error", "tags are spelled unlike the others (data.scheme=plain if they mark no entities)"
+    ),
     "duplicates": Kind("warning", "examples repeat an earlier input of their split (data.deduplicate=within)"),
     "shared_inputs": Kind("warning", "inputs occur in two splits, so scores flatter (data.deduplicate=across)"),
     "conflicting_labels": Kind("warning", "inputs have different labels in different places"),
     "unseen_labels": Kind("warning", "labels do not occur in train, so they can't be learned"),
+    "foreign_tags": Kind(
+        "warning", "tags are spelled unlike the others and were read as the entity that they name, or as O"
+    ),
     "illegal_transitions": Kind("warning", "tags may not follow the one before, or end a sentence, in their scheme"),
     "misaligned_spans": Kind("warning", "spans begin or end inside a word and were widened to whole words"),
     "empty_inputs": Kind("warning", "examples hold no text"),
@@ -103,6 +109,37 @@ def check_transitions(
     if len(wrong):
         row = int(np.searchsorted(np.cumsum(lengths), wrong[0], side="right"))
         findings.add("illegal_transitions", split, len(wrong), _place(batch, row))
+
+
+@dataclass
+class ForeignTags:
+    """The tags of a split that are spelled unlike most of train, counted batch by batch."""
+
+    tags: frozenset[str]
+    words: int = 0
+    count: int = 0
+    first: str = ""
+    """The first of them, and its place."""
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Count those in a batch."""
+        flat = pc.list_flatten(batch[TAGS])
+        self.words += len(flat)
+        found = np.flatnonzero(pc.is_in(flat, value_set=pa.array(sorted(self.tags), pa.string())).to_numpy(False))
+        if len(found) and not self.count:
+            row = pc.list_parent_indices(batch[TAGS])[int(found[0])].as_py()
+            self.first = f"{flat[int(found[0])].as_py()} in {_place(batch, row)}"
+        self.count += len(found)
+
+    def tell(self, findings: Findings, split: Split) -> None:
+        """Add the finding: an error if there are so many that most tags may not be what they are taken for."""
+        share = self.count / max(1, self.words)
+        code = "many_foreign_tags" if share > _MANY else "foreign_tags"
+        findings.add(code, split, self.count, f"{self.first}; {share:.2%} of the words")
+
+
+_MANY = 0.01
+"""The share of words with a foreign tag that is an error."""
 
 
 def check_repeats(findings: Findings, splits: Mapping[Split, StagedSplit]) -> None:
