@@ -30,7 +30,7 @@ from stages.sources.findings import (
 from stages.sources.label_coding import UNLABELLED, coded, label_order
 from stages.sources.selection import Selection, select
 from stages.sources.staging import StagedSplit, stage_examples
-from stages.sources.values import is_integer, list_lengths
+from stages.sources.values import LabelNames, is_integer, list_lengths
 from stages.tags.schemes import Bigrams, SchemeDetector, convert, names_in_scheme
 from stages.tags.spellings import spelling_of
 
@@ -72,7 +72,7 @@ def write_canonical(source: Source, config: DataBase, path: Path, scratch: Path)
     _require_equal_columns(splits)
     labels = _Labels.of(source, splits, config)
     are_pairs = PAIR in splits["train"].schema.names
-    report = DataReport(config.name, labels.scheme, _findings(splits, labels), source.sha256, are_pairs)
+    report = DataReport(config.name, labels.scheme, _findings(splits, labels, config), source.sha256, are_pairs)
     report.stop_on(config.fail_on)
     selected = select(splits, config, config.validation_fraction if isinstance(config, TabularData) else 0.0)
     features: dict[str, Features] = {
@@ -97,6 +97,8 @@ class _Labels:
     """The scheme of train's tags as found; `plain` for anything but entity tags."""
     read: Mapping[str, str]
     """What each tag of the source is read as; empty where labels are no tags, or tags mark no entities."""
+    named: tuple[str, ...]
+    """Those that the source names."""
     foreign: frozenset[str] = frozenset()
     """The tags that are spelled unlike most of train's."""
     target: EntityScheme | None = None
@@ -105,7 +107,7 @@ class _Labels:
     @classmethod
     def of(cls, source: Source, splits: Mapping[Split, StagedSplit], config: DataBase) -> "_Labels":
         if _holds_numbers(splits["train"].schema):
-            return cls(dict.fromkeys(SPLITS, ()), dict.fromkeys(SPLITS, ()), "plain", {})
+            return cls(dict.fromkeys(SPLITS, ()), dict.fromkeys(SPLITS, ()), "plain", {}, ())
         _refuse_mixed_labels(source, splits)
         wanted, target = (config.scheme, config.convert_to) if isinstance(config, TabularData) else ("auto", None)
         spelling = spelling_of(_counts(splits["train"].bigrams), wanted)
@@ -118,16 +120,16 @@ class _Labels:
                     "types alone"
                 )
             found = _in_each_split(named, {name: split.labels for name, split in splits.items()})
-            return cls(found, found, "plain", {})
+            return cls(found, found, "plain", {}, tuple(named))
         no_label = {UNLABELLED} - splits["train"].labels - set(named)
         foreign = frozenset(tag for tag in tags - no_label if spelling.read(tag) is None)
         read = {tag: spelling.read(tag) or spelling.read_anyhow(tag) for tag in (*named, *(tags - no_label))}
         read |= {tag: tag for tag in no_label}
         named = tuple(dict.fromkeys(read[tag] for tag in named))
         found = _in_each_split(named, {name: {read[tag] for tag in split.labels} for name, split in splits.items()})
-        scheme = _detected(splits["train"].bigrams, read) if wanted in ("auto", "io") else wanted
+        scheme = _detected(splits["train"].bigrams, read) if wanted == "auto" or wanted == "io" else wanted  # noqa: PLR1714 (mypy narrows so)
         written = found if target is None else {key: names_in_scheme(names, target) for key, names in found.items()}
-        return cls(found, written, scheme, read, foreign, target)
+        return cls(found, written, scheme, read, tuple(named), foreign, target)
 
     def tags(self, batch: pa.RecordBatch) -> pa.ListArray:
         """Return the batch's tags as they are read."""
@@ -157,8 +159,8 @@ class _Labels:
 
 def _in_each_split(named: Sequence[str], labels: Mapping[Split, Set[str]]) -> dict[Split, tuple[str, ...]]:
     """Return the labels of each split: those of train in order, and then those that only the split has, in natural order."""
-    train = label_order(named, labels["train"])
-    no_label = {UNLABELLED} - set(train)
+    no_label = {UNLABELLED} - (set(named) or labels["train"])  # among names, -1 is a label only if it is one of them
+    train = label_order(named, labels["train"] - no_label)
     return {split: label_order(train, labels.get(split, frozenset()) - no_label) for split in SPLITS}
 
 
@@ -191,7 +193,7 @@ def _refuse_mixed_labels(source: Source, splits: Mapping[Split, StagedSplit]) ->
         )
 
 
-def _findings(splits: Mapping[Split, StagedSplit], labels: _Labels) -> Findings:
+def _findings(splits: Mapping[Split, StagedSplit], labels: _Labels, config: DataBase) -> Findings:
     findings = Findings()
     counts: dict[Split, Mapping[str, int]] = {}
     for name, split in splits.items():
@@ -211,8 +213,10 @@ def _findings(splits: Mapping[Split, StagedSplit], labels: _Labels) -> Findings:
         findings.add("unlabelled", name, summary.unlabelled)
         foreign.tell(findings, name)
     check_repeats(findings, splits)
+    if isinstance(config, TabularData) and LabelNames(config.label_names or ()).take_integers_as_names:
+        findings.add("integer_names", "all", sum(map(is_integer, config.label_names or ())))
     if not _holds_numbers(splits["train"].schema):
-        check_labels(findings, counts)
+        check_labels(findings, counts, labels.named)
     return findings
 
 

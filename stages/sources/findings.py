@@ -38,6 +38,10 @@ KINDS: Mapping[str, Kind] = {
     "shared_inputs": Kind("warning", "inputs occur in two splits, so scores flatter (data.deduplicate=across)"),
     "conflicting_labels": Kind("warning", "inputs have different labels in different places"),
     "unseen_labels": Kind("warning", "labels do not occur in train, so they can't be learned"),
+    "named_in_vain": Kind("warning", "labels are named and have no example, so they can't be learned"),
+    "integer_names": Kind(
+        "note", "names of labels are integers, so integers were read as names and not as their places"
+    ),
     "foreign_tags": Kind(
         "warning", "tags are spelled unlike the others and were read as the entity that they name, or as O"
     ),
@@ -162,13 +166,18 @@ def check_repeats(findings: Findings, splits: Mapping[Split, StagedSplit]) -> No
     findings.add("conflicting_labels", "all", len(np.unique(contents[order][1:][differs])))
 
 
-def check_labels(findings: Findings, counts: Mapping[Split, Mapping[str, int]]) -> None:
-    """Check for labels that train does not have, or has alone. `counts`: how often each label occurs in each split."""
+def check_labels(findings: Findings, counts: Mapping[Split, Mapping[str, int]], named: Sequence[str]) -> None:
+    """Check for labels that train does not have, or has alone.
+
+    `counts`: how often each label occurs in each split. `named`: the labels that the source names.
+    """
     present = {split: {name for name, count in numbers.items() if count} for split, numbers in counts.items()}
     for split, labels in present.items():
         unseen = labels - present["train"]
         findings.add("unseen_labels", split, len(unseen), ", ".join(sorted(unseen)))
     findings.add("single_label", "train", int(len(present["train"]) == 1), min(present["train"], default=None))
+    without = [name for name in named if name not in present["train"]]
+    findings.add("named_in_vain", "train", len(without), ", ".join(without))
     names = {name for numbers in counts.values() for name in numbers}
     alike = len(names) - len({" ".join(name.split()).casefold() for name in names})
     findings.add("similar_labels", "all", alike)

@@ -1,10 +1,13 @@
 """From checked rows to canonical splits, or one line that says which file and row can't be used."""
 
+import json
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from hypothesis import given, settings
@@ -212,6 +215,39 @@ def test_minus_one_is_no_label_and_may_stand_in_test_alone(names: list[str] | No
     with pytest.raises(DataError) as error:
         splits(good, bad, good, names=names)
     assert told(error).startswith("validation.file, row 2: -1 stands for no label")
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.string()])
+def test_integers_are_names_where_names_are_integers(kind: pa.DataType) -> None:
+    table = texts(pa.array([1, 2, 4, 3]).cast(kind))
+    found = made_from(table, table, names=["1", "2", "3", "4", "5"], label_names=["1", "2", "3", "4", "5"])
+    assert label_names(found.splits) == ["1", "2", "3", "4", "5"]
+    assert found.splits["train"]["label"][:] == [0, 1, 3, 2]
+    assert found.findings()["integer_names"] == {"all": 5} and found.findings()["named_in_vain"] == {"train": 1}
+    with pytest.raises(DataError) as error:
+        splits(table, texts(pa.array([1, 0]).cast(kind)), names=["1", "2", "3", "4", "5"])
+    assert told(error).startswith("validation.file, row 2: the label '0' is none of 1, 2, 3, 4, 5")
+
+
+def test_integers_are_places_where_the_format_says_so() -> None:
+    names = {"info": {"features": {"label": {"_type": "ClassLabel", "names": ["1", "2", "3"]}}}}
+    schema = pa.schema([("text", pa.string()), ("label", pa.int64())], metadata={"huggingface": json.dumps(names)})
+    with tempfile.TemporaryDirectory() as folder:
+        place = f"{folder}/a.parquet"
+        pq.write_table(pa.table({"text": ["a", "b", "c"], "label": [2, 1, 0]}, schema=schema), place)
+        found = made_of(
+            FilesData(name="x", kind="text", source="files", train=place, validation=place, test=place)
+        ).splits
+    assert label_names(found) == ["1", "2", "3"] and found["train"]["label"][:] == [2, 1, 0]
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.string()])
+def test_minus_one_is_no_fourth_class_beside_three_names(kind: pa.DataType) -> None:
+    table = texts(pa.array([0, -1, 1]).cast(kind))
+    with pytest.raises(DataError) as error:
+        splits(table, table, names=["neg", "neutral", "pos"])
+    assert told(error).startswith("train.file, row 2: -1 stands for no label")
+    assert splits(table, table, names=["-1", "0", "1"])["train"]["label"][:] == [1, 0, 2]
 
 
 def test_minus_one_is_a_label_where_train_has_it_or_it_is_named() -> None:
