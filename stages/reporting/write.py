@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from stages.columns.names import label_names
@@ -90,6 +90,8 @@ def _params() -> Mapping[str, Any]:
     """The parameters that the page needs, by their dotted keys, as far as they are set."""
     try:
         params = load_yaml(PARAMS)
+        if not isinstance(params, DictConfig):
+            raise ValueError("holds no keys")
         found = {name: OmegaConf.select(params, name) for name in (*_SHOWN_PARAMETERS, *RULES.values())}
     except (OSError, ValueError, *YAML_ERRORS, OmegaConfBaseException) as error:
         raise DataError(f"{PARAMS}: can't be read; run `python -m stages.configuration.compose`") from error
