@@ -29,12 +29,12 @@ log = logging.getLogger("stages.tokenize")
 def tokenize(config: TokenizeStage) -> None:
     """Write `data/tokenized/` and `metrics/tokenize.json`."""
     encoding = encoding_for(config.kind)
-    raw = read_features(RAW_DATA, "train")
-    _require_columns(raw, encoding, config.kind)
+    raw = {name: read_features(RAW_DATA, name) for name in SPLITS}  # validation and test may have labels of their own
+    _require_columns(raw["train"], encoding, config.kind)
     encoder = SubwordEncoder(BASE_TOKENIZER, config.tokenize.max_length)
-    features = encoding.features(raw, encoder)
+    features: dict[str, Features] = {name: encoding.features(columns, encoder) for name, columns in raw.items()}
     splits: dict[str, Iterator[pa.Table]] = {
-        name: _tokenize_split(name, encoding, encoder, config, features) for name in SPLITS
+        name: _tokenize_split(name, encoding, encoder, config, features[name]) for name in SPLITS
     }
     write_splits(splits, features, TOKENIZED_DATA)
     write_json(TOKENIZE_METRICS, {name: _describe(name, encoder.max_length) for name in SPLITS})

@@ -12,6 +12,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 import stages.configuration.hydra_plugins.no_environment  # noqa: F401 (imported for what it registers)
 from stages.configuration.params_file import composition_errors
@@ -43,7 +44,19 @@ def write_params(params: dict[str, object], path: Path) -> None:
     yaml = YAML()
     yaml.default_flow_style = False
     with whole_file(path) as partial, partial.open("w", encoding="utf-8") as file:
-        yaml.dump(params, file)
+        yaml.dump(_with_escapes(params), file)
+
+
+def _with_escapes(content: object) -> object:
+    """Quote strings with line breaks that are not ASCII, which readers of YAML take for spaces where they are not escaped."""
+    if isinstance(content, dict):
+        return {key: _with_escapes(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_with_escapes(value) for value in content]
+    return DoubleQuotedScalarString(content) if isinstance(content, str) and _BREAKS & set(content) else content
+
+
+_BREAKS = frozenset("\x85\u2028\u2029")
 
 
 def require_equal(params: dict[str, object], path: Path) -> None:

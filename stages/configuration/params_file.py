@@ -16,7 +16,9 @@ from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError, YAMLStreamError
+from yaml import YAMLError as HydraYAMLError
 
 import stages.configuration.hydra_plugins.no_environment  # noqa: F401 (imported for what it registers)
 from stages.configuration.schema import Params
@@ -53,7 +55,7 @@ def _written() -> dict[str, object]:
             f"{PARAMS}: not found in {Path.cwd().name}; run from the repository root, after "
             "`python -m stages.configuration.compose`"
         )
-    found = OmegaConf.load(PARAMS)
+    found = load_yaml(PARAMS)
     if not isinstance(found, DictConfig):
         raise ConfigError(f"{PARAMS}: does not hold groups of keys; run `python -m stages.configuration.compose`")
     written = _plain(found, resolve=False)
@@ -62,12 +64,22 @@ def _written() -> dict[str, object]:
     return written
 
 
+def load_yaml(path: Path) -> object:
+    """Return the content of a file as OmegaConf has it, by YAML 1.2, as DVC and `compose` write it.
+
+    OmegaConf itself reads YAML 1.1, in which `no` and `12:30` are no strings. Raises what `composition_errors` tells.
+    """
+    content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    return OmegaConf.create(content) if isinstance(content, dict) else content
+
+
 def _plain(config: DictConfig, *, resolve: bool = True) -> dict[str, object]:
     found = OmegaConf.to_container(config, resolve=resolve)
     assert isinstance(found, dict)
     return {str(key): value for key, value in found.items()}
 
 
+YAML_ERRORS = (YAMLError, YAMLStreamError, HydraYAMLError)
 _DETAILS = re.compile(r" (Config search path:|full_key:|See https:).*")
 _RAISED = re.compile(r"\w+ raised while resolving interpolation: ")
 
@@ -77,7 +89,15 @@ def composition_errors(origin: str, overrides: Sequence[str]) -> Iterator[None]:
     """Turn what Hydra raises in the block into ConfigError. It has no common class for that, and does not always name the key."""
     try:
         yield
-    except (HydraException, OmegaConfBaseException, YAMLError, OSError, ValueError, TypeError, RecursionError) as error:
+    except (
+        HydraException,
+        OmegaConfBaseException,
+        *YAML_ERRORS,
+        OSError,
+        ValueError,
+        TypeError,
+        RecursionError,
+    ) as error:
         raise ConfigError(f"{origin}: {_explained(error, overrides)}") from error
 
 

@@ -16,6 +16,7 @@ from stages.configuration.source_schema import (
     Count,
     DataBase,
     DataConfig,
+    DataScheme,
     DemoData,
     Digests,
     EntityScheme,

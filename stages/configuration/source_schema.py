@@ -24,6 +24,7 @@ Format = Literal["auto", "csv", "tsv", "json", "jsonl", "parquet", "arrow", "con
 EntityScheme = Literal["iob1", "iob2", "ioe1", "ioe2", "iobes", "bilou"]
 Scheme = Literal[EntityScheme, "plain"]
 SchemeChoice = Literal[Scheme, "auto"]
+DataScheme = Literal[SchemeChoice, "io"]
 CANONICAL_COLUMNS = ("id", "text", "text_pair", "label", "tokens", "tags")
 """The columns of `data/raw` that have a meaning of their own."""
 
@@ -125,8 +126,10 @@ class TabularData(DataBase):
     keep_columns: list[Name] = field(default_factory=list)
     """Other columns that come along as text, such as where an example is from: `evaluate.slices` can name them, and the
     predictions file has them."""
-    scheme: SchemeChoice = "auto"
-    """How tags mark entities. `auto` recognises it by the tags. `plain` is for tags such as parts of speech."""
+    scheme: DataScheme = "auto"
+    """How tags mark entities. `auto` recognises it by what most tags of train say, however they are spelled (`B-PER`, `b-per`,
+    `B_PER`, `PER-B`, `B`, BMES). `plain` is for tags such as parts of speech, `io` for types alone (`PER`), which are written
+    as `I-PER`."""
     convert_to: EntityScheme | None = None
     """The scheme that entity tags are converted to; `null` keeps them as they are."""
 

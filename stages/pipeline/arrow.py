@@ -24,8 +24,12 @@ _STATE = "state.json"
 _SPLITS = "dataset_dict.json"
 
 
-def write_splits(splits: Mapping[str, Iterable[pa.Table | pa.RecordBatch]], features: Features, path: Path) -> None:
+def write_splits(
+    splits: Mapping[str, Iterable[pa.Table | pa.RecordBatch]], features: Mapping[str, Features], path: Path
+) -> None:
     """Write splits as `datasets.load_from_disk` reads them, with no more than a few batches in memory.
+
+    `features`: the columns of each split.
 
     `Dataset.save_to_disk` writes different bytes for equal rows: it keeps the record batches the object was made of,
     notes on its source, and in `state.json` a fingerprint of the source's path and modification time. DVC would see a
@@ -33,7 +37,7 @@ def write_splits(splits: Mapping[str, Iterable[pa.Table | pa.RecordBatch]], feat
     """
     with whole_directory(path) as folder:
         for name, batches in splits.items():
-            with _SplitWriter(folder / name, features) as writer:
+            with _SplitWriter(folder / name, features[name]) as writer:
                 for batch in batches:
                     writer.write(batch)
         (folder / _SPLITS).write_text(json.dumps({"splits": list(splits)}) + "\n", encoding="utf-8")

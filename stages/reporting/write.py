@@ -7,11 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from stages.columns.names import label_names
+from stages.configuration.params_file import YAML_ERRORS, load_yaml
 from stages.pipeline.arrow import load_split, rows
 from stages.pipeline.errors import DataError
 from stages.pipeline.json_files import read_json
@@ -89,9 +89,11 @@ def _predictions(path: Path) -> pa.Table:
 def _params() -> Mapping[str, Any]:
     """The parameters that the page needs, by their dotted keys, as far as they are set."""
     try:
-        params = OmegaConf.load(PARAMS)
+        params = load_yaml(PARAMS)
+        if not isinstance(params, DictConfig):
+            raise ValueError("holds no keys")
         found = {name: OmegaConf.select(params, name) for name in (*_SHOWN_PARAMETERS, *RULES.values())}
-    except (OSError, YAMLError, OmegaConfBaseException) as error:
+    except (OSError, ValueError, *YAML_ERRORS, OmegaConfBaseException) as error:
         raise DataError(f"{PARAMS}: can't be read; run `python -m stages.configuration.compose`") from error
     return {name: value for name, value in found.items() if value is not None}
 

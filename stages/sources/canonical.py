@@ -4,25 +4,35 @@ The examples are read once and staged on disk. Then the examples of each split a
 Then they are written. Memory holds a few batches of rows, and some numbers for each example.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import ClassLabel, Features, List, Value
 
-from stages.configuration.schema import SPLITS, DataBase, Scheme, Split, TabularData
+from stages.configuration.schema import SPLITS, DataBase, EntityScheme, Scheme, Split, TabularData
 from stages.pipeline.arrow import write_splits
 from stages.pipeline.errors import DataError
-from stages.sources.data_report import DataReport, SplitSummary
+from stages.sources.data_report import DataReport, SplitSummary, count_entities
 from stages.sources.examples import ID, KEPT, LABEL, PAIR, TAGS, TEXT, TOKENS
-from stages.sources.findings import Findings, check_examples, check_labels, check_repeats, check_transitions
+from stages.sources.findings import (
+    Findings,
+    ForeignTags,
+    check_examples,
+    check_labels,
+    check_repeats,
+    check_transitions,
+)
 from stages.sources.label_coding import UNLABELLED, coded, label_order
 from stages.sources.selection import Selection, select
 from stages.sources.staging import StagedSplit, stage_examples
-from stages.sources.values import is_integer
-from stages.tags.schemes import SchemeDetector, convert, names_in_scheme
+from stages.sources.values import LabelNames, is_integer, list_lengths
+from stages.tags.schemes import Bigrams, SchemeDetector, convert, names_in_scheme
+from stages.tags.spellings import spelling_of
 
 
 @dataclass(frozen=True)
@@ -49,26 +59,28 @@ class Source:
 def write_canonical(source: Source, config: DataBase, path: Path, scratch: Path) -> DataReport:
     """Write splits `train`, `validation` and `test` with `id`, the inputs and labels to `path`.
 
-    Labels are ordered as the source names them, else naturally, over all splits together. A missing validation split
-    is split off from train. `scratch` is an empty folder for what does not fit into memory. Raises DataError naming
+    Labels are those of train, ordered as the source names them, else naturally. Behind them each of the other splits has
+    those that only it has: no row of validation or test shapes what is trained. A missing validation split is split off
+    from train. `scratch` is an empty folder for what does not fit into memory. Raises DataError naming
     file and row of what can't be used, and for findings that `config.fail_on` refuses.
     """
-    detector = SchemeDetector()
     splits = {
-        split: stage_examples(split, source.splits[split].origin, source.splits[split].examples, scratch, detector)
+        split: stage_examples(split, source.splits[split].origin, source.splits[split].examples, scratch)
         for split in SPLITS
         if split in source.splits
     }
     _require_equal_columns(splits)
-    labels = _Labels.of(source, splits, config, detector)
+    labels = _Labels.of(source, splits, config)
     are_pairs = PAIR in splits["train"].schema.names
-    report = DataReport(config.name, labels.names, labels.scheme, _findings(splits, labels), source.sha256, are_pairs)
+    report = DataReport(config.name, labels.scheme, _findings(splits, labels, config), source.sha256, are_pairs)
     report.stop_on(config.fail_on)
     selected = select(splits, config, config.validation_fraction if isinstance(config, TabularData) else 0.0)
-    features = _features(splits["train"].schema, labels.names)
-    report.splits = {split: SplitSummary(labels.names) for split in selected}
+    features: dict[str, Features] = {
+        split: _features(splits["train"].schema, labels.written[split]) for split in selected
+    }
+    report.splits = {split: SplitSummary(labels.written[split]) for split in selected}
     written: dict[str, Iterator[pa.RecordBatch]] = {
-        split: _written(splits[selection.source], selection, labels, report.splits[split])
+        split: _written(split, splits[selection.source], selection, labels, report.splits[split])
         for split, selection in selected.items()
     }
     write_splits(written, features, path)
@@ -77,45 +89,96 @@ def write_canonical(source: Source, config: DataBase, path: Path, scratch: Path)
 
 @dataclass(frozen=True)
 class _Labels:
-    """The labels as the source has them, and as they are written."""
+    """The labels of each split as the source has them, and as they are written: those of train come first everywhere."""
 
-    found: tuple[str, ...]
-    names: tuple[str, ...]
+    found: Mapping[Split, tuple[str, ...]]
+    written: Mapping[Split, tuple[str, ...]]
     scheme: Scheme
-    """The scheme of the tags as found; `plain` for anything but entity tags."""
-    config: DataBase
+    """The scheme of train's tags as found; `plain` for anything but entity tags."""
+    read: Mapping[str, str]
+    """What each tag of the source is read as; empty where labels are no tags, or tags mark no entities."""
+    named: tuple[str, ...]
+    """Those that the source names."""
+    foreign: frozenset[str] = frozenset()
+    """The tags that are spelled unlike most of train's."""
+    target: EntityScheme | None = None
+    """The scheme that tags are converted to."""
 
     @classmethod
-    def of(
-        cls, source: Source, splits: Mapping[Split, StagedSplit], config: DataBase, detector: SchemeDetector
-    ) -> "_Labels":
+    def of(cls, source: Source, splits: Mapping[Split, StagedSplit], config: DataBase) -> "_Labels":
         if _holds_numbers(splits["train"].schema):
-            return cls((), (), "plain", config)
+            return cls(dict.fromkeys(SPLITS, ()), dict.fromkeys(SPLITS, ()), "plain", {}, ())
         _refuse_mixed_labels(source, splits)
-        everywhere = {label for split in splits.values() for label in split.labels}
-        found = label_order(source.label_names, everywhere, splits["train"].labels)
-        if TAGS not in splits["train"].schema.names or not isinstance(config, TabularData):
-            return cls(found, found, detector.scheme, config)
-        scheme = detector.scheme if config.scheme == "auto" else config.scheme
-        if config.convert_to is None:
-            return cls(found, found, scheme, config)
-        if scheme == "plain":
-            raise DataError(
-                f"data.convert_to={config.convert_to}: the tags ({', '.join(found[:5])}, …) mark no entities; set null"
-            )
-        return cls(found, names_in_scheme(found, config.convert_to), scheme, config)
+        wanted, target = (config.scheme, config.convert_to) if isinstance(config, TabularData) else ("auto", None)
+        spelling = spelling_of(_counts(splits["train"].bigrams), wanted)
+        named, tags = source.label_names or (), {label for split in splits.values() for label in split.labels}
+        if spelling is None:
+            if target is not None and TAGS in splits["train"].schema.names:
+                shown = ", ".join(label_order(named, splits["train"].labels)[:5])
+                raise DataError(
+                    f"data.convert_to={target}: the tags ({shown}, …) mark no entities; set null, or data.scheme=io if they are "
+                    "types alone"
+                )
+            found = _in_each_split(named, {name: split.labels for name, split in splits.items()})
+            return cls(found, found, "plain", {}, tuple(named))
+        no_label = {UNLABELLED} - splits["train"].labels - set(named)
+        foreign = frozenset(tag for tag in tags - no_label if spelling.read(tag) is None)
+        read = {tag: spelling.read(tag) or spelling.read_anyhow(tag) for tag in (*named, *(tags - no_label))}
+        read |= {tag: tag for tag in no_label}
+        named = tuple(dict.fromkeys(read[tag] for tag in named))
+        found = _in_each_split(named, {name: {read[tag] for tag in split.labels} for name, split in splits.items()})
+        scheme = _detected(splits["train"].bigrams, read) if wanted == "auto" or wanted == "io" else wanted  # noqa: PLR1714 (mypy narrows so)
+        written = found if target is None else {key: names_in_scheme(names, target) for key, names in found.items()}
+        return cls(found, written, scheme, read, tuple(named), foreign, target)
 
-    def written(self, batch: pa.RecordBatch, *, may_be_missing: bool) -> pa.Array:
-        """Return the batch's labels as codes into `names`, or its numbers."""
+    def tags(self, batch: pa.RecordBatch) -> pa.ListArray:
+        """Return the batch's tags as they are read."""
+        tags = batch[TAGS]
+        if not self.read:
+            return tags
+        coded_tags = pc.list_flatten(tags).dictionary_encode()
+        names = pa.array([self.read[tag] for tag in coded_tags.dictionary.to_pylist()], pa.string())
+        offsets = np.concatenate([[0], np.cumsum(list_lengths(tags))]).astype(np.int32)
+        return pa.ListArray.from_arrays(offsets, names.take(coded_tags.indices))
+
+    def codes(self, batch: pa.RecordBatch, split: Split, *, may_be_missing: bool) -> pa.Array:
+        """Return the batch's labels as codes into what is written of the split, or its numbers."""
         if _holds_numbers(batch.schema):
             return batch[LABEL]
         if TAGS not in batch.schema.names:
-            return coded(batch[LABEL], batch, self.names, may_be_missing=may_be_missing)
-        tags = batch[TAGS]
-        if isinstance(self.config, TabularData) and self.config.convert_to is not None:
-            target = self.config.convert_to
-            tags = pa.array([convert(sentence, target) for sentence in tags.to_pylist()], tags.type)
-        return coded(tags, batch, self.names, may_be_missing=False)
+            return coded(batch[LABEL], batch, self.written[split], may_be_missing=may_be_missing)
+        tags = self.tags(batch)
+        if self.target is None:
+            return coded(tags, batch, self.written[split], may_be_missing=False)
+        before = coded(tags, batch, self.found[split], may_be_missing=False)
+        converted = pa.array([convert(sentence, self.target) for sentence in tags.to_pylist()], tags.type)
+        after = coded(converted, batch, self.written[split], may_be_missing=False)
+        assert count_entities(after, self.written[split]) == count_entities(before, self.found[split])
+        return after
+
+
+def _in_each_split(named: Sequence[str], labels: Mapping[Split, Set[str]]) -> dict[Split, tuple[str, ...]]:
+    """Return the labels of each split: those of train in order, and then those that only the split has, in natural order."""
+    no_label = {UNLABELLED} - (set(named) or labels["train"])  # among names, -1 is a label only if it is one of them
+    train = label_order(named, labels["train"] - no_label)
+    return {split: label_order(train, labels.get(split, frozenset()) - no_label) for split in SPLITS}
+
+
+def _counts(bigrams: Bigrams) -> Mapping[str, int]:
+    """Return how often each tag occurs: it has one neighbour before it."""
+    counts: Counter[str] = Counter()
+    for (_, tag), count in bigrams.items():
+        if tag is not None:
+            counts[tag] += count
+    return counts
+
+
+def _detected(bigrams: Bigrams, read: Mapping[str, str]) -> Scheme:
+    detector = SchemeDetector()
+    for pair, count in bigrams.items():
+        before, after = (None if tag is None else read[tag] for tag in pair)
+        detector.add_bigrams({(before, after): count})
+    return detector.scheme
 
 
 def _refuse_mixed_labels(source: Source, splits: Mapping[Split, StagedSplit]) -> None:
@@ -130,25 +193,30 @@ def _refuse_mixed_labels(source: Source, splits: Mapping[Split, StagedSplit]) ->
         )
 
 
-def _findings(splits: Mapping[Split, StagedSplit], labels: _Labels) -> Findings:
+def _findings(splits: Mapping[Split, StagedSplit], labels: _Labels, config: DataBase) -> Findings:
     findings = Findings()
-    counts: dict[Split, np.ndarray[tuple[int], np.dtype[np.int64]]] = {}
+    counts: dict[Split, Mapping[str, int]] = {}
     for name, split in splits.items():
-        summary = SplitSummary(labels.found)
+        names = labels.found[name]
+        summary, foreign = SplitSummary(names), ForeignTags(labels.foreign)
         for batch in split.batches():
             check_examples(findings, name, batch)
             if _holds_numbers(batch.schema):
                 continue
-            column = batch[TAGS] if TAGS in batch.schema.names else batch[LABEL]
-            codes = coded(column, batch, labels.found, may_be_missing=name == "test")
+            column = labels.tags(batch) if TAGS in batch.schema.names else batch[LABEL]
+            codes = coded(column, batch, names, may_be_missing=name == "test")
             if TAGS in batch.schema.names:
-                check_transitions(findings, name, batch, codes, labels.found, labels.scheme)
+                foreign.add(batch)
+                check_transitions(findings, name, batch, codes, names, labels.scheme)
             summary.count(codes)
-        counts[name] = summary.counts
+        counts[name] = dict(zip(names, summary.counts.tolist(), strict=True))
         findings.add("unlabelled", name, summary.unlabelled)
+        foreign.tell(findings, name)
     check_repeats(findings, splits)
+    if isinstance(config, TabularData) and LabelNames(config.label_names or ()).take_integers_as_names:
+        findings.add("integer_names", "all", sum(map(is_integer, config.label_names or ())))
     if not _holds_numbers(splits["train"].schema):
-        check_labels(findings, labels.found, counts)
+        check_labels(findings, counts, labels.named)
     return findings
 
 
@@ -180,7 +248,7 @@ def _require_equal_columns(splits: Mapping[Split, StagedSplit]) -> None:
 
 
 def _written(
-    split: StagedSplit, selection: Selection, labels: _Labels, summary: SplitSummary
+    name: Split, split: StagedSplit, selection: Selection, labels: _Labels, summary: SplitSummary
 ) -> Iterator[pa.RecordBatch]:
     """Yield the selected rows in canonical form, and count them into `summary`."""
     start = 0
@@ -188,17 +256,17 @@ def _written(
         first, last = np.searchsorted(selection.rows, [start, start + batch.num_rows])
         rows = selection.rows[first:last]
         if len(rows):
-            chosen = _canonical(batch.take(pa.array(rows - start)), split.name, rows, labels)
+            batch_chosen = batch.take(pa.array(rows - start))
+            codes = labels.codes(batch_chosen, name, may_be_missing=name == "test")
+            chosen = _canonical(batch_chosen, [f"{split.name}-{row}" for row in rows.tolist()], codes)
             summary.add(chosen)
             yield chosen
         start += batch.num_rows
 
 
-def _canonical(
-    batch: pa.RecordBatch, split: Split, rows: np.ndarray[tuple[int], np.dtype[np.int64]], labels: _Labels
-) -> pa.RecordBatch:
-    ids = batch[ID] if ID in batch.schema.names else pa.array([f"{split}-{row}" for row in rows.tolist()], pa.string())
+def _canonical(batch: pa.RecordBatch, numbered: Sequence[str], labels: pa.Array) -> pa.RecordBatch:
+    """Return rows with their labels. `numbered`: their ids if the source has none."""
+    ids = batch[ID] if ID in batch.schema.names else pa.array(numbered, pa.string())
     inputs = {name: batch[name] for name in (TEXT, PAIR, TOKENS) if name in batch.schema.names}
-    written = labels.written(batch, may_be_missing=split == "test")
     kept = {name.removeprefix(KEPT): batch[name] for name in batch.schema.names if name.startswith(KEPT)}
-    return pa.record_batch({ID: ids, **inputs, TAGS if TOKENS in inputs else LABEL: written, **kept})
+    return pa.record_batch({ID: ids, **inputs, TAGS if TOKENS in inputs else LABEL: labels, **kept})

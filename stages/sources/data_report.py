@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ from stages.pipeline.escaping import code
 from stages.pipeline.json_files import Json, quantiles
 from stages.sources.examples import LABEL, PAIR, TAGS, TEXT, TOKENS
 from stages.sources.findings import Finding, Findings
-from stages.sources.label_coding import NO_CODE
+from stages.sources.label_coding import NO_CODE, UNLABELLED
 from stages.sources.values import list_lengths
 from stages.tags.schemes import are_entity_tags
 
@@ -30,6 +31,8 @@ class SplitSummary:
     entities: int = 0
     unlabelled: int = 0
     values: list[NDArray[np.float64]] = field(default_factory=list)
+    shown: list[tuple[str, str]] = field(default_factory=list)
+    """The first examples as text, each with its labels."""
     counts: NDArray[np.int64] = field(init=False)
     """[labels]: how often each occurs."""
 
@@ -40,12 +43,21 @@ class SplitSummary:
         """Count the examples of a canonical batch."""
         self.lengths.append(words(batch))
         labels = batch[TAGS if TAGS in batch.schema.names else LABEL]
+        self.shown += [self._as_text(row) for row in batch.slice(0, _MOST_SHOWN - len(self.shown)).to_pylist()]
         if pa.types.is_floating(labels.type):
             self.values.append(labels.to_numpy())
             return
         codes = self.count(labels)
         if TAGS in batch.schema.names and self.has_entities:
             self.entities += _entities(codes, self.lengths[-1], self.names)
+
+    def _as_text(self, row: Mapping[str, Any]) -> tuple[str, str]:
+        """Return an example of a canonical batch and its labels as text."""
+        found = row[TAGS if TAGS in row else LABEL]
+        codes = found if isinstance(found, list) else [found]
+        labels = [str(code) if not self.names else UNLABELLED if code < 0 else self.names[code] for code in codes]
+        texts = row[TOKENS] if TOKENS in row else [row[name] for name in (TEXT, PAIR) if name in row]
+        return _shortened(" ".join(texts)), _shortened(" ".join(labels))
 
     def count(self, labels: pa.Array) -> NDArray[np.int64]:
         """Count labels alone; return their codes, those of lists one after the other."""
@@ -104,6 +116,11 @@ def words(batch: pa.RecordBatch | pa.Table) -> NDArray[np.int64]:
     return total
 
 
+def count_entities(tags: pa.ListArray, names: Sequence[str]) -> int:
+    """Return how many entities lists of tags mark. `tags`: codes into `names`."""
+    return _entities(_flat(tags), list_lengths(tags), names)
+
+
 def _entities(codes: NDArray[np.int64], lengths: NDArray[np.int64], names: Sequence[str]) -> int:
     """Count entities as CoNLL's script does: B-, S- and U- always begin one, other prefixes if none of their type goes on."""
     outside = len(names)
@@ -133,6 +150,10 @@ def _array(values: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
 
 log = logging.getLogger("stages.sources")
 
+_MOST_SHOWN = 2
+"""How many examples of each split the page shows."""
+_MOST_CHARACTERS = 120
+"""How much of each it shows."""
 _MOST_LABELS = 200
 """How many labels the page lists at most."""
 
@@ -142,7 +163,6 @@ class DataReport:
     """The findings about all the data as the source has them, and a summary of each split as it is written."""
 
     name: str
-    labels: Sequence[str]
     scheme: Scheme
     findings: Findings
     sha256: Mapping[Split, Sequence[str]]
@@ -150,6 +170,11 @@ class DataReport:
     pairs: bool = False
     """Whether an example is a pair of texts."""
     splits: Mapping[Split, SplitSummary] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """The labels of all splits, those of train first."""
+        return list(dict.fromkeys(label for summary in self.splits.values() for label in summary.names))
 
     def stop_on(self, fail_on: str) -> None:
         """Log every finding. Raises DataError for findings that `data.fail_on` refuses."""
@@ -177,6 +202,7 @@ class DataReport:
     def to_markdown(self) -> str:
         """Return the page `data/report.md`."""
         parts = [f"# Data: {code(self.name)}", "## Splits", _table(self._splits()), "## Findings", self._findings()]
+        parts += ["## Examples", "The first of each split, as they were read.", _table(self._examples())]
         if self.labels:
             parts += ["## Labels", _table(self._labels())]
             if len(self.labels) > _MOST_LABELS:
@@ -192,6 +218,13 @@ class DataReport:
             rows.append([name, *(f"{count:,}" for count in counts), *map(str, summary.quantiles().values())])
         return rows
 
+    def _examples(self) -> list[list[str]]:
+        rows = [["split", "labels", "example"]]
+        rows += [
+            [name, code(labels), code(text)] for name, summary in self.splits.items() for text, labels in summary.shown
+        ]
+        return rows
+
     def _findings(self) -> str:
         findings = self.findings.all()
         if not findings:
@@ -202,14 +235,17 @@ class DataReport:
 
     def _labels(self) -> list[list[str]]:
         rows = [["label", *self.splits]]
-        totals = {name: max(1, int(summary.counts.sum())) for name, summary in self.splits.items()}
-        for place, label in list(enumerate(self.labels))[:_MOST_LABELS]:
+        counts = [dict(zip(each.names, each.counts.tolist(), strict=True)) for each in self.splits.values()]
+        for label in self.labels[:_MOST_LABELS]:
             shares = [
-                f"{summary.counts[place]:,} ({summary.counts[place] / totals[name]:.1%})"
-                for name, summary in self.splits.items()
+                f"{each.get(label, 0):,} ({each.get(label, 0) / max(1, sum(each.values())):.1%})" for each in counts
             ]
             rows.append([code(label), *shares])
         return rows
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
 
 
 def _in_words(finding: Finding) -> str:

@@ -101,8 +101,8 @@ def _read_files(
     if configured and len(set(configured)) < len(configured):
         raise DataError(f"data.label_names={config.label_names}: a label occurs twice; name each once")
     opened = {split: [_open(location, config, configured) for location in found] for split, found in files.items()}
-    # in the order in which files first name them; integer labels have become names by then
-    named = dict.fromkeys(name for parts in opened.values() for part in parts for name in part.names or ())
+    # in the order in which the files of train first name them; integer labels have become names by then
+    named = dict.fromkeys(name for part in opened["train"] for name in part.names or ())
     return Source(
         splits={
             split: SourceSplit(", ".join(part.file.name for part in parts), _examples(parts, config))

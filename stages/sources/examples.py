@@ -12,6 +12,7 @@ from stages.configuration.schema import CANONICAL_COLUMNS, TabularData, Target
 from stages.pipeline.errors import DataError
 from stages.sources.readers.table_file import Column, Rows, TableFile
 from stages.sources.values import (
+    LabelNames,
     Where,
     as_text,
     identifiers,
@@ -136,15 +137,17 @@ KEPT = "kept:"
 
 
 def checked_examples(
-    file: TableFile, columns: Columns, config: TabularData, names: Sequence[str] | None
+    file: TableFile, columns: Columns, config: TabularData, label_names: Sequence[str] | None
 ) -> Iterator[pa.RecordBatch]:
     """Read a file as record batches of `text` (and `text_pair`) and `label`, or of `tokens` and `tags`.
 
     Labels are text, lists of text or float64, as `config.target` says; -1 for no label is left as it is. Other
     columns are `place` (the row's name in messages) and, where the file has them, `id`, `group`, `misaligned` and, as
     `kept:NAME`, the copied columns.
-    `names`: what integer labels index. Raises DataError naming file and row of what can't be used.
+    `label_names`: the names of labels. Integers index them if the file's format says so, or if no name is an integer.
+    Raises DataError naming file and row of what can't be used.
     """
+    names = None if label_names is None else LabelNames(label_names, are_indexed=columns.label in file.label_names)
     for rows in file.read(columns.all):
         where = Where(file.name, file.unit, rows.numbers)
         made = (
@@ -164,7 +167,7 @@ def checked_examples(
 
 
 def _text(
-    rows: Rows, columns: Columns, where: Where, names: Sequence[str] | None, config: TabularData
+    rows: Rows, columns: Columns, where: Where, names: LabelNames | None, config: TabularData
 ) -> dict[str, pa.Array]:
     made = {TEXT: texts(rows.columns[columns.input], where, "text")}
     if columns.pair is not None:
@@ -173,7 +176,7 @@ def _text(
     return made
 
 
-_READ_LABELS: Mapping[Target, Callable[[Column, Where, Sequence[str] | None], pa.Array]] = {
+_READ_LABELS: Mapping[Target, Callable[[Column, Where, LabelNames | None], pa.Array]] = {
     "label": labels,
     "labels": partial(label_lists, what="label"),
     "number": lambda column, where, _: numbers(column, where),
@@ -181,7 +184,7 @@ _READ_LABELS: Mapping[Target, Callable[[Column, Where, Sequence[str] | None], pa
 """How the label column of texts is read."""
 
 
-def _tokens(rows: Rows, columns: Columns, where: Where, names: Sequence[str] | None) -> dict[str, pa.Array]:
+def _tokens(rows: Rows, columns: Columns, where: Where, names: LabelNames | None) -> dict[str, pa.Array]:
     tokens = text_lists(rows.columns[columns.input], where, "word")
     tags = label_lists(rows.columns[columns.label], where, names, "tag")
     words_in, tags_in = list_lengths(tokens), list_lengths(tags)

@@ -31,10 +31,20 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     "single_label": Kind("error", "every example has the same label, so there is nothing to learn"),
     "duplicate_ids": Kind("error", "examples have the id of an earlier one"),
+    "many_foreign_tags": Kind(
+        "error", "tags are spelled unlike the others (data.scheme=plain if they mark no entities)"
+    ),
     "duplicates": Kind("warning", "examples repeat an earlier input of their split (data.deduplicate=within)"),
     "shared_inputs": Kind("warning", "inputs occur in two splits, so scores flatter (data.deduplicate=across)"),
     "conflicting_labels": Kind("warning", "inputs have different labels in different places"),
-    "unseen_labels": Kind("warning", "labels or entity types do not occur in train, so they can't be learned"),
+    "unseen_labels": Kind("warning", "labels do not occur in train, so they can't be learned"),
+    "named_in_vain": Kind("warning", "labels are named and have no example, so they can't be learned"),
+    "integer_names": Kind(
+        "note", "names of labels are integers, so integers were read as names and not as their places"
+    ),
+    "foreign_tags": Kind(
+        "warning", "tags are spelled unlike the others and were read as the entity that they name, or as O"
+    ),
     "illegal_transitions": Kind("warning", "tags may not follow the one before, or end a sentence, in their scheme"),
     "misaligned_spans": Kind("warning", "spans begin or end inside a word and were widened to whole words"),
     "empty_inputs": Kind("warning", "examples hold no text"),
@@ -105,6 +115,37 @@ def check_transitions(
         findings.add("illegal_transitions", split, len(wrong), _place(batch, row))
 
 
+@dataclass
+class ForeignTags:
+    """The tags of a split that are spelled unlike most of train, counted batch by batch."""
+
+    tags: frozenset[str]
+    words: int = 0
+    count: int = 0
+    first: str = ""
+    """The first of them, and its place."""
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Count those in a batch."""
+        flat = pc.list_flatten(batch[TAGS])
+        self.words += len(flat)
+        found = np.flatnonzero(pc.is_in(flat, value_set=pa.array(sorted(self.tags), pa.string())).to_numpy(False))
+        if len(found) and not self.count:
+            row = pc.list_parent_indices(batch[TAGS])[int(found[0])].as_py()
+            self.first = f"{flat[int(found[0])].as_py()} in {_place(batch, row)}"
+        self.count += len(found)
+
+    def tell(self, findings: Findings, split: Split) -> None:
+        """Add the finding: an error if there are so many that most tags may not be what they are taken for."""
+        share = self.count / max(1, self.words)
+        code = "many_foreign_tags" if share > _MANY else "foreign_tags"
+        findings.add(code, split, self.count, f"{self.first}; {share:.2%} of the words")
+
+
+_MANY = 0.01
+"""The share of words with a foreign tag that is an error."""
+
+
 def check_repeats(findings: Findings, splits: Mapping[Split, StagedSplit]) -> None:
     """Check for equal ids, equal inputs within and across splits, and equal inputs with different labels."""
     distinct = {name: np.unique(split.contents) for name, split in splits.items()}
@@ -125,16 +166,19 @@ def check_repeats(findings: Findings, splits: Mapping[Split, StagedSplit]) -> No
     findings.add("conflicting_labels", "all", len(np.unique(contents[order][1:][differs])))
 
 
-def check_labels(findings: Findings, names: Sequence[str], counts: Mapping[Split, NDArray[np.int64]]) -> None:
-    """Check for labels (or entity types) that train does not have, or has alone. `counts`: how often each label occurs."""
-    are_tags = "O" in names and any(name[1:2] == "-" for name in names)
-    types = [name.partition("-")[2] or name for name in names] if are_tags else list(names)
-    seen = {label for label, count in zip(types, counts["train"], strict=True) if count}
-    for split, numbers in counts.items():
-        unseen = {label for label, count in zip(types, numbers, strict=True) if count} - seen
+def check_labels(findings: Findings, counts: Mapping[Split, Mapping[str, int]], named: Sequence[str]) -> None:
+    """Check for labels that train does not have, or has alone.
+
+    `counts`: how often each label occurs in each split. `named`: the labels that the source names.
+    """
+    present = {split: {name for name, count in numbers.items() if count} for split, numbers in counts.items()}
+    for split, labels in present.items():
+        unseen = labels - present["train"]
         findings.add("unseen_labels", split, len(unseen), ", ".join(sorted(unseen)))
-    present = [name for name, count in zip(names, counts["train"], strict=True) if count]
-    findings.add("single_label", "train", int(len(present) == 1), present[0] if present else None)
+    findings.add("single_label", "train", int(len(present["train"]) == 1), min(present["train"], default=None))
+    without = [name for name in named if name not in present["train"]]
+    findings.add("named_in_vain", "train", len(without), ", ".join(without))
+    names = {name for numbers in counts.values() for name in numbers}
     alike = len(names) - len({" ".join(name.split()).casefold() for name in names})
     findings.add("similar_labels", "all", alike)
 

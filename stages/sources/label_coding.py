@@ -19,15 +19,12 @@ UNLABELLED = "-1"
 NO_CODE = -1
 
 
-def label_order(named: Sequence[str] | None, found: Iterable[str], found_in_train: Iterable[str]) -> tuple[str, ...]:
-    """Return the labels of all splits: those that the source names, in its order, and then the others in natural order.
+def label_order(named: Sequence[str], found: Iterable[str]) -> tuple[str, ...]:
+    """Return labels: those that are `named`, in their order, and then the others that are found, in natural order.
 
     Natural order is 2 before 10, and `O` first, then by entity type, B before I.
     """
-    others = set(found) - set(named or ())
-    if UNLABELLED not in set(found_in_train):
-        others.discard(UNLABELLED)
-    return (*(named or ()), *sorted(others, key=natural_order))
+    return (*named, *sorted(set(found) - set(named), key=natural_order))
 
 
 def natural_order(label: str) -> tuple[object, ...]:

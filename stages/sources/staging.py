@@ -1,6 +1,7 @@
 """Stage a split's examples on disk until they are selected. What selection needs of all of them stays in memory."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from stages.configuration.schema import Split
 from stages.pipeline.errors import DataError
 from stages.sources.examples import GROUP, ID, LABEL, PAIR, TAGS, TEXT, TOKENS
 from stages.sources.values import list_lengths
-from stages.tags.schemes import OUTSIDE, SchemeDetector
+from stages.tags.schemes import OUTSIDE, Bigrams, bigrams
 
 DIGEST = np.dtype([("high", ">u8"), ("low", ">u8")])
 
@@ -39,6 +40,8 @@ class StagedSplit:
     """A number that is equal for equal ids, where the source has them."""
     labels: frozenset[str]
     """All labels that occur; none if they are numbers."""
+    bigrams: Bigrams
+    """How often each tag stands right before each other; empty if the labels are no tags of words."""
 
     @property
     def examples(self) -> int:
@@ -51,10 +54,8 @@ class StagedSplit:
             yield from stream
 
 
-def stage_examples(
-    name: Split, origin: str, batches: Iterable[pa.RecordBatch], folder: Path, detector: SchemeDetector
-) -> StagedSplit:
-    """Write a split's examples to `folder`, and show tags to `detector`.
+def stage_examples(name: Split, origin: str, batches: Iterable[pa.RecordBatch], folder: Path) -> StagedSplit:
+    """Write a split's examples to `folder`.
 
     Raises DataError if there are no examples, or files differ in their columns.
     """
@@ -62,6 +63,7 @@ def stage_examples(
     path, schema, writer = folder / f"{name}.arrow", None, None
     facts: list[_Facts] = []
     labels: set[str] = set()
+    neighbours: Counter[tuple[str | None, str | None]] = Counter()
     for batch in batches:
         if writer is None:
             schema, writer = batch.schema, pa.ipc.new_stream(str(path), batch.schema)
@@ -72,7 +74,7 @@ def stage_examples(
             )
         writer.write_batch(batch)
         facts.append(_facts(batch))
-        labels |= _labels(batch, detector)
+        labels |= _labels(batch, neighbours)
     if writer is None:
         raise DataError(f"{name} ({origin}): holds no examples; give a file that does")
     writer.close()
@@ -87,6 +89,7 @@ def stage_examples(
         groups=_joined([each.groups for each in facts]),
         ids=_joined([each.ids for each in facts]),
         labels=frozenset(labels),
+        bigrams=neighbours,
     )
 
 
@@ -113,8 +116,8 @@ def _facts(batch: pa.RecordBatch) -> _Facts:
     )
 
 
-def _labels(batch: pa.RecordBatch, detector: SchemeDetector) -> set[str]:
-    """Return the labels in a batch; show tags, sentence by sentence, to the detector of schemes."""
+def _labels(batch: pa.RecordBatch, neighbours: Counter[tuple[str | None, str | None]]) -> set[str]:
+    """Return the labels in a batch; count which tags are neighbours."""
     column = batch[TAGS] if TAGS in batch.schema.names else batch[LABEL]
     if pa.types.is_floating(column.type):
         return set()
@@ -122,7 +125,7 @@ def _labels(batch: pa.RecordBatch, detector: SchemeDetector) -> set[str]:
     names = coded.dictionary.to_pylist()
     if TAGS in batch.schema.names:
         codes = coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        detector.add_codes(codes, list_lengths(column), names)
+        neighbours.update(bigrams(codes, list_lengths(column), names))
     return set(names)
 
 

@@ -91,8 +91,23 @@ def as_text(column: Column, where: Where, name: str) -> pa.Array:
     return _strings([None if value is None else str(value) for value in written], where)
 
 
-def labels(column: Column, where: Where, names: Sequence[str] | None, what: str = "label") -> pa.Array:
-    """Return labels by name, from text, booleans or integers, which index `names` if those are known."""
+@dataclass(frozen=True)
+class LabelNames:
+    """The names that labels may have."""
+
+    names: Sequence[str]
+    are_indexed: bool = False
+    """Whether integers are indices for sure, as the file's format has it. Else they are where no name is an integer itself."""
+
+    @property
+    def take_integers_as_names(self) -> bool:
+        """Whether integers are names, though each could be an index."""
+        are_indices = self.are_indexed or all(name == str(code) for code, name in enumerate(self.names))
+        return not are_indices and any(map(is_integer, self.names))
+
+
+def labels(column: Column, where: Where, names: LabelNames | None, what: str = "label") -> pa.Array:
+    """Return labels by name, from text, booleans or integers, as `names` says if they are known."""
     if isinstance(column, pa.Array):
         array = _plain(column)
         _refuse_nulls(array, where, what)
@@ -106,7 +121,7 @@ def labels(column: Column, where: Where, names: Sequence[str] | None, what: str 
     return _python_labels(column, where, names, what)
 
 
-def label_lists(column: Column, where: Where, names: Sequence[str] | None, what: str) -> pa.Array:
+def label_lists(column: Column, where: Where, names: LabelNames | None, what: str) -> pa.Array:
     """Return lists of labels by name."""
     offsets, flat = _flat(column, where, what)
     return pa.ListArray.from_arrays(offsets, labels(flat, where.flattened(offsets), names, what))
@@ -130,7 +145,7 @@ def numbers(column: Column, where: Where) -> pa.Array:
     return pa.array(found, pa.float64())
 
 
-def _python_labels(column: list[object], where: Where, names: Sequence[str] | None, what: str) -> pa.Array:
+def _python_labels(column: list[object], where: Where, names: LabelNames | None, what: str) -> pa.Array:
     _require(column, where, what, str, int, bool)
     kinds = set(map(type, column))
     if len(kinds) > 1:
@@ -146,10 +161,13 @@ def _python_labels(column: list[object], where: Where, names: Sequence[str] | No
     return _from_text(_strings([str(value) for value in column], where), where, names, what)
 
 
-def _named(codes: NDArray[np.int64], where: Where, names: Sequence[str] | None, what: str) -> pa.Array:
+def _named(codes: NDArray[np.int64], where: Where, known: LabelNames | None, what: str) -> pa.Array:
     """Turn integers into names; -1, which means no label, stays as it is."""
-    if names is None:
+    if known is None:
         return pa.array(codes).cast(pa.string())
+    names = known.names
+    if known.take_integers_as_names:
+        return _from_text(pa.array(codes).cast(pa.string()), where, known, what)
     bad = np.flatnonzero((codes < -1) | (codes >= len(names)))
     if len(bad):
         raise where.fault(
@@ -158,22 +176,25 @@ def _named(codes: NDArray[np.int64], where: Where, names: Sequence[str] | None, 
     return pa.array(["-1" if code < 0 else names[code] for code in codes.tolist()], pa.string())
 
 
-def _from_text(array: pa.Array, where: Where, names: Sequence[str] | None, what: str) -> pa.Array:
-    """Return labels from text. Digits that are no label's name index `names`, since CSV has no integers."""
+def _from_text(array: pa.Array, where: Where, known: LabelNames | None, what: str) -> pa.Array:
+    """Return labels from text. Digits are integers, since CSV has none: they index the names if no name is an integer."""
     empty = pc.equal(pc.utf8_trim_whitespace(array), "")
     if pc.any(empty).as_py():
         raise where.fault(pc.index(empty, True).as_py(), f"the {what} is empty; fill it in or remove the row")
-    if names is None:
+    if known is None:
         return array
+    names = known.names
     unknown = pc.invert(pc.is_in(array, value_set=pa.array(list(names), pa.string())))
     if not pc.any(unknown).as_py():
         return array
     place = pc.index(unknown, True).as_py()
     distinct = pc.unique(array).to_pylist()
-    if all(map(is_integer, distinct)):
-        return _named(np.array(array.to_pylist(), np.int64), where, names, what)
-    if array[place].as_py() == "-1":
+    if all(map(is_integer, distinct)) and not known.take_integers_as_names:
+        return _named(np.array(array.to_pylist(), np.int64), where, known, what)
+    unfit = [label for label in distinct if label not in names and label != "-1"]
+    if not unfit:
         return array
+    place = pc.index(array, unfit[0]).as_py()
     raise where.fault(
         place,
         f"the {what} {_shown(array[place].as_py())} is none of {', '.join(names)}; "

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple, get_args
+from typing import NamedTuple, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,6 +168,20 @@ def inside_tag(tag: str, names: Collection[str]) -> str:
     return inside if inside in names else tag
 
 
+Bigrams: TypeAlias = Mapping[tuple[str | None, str | None], int]
+"""How often each tag stands right before each other; None is the edge of a sentence, on either side."""
+
+
+def bigrams(codes: NDArray[np.int64], lengths: NDArray[np.int64], names: Sequence[str]) -> Bigrams:
+    """Count the neighbours in sentences, which are given as `illegal_transitions` takes them."""
+    edge = len(names)
+    before, after, _ = _transitions(codes, lengths, edge)
+    pairs, counts = np.unique(before * (edge + 1) + after, return_counts=True)
+    tags = [*names, None]
+    places = ((tags[pair // (edge + 1)], tags[pair % (edge + 1)]) for pair in pairs.tolist())
+    return dict(zip(places, counts.tolist(), strict=True))
+
+
 class SchemeDetector:
     """Tells the scheme of tags that come bit by bit, keeping counts of kinds of neighbours only."""
 
@@ -180,15 +194,10 @@ class SchemeDetector:
 
     def add_codes(self, codes: NDArray[np.int64], lengths: NDArray[np.int64], names: Sequence[str]) -> None:
         """Add sentences as `illegal_transitions` takes them."""
-        edge = len(names)
-        before, after, _ = _transitions(codes, lengths, edge)
-        counts = np.bincount(before * (edge + 1) + after)
-        tags = [*names, None]
-        found = np.flatnonzero(counts)
-        self.add_bigrams({(tags[pair // (edge + 1)], tags[pair % (edge + 1)]): int(counts[pair]) for pair in found})
+        self.add_bigrams(bigrams(codes, lengths, names))
 
-    def add_bigrams(self, counts: Mapping[tuple[str | None, str | None], int]) -> None:
-        """Add how often each tag stands right before each other; None is the edge of a sentence, on either side."""
+    def add_bigrams(self, counts: Bigrams) -> None:
+        """Add what `bigrams` has counted."""
         unknown = Tag(_UNKNOWN_PREFIX, "")
         for pair, count in counts.items():
             before, after = (parse(tag or OUTSIDE) or unknown for tag in pair)

@@ -6,7 +6,7 @@ logits are decoded must not tokenize again, nor one of how examples are encoded 
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -16,10 +16,13 @@ import torch
 from datasets import Dataset, Features, Value
 from numpy.typing import NDArray
 
-from stages.columns.names import IGNORED
+from stages.columns.names import IGNORED, label_names
 from stages.configuration.schema import TaskConfig
 from stages.scoring.core.predicted import Predictions, ScoringRules
 from stages.scoring.core.scores import Scores, scores_of
+
+UNLEARNED = float(np.finfo(np.float32).eps)
+"""The probability of a label that the model has not: what scikit-learn's `log_loss` takes for 0 in float32."""
 
 
 @dataclass(frozen=True)
@@ -142,9 +145,26 @@ class Task(ABC):
 
     # From logits to scores
 
-    @abstractmethod
     def decode(self, tokenized: Dataset, readings: NDArray[np.float32]) -> Units:
-        """Stitch the logits read off each row, [readings, labels] in row order, into one row a unit."""
+        """Stitch the logits read off each row, [readings, labels] in row order, into one row a unit.
+
+        Labels that the split has and the model has not, since train lacks them, come behind those of the model. Each has
+        probability `UNLEARNED`, so that it is never predicted, and its loss is finite.
+        """
+        units = self.stitched(tokenized, readings)
+        unlearned = len(label_names(tokenized.features)) - readings.shape[1]
+        if unlearned <= 0:
+            return units
+        logits = np.repeat(self.unlearned_logit(units.logits)[:, None], unlearned, axis=1)
+        return replace(units, logits=np.concatenate([units.logits, logits.astype(np.float32)], axis=1))
+
+    @abstractmethod
+    def stitched(self, tokenized: Dataset, readings: NDArray[np.float32]) -> Units:
+        """Do so for the labels that the model has."""
+
+    def unlearned_logit(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the logit, [units], whose probability beside `logits`, [units, labels], is `UNLEARNED`."""
+        raise NotImplementedError(f"{type(self).__name__} has no labels")
 
     @abstractmethod
     def tokenized_gold(self, tokenized: Dataset) -> Gold:
@@ -219,6 +239,11 @@ class OneLabelTask(Task):
     def label_tensor(self, rows: Sequence[object], labels: int) -> torch.Tensor:
         """Return codes, as `code_tensor` does."""
         return code_tensor(rows)
+
+    def unlearned_logit(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return what softmax makes `UNLEARNED` of."""
+        found: NDArray[np.float64] = np.logaddexp.reduce(logits.astype(np.float64), axis=1) + np.log(UNLEARNED)
+        return found
 
     def loss(
         self, logits: torch.Tensor, labels: torch.Tensor, *, weights: torch.Tensor | None, label_smoothing: float

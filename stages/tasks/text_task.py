@@ -18,7 +18,7 @@ from stages.columns.names import EXAMPLE, IGNORED, LABEL, LABELS, TEXT, label_na
 from stages.scoring.core.predicted import LabelPredictions, LabelSetPredictions, NumberPredictions
 from stages.scoring.core.scores import Scores
 from stages.scoring.core.threshold import DEFAULT_THRESHOLD, best_threshold, read_threshold, write_threshold
-from stages.tasks.task import Answers, Gold, OneLabelTask, Task, Units, balanced_weights, split_of
+from stages.tasks.task import UNLEARNED, Answers, Gold, OneLabelTask, Task, Units, balanced_weights, split_of
 
 
 class TextTask(Task):
@@ -34,7 +34,7 @@ class TextTask(Task):
     def labels_in(self, split: Dataset, column: str) -> NDArray[Any]:
         """Read the truth of each row of a raw or tokenized split, [rows, ...]."""
 
-    def decode(self, tokenized: Dataset, readings: NDArray[np.float32]) -> Units:
+    def stitched(self, tokenized: Dataset, readings: NDArray[np.float32]) -> Units:
         """Pool the logits of each text's windows: their mean, their maximum, or those of the first window."""
         example, row_of_first, rows = np.unique(integers(tokenized, EXAMPLE), return_index=True, return_counts=True)
         assert len(readings) == rows.sum() and bool(np.all(np.diff(row_of_first) > 0))
@@ -131,6 +131,10 @@ class TextLabelsTask(TextTask):
         tensor = torch.zeros(len(lists), labels)
         tensor[np.repeat(np.arange(len(lists)), [len(row) for row in lists]), np.concatenate(lists)] = 1.0
         return tensor
+
+    def unlearned_logit(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return what the sigmoid makes `UNLEARNED` of."""
+        return np.full(len(logits), np.log(UNLEARNED) - np.log1p(-UNLEARNED))
 
     def loss(
         self, logits: torch.Tensor, labels: torch.Tensor, *, weights: torch.Tensor | None, label_smoothing: float

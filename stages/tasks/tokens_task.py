@@ -50,7 +50,7 @@ class TokensTask(OneLabelTask):
         """Weigh each label by its inverse frequency among the sub-words that have one."""
         return balanced_weights(flat(train, LABELS), len(names))
 
-    def decode(self, tokenized: Dataset, readings: NDArray[np.float32]) -> Units:
+    def stitched(self, tokenized: Dataset, readings: NDArray[np.float32]) -> Units:
         """Take each word's logits from the window in which it is furthest from an edge, and choose tags as `task.decode` says.
 
         Viterbi sees whole sentences. No word is without logits: one that the tokenizer gives nothing for has those of the
@@ -62,7 +62,7 @@ class TokensTask(OneLabelTask):
         if self.config.decode == "argmax":
             return units
         assert self.scheme is not None, "`told_by` and `trained` have checked it"
-        names = spelled_out(label_names(tokenized.features))
+        names = spelled_out(label_names(tokenized.features)[: readings.shape[1]])
         return replace(units, decoded=most_probable_tags(units.logits, _lengths(units), names, self.scheme))
 
     def tokenized_gold(self, tokenized: Dataset) -> Gold:

@@ -63,7 +63,13 @@ def build_trainer(
         arguments=training_arguments(recipe, batches, config.task, config.seed, checkpoints.partial),
         train=splits["train"],
         batching=batches,
-        validation=Validation(splits["validation"], task, names, recipe.evaluation_batch_size, precision),
+        validation=Validation(
+            splits["validation"],
+            task,
+            label_names(splits["validation"].features),
+            recipe.evaluation_batch_size,
+            precision,
+        ),
         collate=collate,
         loss=loss_function(
             task,

@@ -37,6 +37,7 @@ class Validation:
     split: Dataset
     task: Task
     names: Sequence[str]
+    """The labels of the split: those of train, in its order, and then any that only validation has."""
     batch_size: int
     precision: Precision
 

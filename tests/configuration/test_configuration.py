@@ -1,14 +1,19 @@
 """Configuration: composed, committed, validated, and read through Hydra by the stages."""
 
 import ast
+import copy
 import dataclasses
 import os
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from stages.configuration import schema
@@ -162,6 +167,34 @@ def test_a_language_is_read_as_it_was_written(language: str, tmp_path: Path, mon
     params = read_params()
     assert params is not None
     assert params.export.language == (["de", "en"] if "[" in language else language)
+
+
+looks_like_something_else = st.sampled_from(
+    ["no", "yes", "on", "off", "y", "N", "12:30", "1:2:3", "0o17", "017", "0x1F", "1_000", "1e5", ".5", ".inf", ".nan", "~",
+     "null", "Null", "true", "FALSE", "=", "<<", "2020-01-01", "- a", "a: b", "#", "a #b", "'", '"', "!a", "&a", "*a", "|", ">",
+     "%", "@", "`", " a", "a ", "a\n", "\n", "\t", "é", "\x85", "\u2028", "\ufeff", "\x00", "\x07", "\U0001f600", "---", "..."]
+)  # fmt: skip
+any_string = st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda text: "${" not in text)
+
+
+@cache
+def composed() -> dict[str, object]:
+    return compose_params(["data=files", "data.train=a.csv", "data.test=b.csv"])
+
+
+@settings(max_examples=30)
+@given(st.lists(looks_like_something_else | any_string, min_size=1))
+def test_every_string_is_read_as_it_was_written(names: list[str]) -> None:
+    params = copy.deepcopy(composed())
+    assert isinstance(params["data"], dict)
+    params["data"] |= {"label_names": names, "name": names[0]}
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_params(params, Path("params.yaml"))
+        patch.setattr(sys, "argv", ["stages.download"])
+        read = read_params()
+    assert read is not None and isinstance(read.data, schema.FilesData)
+    assert (read.data.label_names, read.data.name) == (names, names[0])
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
 """From checked rows to canonical splits, or one line that says which file and row can't be used."""
 
+import json
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from datasets import ClassLabel, DatasetDict, Features, List, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqeval.metrics import classification_report
@@ -26,9 +29,13 @@ def summary(made: Made, split: str = "train") -> Any:
 
 
 def label_names(found: DatasetDict) -> list[str]:
-    for split in found.values():
-        assert split.features == found["train"].features
-    feature = found["train"].features.get("label") or found["train"].features["tags"].feature
+    names = [names_of(split) for split in found.values()]
+    assert all(each[: len(names[0])] == names[0] for each in names), "those of train come first"
+    return names[0]
+
+
+def names_of(split: Dataset) -> list[str]:
+    feature = split.features.get("label") or split.features["tags"].feature
     return list(feature.names)
 
 
@@ -151,8 +158,38 @@ def test_any_labels_have_one_order(names: set[str]) -> None:
     assert written == ordered
 
 
-def test_labels_that_only_occur_in_validation_or_test_are_kept() -> None:
-    assert label_names(splits(texts(["b"]), texts(["c"]), texts(["a"]))) == ["a", "b", "c"]
+def test_labels_that_only_validation_or_test_have_come_behind_those_of_train() -> None:
+    found = splits(texts(["b", "d"]), texts(["c", "b"]), texts(["a", "d"]))
+    assert {name: names_of(split) for name, split in found.items()} == {
+        "train": ["b", "d"], "validation": ["b", "d", "c"], "test": ["b", "d", "a"],
+    }  # fmt: skip
+    assert found["test"]["label"][:] == [2, 1]
+
+
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["O", "B-x", "I-x", "LOC", "B-y", "o", "NOUN", "E-x"]), min_size=1, max_size=4),
+        min_size=1,
+    )
+)
+def test_no_row_of_test_changes_what_train_reads(rows: list[list[str]]) -> None:
+    train, validation = tagged(["O", "I-x", "B-x"], ["O", "O"], ["I-x"]), tagged(["B-x", "O"])
+    for settings_ in ({}, {"convert_to": "iobes"}):
+        usual = splits(train, validation, train, **settings_)
+        found = splits(train, validation, tagged(*rows), **settings_)
+        for split in ("train", "validation"):
+            assert found[split].features == usual[split].features and found[split][:] == usual[split][:]
+
+
+@pytest.mark.parametrize("target", ["label", "labels"])
+def test_no_label_of_test_is_one_of_train(target: str) -> None:
+    rows = [["a", "b"], ["b"], ["c", "a"]]
+    train, test = (rows[:2], rows[2:]) if target == "labels" else ([row[0] for row in rows[:2]], ["c"])
+    found = splits(texts(train), texts(train), texts(test), target=target)
+    names = [
+        split.features["label"].feature if target == "labels" else split.features["label"] for split in found.values()
+    ]
+    assert [each.names for each in names] == [["a", "b"], ["a", "b"], ["a", "b", "c"]]
 
 
 def test_names_of_the_source_fix_the_codes_even_of_labels_that_do_not_occur() -> None:
@@ -178,6 +215,39 @@ def test_minus_one_is_no_label_and_may_stand_in_test_alone(names: list[str] | No
     with pytest.raises(DataError) as error:
         splits(good, bad, good, names=names)
     assert told(error).startswith("validation.file, row 2: -1 stands for no label")
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.string()])
+def test_integers_are_names_where_names_are_integers(kind: pa.DataType) -> None:
+    table = texts(pa.array([1, 2, 4, 3]).cast(kind))
+    found = made_from(table, table, names=["1", "2", "3", "4", "5"], label_names=["1", "2", "3", "4", "5"])
+    assert label_names(found.splits) == ["1", "2", "3", "4", "5"]
+    assert found.splits["train"]["label"][:] == [0, 1, 3, 2]
+    assert found.findings()["integer_names"] == {"all": 5} and found.findings()["named_in_vain"] == {"train": 1}
+    with pytest.raises(DataError) as error:
+        splits(table, texts(pa.array([1, 0]).cast(kind)), names=["1", "2", "3", "4", "5"])
+    assert told(error).startswith("validation.file, row 2: the label '0' is none of 1, 2, 3, 4, 5")
+
+
+def test_integers_are_places_where_the_format_says_so() -> None:
+    names = {"info": {"features": {"label": {"_type": "ClassLabel", "names": ["1", "2", "3"]}}}}
+    schema = pa.schema([("text", pa.string()), ("label", pa.int64())], metadata={"huggingface": json.dumps(names)})
+    with tempfile.TemporaryDirectory() as folder:
+        place = f"{folder}/a.parquet"
+        pq.write_table(pa.table({"text": ["a", "b", "c"], "label": [2, 1, 0]}, schema=schema), place)
+        found = made_of(
+            FilesData(name="x", kind="text", source="files", train=place, validation=place, test=place)
+        ).splits
+    assert label_names(found) == ["1", "2", "3"] and found["train"]["label"][:] == [2, 1, 0]
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.string()])
+def test_minus_one_is_no_fourth_class_beside_three_names(kind: pa.DataType) -> None:
+    table = texts(pa.array([0, -1, 1]).cast(kind))
+    with pytest.raises(DataError) as error:
+        splits(table, table, names=["neg", "neutral", "pos"])
+    assert told(error).startswith("train.file, row 2: -1 stands for no label")
+    assert splits(table, table, names=["-1", "0", "1"])["train"]["label"][:] == [1, 0, 2]
 
 
 def test_minus_one_is_a_label_where_train_has_it_or_it_is_named() -> None:

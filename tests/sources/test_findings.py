@@ -149,10 +149,20 @@ def test_the_page_holds_splits_findings_and_labels() -> None:
     assert "| `a` | 2 (50.0%) | 1 (100.0%) | 0 (0.0%) |" in shown
 
 
+def test_the_page_shows_two_examples_of_each_split_as_they_were_read() -> None:
+    shown = page(made_from(GOOD, OTHER, table(("x", "-1"), ("y", "a"))))
+    lines = [line for line in shown.splitlines() if line.startswith("| train | `") or line.startswith("| test | `")]
+    assert lines == [
+        "| train | `a` | `good one` |", "| train | `b` | `good two` |", "| test | `-1` | `x` |", "| test | `a` | `y` |",
+    ]  # fmt: skip
+    assert "| train | `B-x O` | `good words` |" in page(made_from(GOOD_WORDS, GOOD_WORDS, GOOD_WORDS))
+
+
 def test_labels_can_not_break_out_of_the_page() -> None:
     hostile = "|<img src=x>`*_[a](b)\\|"
     shown = page(made_from(table(("x", hostile), ("y", "b")), OTHER, OTHER, fail_on="never"))
-    (line,) = [line for line in shown.splitlines() if "img" in line]
+    (line,) = [line for line in shown.splitlines() if "img" in line and line.startswith("| `")]
+    assert r"| train | ``\|<img src=x>`*_[a](b)\x5c\|`` | `x` |" in shown
     assert line.startswith(r"| ``\|<img src=x>`*_[a](b)\x5c\|`` | ")
 
 

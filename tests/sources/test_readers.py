@@ -272,6 +272,30 @@ def test_documents_are_numbered_where_the_file_parts_them(tmp_path: Path) -> Non
     assert "document" not in open_table(written(tmp_path, "b.conll", "a O\n"), "b", TOKENS).columns
 
 
+@pytest.mark.parametrize(
+    ("lines", "tokens", "tags"),
+    [
+        (
+            ["#\thttp://a [2009]", "1\tAnna\tB-PER\tO", "2\tlebt\tO\tO", "", "1\tBonn\tB-LOC\tO"],
+            [["Anna", "lebt"], ["Bonn"]],
+            [["B-PER", "O"], ["B-LOC"]],
+        ),
+        (["0 Anna NNP B-PER", "1 lives VBZ O"], [["Anna", "lives"]], [["B-PER", "O"]]),
+        (["1 Anna B-PER", "2 lives O"], [["Anna", "lives"]], [["B-PER", "O"]]),
+        (["1 CD O", "2 CD O", "", "7 CD O"], [["1", "2"], ["7"]], [["O", "O"], ["O"]]),
+        (["1 CD O", "", "1 CD O"], [["1"], ["1"]], [["O"], ["O"]]),
+        (["1 O", "2 O"], [["1", "2"]], [["O", "O"]]),
+    ],
+)  # fmt: skip
+def test_numbers_that_count_words_are_no_words(
+    lines: list[str], tokens: list[list[str]], tags: list[list[str]], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    read = rows(written(tmp_path, "a.conll", "\n".join(lines) + "\n"), TOKENS)
+    assert (read["tokens"], read["tags"]) == (tokens, tags)
+    assert f"({tokens[0][0]!r} first), tags from column" in caplog.text and f"({tags[0][0]!r} first)" in caplog.text
+
+
 def test_columns_of_conll_are_chosen_by_place(tmp_path: Path) -> None:
     path = written(tmp_path, "a.txt", "1 Paris NNP B-loc\n2 is VBZ O\n")
     options = ReadOptions("tokens", text_column=1, label_column=-2)

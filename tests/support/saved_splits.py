@@ -9,6 +9,6 @@ from stages.pipeline.arrow import ROWS, write_splits
 
 
 def save_splits(splits: Mapping[str, Dataset], path: Path) -> None:
-    """Write splits that all have the same features."""
+    """Write splits, each with its features."""
     batches = {str(name): split.with_format("arrow").iter(ROWS) for name, split in splits.items()}
-    write_splits(batches, next(iter(splits.values())).features, path)
+    write_splits(batches, {str(name): split.features for name, split in splits.items()}, path)

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from datasets import Dataset
+from sklearn.metrics import log_loss
 
 from stages.configuration.schema import SchemeChoice
 from stages.pipeline.errors import DataError, ModelError
@@ -170,3 +171,33 @@ def test_by_argmax_nothing_more_is_told() -> None:
     table = predictions_of(raw_split(task, "O B-x"), units)
     assert "argmax" not in table.column_names
     assert "argmax" not in score_predictions(table, ScoringOptions(resamples=0)).to_json()
+
+
+# Labels that the model has not, since train lacks them
+
+
+@pytest.mark.parametrize("decode", ["argmax", "viterbi"])
+def test_a_label_of_test_alone_is_never_predicted_and_its_loss_is_that_of_log_loss(decode: Any) -> None:
+    task = task_of("tokens", decode=decode).told_by(sentences("B-x I-x O B-y I-y"))
+    test = sentences("B-x I-z B-z", names=(*NAMES, "B-z", "I-z"))
+    logits = np.random.default_rng(0).normal(size=(3, len(NAMES))).astype(np.float32) - 1000
+    units = task.decode(test, logits)
+    gold = task.tokenized_gold(test).label
+    assert units.predicted.tolist() == task.decode(sentences("B-x I-x B-y"), logits).predicted.tolist()
+    probabilities = np.exp(units.log_probabilities).astype(np.float32)
+    expected = [
+        log_loss([code], row[None], labels=range(len(NAMES) + 2)) for code, row in zip(gold, probabilities, strict=True)
+    ]
+    assert units.losses(gold) == pytest.approx(expected, abs=1e-3)
+    assert units.losses(gold)[1:] == pytest.approx(-np.log(np.finfo(np.float32).eps), abs=1e-3)
+
+
+def test_one_of_several_labels_that_test_alone_has_is_never_predicted() -> None:
+    task = task_of("text", "labels", threshold=0.01)
+    columns = {"example": [0], "subwords": [1], "input_ids": [[1]], "labels": [[0, 2]]}
+    test = tokenized_rows("text", ("a", "b", "c"), columns, "labels")
+    units = task.decode(test, np.array([[3.0, -9.0]], np.float32))
+    gold = task.tokenized_gold(test)
+    answers = task.answers(units, gold, task.labelled(gold), ("a", "b", "c"))
+    assert answers.gold.to_pylist() == [["a", "c"]] and answers.predicted.to_pylist() == [["a"]]
+    assert answers.loss is not None and np.isfinite(answers.loss).all()

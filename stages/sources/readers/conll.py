@@ -1,15 +1,18 @@
 """Read CoNLL and CoNLL-U: one word a line with its tag in another column, sentences separated by blank lines."""
 
+import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 from stages.pipeline.errors import DataError
 from stages.sources.readers.decoding import read_lines
 from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
+
+log = logging.getLogger("stages.sources")
 
 _DOCUMENT_START = "-DOCSTART-"
 _ENTITY_TAG = re.compile(r"[BIESLUM]-\S+")
@@ -83,7 +86,9 @@ def open_conll(path: Path, name: str, options: ReadOptions) -> TableFile:
     r"""Open a CoNLL file: columns `tokens` and `tags`, and `document` where `-DOCSTART-` parts documents.
 
     A line with a tab is separated by tabs, any other by runs of spaces (not by no-break spaces). The word is the first
-    column and the tag the last unless the options give places. A line of nothing but white space ends a sentence:
+    column and the tag the last unless the options give places. A first column that numbers the words of each sentence
+    holds no words: they are in the second. If the third marks entities then, it has the tags, as in GermEval 2014, whose
+    last column has nested entities. A line of nothing but white space ends a sentence:
     WNUT 17 has lines with a lone tab.
 
     A line that begins with `#` is a word if it has as many columns as the lines of its sentence that do not, and its
@@ -93,17 +98,53 @@ def open_conll(path: Path, name: str, options: ReadOptions) -> TableFile:
 
     Raises DataError naming file and line.
     """
-    places = places_of(options, default=Places(word=0, tag=-1))
+    usual = _usual_places(_lines(path, name, options.encoding))
+    places = places_of(options, default=usual)
     survey = _Survey.of(path, name, options.encoding, places)
     columns = ("tokens", "tags", "document") if survey.has_documents else ("tokens", "tags")
     sentences = partial(_sentences, path, name, options.encoding, survey)
-    if next(sentences(), None) is None:
+    first = next(sentences(), None)
+    if first is None:
         raise DataError(f"{name}: holds no sentence; expected one word and its tag a line")
+    _log_places(name, places, cast(Mapping[str, list[str]], first[1]))
 
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         return in_batches(sentences(), wanted)
 
     return TableFile(path, name, "line", columns, read)
+
+
+def _usual_places(lines: Iterator[Line | str]) -> Places:
+    """Tell the columns of word and tag by their content. Reads on only while the first column numbers the words."""
+    usual = Places(word=0, tag=-1)
+    number, is_counted, tags = None, False, set[str]()
+    for line in lines:
+        if isinstance(line, str):
+            number = None
+        elif not line.begins_like_a_comment:
+            found = line.columns[0].strip()
+            expected = ("0", "1") if number is None else (str(number + 1),)
+            if len(line.columns) < _FEWEST_IF_NUMBERED or found not in expected:
+                return usual
+            is_counted |= number is not None  # in a file of single words, numbers may be words
+            number = int(found)
+            tags.add(line.columns[2].strip())
+    if not is_counted:
+        return usual
+    mark_entities = tags != {"O"} and all(tag == "O" or _ENTITY_TAG.fullmatch(tag) for tag in tags)
+    return Places(word=1, tag=2 if mark_entities else -1)
+
+
+_FEWEST_IF_NUMBERED = 3
+"""The columns of a number, a word and a tag."""
+
+
+def _log_places(name: str, places: Places, sentence: Mapping[str, list[str]]) -> None:
+    word, tag = sentence["tokens"][0], sentence["tags"][0]
+    log.info(
+        "%s: words from column %d (%s first), tags from column %s (%s first)",
+        name, places.word, repr(_shortened(word)), "-1, the last" if places.tag == -1 else places.tag, repr(_shortened(tag)),
+    )  # fmt: skip
 
 
 def places_of(options: ReadOptions, default: Places) -> Places:
