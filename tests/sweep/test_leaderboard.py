@@ -337,7 +337,8 @@ def test_another_task_has_a_table_of_its_own(make: Callable[..., MadeExperiments
     make({"text": one(0.8), "tokens": tagged})
     found = current_leaderboard()
     assert [(board.title, board.metric, board.trials) for board in found.boards] == [
-        ("made (text)", "accuracy", 1), ("tagged (tokens)", "f1", 1)
+        ("made (text, label)", "accuracy", 1),
+        ("tagged (tokens, label)", "f1", 1),
     ]  # fmt: skip
     right, predicted, gold = 30, 45, 30
     assert found.boards[1].rows[0].score == pytest.approx(2 * right / (predicted + gold))
@@ -361,7 +362,10 @@ def test_other_labels_of_the_same_examples_are_another_board(make: Callable[...,
     assert first.validation is not None
     gold = first.validation.set_column(1, "gold", first.validation["gold"].take(pa.array(np.arange(100)[::-1])))
     make({"first": first, "second": replace(first, params={"data.seed": 2}, validation=gold)})
-    assert [board.title for board in current_leaderboard().boards] == ["made (text), split 1", "made (text), split 2"]
+    assert [board.title for board in current_leaderboard().boards] == [
+        "made (text, label), split 1",
+        "made (text, label), split 2",
+    ]
 
 
 def test_less_training_data_are_ranked_together(make: Callable[..., MadeExperiments]) -> None:

@@ -240,8 +240,7 @@ def _chosen(configuration: _Configuration, rules: ScoringRules, level: float) ->
 
 
 def _title(experiment: Experiment, group: TrialGroup) -> str:
-    what = group.kind if group.target == "label" else f"{group.kind}, {group.target}"
-    return f"{experiment.params.get('data.name', 'data')} ({what})"
+    return f"{experiment.params.get('data.name', 'data')} ({group.kind}, {group.target})"
 
 
 def _told_apart(boards: Sequence[Board]) -> list[Board]:
