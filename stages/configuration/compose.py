@@ -59,11 +59,15 @@ def _with_escapes(content: object) -> object:
 _BREAKS = frozenset("\x85\u2028\u2029")
 
 
+def differing_keys(params: dict[str, object], path: Path) -> list[str]:
+    """Return the keys whose values in `path` are not those of `params`."""
+    composed, written = _flat(params), _flat(_read(path))
+    return [key for key in {**composed, **written} if repr(composed.get(key)) != repr(written.get(key))]
+
+
 def require_equal(params: dict[str, object], path: Path) -> None:
     """Raise ConfigError naming the keys whose values in `path` are not what `conf/` composes to."""
-    composed, written = _flat(params), _flat(_read(path))
-    keys = [key for key in {**composed, **written} if repr(composed.get(key)) != repr(written.get(key))]
-    if keys:
+    if keys := differing_keys(params, path):
         shown = ", ".join(keys[:_MOST_KEYS]) + (f" and {len(keys) - _MOST_KEYS} more" if len(keys) > _MOST_KEYS else "")
         raise ConfigError(
             f"{path}: is not what {CONF}/ composes to ({shown}); run `python -m stages.configuration.compose`"

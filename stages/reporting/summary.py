@@ -46,7 +46,8 @@ def summary() -> str:
         *(f"{what:16}{path}" for what, path in _PLACES.items()),
         "",
         *(line for note in notes_here() for line in (*lines(f"note: {note}", _WIDTH), "")),
-        "Sweep: dvc exp run -S ...     Compare: python -m stages.comparison.compare",
+        "sweep           python -m stages.sweep -S KEY=VALUE,VALUE",
+        "compare         python -m stages.comparison.compare HEAD workspace",
     ]
     return "\n".join(shown)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.lock import hold, holder
 from stages.pipeline.one_line import one_line_errors
-from stages.pipeline.paths import SWEEPING
+from stages.pipeline.paths import CONF, PARAMS, SWEEPING
 from stages.sweep.display import display, failures, status_lines
 from stages.sweep.node import CHECKPOINTS
 from stages.sweep.record import (
@@ -46,7 +46,7 @@ def run(call: SweepCall, name: str | None) -> int:
     before_import()
     from stages.sweep import repository
     from stages.sweep.driver import Driver
-    from stages.sweep.trials import digest
+    from stages.sweep.trials import digest, not_taken_over
 
     base = repository.clean_commit()
     name = name or f"sweep-{digest([sorted(call.overrides), call.trials is not None])}"
@@ -55,6 +55,11 @@ def run(call: SweepCall, name: str | None) -> int:
         record = _record(name, base, call)
         source, sharing = _source(record), repository.sharing(record.folder, call.remote)
         with connected(call.address), display() as shown:
+            if keys := not_taken_over(call.overrides):
+                shown.event(
+                    f"{PARAMS}: trials are composed from {CONF}/ and -S alone, and don't take over {', '.join(keys)}; "
+                    "name by -S what you want"
+                )
             shown.event(f"{name}: {record.counts()}")
             driver = Driver(
                 record,

@@ -10,17 +10,19 @@ from dvc.config import Config
 
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.outputs import write_text
-from stages.pipeline.paths import CONF, PARAMS
+from stages.pipeline.paths import CONF, LOCK, METRICS, PARAMS
 from stages.sweep.node import Sharing
 
-_CODE = (str(CONF), "stages", "dvc.yaml", str(PARAMS))
+_CODE = (str(CONF), "stages", "dvc.yaml")
 """What a file that is not in git can change a trial in."""
+_MADE = (f":(exclude){PARAMS}", f":(exclude){LOCK}", f":(exclude){METRICS}")
+"""What runs write: no trial reads it, and each run changes some of it."""
 
 
 def clean_commit() -> str:
     """Return the current commit. Raises ConfigError if a trial's clone of it would lack what lies here."""
     base = git("rev-parse", "HEAD").strip()
-    changed = git("diff", "--name-only", "HEAD").split("\n")
+    changed = git("diff", "--name-only", "HEAD", "--", ":(top)", *_MADE).split("\n")
     new = git("ls-files", "--others", "--exclude-standard", "--", *_CODE).split("\n")
     lacking = [name for name in (*changed, *new) if name]
     if lacking:

@@ -10,10 +10,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 from hydra.errors import HydraException
 
-from stages.configuration.compose import compose_params
+from stages.configuration.compose import compose_params, differing_keys
 from stages.configuration.schema import DownloadStage, Params, TokenizeStage
 from stages.configuration.validation import select, validate
 from stages.pipeline.errors import ConfigError
+from stages.pipeline.paths import PARAMS
 
 _DIGITS = 8
 """Of a digest in a name."""
@@ -82,6 +83,24 @@ def trial(sweep: str, overrides: Sequence[str]) -> Trial:
         params.task.metric,
         params.threads * params.train.processes,
     )
+
+
+def not_taken_over(overrides: Sequence[str]) -> list[str]:
+    """Return the keys of `params.yaml` that trials don't have, and `overrides` don't name: Hydra composes `conf/` anew."""
+    parsed = swept(overrides)
+    named = [each.get_key_element().lstrip("+~").partition("@")[0] for each in parsed]
+    if "experiment" in named:
+        return []  # it sets any key
+    composed = compose_params([_first(each) for each in parsed])
+    different = differing_keys(composed, PARAMS)
+    return [key for key in different if not any(key == name or key.startswith(f"{name}.") for name in named)]
+
+
+def _first(override: Override) -> str:
+    value = override.value()
+    if isinstance(value, IntervalSweep):
+        return f"{override.get_key_element()}={value.start!r}"
+    return choices(override)[0]
 
 
 def params_of(overrides: Sequence[str]) -> Params:

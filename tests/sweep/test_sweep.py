@@ -63,9 +63,11 @@ def trainings_alive(project: SweptProject) -> list[int]:
 
 
 def test_every_trial_is_an_experiment_made_on_a_device_of_its_own(project: SweptProject, machines: Machines) -> None:
+    project.python("stages.configuration.compose", "seed=9", "train.epochs=1", "train.batch_size=4")
     done = sweep(project, machines, "-S", "seed=1,2,3", "-S", "train.learning_rate=1e-3,1e-4")
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(project.experiments()) == 6
+    assert "don't take over train.epochs, train.batch_size; name by -S" in done.stdout
     assert not [*project.root.glob(".dvc/tmp/sweeps/*/clones")]
     assert len(project.said("tokenize")) == 1, "what trials share is made once"
     assert {line[3] for line in project.said("train")} == {"0", "1"}
@@ -180,11 +182,16 @@ def test_what_a_user_can_mend_is_one_line(project: SweptProject, arguments: list
 
 
 def test_what_is_not_committed_is_refused(project: SweptProject) -> None:
+    (project.root / "metrics").mkdir()
+    (project.root / "metrics/runs.json").write_text("{}", encoding="utf-8")
+    project.commit("metrics")
+    for made in ("metrics/runs.json", "params.yaml"):  # what runs write is no matter
+        (project.root / made).write_text("{}\n\n", encoding="utf-8")
     (project.root / "conf/data/mine.yaml").write_text("source: files\n", encoding="utf-8")
     (project.root / "stage.py").write_text("", encoding="utf-8")
     done = project.run("python", "-m", "stages.sweep", "-S", "seed=1,2")
     assert done.returncode == 1
-    assert "stage.py, conf/data/mine.yaml: not in the commit" in done.stderr
+    assert "error: stage.py, conf/data/mine.yaml: not in the commit" in done.stderr
 
 
 _ELSEWHERE = """
