@@ -66,7 +66,7 @@ for step in range(len(done), steps):
         time.sleep(0.02)
     time.sleep(PAUSE)
     done.append(hashlib.sha256(f"{name} {done[-1:]}".encode()).hexdigest())
-    partial = checkpoint.with_suffix(".partial")
+    partial = checkpoint.with_name(f"{name}.partial")
     partial.write_text(json.dumps(done))
     partial.rename(checkpoint)
     is_epoch = (step + 1) % 5 == 0

@@ -148,7 +148,7 @@ def test_a_stopped_sweep_keeps_checkpoints_and_is_gone_on_with(project: SweptPro
 
 
 def test_a_search_prunes_what_lags_behind(project: SweptProject, machines: Machines) -> None:
-    swept = ["-S", "train.learning_rate=interval(1e-5,1e-3)", "-S", "train.epochs=4", "-S", "seed=1"]
+    swept = ["-S", "train.learning_rate=interval(1e-5,1e-3)", "-S", "train.epochs=40", "-S", "seed=1"]
     done = sweep(project, machines, *swept, "--trials", "8", "--prune", "--jobs", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "pruned" in done.stdout
