@@ -11,9 +11,10 @@ from rich.table import Table
 from stages.pipeline.escaping import shortened, visible
 from stages.sweep.record import SweepRecord, TrialRecord
 
-_PLAIN_WIDTH = 80
 _ROWS = 20
 """Trials that the live table shows; those at work come first."""
+_LONGEST_FAILURE = 400
+"""Characters."""
 _ORDER = {"running": 0, "waiting": 2, "stopped": 3, "failed": 1, "pruned": 4, "done": 5}
 
 
@@ -50,7 +51,7 @@ class LiveTable(Lines):
 @contextmanager
 def display() -> Iterator[Lines]:
     """Yield a live table if standard output is a terminal, else lines."""
-    console = Console(width=None)
+    console = Console()
     if not console.is_terminal:
         yield Lines(console)
         return
@@ -67,11 +68,11 @@ def table(trials: Sequence[TrialRecord], rows: int = _ROWS) -> Table:
         is_running = trial.state == "running"
         drawn.add_row(
             trial.name,
-            trial.state + (f" ({trial.attempts})" if trial.attempts > 1 else ""),
-            f"{trial.host} {trial.device}".strip(),
+            _state(trial),
+            _where(trial),
             trial.stage if is_running else "",
             f"{trial.step}/{trial.steps}" if trial.steps else "",
-            "" if trial.score is None else f"{trial.score:.4f}",
+            _score(trial),
             _duration(trial.seconds_left) if is_running and trial.seconds_left is not None else "",
         )
     return drawn
@@ -81,19 +82,27 @@ def status_lines(record: SweepRecord) -> Iterator[str]:
     """Yield the table of all trials, with what each is of, as plain text."""
     yield f"{record.name}: {record.counts()}"
     for trial in record.trials:
-        score = "" if trial.score is None else f"{trial.score:.4f}"
-        attempts = f" ({trial.attempts})" if trial.attempts > 1 else ""
-        yield f"  {trial.name}  {trial.state + attempts:11} {score:>7}  {visible(' '.join(trial.overrides))}"
+        yield f"  {trial.name}  {_state(trial):11} {_score(trial):>7}  {visible(' '.join(trial.overrides))}"
 
 
 def failures(trials: Sequence[TrialRecord]) -> Iterator[str]:
     """Yield each failure as a line: attempt, device, status and the error."""
     for trial in trials:
         if trial.state == "failed":
-            where = f"{trial.host} {trial.device}".strip()
-            yield shortened(
-                visible(f"  {trial.name}  attempt {trial.attempts}  {where}  status {trial.status}  {trial.error}"), 400
-            )
+            told = f"attempt {trial.attempts}  {_where(trial)}  status {trial.status}  {trial.error}"
+            yield shortened(visible(f"  {trial.name}  {told}"), _LONGEST_FAILURE)
+
+
+def _state(trial: TrialRecord) -> str:
+    return trial.state + (f" ({trial.attempts})" if trial.attempts > 1 else "")
+
+
+def _where(trial: TrialRecord) -> str:
+    return f"{trial.host} {trial.device}".strip()
+
+
+def _score(trial: TrialRecord) -> str:
+    return "" if trial.score is None else f"{trial.score:.4f}"
 
 
 def _duration(seconds: float) -> str:

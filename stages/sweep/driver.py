@@ -8,6 +8,7 @@ import re
 import signal
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Protocol
@@ -71,16 +72,26 @@ class _Running:
 class Driver:
     """Runs the trials of a source, each as an experiment."""
 
-    def __init__(self, record: SweepRecord, source: Source, sharing: Sharing, display: Display, **options: Any) -> None:
-        """`options`: `gpus` a job takes, the driver's `packages`, and the folder of `checkpoints` if it is not the usual."""
+    def __init__(
+        self,
+        record: SweepRecord,
+        source: Source,
+        sharing: Sharing,
+        display: Display,
+        *,
+        gpus: float,
+        packages: Mapping[str, str],
+        checkpoints: str | None,
+    ) -> None:
+        """`gpus`: that a trial takes. `packages`: the driver's versions. `checkpoints`: their folder, if not the usual one."""
         self._record, self._source, self._sharing, self._display = record, source, sharing, display
-        self._gpus: float = options["gpus"]
-        self._packages: dict[str, str] = options["packages"]
-        self._checkpoints: str | None = options["checkpoints"]
+        self._gpus, self._packages, self._checkpoints = gpus, packages, checkpoints
         self._bundle = ray.put(repository.bundle(record.base))
         self._running: list[_Running] = []
         self._waiting: list[Trial] = []
         self._records = {trial.name: trial for trial in record.trials}
+        self._finished = repository.finished(record.base)
+        """The revisions of the experiments that are there, by their names."""
         self._prepared: set[str] = set()
         """The configurations whose shared stages have succeeded, as digests."""
         self._broken: dict[str, tuple[int, str]] = {}
@@ -106,7 +117,7 @@ class Driver:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.signum:
-            raise SystemExit(128 + number)  # the second time: at once
+            raise SystemExit(_DIED + number)  # the second time: at once
         self.signum = number
 
     def _step(self) -> None:
@@ -139,7 +150,6 @@ class Driver:
                 return
             trial, purpose = chosen
             self._start(trial, purpose)
-            self._record.write()
 
     def _next(self) -> tuple[Trial, Purpose] | None:
         """Return the next job; None if there is no room, or what is left waits for others to end."""
@@ -162,9 +172,9 @@ class Driver:
         """Ask the source for a trial that is still to be run. Return whether there is one."""
         while (trial := self._source.next()) is not None:
             if trial.name not in self._records:
-                self._records[trial.name] = TrialRecord(trial.name, trial.overrides)
-                self._record.trials.append(self._records[trial.name])
-            revision = repository.finished(self._record.base).get(trial.name)
+                self._record.add([trial])
+                self._records[trial.name] = self._record.trials[-1]
+            revision = self._finished.get(trial.name)
             if revision is not None:
                 self._done(trial, revision)
             elif trial.shared in self._broken:
@@ -234,6 +244,7 @@ class Driver:
             self._display.event(f"download and tokenize: done in {outcome.seconds:.0f} s")
             return
         revision = repository.fetch(outcome.bundle, self._record.base, job.trial.name)
+        self._finished[job.trial.name] = revision
         self._done(job.trial, revision)
         found = self._records[job.trial.name]
         score = "" if found.score is None else f", validation {job.trial.metric} {found.score:.4f}"
@@ -253,7 +264,7 @@ class Driver:
         require_own_machine()
         name, attempts = job.job.name, self._attempts[job.job.name]
         if attempts > self._record.call.retries:
-            status = self._records[job.trial.name].status or 128
+            status = self._records[job.trial.name].status or _DIED
             self._failed(job, status, f"{why}, in each of {attempts} attempts")
             return
         self._display.event(f"{name}: {why}; attempt {attempts + 1} goes on from its checkpoint")

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from stages.pipeline.errors import ConfigError
 from stages.scoring.core.metrics import higher_is_better
-from stages.sweep.trials import Trial, choices, grid, swept, trial
+from stages.sweep.trials import Trial, bounds, choices, grid, samples, swept, trial
 
 _FACTOR_OF_LOG = 100.0
 """An interval that spans at least this factor is searched on a logarithmic scale."""
@@ -166,16 +166,11 @@ def _distribution(override: Override) -> BaseDistribution:
     value = override.value()
     if not isinstance(value, IntervalSweep):
         return CategoricalDistribution(choices(override))
-    low, high = _bounds(value)
+    low, high = bounds(value)
     if low >= high:
         raise ConfigError(f"-S {override.input_line}: ends before it begins; write the smaller number first")
     is_log = low > 0 and ("log" in value.tags or high / low >= _FACTOR_OF_LOG)
     return FloatDistribution(low, high, log=is_log)
-
-
-def _bounds(interval: IntervalSweep) -> tuple[float, float]:
-    assert interval.start is not None and interval.end is not None, "Hydra requires both"
-    return float(interval.start), float(interval.end)
 
 
 def _chosen(override: Override, values: dict[str, object]) -> str:
@@ -189,18 +184,9 @@ def _chosen(override: Override, values: dict[str, object]) -> str:
 
 def _checked(sweep: str, parsed: Sequence[Override]) -> Trial:
     """Compose each value once, with the first ones of all others. Return the first trial."""
-    samples = [_samples(each) for each in parsed]
-    first = trial(sweep, [each[0] for each in samples])
-    for place, values in enumerate(samples):
+    tried = [samples(each) for each in parsed]
+    first = trial(sweep, [each[0] for each in tried])
+    for place, values in enumerate(tried):
         for value in values[1:]:
-            trial(sweep, [value if at == place else each[0] for at, each in enumerate(samples)])
+            trial(sweep, [value if at == place else each[0] for at, each in enumerate(tried)])
     return first
-
-
-def _samples(override: Override) -> list[str]:
-    """Return what a search may choose: all choices, or the ends of an interval and a number that is not whole."""
-    value = override.value()
-    if not isinstance(value, IntervalSweep):
-        return choices(override)
-    low, high = _bounds(value)
-    return [f"{override.get_key_element()}={number!r}" for number in (low, high, low + (high - low) / math.pi)]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -72,6 +73,21 @@ def choices(override: Override) -> list[str]:
     return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
 
 
+def samples(override: Override) -> list[str]:
+    """Return what may be chosen for a key: all choices, or the ends of an interval and a number that is not whole."""
+    value = override.value()
+    if not isinstance(value, IntervalSweep):
+        return choices(override)
+    low, high = bounds(value)
+    return [f"{override.get_key_element()}={number!r}" for number in (low, high, low + (high - low) / math.pi)]
+
+
+def bounds(interval: IntervalSweep) -> tuple[float, float]:
+    """Return the ends of an interval."""
+    assert interval.start is not None and interval.end is not None, "Hydra requires both"
+    return float(interval.start), float(interval.end)
+
+
 def trial(sweep: str, overrides: Sequence[str]) -> Trial:
     """Return the trial of these overrides. Raises ConfigError if they can't be composed, or are not valid."""
     params = params_of(overrides)
@@ -91,16 +107,9 @@ def not_taken_over(overrides: Sequence[str]) -> list[str]:
     named = [each.get_key_element().lstrip("+~").partition("@")[0] for each in parsed]
     if "experiment" in named:
         return []  # it sets any key
-    composed = compose_params([_first(each) for each in parsed])
+    composed = compose_params([samples(each)[0] for each in parsed])
     different = differing_keys(composed, PARAMS)
     return [key for key in different if not any(key == name or key.startswith(f"{name}.") for name in named)]
-
-
-def _first(override: Override) -> str:
-    value = override.value()
-    if isinstance(value, IntervalSweep):
-        return f"{override.get_key_element()}={value.start!r}"
-    return choices(override)[0]
 
 
 def params_of(overrides: Sequence[str]) -> Params:
