@@ -335,9 +335,9 @@ class Driver:
             return
         found.step, found.steps, found.seconds_left = look.step, look.steps, look.seconds_left
         for epoch, score in enumerate(look.scores[job.reported :], job.reported + 1):
-            found.score = score.value
+            found.score = score
             job.reported = epoch
-            if not job.is_pruned and not self._source.is_worth_going_on(job.trial, epoch, score.value):
+            if not job.is_pruned and not self._source.is_worth_going_on(job.trial, epoch, score):
                 job.is_pruned = True
                 job.worker.stop.remote()
 

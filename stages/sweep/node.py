@@ -80,7 +80,6 @@ class Facts:
     host: str
     devices: str
     """The GPUs that the job sees, or cpu."""
-    shares_disk: bool
     differences: tuple[str, ...]
     """How Python and its packages differ from the driver's."""
 
@@ -99,14 +98,6 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Score:
-    """A validation during training."""
-
-    step: int
-    value: float
-
-
-@dataclass(frozen=True)
 class Look:
     """What a running job has done so far."""
 
@@ -115,8 +106,8 @@ class Look:
     step: int = 0
     steps: int = 0
     seconds_left: float | None = None
-    scores: tuple[Score, ...] = ()
-    """All validations so far."""
+    scores: tuple[float, ...] = ()
+    """Those of all validations so far."""
 
 
 class Worker:
@@ -148,7 +139,7 @@ class Worker:
             if found[name] != wanted
         )
         devices = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-        return Facts(socket.gethostname(), devices or "cpu", self._shares_disk, tuple(differences))
+        return Facts(socket.gethostname(), devices or "cpu", tuple(differences))
 
     def run(self, bundle: bytes) -> Outcome:
         """Clone the project from a git bundle of the base commit, run the job in the clone and return how it ended."""
@@ -269,7 +260,7 @@ def _error(log: str) -> str:
 
 def _progress(file: Path, log: bytes) -> Look:
     """Read what training has written: one JSON object a line, of which the last may be cut off."""
-    step, steps, left, scores = 0, 0, None, list[Score]()
+    step, steps, left, scores = 0, 0, None, list[float]()
     try:
         written = file.read_text(encoding="utf-8").split("\n")[:-1]
     except OSError:
@@ -278,7 +269,7 @@ def _progress(file: Path, log: bytes) -> Look:
         entry = json.loads(line)
         step, steps, left = entry["step"], entry["steps"], entry["seconds_left"]
         if entry["score"] is not None:
-            scores.append(Score(step, entry["score"]))
+            scores.append(entry["score"])
     return Look(log, step, steps, left, tuple(scores))
 
 
