@@ -212,3 +212,23 @@ def _sliced_fault(data: DataBase, evaluate: EvaluateConfig) -> str | None:
 
 def _kept(data: DataBase) -> Sequence[str]:
     return data.keep_columns if isinstance(data, TabularData) else ()
+
+
+@_rule
+def _sheet_fault(data: DataBase) -> str | None:
+    if not isinstance(data, TabularData) or data.sheet is None or data.format in ("auto", "xlsx"):
+        return None
+    return f"data.sheet={data.sheet!r} names a sheet of an Excel workbook, and data.format={data.format}; set null, or xlsx"
+
+
+@_rule
+def _words_fault(data: DataBase) -> str | None:
+    if not isinstance(data, TabularData) or labels_words(data.kind):
+        return None
+    if data.sentence_column is not None:
+        return (
+            f"data.sentence_column={data.sentence_column} is for words with tags, and data.kind={data.kind}; set null"
+        )
+    if data.empty_words != "error":
+        return f"data.empty_words={data.empty_words} is for words with tags, and data.kind={data.kind}; set error"
+    return None

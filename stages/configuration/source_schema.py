@@ -20,7 +20,10 @@ Name = Annotated[str, StringConstraints(min_length=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Sha256s = Sha256 | Annotated[list[Sha256], Field(min_length=1)]
 Locations = Name | Annotated[list[Name], Field(min_length=1)]
-Format = Literal["auto", "csv", "tsv", "json", "jsonl", "parquet", "arrow", "conll", "conllu", "spans", "folder"]
+Format = Literal[
+    "auto", "csv", "tsv", "xlsx", "json", "jsonl", "parquet", "arrow", "conll", "conllu", "spans", "spacy", "spacy_json", "brat",
+    "label_studio", "fasttext", "trec", "folder",
+]  # fmt: skip
 EntityScheme = Literal["iob1", "iob2", "ioe1", "ioe2", "iobes", "bilou"]
 Scheme = Literal[EntityScheme, "plain"]
 SchemeChoice = Literal[Scheme, "auto"]
@@ -112,6 +115,8 @@ class TabularData(DataBase):
     stay together."""
     format: Format = "auto"
     """The files' format. `auto` recognises each file's by name and content."""
+    sheet: Name | None = None
+    """The sheet of Excel workbooks. `null`: the first."""
     encoding: Name = "utf-8"
     """The character encoding of text files."""
     text_column: Name | int | None = None
@@ -121,6 +126,11 @@ class TabularData(DataBase):
     """The column of second texts, for tasks on pairs. `null`: the usual names of pairs are tried."""
     label_column: Name | int | None = None
     """The column of labels or tag lists; for CoNLL its place. `null`: the usual names are tried, in CoNLL the last column."""
+    sentence_column: Name | int | None = None
+    """The column that numbers the sentences of a table with a word a row: all words, or the first of each sentence. `null`: such
+    a table is known by the usual names of its columns (`Sentence #`, `Word`, `Tag`)."""
+    empty_words: Literal["error", "drop"] = "error"
+    """Whether words that are empty, in CoNLL and in tables with a word a row, stop the run or are left out."""
     label_names: list[Name] | None = None
     """The labels in order, where the files do not name them. `null`: as the files say, else all that occur, sorted."""
     keep_columns: list[Name] = field(default_factory=list)

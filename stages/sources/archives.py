@@ -15,6 +15,7 @@ from typing import IO
 
 from stages.pipeline.errors import DataError
 from stages.pipeline.outputs import whole_directory
+from stages.sources.readers.brat import ANNOTATION_SUFFIX
 from stages.sources.readers.compression import suffix_inside
 from stages.sources.readers.formats import FORMAT_OF_SUFFIX
 from stages.sources.readers.text_folders import natural_key
@@ -111,7 +112,7 @@ def _chosen(archive: Archive, members: Sequence[str], inner: str) -> tuple[str |
 def _all_members(archive: Archive, members: Sequence[str]) -> tuple[str | None, list[str]]:
     if len(members) == 1 or all(_is_data(name) for name in members):
         return None, list(members)
-    root = _root_of_labels(members)
+    root = "." if any(name.endswith(ANNOTATION_SUFFIX) for name in members) else _root_of_labels(members)
     if root is not None:
         return root, list(members)
     scheme = "zip" if archive.path.name.lower().endswith(".zip") else "tar"
@@ -135,7 +136,7 @@ def _root_of_labels(members: Sequence[str]) -> str | None:
 
 
 def _is_data(name: str) -> bool:
-    return suffix_inside(name) in FORMAT_OF_SUFFIX
+    return suffix_inside(name) in FORMAT_OF_SUFFIX and not name.endswith(ANNOTATION_SUFFIX)
 
 
 def _some(members: Sequence[str]) -> str:

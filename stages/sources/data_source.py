@@ -17,6 +17,7 @@ from stages.sources.demo import shop_messages, tagged_sentences
 from stages.sources.examples import PLACE, Columns, checked_examples, choose_columns
 from stages.sources.hub import fetch_dataset
 from stages.sources.locations import Located, find, find_files
+from stages.sources.readers.brat import without_second_halves
 from stages.sources.readers.formats import open_table
 from stages.sources.readers.table_file import ReadOptions, TableFile
 
@@ -100,7 +101,9 @@ def _read_files(
     configured = None if config.label_names is None else tuple(config.label_names)
     if configured and len(set(configured)) < len(configured):
         raise DataError(f"data.label_names={config.label_names}: a label occurs twice; name each once")
-    opened = {split: [_open(location, config, configured) for location in found] for split, found in files.items()}
+    opened = {
+        split: [_open(location, config, configured) for location in _once_each(found)] for split, found in files.items()
+    }
     # in the order in which the files of train first name them; integer labels have become names by then
     named = dict.fromkeys(name for part in opened["train"] for name in part.names or ())
     return Source(
@@ -113,6 +116,12 @@ def _read_files(
     )
 
 
+def _once_each(files: Sequence[Located]) -> list[Located]:
+    """Return files without the second halves of those that consist of two, as brat's do."""
+    kept = set(without_second_halves([file.path for file in files]))
+    return [file for file in files if file.path in kept]
+
+
 def _open(location: Located, config: TabularData, label_names: tuple[str, ...] | None) -> _OpenFile:
     options = ReadOptions(
         kind=config.kind,
@@ -121,6 +130,10 @@ def _open(location: Located, config: TabularData, label_names: tuple[str, ...] |
         text_column=config.text_column,
         label_column=config.label_column,
         label_names=label_names,
+        target=config.target,
+        sheet=config.sheet,
+        sentence_column=config.sentence_column,
+        empty_words=config.empty_words,
     )
     file = open_table(location.path, location.name, options)
     columns = choose_columns(file, config)

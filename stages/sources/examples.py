@@ -10,6 +10,8 @@ import pyarrow as pa
 from stages.configuration.kinds import labels_words
 from stages.configuration.schema import CANONICAL_COLUMNS, TabularData, Target
 from stages.pipeline.errors import DataError
+from stages.sources.joined_words import split_cells
+from stages.sources.nested_labels import unnested
 from stages.sources.readers.table_file import Column, Rows, TableFile
 from stages.sources.values import (
     LabelNames,
@@ -33,7 +35,7 @@ PAIRS = (
 )  # fmt: skip
 WORDS = ("tokens", "words")
 _TAGS = ("ner_tags", "tags", "labels", "pos_tags")
-_LABELS = ("label", "labels", "class", "category", "target", "sentiment", "intent", "score", "rating", "stars")
+_LABELS = ("label", "labels", "cats", "class", "category", "target", "sentiment", "intent", "score", "rating", "stars")
 _ID = "id"
 DOCUMENT = "document"
 """The column in which the CoNLL reader numbers documents (`-DOCSTART-`)."""
@@ -81,7 +83,7 @@ def choose_columns(file: TableFile, config: TabularData) -> Columns:
 def _inputs(file: TableFile, config: TabularData) -> tuple[str, str | None]:
     key = "data.text_column"
     if labels_words(config.kind):
-        return _column(file, key, config.text_column, WORDS), None
+        return _column(file, key, config.text_column, (*WORDS, *TEXTS) if _may_be_joined(file) else WORDS), None
     if config.pair_column is not None:
         firsts = [first for first, _ in PAIRS if first != config.pair_column]
         first = _column(file, key, config.text_column, [*firsts, *TEXTS])
@@ -91,6 +93,11 @@ def _inputs(file: TableFile, config: TabularData) -> tuple[str, str | None]:
             if first in file.columns and second in file.columns:
                 return first, second
     return _column(file, key, config.text_column, TEXTS), None
+
+
+def _may_be_joined(file: TableFile) -> bool:
+    """Whether a text may be words that are joined by spaces, since there are tags beside it."""
+    return any(name in file.columns for name in _TAGS)
 
 
 def _group(file: TableFile, config: TabularData) -> str | None:
@@ -149,7 +156,7 @@ def checked_examples(
     """
     names = None if label_names is None else LabelNames(label_names, are_indexed=columns.label in file.label_names)
     for rows in file.read(columns.all):
-        where = Where(file.name, file.unit, rows.numbers)
+        where = Where(rows.file or file.name, file.unit, rows.numbers)
         made = (
             _tokens(rows, columns, where, names)
             if labels_words(config.kind)
@@ -162,7 +169,7 @@ def checked_examples(
         if columns.misaligned is not None:
             made[MISALIGNED] = pa.array(rows.columns[columns.misaligned], pa.int64())
         made |= {KEPT + name: as_text(rows.columns[name], where, name) for name in columns.kept}
-        made[PLACE] = pa.array([f"{file.name}, {file.unit} {number}" for number in rows.numbers], pa.string())
+        made[PLACE] = pa.array([f"{where.file}, {file.unit} {number}" for number in rows.numbers], pa.string())
         yield pa.record_batch(made)
 
 
@@ -172,7 +179,8 @@ def _text(
     made = {TEXT: texts(rows.columns[columns.input], where, "text")}
     if columns.pair is not None:
         made[PAIR] = texts(rows.columns[columns.pair], where, "second text")
-    made[LABEL] = _READ_LABELS[config.target](rows.columns[columns.label], where, names)
+    labels = unnested(rows.columns[columns.label], config.target, where)
+    made[LABEL] = _READ_LABELS[config.target](labels, where, names)
     return made
 
 
@@ -185,8 +193,9 @@ _READ_LABELS: Mapping[Target, Callable[[Column, Where, LabelNames | None], pa.Ar
 
 
 def _tokens(rows: Rows, columns: Columns, where: Where, names: LabelNames | None) -> dict[str, pa.Array]:
-    tokens = text_lists(rows.columns[columns.input], where, "word")
-    tags = label_lists(rows.columns[columns.label], where, names, "tag")
+    words, tags_of_words = split_cells(rows.columns[columns.input], rows.columns[columns.label])
+    tokens = text_lists(words, where, "word")
+    tags = label_lists(tags_of_words, where, names, "tag")
     words_in, tags_in = list_lengths(tokens), list_lengths(tags)
     uneven = (words_in != tags_in).nonzero()[0]
     if len(uneven):

@@ -8,9 +8,10 @@ from typing import Literal, TypeAlias
 from stages.pipeline.errors import DataError
 from stages.sources.readers.compression import open_bytes, suffix_inside
 from stages.sources.readers.decoding import read_lines
-from stages.sources.readers.formats import HEAD, binary_format, why_unreadable
+from stages.sources.readers.formats import HEAD, binary_format
 from stages.sources.readers.json_records import NotJsonError
 from stages.sources.readers.json_records import parse as parse_json
+from stages.sources.readers.unread_forms import ZIP_MAGIC, is_workbook, why_unreadable
 from stages.systems.system_file import TOKEN_LISTS, Request, SystemFile, tag_counts
 from stages.tags.schemes import OUTSIDE, parse
 
@@ -68,8 +69,10 @@ def format_of(request: Request, gold: SystemFile | None) -> FileFormat:
         raise DataError(f"{request.name}: unpickling runs whatever code the file holds; save its table as Parquet")
     with open_bytes(request.path, request.name) as file:
         head = file.read(HEAD)
-    if reason := why_unreadable(head):
+    if reason := why_unreadable(request.path, head):
         raise DataError(f"{request.name}: {reason}")
+    if head.startswith(ZIP_MAGIC) and is_workbook(request.path):
+        raise DataError(f"{request.name}: is an Excel workbook; save its table as CSV")
     by_content = binary_format(head)
     if by_content or suffix in _OF_SUFFIX:
         return by_content or _OF_SUFFIX[suffix]

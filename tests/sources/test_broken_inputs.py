@@ -19,6 +19,8 @@ from pyarrow import feather
 from stages.configuration.schema import DownloadStage, FilesData, FilesModel, Kind
 from stages.download import download
 from stages.pipeline.one_line import one_line_errors
+from tests.support.docbin import BY_SPACY, changed
+from tests.support.workbooks import workbook
 
 CSV = b"text,label\ngood,a\nbad,b\nfair,a\n"
 JSONL = b'{"text": "good", "label": "a"}\n{"text": "bad", "label": "b"}\n{"text": "fair", "label": "a"}\n'
@@ -96,6 +98,13 @@ def spans(text: str, *found: tuple[int, int, str]) -> Broken:
     return Broken("test.jsonl", lines(row), "line 1", "tokens", ("train.jsonl", SPANS), {"format": "spans"})
 
 
+def task(text: str, *choices: str) -> dict[str, Any]:
+    """A task of Label Studio."""
+    result = [{"from_name": "tone", "value": {"choices": list(choices)}}] if choices else []
+    return {"data": {"text": text}, "annotations": [{"result": result}]}
+
+
+LOCKED = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500) + "EncryptedPackage".encode("utf-16-le")
 GOOD = {"text": "x", "label": "a"}
 BROKEN = {
     # encodings and compression
@@ -149,7 +158,7 @@ BROKEN = {
     "an object for a text": text("test.jsonl", lines(GOOD, {"text": {"a": 1}, "label": "a"}), "line 2"),
     "labels of two types": text("test.jsonl", lines(GOOD, {"text": "y", "label": 1}), "line 2"),
     "a fraction for a label": text("test.jsonl", lines({"text": "y", "label": 0.5}), "line 1"),
-    "a list for a label": text("test.jsonl", lines({"text": "y", "label": ["a"]}), "line 1"),
+    "a list for a label": text("test.jsonl", lines({"text": "y", "label": ["a", "b"]}), "line 1"),
     "a key twice": text("test.jsonl", b'{"text": "x", "text": "y", "label": "a"}\n', "line 1"),
     "an array that does not end": text("test.json", b'[{"text": "x", "label": "a"},', "test.json"),
     "an array of numbers": text("test.json", b"[1, 2]", "test.json"),
@@ -185,6 +194,38 @@ BROKEN = {
         "test.jsonl", lines({"text": "ab", "spans": [{"start": 0, "end": 2}]}), "line 1", "tokens",
         ("train.jsonl", SPANS), {"format": "spans"},
     ),
+    # forms of other tools
+    "a list without a label": text("test.jsonl", lines(GOOD, {"text": "y", "label": []}), "line 2"),
+    "two categories for one label": text("test.jsonl", lines({"text": "y", "cats": {"a": 1, "b": 1}}), "line 1"),
+    "a category of one half": text("test.jsonl", lines(GOOD, {"text": "y", "label": {"a": 0.5}}), "line 2"),
+    "a workbook with a password": text("test.xlsx", LOCKED, "password"),
+    "a workbook without the sheet": text("test.xlsx", workbook(["text", "label"]), "data.sheet", sheet="no"),
+    "a workbook without a label": text("test.xlsx", workbook(["text", "label"], ["x", "a"], [], ["y", None]), "row 4"),
+    "a workbook cut off": text("test.xlsx", workbook(["text", "label"], ["x", "a"])[:-99], "test.xlsx"),
+    "a formula that was never computed": text("test.xlsx", workbook(["text", "label"], ["x", "=1+1"]), "row 2"),
+    "a DocBin cut off": tokens("test.spacy", BY_SPACY[:-99], "test.spacy"),
+    "a DocBin without the strings": tokens("test.spacy", changed(strings=[]), "test.spacy, document 1"),
+    "a DocBin without categories": text("test.spacy", changed(cats=[{}] * 5), "test.spacy, document 1"),
+    "spaCy's JSON without tags": Broken(
+        "test.json", b'[{"id": 0, "paragraphs": [{"sentences": [{"tokens": [{"orth": "a"}]}]}]}]', "row 1", "tokens",
+        ("train.conll", CONLL),
+    ),
+    "a pair with a span too long": tokens("test.jsonl", lines(["a", {"entities": [[0, 2, "x"]]}]), "line 1"),
+    "a word without a sentence": tokens("test.csv", b"Sentence #,Word,Tag\n,a,O\n", "line 2"),
+    "an empty word of a row": tokens("test.csv", b"Sentence #,Word,Tag\n1,a,O\n1,,O\n", "line 3"),
+    "a tag missing of a row": tokens("test.csv", b"Sentence #,Word,Tag\n1,a,O\n2,b,\n", "line 3"),
+    "more joined tags than words": tokens("test.csv", b"text,tags\na b,O O O\n", "line 2"),
+    "a task without annotations": text("test.json", b'[{"data": {"text": "a"}, "annotations": []}]', "row 1"),
+    "a task without a choice": text("test.jsonl", lines(task("x", "a"), task("y")), "line 2"),
+    "a task with two choices": text("test.jsonl", lines(task("x", "a"), task("y", "a", "b")), "line 2"),
+    "a line with two of fastText's labels": text("test.txt", b"__label__a x\n__label__a __label__b y\n", "line 2"),
+    "a line without fastText's label": text("test.txt", b"__label__a x\ny\n", "line 2"),
+    "a question without a text": Broken(
+        "test.txt", b"a x\nb\n", "line 2", "text", ("train.txt", b"a x\nb y\na z\n"), {"format": "trec"},
+    ),
+    "annotations without a text": tokens("test.ann", b"T1\tx 0 1\ta\n", "test.txt"),
+    "XML": text("test.xml", b"<a/>", "test.xml: is XML"),
+    "a Word document": text("test.docx", b"", "test.docx: is a Word document"),
     # archives and places
     "an archive that climbs out": text("test.zip", zipped(**{"../test.csv": CSV}), ".."),
     "an absolute name": text("test.tar.gz", tarred(("/tmp/test.csv", CSV)), "/tmp/test.csv"),

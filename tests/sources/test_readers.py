@@ -7,7 +7,6 @@ import io
 import json
 import lzma
 import tracemalloc
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -25,40 +24,13 @@ from stages.pipeline.errors import DataError
 from stages.sources.readers import decoding, delimited, json_records
 from stages.sources.readers.formats import open_table
 from stages.sources.readers.spanned_texts import words_in
-from stages.sources.readers.table_file import BATCH, ReadOptions, Rows
+from stages.sources.readers.table_file import BATCH, ReadOptions
 from stages.sources.readers.text_folders import natural_key
+from tests.support.tables import batches, rows, written
 from tests.support.told import told
 
 TEXT = ReadOptions("text")
 TOKENS = ReadOptions("tokens")
-
-
-def written(folder: Path, name: str, content: str | bytes) -> Path:
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
-
-
-def batches(path: Path, options: ReadOptions, columns: Sequence[str] | None = None) -> Iterator[Rows]:
-    table = open_table(path, path.name, options)
-    return table.read(table.columns if columns is None else columns)
-
-
-def values(column: Any) -> list[Any]:
-    return column.to_pylist() if isinstance(column, pa.Array) else list(column)
-
-
-def rows(path: Path, options: ReadOptions, columns: Sequence[str] | None = None) -> dict[str, list[Any]]:
-    """All rows of a file, column by column, with their numbers as `#`."""
-    found: dict[str, list[Any]] = {}
-    for batch in batches(path, options, columns):
-        assert 0 < len(batch.numbers) <= BATCH
-        for column, items in batch.columns.items():
-            assert len(items) == len(batch.numbers)
-            found.setdefault(column, []).extend(values(items))
-        found.setdefault("#", []).extend(batch.numbers)
-    return found
 
 
 # CSV and TSV
@@ -649,7 +621,7 @@ BROKEN: list[tuple[str, str | bytes, ReadOptions, list[str]]] = [
     ("parquet.csv", PARQUET, TEXT, ["parquet.csv: is read as csv and holds Parquet", "data.format=parquet"]),
     ("page.csv", "<!DOCTYPE html><html></html>", TEXT, ["page.csv: holds a web page"]),
     ("lfs.csv", "version https://git-lfs.github.com/spec/v1\noid sha256:1\n", TEXT, ["lfs.csv: is a Git LFS pointer"]),
-    ("book.csv", b"PK\x03\x04" + bytes(50), TEXT, ["book.csv: is a ZIP archive"]),
+    ("book.csv", b"PK\x03\x04" + bytes(50), TEXT, ["book.csv: is a damaged ZIP archive"]),
     ("a.pkl", b"\x80\x04.", TEXT, ["a.pkl: unpickling runs whatever code", "to_parquet"]),
     ("a.txt", "just text\n", TEXT, ["a.txt: neither its name nor its content", "data.format"]),
     ("a.conll", "a O\n", TEXT, ["a.conll: is conll", "task=tokens"]),
@@ -689,7 +661,12 @@ BROKEN: list[tuple[str, str | bytes, ReadOptions, list[str]]] = [
     ("old.feather", b"FEA1" + bytes(50), TEXT, ["old.feather: is Feather's first version"]),
     ("no_tag.conll", "a O\n\nb\n", TOKENS, ["no_tag.conll, line 3: expected a word and its tag"]),
     ("empty_tag.conll", "a\tO\nb\t\n", TOKENS, ["empty_tag.conll, line 2: expected a word and its tag"]),
-    ("no_word.conll", "a\tO\n\tO\n", TOKENS, ["no_word.conll, line 2: expected a word and its tag"]),
+    (
+        "no_word.conll",
+        "a\tO\n\tO\n",
+        TOKENS,
+        ["no_word.conll, line 2: expected a word and its tag, and the word is empty"],
+    ),
     ("ragged.conll", "a DT O\nb O\n", TOKENS, ["ragged.conll, line 2: has 2 columns where line 1"]),
     (
         "place.conll",

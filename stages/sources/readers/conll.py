@@ -10,6 +10,7 @@ from typing import Self, cast
 
 from stages.pipeline.errors import DataError
 from stages.sources.readers.decoding import read_lines
+from stages.sources.readers.empty_words import EmptyWords
 from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
 
 log = logging.getLogger("stages.sources")
@@ -43,6 +44,10 @@ class Places:
         """Whether a line of `width` columns has both."""
         return width >= 2 and all(-width <= place < width for place in (self.word, self.tag))
 
+    def lack_word(self, columns: Sequence[str]) -> bool:
+        """Whether a line with both has a tag and an empty word."""
+        return self.fit(len(columns)) and not columns[self.word] and bool(columns[self.tag].strip())
+
     def differ(self, width: int) -> bool:
         """Whether they are two different columns of such a line."""
         return self.word % width != self.tag % width
@@ -59,7 +64,7 @@ class _Survey:
     has_documents: bool = False
 
     @classmethod
-    def of(cls, path: Path, name: str, encoding: str, places: Places) -> Self:
+    def of(cls, path: Path, name: str, encoding: str, places: Places, empty: EmptyWords) -> Self:
         """Read the whole file once."""
         survey = cls(places)
         for line in _lines(path, name, encoding):
@@ -69,6 +74,8 @@ class _Survey:
                 survey.widths.add(len(line.columns))
                 survey.tags.add(line.columns[places.tag].strip())
                 survey.last_columns.add(line.columns[-1].strip())
+                if places.lack_word(line.columns):
+                    empty.add(line.number, line.columns[places.tag].strip())
         return survey
 
     def is_word(self, line: Line, widths: set[int]) -> bool:
@@ -100,7 +107,9 @@ def open_conll(path: Path, name: str, options: ReadOptions) -> TableFile:
     """
     usual = _usual_places(_lines(path, name, options.encoding))
     places = places_of(options, default=usual)
-    survey = _Survey.of(path, name, options.encoding, places)
+    empty = EmptyWords(name, "line", options.empty_words)
+    survey = _Survey.of(path, name, options.encoding, places, empty)
+    empty.tell()
     columns = ("tokens", "tags", "document") if survey.has_documents else ("tokens", "tags")
     sentences = partial(_sentences, path, name, options.encoding, survey)
     first = next(sentences(), None)
@@ -194,8 +203,12 @@ def _row(lines: list[Line], document: int, name: str, survey: _Survey) -> Iterat
     """Yield the sentence, unless all lines are comments."""
     plain = next((line for line in lines if not line.begins_like_a_comment), None)
     widths = survey.widths if plain is None else {len(plain.columns)}
-    words = [line for line in lines if not line.begins_like_a_comment or survey.is_word(line, widths)]
     places = survey.places
+    words = [
+        line
+        for line in lines
+        if (not line.begins_like_a_comment or survey.is_word(line, widths)) and not places.lack_word(line.columns)
+    ]
     for line in words:
         _check(line, words[0], name, places)
     if words:

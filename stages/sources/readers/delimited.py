@@ -38,7 +38,7 @@ def open_tsv(path: Path, name: str, options: ReadOptions) -> TableFile:
 def _open(path: Path, name: str, options: ReadOptions, separator: str, quotes_are_text: bool = False) -> TableFile:
     records = partial(_records, path, name, options.encoding, separator, quotes_are_text)
     number, first = next(records())
-    headed = not _columns_are_places(options)
+    headed = not columns_are_places(options)
     columns = _named(first, name, number) if headed else tuple(str(place) for place in range(len(first)))
 
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
@@ -68,7 +68,7 @@ def _quotes_are_text(lines: Iterable[str]) -> bool:
     return found and len(widths) == 1
 
 
-def _columns_are_places(options: ReadOptions) -> bool:
+def columns_are_places(options: ReadOptions) -> bool:
     """Whether columns are configured by position, which means that the file has no header."""
     places = {isinstance(column, int) for column in (options.text_column, options.label_column) if column is not None}
     if len(places) > 1:

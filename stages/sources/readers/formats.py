@@ -16,30 +16,27 @@ from stages.sources.readers.arrow_tables import (
     open_parquet,
     open_saved_dataset,
 )
+from stages.sources.readers.brat import is_brat_file, is_brat_folder, open_brat
 from stages.sources.readers.compression import COMPRESSION_SUFFIXES, compression_of, open_bytes, suffix_inside
 from stages.sources.readers.conll import open_conll, open_conllu
 from stages.sources.readers.delimited import open_csv, open_tsv
+from stages.sources.readers.docbin import begins_like_docbin, open_docbin
+from stages.sources.readers.excel import open_excel
 from stages.sources.readers.json_records import JsonFile, layout_of, open_json
+from stages.sources.readers.label_studio import is_label_studio, open_label_studio, refuse_spans, with_plain_choices
+from stages.sources.readers.labelled_lines import FASTTEXT_LABEL, open_fasttext, open_trec
+from stages.sources.readers.spacy_json import is_spacy_json, open_spacy_json
 from stages.sources.readers.spanned_texts import is_spanned, open_spans
 from stages.sources.readers.table_file import ReadOptions, TableFile
 from stages.sources.readers.text_folders import open_folder
+from stages.sources.readers.unread_forms import ZIP_MAGIC, is_workbook, refuse_by_name, why_unreadable
+from stages.sources.readers.word_rows import as_sentences, holds_word_rows
 
 HEAD = 4096
 """How many bytes from a file's start are looked at."""
 
 _STREAM_START = b"\xff\xff\xff\xff"
 """The bytes that begin each message of an Arrow stream, before its length."""
-
-_UNREADABLE: Mapping[bytes, str] = {
-    b"version https://git-lfs.github.com/spec/": "is a Git LFS pointer, not the file itself; run `git lfs pull`",
-    b"PK\x03\x04": "is a ZIP archive (as Excel files are); save its table as CSV, or name the archive .zip",
-    b"PK\x05\x06": "is a ZIP archive without files; fetch it again",
-    b"FEA1": "is Feather's first version; write it again with pandas.DataFrame.to_feather",
-    b"\x28\xb5\x2f\xfd": "is compressed with Zstandard; unpack it first with `unzstd`",
-    b"SQLite format 3\0": "is an SQLite database; export its table as CSV",
-    b"%PDF-": "is a PDF document; extract its text first",
-}
-_WEB_PAGE = (b"<!doctype html", b"<html")
 
 
 def binary_format(head: bytes) -> Literal["parquet", "arrow"] | None:
@@ -48,13 +45,6 @@ def binary_format(head: bytes) -> Literal["parquet", "arrow"] | None:
         return "parquet"
     is_arrow_stream = head.startswith(_STREAM_START) and len(head) >= 8
     return "arrow" if head.startswith(ARROW_FILE_MAGIC + b"\0") or is_arrow_stream else None
-
-
-def why_unreadable(head: bytes) -> str | None:
-    """Return what a file is and what to do, if it is of a format that is not read here."""
-    if head.lstrip()[:20].lower().startswith(_WEB_PAGE):
-        return "holds a web page, not data; check its address, or log in and fetch it again"
-    return next((reason for magic, reason in _UNREADABLE.items() if head.startswith(magic)), None)
 
 
 FORMAT_OF_SUFFIX: Mapping[str, Format] = {
@@ -73,6 +63,10 @@ FORMAT_OF_SUFFIX: Mapping[str, Format] = {
     ".iob2": "conll",
     ".bio": "conll",
     ".conllu": "conllu",
+    ".xlsx": "xlsx",
+    ".xlsm": "xlsx",
+    ".spacy": "spacy",
+    ".ann": "brat",
 }
 """The formats that `auto` recognises by name."""
 
@@ -86,10 +80,25 @@ _OPENERS: Mapping[Format, Callable[[Path, str, ReadOptions], TableFile]] = {
     "conll": open_conll,
     "conllu": open_conllu,
     "spans": open_spans,
+    "xlsx": open_excel,
+    "spacy": open_docbin,
+    "spacy_json": open_spacy_json,
+    "brat": open_brat,
+    "label_studio": open_label_studio,
+    "fasttext": open_fasttext,
+    "trec": open_trec,
 }
-_PICKLES = frozenset({".pkl", ".pickle"})
+_OF_TABLES = frozenset({"csv", "tsv", "xlsx", "json", "jsonl", "parquet", "arrow"})
+_OF_WORDS = frozenset({"conll", "conllu", "spans", "brat"})
+_OF_TEXTS = frozenset({"label_studio", "fasttext", "trec"})
 _CONLL_FOR_TOKENS = frozenset({".tsv", ".tab", ".txt"})
-_BINARY: tuple[Format, ...] = ("parquet", "arrow")
+_BINARY: Mapping[Format, str] = {
+    "parquet": "Parquet",
+    "arrow": "Arrow",
+    "xlsx": "an Excel workbook",
+    "spacy": "a DocBin of spaCy",
+}
+"""The binary formats, as messages name them."""
 _JSON_START = re.compile(rb"\s*(\{\s*[\"}]|\[\s*[{\]])")
 
 
@@ -105,26 +114,40 @@ def open_table(path: Path, name: str, options: ReadOptions) -> TableFile:
         with open_bytes(path, name) as file:
             head = file.read(HEAD)
         chosen = _recognised(path, name, options, head) if options.format == "auto" else options.format
-        _refuse_foreign(name, chosen, head)
+        _refuse_foreign(path, name, chosen, head)
         return _open(path, name, options, chosen)
     except OSError as error:
         raise DataError(f"{name}: can't be read ({error.strerror or error})") from error
 
 
 def _open(path: Path, name: str, options: ReadOptions, chosen: Format) -> TableFile:
-    if not options.labels_words and chosen in ("conll", "conllu", "spans"):
+    if not options.labels_words and chosen in _OF_WORDS:
         raise DataError(f"{name}: is {chosen}, which labels words, and a text task labels texts; choose task=tokens")
+    if options.labels_words and chosen in _OF_TEXTS:
+        raise DataError(f"{name}: is {chosen}, which labels texts, and task=tokens labels words; choose task=text")
+    if options.sheet is not None and chosen != "xlsx":
+        raise DataError(f"{name}: is {chosen}, and data.sheet={options.sheet!r} is for Excel workbooks; set null")
     opener = _OPENERS.get(chosen)
     if opener is None:
         raise DataError(
             f"{name}: data.format={chosen} takes a folder of label folders, and this is a file; name the folder"
         )
-    return opener(path, name, options)
+    table = opener(path, name, options)
+    if not options.labels_words:
+        return with_plain_choices(table, options)
+    if chosen in _OF_TABLES:
+        refuse_spans(table)
+        return as_sentences(table, options)
+    if options.sentence_column is not None:
+        raise DataError(f"{name}: is {chosen}, which has sentences, and data.sentence_column is for tables; set null")
+    return table
 
 
 def _open_folder(folder: Path, name: str, options: ReadOptions) -> TableFile:
     if options.format in ("auto", "arrow") and is_saved_dataset(folder):
         return open_saved_dataset(folder, name, options)
+    if options.format == "brat" or (options.format == "auto" and options.labels_words and is_brat_folder(folder)):
+        return _open(folder, name, options, "brat")
     if options.format not in ("auto", "folder"):
         raise DataError(
             f"{name}: is a folder, and data.format={options.format} takes files; name them, for example {name}/*"
@@ -139,55 +162,73 @@ def _open_folder(folder: Path, name: str, options: ReadOptions) -> TableFile:
 def _recognised(path: Path, name: str, options: ReadOptions, head: bytes) -> Format:
     """Return the format that `auto` means for this file."""
     suffix = suffix_inside(path.name)
-    if suffix in _PICKLES:
-        raise DataError(
-            f"{name}: unpickling runs whatever code the file holds, so it is not read; convert it where you trust it, for "
-            "example pandas.read_pickle(...).to_parquet(...)"
-        )
+    refuse_by_name(name, path.name)
     _refuse_other_compression(path, name, suffix)
+    if is_brat_file(path):
+        return "brat"
     if suffix in _CONLL_FOR_TOKENS and options.labels_words:
-        return "conll"
-    found = FORMAT_OF_SUFFIX.get(suffix) or binary_format(head)
-    if found is None and _JSON_START.match(head.removeprefix(codecs.BOM_UTF8)):
+        return "tsv" if _names_word_rows(head, options) else "conll"
+    found = FORMAT_OF_SUFFIX.get(suffix) or _binary_form(path, head)
+    text = head.removeprefix(codecs.BOM_UTF8)
+    if found is None and _JSON_START.match(text):
         found = "json"
-    if found in ("json", "jsonl"):
+    if found is None and text.lstrip().startswith(FASTTEXT_LABEL.encode()):
+        found = "fasttext"
+    if found in ("json", "jsonl") and _binary_form(path, head) is None:
         return _json_variant(path, name, options, found)
     if found is not None:
         return found
     if options.labels_words:
         return "conll"
     raise DataError(
-        f"{name}: neither its name nor its content tells its format; set data.format to csv, tsv, json, jsonl, parquet or "
-        "arrow, or name a folder of label folders"
+        f"{name}: neither its name nor its content tells its format; set data.format to csv, tsv, json, jsonl, parquet, "
+        "arrow, xlsx or trec, or name a folder of label folders"
     )
 
 
+def _names_word_rows(head: bytes, options: ReadOptions) -> bool:
+    """Whether a file is a table with a word a row: the configuration says so, or the first line names such columns."""
+    if options.sentence_column is not None:
+        return True
+    line = head.removeprefix(codecs.BOM_UTF8).decode("latin-1").lstrip().partition("\n")[0]
+    columns = [column.strip().strip('"') for column in line.split("\t")]
+    return holds_word_rows(columns)
+
+
 def _json_variant(path: Path, name: str, options: ReadOptions, by_name: Format) -> Format:
-    """Return the variant of JSON: a `.json` file may hold JSON Lines, and either may hold texts with spans."""
+    """Return the variant of JSON: a `.json` file may hold JSON Lines, and either may be of a tool that nests its labels."""
     layout = layout_of(path, name, options.encoding) if by_name == "json" else "jsonl"
+    file = JsonFile(path, name, options.encoding, layout, refuse=options.refuse and (lambda _: None))
+    _, first = next(file.records())
+    if is_spacy_json(first):
+        return "spacy_json"
     if options.labels_words:
-        _, first = next(JsonFile(path, name, options.encoding, layout).records())
-        if is_spanned(first):
-            return "spans"
-    return layout
+        return "spans" if is_spanned(first) else layout
+    return "label_studio" if is_label_studio(first) else layout
 
 
-def _refuse_foreign(name: str, chosen: Format, head: bytes) -> None:
+def _refuse_foreign(path: Path, name: str, chosen: Format, head: bytes) -> None:
     """Raise DataError for content that contradicts the name or the options."""
     if len(head) < HEAD and not head.strip():
+        if chosen == "brat":  # a text in which nothing is annotated
+            return
         raise DataError(f"{name}: is empty; give a file with rows, or leave it out")
-    reason = why_unreadable(head)
+    reason = why_unreadable(path, head)
     if reason is not None:
         raise DataError(f"{name}: {reason}")
-    binary = binary_format(head)
+    binary = _binary_form(path, head)
     if binary is not None and binary != chosen:
         raise DataError(
-            f"{name}: is read as {chosen} and holds {binary.capitalize()}; set data.format={binary}, or rename it"
+            f"{name}: is read as {chosen} and holds {_BINARY[binary]}; set data.format={binary}, or rename it"
         )
     if chosen in _BINARY and binary is None:
-        raise DataError(
-            f"{name}: is not readable as {chosen.capitalize()}: it does not begin like it; check data.format"
-        )
+        raise DataError(f"{name}: is not readable as {_BINARY[chosen]}: it does not begin like it; check data.format")
+
+
+def _binary_form(path: Path, head: bytes) -> Format | None:
+    if head.startswith(ZIP_MAGIC):
+        return "xlsx" if is_workbook(path) else None
+    return "spacy" if begins_like_docbin(head) else binary_format(head)
 
 
 def _refuse_other_compression(path: Path, name: str, suffix: str) -> None:

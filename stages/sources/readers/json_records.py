@@ -115,10 +115,14 @@ class JsonFile:
         return "line" if self.layout == "jsonl" else "row"
 
     def records(self) -> Iterator[tuple[int, JsonObject]]:
-        """Yield each object with its number. Raises DataError naming the line or row, and for a file without any."""
+        """Yield each object with its number; a pair `[text, object]` (spaCy 2) is an object with the key `text`.
+
+        Raises DataError naming the line or row, and for a file without any.
+        """
         numbered = _of_lines(self) if self.layout == "jsonl" else _of_array(self)
         found = False
-        for number, value in numbered:
+        for number, element in numbered:
+            value = _from_pair(element)
             if not isinstance(value, dict):
                 is_array = self.layout == "jsonl" and isinstance(value, list)
                 hint = "if the file is one array, set data.format=json" if is_array else _ONE_OBJECT
@@ -220,11 +224,25 @@ def _whole(file: JsonFile) -> str:
     return "".join(blocks)
 
 
+def _is_pair(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict)
+
+
+def _from_pair(value: object) -> object:
+    if not _is_pair(value):
+        return value
+    assert isinstance(value, list)
+    return {"text": value[0], **{key: item for key, item in value[1].items() if key != "text"}}
+
+
 def _lists_in(value: object) -> list[list[object]]:
-    """Return the lists of objects among an object's values."""
+    """Return the lists of objects among an object's values; one of pairs counts alone, whatever is beside it."""
     if not isinstance(value, dict):
         return []
     lists = [item for item in value.values() if isinstance(item, list)]
+    of_pairs = [items for items in lists if items and all(map(_is_pair, items))]
+    if len(of_pairs) == 1:
+        return of_pairs
     return (
         [items for items in lists if items and all(isinstance(item, dict) for item in items)]
         if len(lists) == 1

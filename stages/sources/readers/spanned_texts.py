@@ -24,10 +24,6 @@ _ENDS = ("end", "end_offset")
 _LABELS = ("label", "labels", "type")
 
 
-class NotSpansError(ValueError):
-    """A row is not a text with spans. The message says why and what to do."""
-
-
 @dataclass(frozen=True)
 class Span:
     """A labelled part of a text."""
@@ -37,6 +33,15 @@ class Span:
     label: str
     covers: str | None = None
     """The text that it covers, as the file states it."""
+
+
+class NotSpansError(ValueError):
+    """A row is not a text with spans. The message says why and what to do."""
+
+    def __init__(self, reason: str, span: Span | None = None) -> None:
+        super().__init__(reason)
+        self.span = span
+        """The span that is at fault, if one is."""
 
 
 @dataclass(frozen=True)
@@ -162,16 +167,30 @@ log = logging.getLogger("stages.download")
 _MADE_COLUMNS = ("tokens", "tags", "misaligned")
 
 
+@dataclass(frozen=True)
+class _Keys:
+    """The keys of a row that the configuration names, which the made columns of words and tags then have as names."""
+
+    text: str | None
+    spans: str | None
+
+    @property
+    def made(self) -> tuple[str, str]:
+        """The names of the columns of words and of tags."""
+        return self.text or "tokens", self.spans or "tags"
+
+
 def open_spans(path: Path, name: str, options: ReadOptions) -> TableFile:
     """Open JSON or JSON Lines of Prodigy, doccano, Label Studio or spaCy.
 
     Columns: `tokens`; `tags` in IOB2; `misaligned`, the number of the row's spans that did not begin and end at words'
-    edges and were widened to whole words; then the first row's other keys with a plain value, such as `id`. White space
-    at a span's edge is ignored. Rows that the annotator rejected are left out. Raises DataError naming file and row.
+    edges and were widened to whole words; then the first row's other keys with a plain value, such as `id`. Where the
+    configuration names the keys of text and spans, words and tags have these names. White space at a span's edge is ignored.
+    Rows that the annotator rejected are left out. Raises DataError naming file and row.
     """
-    text_key, spans_key = _key("text_column", options.text_column), _key("label_column", options.label_column)
+    keys = _Keys(_key("text_column", options.text_column), _key("label_column", options.label_column))
     file = JsonFile(path, name, options.encoding, layout_of(path, name, options.encoding))
-    rows = partial(_rows, file, text_key, spans_key)
+    rows = partial(_rows, file, keys)
     first = next(rows(), None)
     if first is None:
         raise DataError(f"{name}: the annotator rejected every row; give a file with accepted ones")
@@ -188,46 +207,51 @@ def _key(option: str, column: str | int | None) -> str | None:
     return column
 
 
-def _rows(file: JsonFile, text_key: str | None, spans_key: str | None) -> Iterator[tuple[int, JsonObject]]:
+def _rows(file: JsonFile, keys: _Keys) -> Iterator[tuple[int, JsonObject]]:
     rejected = 0
     for number, row in file.records():
         if is_rejected(row):
             rejected += 1
             continue
         try:
-            yield number, _tagged(row, text_key, spans_key)
+            yield number, _tagged(row, keys)
         except NotSpansError as error:
             raise DataError(f"{file.name}, {file.unit} {number}: {error}") from error
     if rejected:
         log.info("%s: left out %d rows that the annotator rejected or ignored", file.name, rejected)
 
 
-def _tagged(row: JsonObject, text_key: str | None, spans_key: str | None) -> JsonObject:
-    found = spanned_text(row, text_key, spans_key)
+def _tagged(row: JsonObject, keys: _Keys) -> JsonObject:
+    found = spanned_text(row, keys.text, keys.spans)
     words = words_in(found.text) if found.tokens is None else list(found.tokens)
     if not words:
         raise NotSpansError("its text has no word; leave the row out")
-    tags, misaligned = _tags(found.text, words, found.spans)
+    tags, misaligned = iob2_tags(found.text, words, found.spans)
     tokens = [found.text[start:end] for start, end in words]
-    return {"tokens": tokens, "tags": tags, "misaligned": misaligned, **_plain_values(row)}
+    in_words, in_tags = keys.made
+    return {in_words: tokens, in_tags: tags, "misaligned": misaligned, **_plain_values(row, keys)}
 
 
-def _tags(text: str, words: Sequence[Interval], spans: Sequence[Span]) -> tuple[list[str], int]:
+def iob2_tags(text: str, words: Sequence[Interval], spans: Sequence[Span]) -> tuple[list[str], int]:
+    """Return the tag of each word, and the number of spans that begin or end inside a word.
+
+    Raises NotSpansError for spans that overlap, share a word, cover none or leave the text.
+    """
     starts, ends = [start for start, _ in words], [end for _, end in words]
     tags = ["O"] * len(words)
     misaligned = 0
     before: Span | None = None
     for span in sorted(spans, key=lambda span: (span.start, span.end)):
         if before is not None and span.start < before.end:
-            raise NotSpansError(f"{_shown(before)} and {_shown(span)} overlap; keep one of them")
+            raise NotSpansError(f"{_shown(before)} and {_shown(span)} overlap; keep one of them", span)
         before = span
         start, end = _trimmed(text, span)
         first, last = bisect_right(ends, start), bisect_left(starts, end) - 1
         if first > last:
-            raise NotSpansError(f"{_shown(span)} covers no word; mend its start and end")
+            raise NotSpansError(f"{_shown(span)} covers no word; mend its start and end", span)
         if any(tag != "O" for tag in tags[first : last + 1]):
             raise NotSpansError(
-                f"{_shown(span)} and the span before it share the word {text[starts[first] : ends[first]]!r}"
+                f"{_shown(span)} and the span before it share the word {text[starts[first] : ends[first]]!r}", span
             )
         tags[first : last + 1] = [f"B-{span.label}"] + [f"I-{span.label}"] * (last - first)
         misaligned += (starts[first], ends[last]) != (start, end)
@@ -238,12 +262,14 @@ def _trimmed(text: str, span: Span) -> Interval:
     """Return where a span begins and ends, without white space at its edges."""
     if not 0 <= span.start < span.end <= len(text):
         raise NotSpansError(
-            f"{_shown(span)} is empty or leaves the text, which has {len(text)} characters (Unicode code points, from 0)"
+            f"{_shown(span)} is empty or leaves the text, which has {len(text)} characters (Unicode code points, from 0)",
+            span,
         )
     covered = text[span.start : span.end]
     if span.covers is not None and span.covers.split() != covered.split():
         raise NotSpansError(
-            f"{_shown(span)} covers {covered!r}, and the file says {span.covers!r}; offsets must count Unicode code points"
+            f"{_shown(span)} covers {covered!r}, and the file says {span.covers!r}; offsets must count Unicode code points",
+            span,
         )
     start = span.start + len(covered) - len(covered.lstrip())
     return start, max(start, span.end - len(covered) + len(covered.rstrip()))
@@ -253,14 +279,14 @@ def _shown(span: Span) -> str:
     return f"span {span.start}-{span.end} {span.label}"
 
 
-def _plain_values(row: JsonObject) -> JsonObject:
+def _plain_values(row: JsonObject, keys: _Keys) -> JsonObject:
     """Return the row's keys with plain values, and those of a Label Studio task's data, such as the text's source."""
     data = row.get("data")
     values = {**(data if isinstance(data, dict) else {}), **row}
     return {
         key: value
         for key, value in values.items()
-        if key not in _MADE_COLUMNS and (value is None or isinstance(value, str | int | float))
+        if key not in (*_MADE_COLUMNS, *keys.made) and (value is None or isinstance(value, str | int | float))
     }
 
 

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import pyarrow as pa
 
 from stages.configuration.kinds import labels_words
-from stages.configuration.schema import Format, Kind
+from stages.configuration.schema import Format, Kind, Target
 from stages.pipeline.errors import DataError
 
 BATCH = 1000
@@ -29,6 +29,10 @@ class ReadOptions:
     text_column: str | int | None = None
     label_column: str | int | None = None
     label_names: tuple[str, ...] | None = None
+    target: Target = "label"
+    sheet: str | None = None
+    sentence_column: str | int | None = None
+    empty_words: Literal["error", "drop"] = "error"
     refuse: Callable[[DataError], None] | None = None
     """What is done with a line of CSV or JSON Lines that can't be read; None: the error is raised."""
 
@@ -46,6 +50,8 @@ class Rows:
     """All of the same length."""
     numbers: Sequence[int]
     """Each row's number in its file, from 1; `TableFile.unit` says what is counted."""
+    file: str | None = None
+    """The file's name in messages, if the table is a folder of several."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ class TableFile:
     """The file on this machine."""
     name: str
     """Its name in messages: the path as configured, the address, `archive.zip: inner.csv`."""
-    unit: Literal["line", "row", "file"]
+    unit: Literal["line", "row", "file", "document"]
     """What `Rows.numbers` count."""
     columns: tuple[str, ...]
     read: Callable[[Sequence[str]], Iterator[Rows]]
