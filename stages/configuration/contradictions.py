@@ -211,7 +211,7 @@ def _sliced_fault(data: DataBase, evaluate: EvaluateConfig) -> str | None:
 
 
 def _kept(data: DataBase) -> Sequence[str]:
-    return data.keep_columns if isinstance(data, TabularData) else ()
+    return [str(name) for name in data.keep_columns] if isinstance(data, TabularData) else ()
 
 
 @_rule
@@ -232,3 +232,40 @@ def _words_fault(data: DataBase) -> str | None:
     if data.empty_words != "error":
         return f"data.empty_words={data.empty_words} is for words with tags, and data.kind={data.kind}; set error"
     return None
+
+
+@_rule
+def _several_labels_fault(data: DataBase) -> str | None:
+    if not isinstance(data, TabularData) or (data.target == "labels" and not labels_words(data.kind)):
+        return None
+    if isinstance(data.label_column, list):
+        return f"data.label_column is a list, a label each, and data.target={data.target}; choose task=multilabel, or one column"
+    if data.label_separator is not None:
+        return f"data.label_separator={data.label_separator!r} is for several labels in a cell; choose task=multilabel or null"
+    return None
+
+
+@_rule
+def _label_columns_fault(data: DataBase) -> str | None:
+    if not isinstance(data, TabularData) or not isinstance(data.label_column, list):
+        return None
+    if len(set(data.label_column)) < len(data.label_column):
+        return f"data.label_column={data.label_column}: a column occurs twice; name each once"
+    if data.label_separator is not None:
+        return "data.label_column is a list, a column a label, and data.label_separator is for one column; drop one of them"
+    if data.ignore_labels:
+        return "data.ignore_labels leaves out texts by the label in their cell, and data.label_column is a list; drop one of them"
+    if data.label_names is None or (
+        isinstance(data.label_names, list) and len(data.label_names) == len(data.label_column)
+    ):
+        return None
+    return (
+        "data.label_column is a list, a column a label: data.label_names must be null, or a list with a name for each"
+    )
+
+
+@_rule
+def _ignored_fault(data: DataBase) -> str | None:
+    if not isinstance(data, TabularData) or not data.ignore_labels or not labels_words(data.kind):
+        return None
+    return f"data.ignore_labels leaves out texts, and data.kind={data.kind} labels words; set []"

@@ -13,6 +13,7 @@ from stages.configuration.source_schema import (
     CANONICAL_COLUMNS,
     SPLITS,
     STRICT,
+    ColumnChoice,
     Count,
     DataBase,
     DataConfig,

@@ -20,6 +20,8 @@ Name = Annotated[str, StringConstraints(min_length=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Sha256s = Sha256 | Annotated[list[Sha256], Field(min_length=1)]
 Locations = Name | Annotated[list[Name], Field(min_length=1)]
+ColumnChoice = Name | int
+"""A column by its name or, where columns have none, by its place, counted from 0 or, if negative, from the end."""
 Format = Literal[
     "auto", "csv", "tsv", "xlsx", "json", "jsonl", "parquet", "arrow", "conll", "conllu", "spans", "spacy", "spacy_json", "brat",
     "label_studio", "fasttext", "trec", "folder",
@@ -105,12 +107,13 @@ class TabularData(DataBase):
     validation: Locations | None = None
     """The validation files. `null`: `validation_fraction` of train is carved out instead (test never stands in)."""
     test: Locations
-    """The test files. They select nothing. Rows labelled `-1` have no label: they can be predicted, not scored."""
+    """The test files. They select nothing. Rows labelled `-1`, and files without a column of labels, have no label: they can be
+    predicted (`evaluate.score=false`), not scored."""
     sha256: Digests = field(default_factory=Digests)
     """The digests that the files must have."""
     validation_fraction: Share = 0.1
     """The share of train that becomes validation where none is given, with the label shares of the whole."""
-    group_column: Name | None = None
+    group_column: ColumnChoice | None = None
     """The column of documents, authors or the like that validation must not share with train. `null`: equal inputs
     stay together."""
     format: Format = "auto"
@@ -119,23 +122,32 @@ class TabularData(DataBase):
     """The sheet of Excel workbooks. `null`: the first."""
     encoding: Name = "utf-8"
     """The character encoding of text files."""
-    text_column: Name | int | None = None
-    """The column of texts or word lists; for CoNLL its place, counted from 0, or from the end if negative.
-    `null`: the usual names are tried, and in CoNLL the first column."""
-    pair_column: Name | None = None
+    text_column: ColumnChoice | None = None
+    """The column of texts or word lists; for CoNLL, and for CSV without a header, its place, counted from 0, or from the end if
+    negative. Columns of CSV are given by name or all by place. `null`: the usual names are tried in any case, and in CoNLL the
+    first column."""
+    pair_column: ColumnChoice | None = None
     """The column of second texts, for tasks on pairs. `null`: the usual names of pairs are tried."""
-    label_column: Name | int | None = None
-    """The column of labels or tag lists; for CoNLL its place. `null`: the usual names are tried, in CoNLL the last column."""
-    sentence_column: Name | int | None = None
+    label_column: ColumnChoice | Annotated[list[ColumnChoice], Field(min_length=1)] | None = None
+    """The column of labels or tag lists; for CoNLL its place. For `target=labels` it may be a list: each column is a label, and
+    its 0 or 1 (false or true) says whether a text has it. `null`: the usual names are tried, in CoNLL the last column."""
+    label_separator: Name | None = None
+    """What separates the labels of a cell, for `target=labels`: `,`, `;`, `|` or another string. An empty cell has no label then.
+    `null`: a cell holds a list."""
+    sentence_column: ColumnChoice | None = None
     """The column that numbers the sentences of a table with a word a row: all words, or the first of each sentence. `null`: such
     a table is known by the usual names of its columns (`Sentence #`, `Word`, `Tag`)."""
     empty_words: Literal["error", "drop"] = "error"
     """Whether words that are empty, in CoNLL and in tables with a word a row, stop the run or are left out."""
-    label_names: list[Name] | None = None
-    """The labels in order, where the files do not name them. `null`: as the files say, else all that occur, sorted."""
-    keep_columns: list[Name] = field(default_factory=list)
+    label_names: Name | list[Name] | Annotated[dict[Name, Name], Field(min_length=1)] | None = None
+    """The labels in order, where the files do not name them; integers count from 0. A mapping (`{1: bad, 2: good}`) says what
+    each value stands for, in any order and several for one name. A string is a file with one name a line, with `1: bad` on
+    each, or JSON of either form. `null`: as the files say, else all that occur, sorted."""
+    ignore_labels: list[Name | int] = field(default_factory=list)
+    """Labels that mean none, such as SNLI's `-`: texts with one of them are left out of every split, and counted."""
+    keep_columns: list[ColumnChoice] = field(default_factory=list)
     """Other columns that come along as text, such as where an example is from: `evaluate.slices` can name them, and the
-    predictions file has them."""
+    predictions file has them. One given by its place has that as its name."""
     scheme: DataScheme = "auto"
     """How tags mark entities. `auto` recognises it by what most tags of train say, however they are spelled (`B-PER`, `b-per`,
     `B_PER`, `PER-B`, `B`, BMES). `plain` is for tags such as parts of speech, `io` for types alone (`PER`), which are written

@@ -13,7 +13,15 @@ import pyarrow as pa
 
 from stages.configuration.schema import Format, Kind
 from stages.pipeline.errors import DataError
-from stages.sources.examples import PAIRS, TEXTS, WORDS
+from stages.sources.column_names import (
+    TEXTS,
+    WORDS,
+    AmbiguousColumnError,
+    Ranks,
+    named_column,
+    usual_column,
+    usual_pair,
+)
 from stages.sources.readers.compression import suffix_inside
 from stages.sources.readers.decoding import read_blocks, read_lines
 from stages.sources.readers.formats import open_table
@@ -132,8 +140,10 @@ def _table(path: Path, name: str, options: InputOptions) -> TableFile:
     if format not in ("json", "jsonl") and suffix_inside(path.name) not in _JSON_FILES:
         return file
     layout = format if format in ("json", "jsonl") else layout_of(path, name, options.encoding)
-    objects = (row for _, row in JsonFile(path, name, options.encoding, layout, options.refuse).records())
-    return replace(file, columns=tuple(dict.fromkeys(chain.from_iterable(objects))))  # a later row may have more keys
+    rows = JsonFile(path, name, options.encoding, layout, options.refuse, takes_arrays=True).records()
+    return replace(
+        file, columns=tuple(dict.fromkeys(chain.from_iterable(row for _, row in rows)))
+    )  # a later row may have more keys
 
 
 def _text_file(path: Path, name: str, options: InputOptions) -> TableFile:
@@ -174,23 +184,29 @@ class _Columns:
 
 def _chosen_columns(file: TableFile, options: InputOptions) -> _Columns:
     """Choose the columns as download does. Where words are labelled, a column of words comes before one of texts."""
-    for name, key in ((options.text_column, "--text-column"), (options.pair_column, "--pair-column")):
-        if name is not None and name not in file.columns:
-            raise DataError(f"{file.name}: has no column {name}; set {key} to one of {', '.join(file.columns)}")
-    if options.text_column is not None:
-        return _Columns(options.text_column, options.pair_column, options.text_column in WORDS and options.of_words)
-    if options.of_words and (word := next((name for name in WORDS if name in file.columns), None)):
+    text, pair = (
+        None if name is None else _found(file, key, [[name]], named_column(file.columns, name))
+        for name, key in ((options.text_column, "--text-column"), (options.pair_column, "--pair-column"))
+    )
+    if text is not None:
+        return _Columns(text, pair, options.of_words and usual_column([text], WORDS) is not None)
+    if options.of_words and (word := usual_column(file.columns, WORDS)) is not None:
         return _Columns(word, holds_words=True)
-    if not options.of_words and options.pairs is not False:
-        for first, second in PAIRS:
-            if first in file.columns and second == (options.pair_column or second) and second in file.columns:
-                return _Columns(first, second)
-    usual = next((name for name in TEXTS if name in file.columns and name != options.pair_column), None)
-    if usual is None:
-        raise DataError(
-            f"{file.name}: has no column {' or '.join(TEXTS)}; set --text-column to one of {', '.join(file.columns)}"
-        )
-    return _Columns(usual, options.pair_column)
+    if not options.of_words and options.pairs is not False and (found := usual_pair(file.columns, pair)) is not None:
+        return _Columns(*found)
+    others = [name for name in file.columns if name != pair]
+    try:
+        usual = usual_column(others, TEXTS)
+    except AmbiguousColumnError as error:
+        raise DataError(f"{file.name}: columns {error} are equally likely; set --text-column to one of them") from error
+    return _Columns(_found(file, "--text-column", TEXTS, usual), pair)
+
+
+def _found(file: TableFile, key: str, ranks: Ranks, column: str | None) -> str:
+    if column is not None:
+        return column
+    wanted = " or ".join(names[0] for names in ranks)
+    raise DataError(f"{file.name}: has no column {wanted}; set {key} to one of {', '.join(file.columns)}")
 
 
 def _inputs(rows: Rows, file: TableFile, columns: _Columns, options: InputOptions) -> Inputs:

@@ -4,6 +4,7 @@ The examples are read once and staged on disk. Then the examples of each split a
 Then they are written. Memory holds a few batches of rows, and some numbers for each example.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -27,10 +28,10 @@ from stages.sources.findings import (
     check_repeats,
     check_transitions,
 )
-from stages.sources.label_coding import UNLABELLED, coded, label_order
+from stages.sources.label_coding import coded, label_order, unlabelled
+from stages.sources.label_names import UNLABELLED, LeftOut, canonical_label, ignored_labels, is_integer
 from stages.sources.selection import Selection, select
 from stages.sources.staging import StagedSplit, stage_examples
-from stages.sources.values import LabelNames, is_integer, list_lengths
 from stages.tags.schemes import Bigrams, SchemeDetector, convert, names_in_scheme
 from stages.tags.spellings import spelling_of
 
@@ -43,6 +44,10 @@ class SourceSplit:
     """Its name in messages, such as its file's."""
     examples: Iterable[pa.RecordBatch]
     """As `stages.sources.examples.checked_examples` yields them. They can be read once."""
+    left_out: LeftOut = field(default_factory=LeftOut)
+    """What is left out of them, counted as they are read."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """What each of its files without types (CSV) calls the column of labels."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,9 @@ class Source:
 
     splits: Mapping[Split, SourceSplit]
     label_names: tuple[str, ...] | None
-    """The labels in order, if the source knows them."""
+    """The labels in order, if the source knows them; none that is ignored."""
+    takes_integers_as_names: bool = False
+    """Whether `data.label_names` has integers, which are names then and no indices."""
     sha256: Mapping[Split, Sequence[str]] = field(default_factory=dict)
     """The digests of each split's files, if there are files."""
 
@@ -72,7 +79,7 @@ def write_canonical(source: Source, config: DataBase, path: Path, scratch: Path)
     _require_equal_columns(splits)
     labels = _Labels.of(source, splits, config)
     are_pairs = PAIR in splits["train"].schema.names
-    report = DataReport(config.name, labels.scheme, _findings(splits, labels, config), source.sha256, are_pairs)
+    report = DataReport(config.name, labels.scheme, _findings(source, splits, labels, config), source.sha256, are_pairs)
     report.stop_on(config.fail_on)
     selected = select(splits, config, config.validation_fraction if isinstance(config, TabularData) else 0.0)
     features: dict[str, Features] = {
@@ -96,7 +103,7 @@ class _Labels:
     scheme: Scheme
     """The scheme of train's tags as found; `plain` for anything but entity tags."""
     read: Mapping[str, str]
-    """What each tag of the source is read as; empty where labels are no tags, or tags mark no entities."""
+    """What each label of the source is read as; empty where that is as it stands."""
     named: tuple[str, ...]
     """Those that the source names."""
     foreign: frozenset[str] = frozenset()
@@ -119,8 +126,10 @@ class _Labels:
                     f"data.convert_to={target}: the tags ({shown}, …) mark no entities; set null, or data.scheme=io if they are "
                     "types alone"
                 )
-            found = _in_each_split(named, {name: split.labels for name, split in splits.items()})
-            return cls(found, found, "plain", {}, tuple(named))
+            read = _spelled_alike(splits, named)
+            labels = {name: {read.get(label, label) for label in split.labels} for name, split in splits.items()}
+            found = _in_each_split(named, labels)
+            return cls(found, found, "plain", read, tuple(named))
         no_label = {UNLABELLED} - splits["train"].labels - set(named)
         foreign = frozenset(tag for tag in tags - no_label if spelling.read(tag) is None)
         read = {tag: spelling.read(tag) or spelling.read_anyhow(tag) for tag in (*named, *(tags - no_label))}
@@ -131,28 +140,34 @@ class _Labels:
         written = found if target is None else {key: names_in_scheme(names, target) for key, names in found.items()}
         return cls(found, written, scheme, read, tuple(named), foreign, target)
 
-    def tags(self, batch: pa.RecordBatch) -> pa.ListArray:
-        """Return the batch's tags as they are read."""
-        tags = batch[TAGS]
+    def column(self, batch: pa.RecordBatch) -> pa.Array:
+        """Return the batch's labels, or lists of labels or tags, as they are read."""
+        labels = batch[TAGS if TAGS in batch.schema.names else LABEL]
         if not self.read:
-            return tags
-        coded_tags = pc.list_flatten(tags).dictionary_encode()
-        names = pa.array([self.read[tag] for tag in coded_tags.dictionary.to_pylist()], pa.string())
-        offsets = np.concatenate([[0], np.cumsum(list_lengths(tags))]).astype(np.int32)
-        return pa.ListArray.from_arrays(offsets, names.take(coded_tags.indices))
+            return labels
+        is_list = pa.types.is_list(labels.type)
+        codes = (pc.list_flatten(labels) if is_list else labels).dictionary_encode()
+        names = pa.array([self.read[label] for label in codes.dictionary.to_pylist()], pa.string()).take(codes.indices)
+        if not is_list:
+            return names
+        lengths = pc.fill_null(pc.list_value_length(labels), 0).to_numpy()
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+        return pa.ListArray.from_arrays(offsets, names, mask=pc.is_null(labels))
 
     def codes(self, batch: pa.RecordBatch, split: Split, *, may_be_missing: bool) -> pa.Array:
         """Return the batch's labels as codes into what is written of the split, or its numbers."""
         if _holds_numbers(batch.schema):
             return batch[LABEL]
-        if TAGS not in batch.schema.names:
-            return coded(batch[LABEL], batch, self.written[split], may_be_missing=may_be_missing)
-        tags = self.tags(batch)
+        tags = self.column(batch)
         if self.target is None:
-            return coded(tags, batch, self.written[split], may_be_missing=False)
-        before = coded(tags, batch, self.found[split], may_be_missing=False)
-        converted = pa.array([convert(sentence, self.target) for sentence in tags.to_pylist()], tags.type)
-        after = coded(converted, batch, self.written[split], may_be_missing=False)
+            return coded(tags, batch, self.written[split], may_be_missing=may_be_missing)
+        before = coded(tags, batch, self.found[split], may_be_missing=may_be_missing)
+        known = (~unlabelled(before)).tolist()
+        sentences = zip(tags.to_pylist(), known, strict=True)
+        converted = pa.array(
+            [convert(tags, self.target) if is_known else tags for tags, is_known in sentences], tags.type
+        )
+        after = coded(converted, batch, self.written[split], may_be_missing=may_be_missing)
         assert count_entities(after, self.written[split]) == count_entities(before, self.found[split])
         return after
 
@@ -162,6 +177,18 @@ def _in_each_split(named: Sequence[str], labels: Mapping[Split, Set[str]]) -> di
     no_label = {UNLABELLED} - (set(named) or labels["train"])  # among names, -1 is a label only if it is one of them
     train = label_order(named, labels["train"] - no_label)
     return {split: label_order(train, labels.get(split, frozenset()) - no_label) for split in SPLITS}
+
+
+def _spelled_alike(splits: Mapping[Split, StagedSplit], named: Sequence[str]) -> dict[str, str]:
+    """Return how labels are read, if those of train are all booleans or all whole numbers: as every format has them.
+
+    `True` is `true` then, and `4.0` is `4`. Empty if they are neither, or named.
+    """
+    train = splits["train"]
+    canonical = {canonical_label(label) for label in train.labels}
+    if named or TAGS in train.schema.names or not (canonical <= {"true", "false"} or all(map(is_integer, canonical))):
+        return {}
+    return {label: canonical_label(label) for split in splits.values() for label in split.labels}
 
 
 def _counts(bigrams: Bigrams) -> Mapping[str, int]:
@@ -183,7 +210,8 @@ def _detected(bigrams: Bigrams, read: Mapping[str, str]) -> Scheme:
 
 def _refuse_mixed_labels(source: Source, splits: Mapping[Split, StagedSplit]) -> None:
     """Raise DataError for integer labels in one split and text in another, unless `data.label_names` says how they match."""
-    unnamed = {name: split.labels - set(source.label_names or ()) - {UNLABELLED} for name, split in splits.items()}
+    named = {*(source.label_names or ()), UNLABELLED}
+    unnamed = {name: set(map(canonical_label, split.labels)) - named for name, split in splits.items()}
     integers = [name for name, labels in unnamed.items() if labels and all(map(is_integer, labels))]
     texts = [name for name in splits if name not in integers and splits[name].labels - {UNLABELLED}]
     if integers and texts:
@@ -193,7 +221,7 @@ def _refuse_mixed_labels(source: Source, splits: Mapping[Split, StagedSplit]) ->
         )
 
 
-def _findings(splits: Mapping[Split, StagedSplit], labels: _Labels, config: DataBase) -> Findings:
+def _findings(source: Source, splits: Mapping[Split, StagedSplit], labels: _Labels, config: DataBase) -> Findings:
     findings = Findings()
     counts: dict[Split, Mapping[str, int]] = {}
     for name, split in splits.items():
@@ -202,22 +230,53 @@ def _findings(splits: Mapping[Split, StagedSplit], labels: _Labels, config: Data
         for batch in split.batches():
             check_examples(findings, name, batch)
             if _holds_numbers(batch.schema):
+                summary.unlabelled += batch[LABEL].null_count
                 continue
-            column = labels.tags(batch) if TAGS in batch.schema.names else batch[LABEL]
-            codes = coded(column, batch, names, may_be_missing=name == "test")
+            codes = coded(labels.column(batch), batch, names, may_be_missing=name == "test")
             if TAGS in batch.schema.names:
                 foreign.add(batch)
                 check_transitions(findings, name, batch, codes, names, labels.scheme)
             summary.count(codes)
         counts[name] = dict(zip(names, summary.counts.tolist(), strict=True))
-        findings.add("unlabelled", name, summary.unlabelled)
+        without = "no_labels" if summary.unlabelled == split.examples else "unlabelled"
+        findings.add(without, name, summary.unlabelled, split.origin if without == "no_labels" else None)
         foreign.tell(findings, name)
     check_repeats(findings, splits)
-    if isinstance(config, TabularData) and LabelNames(config.label_names or ()).take_integers_as_names:
-        findings.add("integer_names", "all", sum(map(is_integer, config.label_names or ())))
+    if source.takes_integers_as_names:
+        findings.add("integer_names", "all", sum(map(is_integer, source.label_names or ())))
+    _tell_ignored(findings, source, config)
+    _tell_headers(findings, source, splits)
     if not _holds_numbers(splits["train"].schema):
         check_labels(findings, counts, labels.named)
     return findings
+
+
+def _tell_ignored(findings: Findings, source: Source, config: DataBase) -> None:
+    for name, split in source.splits.items():
+        findings.add("ignored", name, split.left_out.rows, split.left_out.first)
+    if isinstance(config, TabularData):
+        met = {label for split in source.splits.values() for label in split.left_out.labels}
+        in_vain = sorted(ignored_labels(config) - met)
+        findings.add("ignored_in_vain", "all", len(in_vain), ", ".join(in_vain))
+
+
+def _tell_headers(findings: Findings, source: Source, splits: Mapping[Split, StagedSplit]) -> None:
+    """Tell of columns of labels that are called like a label: the first line may be an example, and no header."""
+    names = {name: set(map(canonical_label, split.labels)) for name, split in splits.items()}
+    for name, split in splits.items():
+        alike = [
+            file
+            for file, header in source.splits[name].headers.items()
+            if (_is_number(header) if _holds_numbers(split.schema) else canonical_label(header) in names[name])
+        ]
+        findings.add("label_as_header", name, len(alike), f"{', '.join(alike[:1])}, line 1" if alike else None)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _features(schema: pa.Schema, names: Sequence[str]) -> Features:

@@ -16,8 +16,9 @@ from stages.pipeline.escaping import code
 from stages.pipeline.json_files import Json, quantiles
 from stages.sources.examples import LABEL, PAIR, TAGS, TEXT, TOKENS
 from stages.sources.findings import Finding, Findings
-from stages.sources.label_coding import NO_CODE, UNLABELLED
-from stages.sources.values import list_lengths
+from stages.sources.label_coding import unlabelled
+from stages.sources.label_names import UNLABELLED
+from stages.sources.values import NO_CODE, list_lengths
 from stages.tags.schemes import are_entity_tags
 
 
@@ -45,26 +46,26 @@ class SplitSummary:
         labels = batch[TAGS if TAGS in batch.schema.names else LABEL]
         self.shown += [self._as_text(row) for row in batch.slice(0, _MOST_SHOWN - len(self.shown)).to_pylist()]
         if pa.types.is_floating(labels.type):
-            self.values.append(labels.to_numpy())
+            self.values.append(labels.drop_null().to_numpy())
+            self.unlabelled += labels.null_count
             return
-        codes = self.count(labels)
+        self.count(labels)
         if TAGS in batch.schema.names and self.has_entities:
-            self.entities += _entities(codes, self.lengths[-1], self.names)
+            self.entities += count_entities(labels, self.names)
 
     def _as_text(self, row: Mapping[str, Any]) -> tuple[str, str]:
         """Return an example of a canonical batch and its labels as text."""
         found = row[TAGS if TAGS in row else LABEL]
-        codes = found if isinstance(found, list) else [found]
+        codes = found if isinstance(found, list) else [-1 if found is None else found]
         labels = [str(code) if not self.names else UNLABELLED if code < 0 else self.names[code] for code in codes]
         texts = row[TOKENS] if TOKENS in row else [row[name] for name in (TEXT, PAIR) if name in row]
         return _shortened(" ".join(texts)), _shortened(" ".join(labels))
 
-    def count(self, labels: pa.Array) -> NDArray[np.int64]:
-        """Count labels alone; return their codes, those of lists one after the other."""
+    def count(self, labels: pa.Array) -> None:
+        """Count labels alone, and the examples without any."""
         codes = _flat(labels)
-        self.unlabelled += int((codes == NO_CODE).sum())
+        self.unlabelled += int(unlabelled(labels).sum())
         self.counts += np.bincount(codes[codes != NO_CODE], minlength=len(self.names))
-        return codes
 
     @property
     def has_entities(self) -> bool:
@@ -84,12 +85,12 @@ class SplitSummary:
     def to_json(self) -> dict[str, Json]:
         """Return the summary as `metrics/download.json` holds it."""
         found: dict[str, Json] = {"examples": self.examples, "words": self.words}
-        if self.values:
-            return found | {"words_per_example": self.quantiles(), "numbers": self._numbers()}
         if self.has_entities:
             found["entities"] = self.entities
         if self.unlabelled:
             found["unlabelled"] = self.unlabelled
+        if self.values:
+            return found | {"words_per_example": self.quantiles(), "numbers": self._numbers()}
         counts: Json = {name: int(count) for name, count in zip(self.names, self.counts, strict=True)}
         return found | {"words_per_example": self.quantiles(), "labels": counts}
 
@@ -99,6 +100,8 @@ class SplitSummary:
 
     def _numbers(self) -> dict[str, Json]:
         values = np.concatenate(self.values)
+        if not len(values):
+            return {}
         statistics = {"mean": values.mean(), "deviation": values.std(), "min": values.min(), "max": values.max()}
         return {name: float(value) for name, value in statistics.items()}
 
@@ -117,8 +120,9 @@ def words(batch: pa.RecordBatch | pa.Table) -> NDArray[np.int64]:
 
 
 def count_entities(tags: pa.ListArray, names: Sequence[str]) -> int:
-    """Return how many entities lists of tags mark. `tags`: codes into `names`."""
-    return _entities(_flat(tags), list_lengths(tags), names)
+    """Return how many entities lists of tags mark. `tags`: codes into `names`; lists without labels mark none."""
+    known = tags.filter(pa.array(~unlabelled(tags)))
+    return _entities(_flat(known), list_lengths(known), names)
 
 
 def _entities(codes: NDArray[np.int64], lengths: NDArray[np.int64], names: Sequence[str]) -> int:

@@ -1,7 +1,7 @@
 """Read the configured data source, whatever it is, and write it in canonical form."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import assert_never
 
@@ -16,6 +16,7 @@ from stages.sources.data_report import DataReport
 from stages.sources.demo import shop_messages, tagged_sentences
 from stages.sources.examples import PLACE, Columns, checked_examples, choose_columns
 from stages.sources.hub import fetch_dataset
+from stages.sources.label_names import LabelNames, LeftOut, Naming, canonical_label, configured_names, ignored_labels
 from stages.sources.locations import Located, find, find_files
 from stages.sources.readers.brat import without_second_halves
 from stages.sources.readers.formats import open_table
@@ -87,8 +88,13 @@ class _OpenFile:
 
     file: TableFile
     columns: Columns
-    names: tuple[str, ...] | None
-    """The names that the file's integer labels stand for."""
+    names: LabelNames | None
+    """The names that its labels have."""
+
+    @property
+    def all_names(self) -> Sequence[str]:
+        """The labels that are named, by the file, by the configuration or by columns of their own."""
+        return [*self.columns.flags] or (self.names.names if self.names is not None else [])
 
 
 def _read_files(
@@ -98,20 +104,17 @@ def _read_files(
 
     Raises DataError naming the file for what can't be opened or has no column of the task's kind.
     """
-    configured = None if config.label_names is None else tuple(config.label_names)
-    if configured and len(set(configured)) < len(configured):
-        raise DataError(f"data.label_names={config.label_names}: a label occurs twice; name each once")
+    configured = configured_names(config)
     opened = {
-        split: [_open(location, config, configured) for location in _once_each(found)] for split, found in files.items()
+        split: [_open(each, split, config, configured) for each in _once_each(found)] for split, found in files.items()
     }
     # in the order in which the files of train first name them; integer labels have become names by then
-    named = dict.fromkeys(name for part in opened["train"] for name in part.names or ())
+    named = dict.fromkeys(name for part in opened["train"] for name in part.all_names)
+    ignored = ignored_labels(config)
     return Source(
-        splits={
-            split: SourceSplit(", ".join(part.file.name for part in parts), _examples(parts, config))
-            for split, parts in opened.items()
-        },
-        label_names=configured or tuple(named) or None,
+        splits={split: _source_split(parts, config, ignored) for split, parts in opened.items()},
+        label_names=tuple(name for name in named if canonical_label(name) not in ignored) or None,
+        takes_integers_as_names=configured is not None and configured.take_integers_as_names,
         sha256=sha256,
     )
 
@@ -122,24 +125,46 @@ def _once_each(files: Sequence[Located]) -> list[Located]:
     return [file for file in files if file.path in kept]
 
 
-def _open(location: Located, config: TabularData, label_names: tuple[str, ...] | None) -> _OpenFile:
+def _open(location: Located, split: Split, config: TabularData, label_names: LabelNames | None) -> _OpenFile:
     options = ReadOptions(
         kind=config.kind,
         format=config.format,
         encoding=config.encoding,
         text_column=config.text_column,
-        label_column=config.label_column,
-        label_names=label_names,
+        label_column=None if isinstance(config.label_column, list) else config.label_column,
+        other_columns=_other_columns(config),
+        split=split,
+        label_names=None if label_names is None else tuple(label_names.by_value or label_names.names),
         target=config.target,
         sheet=config.sheet,
         sentence_column=config.sentence_column,
         empty_words=config.empty_words,
     )
     file = open_table(location.path, location.name, options)
-    columns = choose_columns(file, config)
-    return _OpenFile(file, columns, label_names or file.label_names.get(columns.label))
+    columns = choose_columns(file, config, may_lack_labels=split == "test")
+    return _OpenFile(file, columns, _names_in(file, columns, label_names))
 
 
-def _examples(parts: Sequence[_OpenFile], config: TabularData) -> Iterator[pa.RecordBatch]:
-    for part in parts:
-        yield from checked_examples(part.file, part.columns, config, part.names)
+def _other_columns(config: TabularData) -> tuple[str | int, ...]:
+    """Return the configured columns but those of `text_column` and a single `label_column`."""
+    several = config.label_column if isinstance(config.label_column, list) else []
+    single = [column for column in (config.pair_column, config.group_column) if column is not None]
+    return (*single, *several, *config.keep_columns)
+
+
+def _names_in(file: TableFile, columns: Columns, configured: LabelNames | None) -> LabelNames | None:
+    of_file = None if columns.label is None else file.label_names.get(columns.label)
+    if configured is not None:
+        return replace(configured, are_indexed=of_file is not None)
+    return None if of_file is None else LabelNames(of_file, are_indexed=True)
+
+
+def _source_split(parts: Sequence[_OpenFile], config: TabularData, ignored: frozenset[str]) -> SourceSplit:
+    left_out = LeftOut()
+
+    def examples() -> Iterator[pa.RecordBatch]:
+        for part in parts:
+            yield from checked_examples(part.file, part.columns, config, Naming(part.names, ignored, left_out))
+
+    headers = {part.file.name: part.columns.label for part in parts if part.file.is_headed and part.columns.label}
+    return SourceSplit(", ".join(part.file.name for part in parts), examples(), left_out, headers)

@@ -1,41 +1,57 @@
 """Read a file's rows as checked examples: choose its columns, give each the one type of its purpose, and name labels."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stages.configuration.kinds import labels_words
-from stages.configuration.schema import CANONICAL_COLUMNS, TabularData, Target
+from stages.configuration.schema import CANONICAL_COLUMNS, ColumnChoice, TabularData, Target
 from stages.pipeline.errors import DataError
+from stages.sources.column_names import (
+    LABEL_LISTS,
+    LABELS,
+    NUMBERS,
+    PAIRS,
+    TEXTS,
+    WORDS,
+    AmbiguousColumnError,
+    Ranks,
+    named_column,
+    shown_name,
+    usual_column,
+    usual_pair,
+)
+from stages.sources.column_names import (
+    TAGS as TAG_NAMES,
+)
 from stages.sources.joined_words import split_cells
+from stages.sources.label_names import Naming
 from stages.sources.nested_labels import unnested
 from stages.sources.readers.table_file import Column, Rows, TableFile
 from stages.sources.values import (
-    LabelNames,
+    STRINGS,
     Where,
+    as_lists_of_nulls,
     as_text,
+    flagged_labels,
     identifiers,
     label_lists,
     labels,
     list_lengths,
     numbers,
+    separated_labels,
     text_lists,
     texts,
 )
 
 log = logging.getLogger("stages.sources")
 
-TEXTS = ("text", "sentence", "content", "review", "document", "body", "comment", "message")
-PAIRS = (
-    ("text", "text_pair"), ("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"),
-    ("question", "sentence"), ("text1", "text2"),
-)  # fmt: skip
-WORDS = ("tokens", "words")
-_TAGS = ("ner_tags", "tags", "labels", "pos_tags")
-_LABELS = ("label", "labels", "cats", "class", "category", "target", "sentiment", "intent", "score", "rating", "stars")
 _ID = "id"
 DOCUMENT = "document"
 """The column in which the CoNLL reader numbers documents (`-DOCSTART-`)."""
@@ -49,32 +65,47 @@ class Columns:
 
     input: str
     pair: str | None
-    label: str
+    label: str | None
+    """None: the file has no labels."""
     id: str | None
     group: str | None
     misaligned: str | None
-    kept: tuple[str, ...] = ()
-    """Columns that are copied as they are."""
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """Columns that are copied as they are, by the name that each gets."""
+    flags: Mapping[str, str] = field(default_factory=dict)
+    """Columns that say of a label each, by its name, whether a text has it. There is no column of labels then."""
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the file has labels."""
+        return self.label is not None or bool(self.flags)
 
     @property
     def all(self) -> list[str]:
         """Every column to read, each once."""
-        wanted = (self.input, self.pair, self.label, self.id, self.group, self.misaligned, *self.kept)
+        single = (self.input, self.pair, self.label, self.id, self.group, self.misaligned)
+        wanted = (*single, *self.flags.values(), *self.kept.values())
         return list(dict.fromkeys(name for name in wanted if name is not None))
 
 
-def choose_columns(file: TableFile, config: TabularData) -> Columns:
-    """Return the columns that `config` names, the usual ones where it names none. Raises DataError if there is no such column."""
+def choose_columns(file: TableFile, config: TabularData, *, may_lack_labels: bool = False) -> Columns:
+    """Return the columns that `config` names, the usual ones where it names none.
+
+    Raises DataError if there is no such column, or two are equally likely. `may_lack_labels`: without labels is no error.
+    """
     text, pair = _inputs(file, config)
-    usual = _TAGS if labels_words(config.kind) else _LABELS
+    flags = _flags(file, config, may_lack_labels=may_lack_labels)
     chosen = Columns(
         input=text,
         pair=pair,
-        label=_column(file, "data.label_column", config.label_column, [name for name in usual if name != text]),
+        label=None
+        if isinstance(config.label_column, list)
+        else _label(file, config, text, may_be_none=may_lack_labels),
         id=_ID if _ID in file.columns else None,
         group=_group(file, config),
         misaligned=MISALIGNED if MISALIGNED in file.columns else None,
-        kept=tuple(_column(file, "data.keep_columns", name, ()) for name in config.keep_columns),
+        kept={str(name): _column(file, "data.keep_columns", name, ()) for name in config.keep_columns},
+        flags=flags,
     )
     log.info("%s: %s", file.name, _as_text(chosen, config))
     return chosen
@@ -85,19 +116,49 @@ def _inputs(file: TableFile, config: TabularData) -> tuple[str, str | None]:
     if labels_words(config.kind):
         return _column(file, key, config.text_column, (*WORDS, *TEXTS) if _may_be_joined(file) else WORDS), None
     if config.pair_column is not None:
-        firsts = [first for first, _ in PAIRS if first != config.pair_column]
-        first = _column(file, key, config.text_column, [*firsts, *TEXTS])
-        return first, _column(file, "data.pair_column", config.pair_column, ())
-    if config.text_column is None:
-        for first, second in PAIRS:
-            if first in file.columns and second in file.columns:
-                return first, second
+        second = _column(file, "data.pair_column", config.pair_column, ())
+        if config.text_column is not None:
+            return _column(file, key, config.text_column, ()), second
+        others = replace(file, columns=tuple(name for name in file.columns if name != second))
+        return usual_pair(file.columns, second) or (_column(others, key, None, _FIRSTS), second)
+    if config.text_column is None and (found := usual_pair(file.columns)) is not None:
+        return found
     return _column(file, key, config.text_column, TEXTS), None
 
 
 def _may_be_joined(file: TableFile) -> bool:
     """Whether a text may be words that are joined by spaces, since there are tags beside it."""
-    return any(name in file.columns for name in _TAGS)
+    return usual_column(file.columns, TAG_NAMES) is not None
+
+
+_FIRSTS: Ranks = (*((first,) for first, _ in PAIRS), *TEXTS)
+"""The usual names of a first text, where the column of the second is known."""
+
+
+def _label(file: TableFile, config: TabularData, text: str, *, may_be_none: bool) -> str | None:
+    assert not isinstance(config.label_column, list)
+    others = replace(file, columns=tuple(name for name in file.columns if name != text))
+    ranks = TAG_NAMES if labels_words(config.kind) else _USUAL_LABELS[config.target]
+    key, wanted = "data.label_column", config.label_column
+    if may_be_none and not _has(file if wanted is not None else others, wanted, ranks):
+        return None
+    return _column(file, key, wanted, ranks) if wanted is not None else _column(others, key, None, ranks)
+
+
+_USUAL_LABELS: Mapping[Target, Ranks] = {"label": LABELS, "labels": LABEL_LISTS, "number": NUMBERS}
+
+
+def _flags(file: TableFile, config: TabularData, *, may_lack_labels: bool) -> dict[str, str]:
+    """Return the columns of `data.label_column`, if it is a list, by the names of the labels."""
+    if not isinstance(config.label_column, list):
+        return {}
+    if may_lack_labels and not any(_has(file, column, ()) for column in config.label_column):
+        return {}
+    names = config.label_names if isinstance(config.label_names, list) else map(str, config.label_column)
+    columns = [_column(file, "data.label_column", column, ()) for column in config.label_column]
+    if len(set(columns)) < len(columns):
+        raise DataError(f"{file.name}: data.label_column={config.label_column} names a column twice; name each once")
+    return dict(zip(names, columns, strict=True))
 
 
 def _group(file: TableFile, config: TabularData) -> str | None:
@@ -106,23 +167,42 @@ def _group(file: TableFile, config: TabularData) -> str | None:
     return DOCUMENT if DOCUMENT in file.columns and "tags" in file.columns else None
 
 
-def _column(file: TableFile, key: str, wanted: str | int | None, usual: Sequence[str]) -> str:
+def _has(file: TableFile, wanted: ColumnChoice | None, ranks: Ranks) -> bool:
+    if isinstance(wanted, int):
+        return file.places_are_chosen or -len(file.columns) <= wanted < len(file.columns)
+    try:
+        found = usual_column(file.columns, ranks) if wanted is None else named_column(file.columns, wanted)
+    except AmbiguousColumnError:
+        return True
+    return found is not None
+
+
+def _column(file: TableFile, key: str, wanted: ColumnChoice | None, usual: Ranks) -> str:
     if isinstance(wanted, int):
         return _column_at(file, key, wanted, usual)
-    for name in usual if wanted is None else [wanted]:
-        if name in file.columns:
-            return name
-    missing = wanted or " or ".join(usual)
-    raise DataError(
-        f"{file.name}: has no column {missing}; set {key} to one of its columns: {', '.join(file.columns) or 'none'}"
-    )
+    try:
+        found = usual_column(file.columns, usual) if wanted is None else named_column(file.columns, wanted)
+    except AmbiguousColumnError as error:
+        raise DataError(f"{file.name}: columns {error} are equally likely; set {key} to one of them") from error
+    if found is not None:
+        return found
+    missing = wanted or " or ".join(list(chain.from_iterable(usual))[:_MOST_NAMES])
+    columns = ", ".join(map(shown_name, file.columns[:_MOST_COLUMNS])) or "none"
+    more = ", …" if len(file.columns) > _MOST_COLUMNS else ""
+    advice = file.without_header() or f"set {key} to one of its columns: {columns}{more}"
+    raise DataError(f"{file.name}: has no column {missing}; {advice}")
 
 
-def _column_at(file: TableFile, key: str, place: int, usual: Sequence[str]) -> str:
-    """Return a column by its position. The CoNLL reader has used it already; a CSV without a header names columns by it."""
-    names = [name for name in usual if name in file.columns]
-    if names:
-        return names[0]
+_MOST_COLUMNS = 30
+"""How many columns a message names."""
+_MOST_NAMES = 8
+"""How many of the usual names it names."""
+
+
+def _column_at(file: TableFile, key: str, place: int, usual: Ranks) -> str:
+    """Return a column by its place. A reader that has used it already names its columns as usual."""
+    if file.places_are_chosen and (chosen := usual_column(file.columns, usual)) is not None:
+        return chosen
     if -len(file.columns) <= place < len(file.columns):
         return file.columns[place]
     raise DataError(f"{file.name}: {key}={place}, but there are {len(file.columns)} columns; count them from 0")
@@ -134,7 +214,8 @@ def _as_text(columns: Columns, config: TabularData) -> str:
     of_words = labels_words(config.kind)
     what = "tags" if of_words else config.target
     group = f", groups from {columns.group}" if columns.group else ""
-    return f"{'words' if of_words else 'text'} from {inputs}, {what} from {columns.label}{group}"
+    labels = f"{what} from {columns.label or ', '.join(columns.flags.values())}" if columns.has_labels else f"no {what}"
+    return f"{'words' if of_words else 'text'} from {inputs}, {labels}{group}"
 
 
 ID, TEXT, PAIR, LABEL, TOKENS, TAGS = CANONICAL_COLUMNS
@@ -144,23 +225,23 @@ KEPT = "kept:"
 
 
 def checked_examples(
-    file: TableFile, columns: Columns, config: TabularData, label_names: Sequence[str] | None
+    file: TableFile, columns: Columns, config: TabularData, naming: Naming | None = None
 ) -> Iterator[pa.RecordBatch]:
     """Read a file as record batches of `text` (and `text_pair`) and `label`, or of `tokens` and `tags`.
 
-    Labels are text, lists of text or float64, as `config.target` says; -1 for no label is left as it is. Other
-    columns are `place` (the row's name in messages) and, where the file has them, `id`, `group`, `misaligned` and, as
-    `kept:NAME`, the copied columns.
-    `label_names`: the names of labels. Integers index them if the file's format says so, or if no name is an integer.
+    Labels are text, lists of text or float64, as `config.target` says; -1 for no label is left as it is. Without a column
+    of labels they are null, and each tag of a word is. Other columns are `place` (the row's name in messages) and, where the
+    file has them, `id`, `group`, `misaligned` and, as `kept:NAME`, the copied columns.
+    Rows with a label that `naming` ignores are left out, and counted there.
     Raises DataError naming file and row of what can't be used.
     """
-    names = None if label_names is None else LabelNames(label_names, are_indexed=columns.label in file.label_names)
+    naming = naming or Naming()
     for rows in file.read(columns.all):
         where = Where(rows.file or file.name, file.unit, rows.numbers)
         made = (
-            _tokens(rows, columns, where, names)
+            _tokens(rows, columns, where, naming)
             if labels_words(config.kind)
-            else _text(rows, columns, where, names, config)
+            else _text(rows, columns, where, naming, config)
         )
         if columns.id is not None:
             made[ID] = identifiers(rows.columns[columns.id], where)
@@ -168,34 +249,62 @@ def checked_examples(
             made[GROUP] = identifiers(rows.columns[columns.group], where)
         if columns.misaligned is not None:
             made[MISALIGNED] = pa.array(rows.columns[columns.misaligned], pa.int64())
-        made |= {KEPT + name: as_text(rows.columns[name], where, name) for name in columns.kept}
+        made |= {KEPT + name: as_text(rows.columns[column], where, name) for name, column in columns.kept.items()}
         made[PLACE] = pa.array([f"{where.file}, {file.unit} {number}" for number in rows.numbers], pa.string())
-        yield pa.record_batch(made)
+        batch = _without_ignored(pa.record_batch(made), naming) if columns.label is not None else pa.record_batch(made)
+        if batch.num_rows:
+            yield batch
 
 
-def _text(
-    rows: Rows, columns: Columns, where: Where, names: LabelNames | None, config: TabularData
-) -> dict[str, pa.Array]:
+def _without_ignored(batch: pa.RecordBatch, naming: Naming) -> pa.RecordBatch:
+    """Leave out rows whose label, or one of whose labels, is null: they are ignored."""
+    if not naming.ignored or LABEL not in batch.schema.names:
+        return batch
+    is_kept = np.ones(batch.num_rows, bool)
+    labels = batch[LABEL]
+    if pa.types.is_list(labels.type):
+        is_null = pc.is_null(pc.list_flatten(labels))
+        is_kept[pc.list_parent_indices(labels).filter(is_null).to_numpy()] = False
+    else:
+        is_kept = pc.is_valid(labels).to_numpy(zero_copy_only=False)
+    if not is_kept.all():
+        naming.left_out.rows += int((~is_kept).sum())
+        naming.left_out.first = naming.left_out.first or batch[PLACE][int(is_kept.argmin())].as_py()
+    return batch.filter(pa.array(is_kept))
+
+
+def _text(rows: Rows, columns: Columns, where: Where, naming: Naming, config: TabularData) -> dict[str, pa.Array]:
     made = {TEXT: texts(rows.columns[columns.input], where, "text")}
     if columns.pair is not None:
         made[PAIR] = texts(rows.columns[columns.pair], where, "second text")
-    labels = unnested(rows.columns[columns.label], config.target, where)
-    made[LABEL] = _READ_LABELS[config.target](labels, where, names)
+    if columns.flags:
+        made[LABEL] = flagged_labels({name: rows.columns[column] for name, column in columns.flags.items()}, where)
+    elif columns.label is None:
+        made[LABEL] = pa.nulls(len(rows.numbers), _LABEL_TYPES[config.target])
+    elif config.label_separator is not None:
+        made[LABEL] = separated_labels(rows.columns[columns.label], where, naming, config.label_separator)
+    else:
+        plain = unnested(rows.columns[columns.label], config.target, where)
+        made[LABEL] = _READ_LABELS[config.target](plain, where, naming)
     return made
 
 
-_READ_LABELS: Mapping[Target, Callable[[Column, Where, LabelNames | None], pa.Array]] = {
+_READ_LABELS: Mapping[Target, Callable[[Column, Where, Naming], pa.Array]] = {
     "label": labels,
     "labels": partial(label_lists, what="label"),
-    "number": lambda column, where, _: numbers(column, where),
+    "number": numbers,
 }
 """How the label column of texts is read."""
+_LABEL_TYPES: Mapping[Target, pa.DataType] = {"label": pa.string(), "labels": STRINGS, "number": pa.float64()}
 
 
-def _tokens(rows: Rows, columns: Columns, where: Where, names: LabelNames | None) -> dict[str, pa.Array]:
+def _tokens(rows: Rows, columns: Columns, where: Where, naming: Naming) -> dict[str, pa.Array]:
+    if columns.label is None:
+        tokens = text_lists(rows.columns[columns.input], where, "word")
+        return {TOKENS: tokens, TAGS: as_lists_of_nulls(list_lengths(tokens))}
     words, tags_of_words = split_cells(rows.columns[columns.input], rows.columns[columns.label])
     tokens = text_lists(words, where, "word")
-    tags = label_lists(tags_of_words, where, names, "tag")
+    tags = label_lists(tags_of_words, where, naming, "tag")
     words_in, tags_in = list_lengths(tokens), list_lengths(tags)
     uneven = (words_in != tags_in).nonzero()[0]
     if len(uneven):

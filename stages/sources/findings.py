@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from stages.configuration.schema import Scheme, Split
 from stages.sources.examples import MISALIGNED, PAIR, PLACE, TAGS, TEXT, TOKENS
-from stages.sources.staging import StagedSplit
+from stages.sources.label_coding import unlabelled
+from stages.sources.staging import NO_TARGET, StagedSplit
 from stages.sources.values import list_lengths
 from stages.tags.schemes import illegal_transitions
 
@@ -38,7 +39,17 @@ KINDS: Mapping[str, Kind] = {
     "shared_inputs": Kind("warning", "inputs occur in two splits, so scores flatter (data.deduplicate=across)"),
     "conflicting_labels": Kind("warning", "inputs have different labels in different places"),
     "unseen_labels": Kind("warning", "labels do not occur in train, so they can't be learned"),
-    "named_in_vain": Kind("warning", "labels are named and have no example, so they can't be learned"),
+    "named_in_vain": Kind(
+        "warning",
+        "labels are named and have no example, so they can't be learned (integers count from 0, unless data.label_names is a "
+        "mapping)",
+    ),
+    "ignored_in_vain": Kind("warning", "labels of data.ignore_labels do not occur"),
+    "label_as_header": Kind(
+        "warning",
+        "columns of labels are called like a label, so the first line may be an example and no header (then give columns by "
+        "place, such as data.label_column=0)",
+    ),
     "integer_names": Kind(
         "note", "names of labels are integers, so integers were read as names and not as their places"
     ),
@@ -53,6 +64,10 @@ KINDS: Mapping[str, Kind] = {
     "unreadable_characters": Kind("warning", "examples hold U+FFFD, the sign of a wrong encoding"),
     "similar_labels": Kind("warning", "labels differ only in case or white space"),
     "odd_white_space": Kind("note", "examples hold no-break or zero-width spaces, or words with a space inside"),
+    "no_labels": Kind(
+        "warning", "examples, which is all, have no label: they can be predicted (evaluate.score=false), not scored"
+    ),
+    "ignored": Kind("note", "examples have a label of data.ignore_labels and were left out"),
     "unlabelled": Kind("note", "examples have no label (-1): they can be predicted, not scored"),
 }
 """Every kind of finding, the most severe first."""
@@ -108,6 +123,8 @@ def check_transitions(
     findings: Findings, split: Split, batch: pa.RecordBatch, codes: pa.ListArray, names: Sequence[str], scheme: Scheme
 ) -> None:
     """Check that each tag may follow the one before it."""
+    known = pa.array(~unlabelled(codes))
+    batch, codes = batch.filter(known), codes.filter(known)
     lengths = list_lengths(codes)
     wrong = illegal_transitions(pc.list_flatten(codes).to_numpy(zero_copy_only=False), lengths, names, scheme)
     if len(wrong):
@@ -160,6 +177,7 @@ def check_repeats(findings: Findings, splits: Mapping[Split, StagedSplit]) -> No
             findings.add("shared_inputs", f"{name}, {other}", len(shared))
     contents = np.concatenate([split.contents for split in splits.values()])
     targets = np.concatenate([split.targets for split in splits.values()])
+    contents, targets = contents[targets != NO_TARGET], targets[targets != NO_TARGET]
     order = np.lexsort((targets, contents["low"], contents["high"]))
     same_input = contents[order][1:] == contents[order][:-1]
     differs = same_input & (targets[order][1:] != targets[order][:-1])

@@ -10,13 +10,10 @@ from numpy.typing import NDArray
 
 from stages.columns.arrays import as_lists
 from stages.pipeline.errors import DataError
-from stages.sources.examples import PLACE
-from stages.sources.values import is_integer, list_lengths
+from stages.sources.examples import PLACE, TAGS
+from stages.sources.label_names import UNLABELLED, is_integer
+from stages.sources.values import NO_CODE
 from stages.tags.schemes import OUTSIDE
-
-UNLABELLED = "-1"
-"""What some test splits have for 'no label'. It is a label only if train has it too, or `data.label_names` lists it."""
-NO_CODE = -1
 
 
 def label_order(named: Sequence[str], found: Iterable[str]) -> tuple[str, ...]:
@@ -39,20 +36,51 @@ def natural_order(label: str) -> tuple[object, ...]:
 
 
 def coded(labels: pa.Array, batch: pa.RecordBatch, names: Sequence[str], *, may_be_missing: bool) -> pa.Array:
-    """Return a column of labels, or of lists of labels, as int64 codes into `names`; `NO_CODE` where there is no label.
+    """Return a column of labels, or of lists of labels, as int64 codes into `names`.
 
+    `NO_CODE` stands where there is no label: a list is null where its labels are not known, those of tags are all `NO_CODE`.
     Raises DataError naming the first example that has no label where it must have one.
     """
-    is_list = pa.types.is_list(labels.type)
-    codes = _codes(pc.list_flatten(labels) if is_list else labels, names)
-    missing = np.flatnonzero(codes == NO_CODE)
-    if len(missing) and (is_list or not may_be_missing):
-        row = pc.list_parent_indices(labels)[int(missing[0])].as_py() if is_list else int(missing[0])
-        raise DataError(
-            f"{batch[PLACE][row].as_py()}: {UNLABELLED} stands for no label, and {'a list' if is_list else 'training'} "
-            "needs them all; remove such rows, or name it in data.label_names if it is a label"
-        )
-    return as_lists(codes, list_lengths(labels)) if is_list else pa.array(codes)
+    if pa.types.is_list(labels.type):
+        return _coded_lists(labels, batch, names, may_be_missing=may_be_missing)
+    codes = _codes(labels, names)
+    if not may_be_missing:
+        _require_labels(batch, codes == NO_CODE)
+    return pa.array(codes)
+
+
+def _coded_lists(labels: pa.Array, batch: pa.RecordBatch, names: Sequence[str], *, may_be_missing: bool) -> pa.Array:
+    codes, row = _codes(pc.list_flatten(labels), names), pc.list_parent_indices(labels).to_numpy()
+    lengths = pc.fill_null(pc.list_value_length(labels), 0).to_numpy().astype(np.int64)
+    without = np.bincount(row[codes == NO_CODE], minlength=len(lengths))
+    are_tags = TAGS in batch.schema.names
+    unknown = pc.is_null(labels).to_numpy(zero_copy_only=False)
+    unknown = unknown | ((without == lengths) & (without > 0 if are_tags else without == 1))
+    _require_labels(batch, (without > 0) & ~unknown if may_be_missing else (without > 0) | unknown)
+    if are_tags:
+        return as_lists(codes, lengths)
+    offsets = np.concatenate([[0], np.cumsum(np.where(unknown, 0, lengths))]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(codes[~unknown[row]]), mask=pa.array(unknown))
+
+
+def unlabelled(codes: pa.Array) -> NDArray[np.bool_]:
+    """Return which rows of what `coded` returned have no label, [rows]."""
+    if not pa.types.is_list(codes.type):
+        return np.asarray(codes.to_numpy(zero_copy_only=False) == NO_CODE)
+    unknown: NDArray[np.bool_] = pc.is_null(codes).to_numpy(zero_copy_only=False)
+    flat = pc.list_flatten(codes).to_numpy(zero_copy_only=False)
+    unknown[pc.list_parent_indices(codes).to_numpy()[flat == NO_CODE]] = True
+    return unknown
+
+
+def _require_labels(batch: pa.RecordBatch, are_missing: NDArray[np.bool_]) -> None:
+    if not are_missing.any():
+        return
+    raise DataError(
+        f"{batch[PLACE][int(are_missing.argmax())].as_py()}: {UNLABELLED} stands for no label, and training needs them all, as "
+        f"does a list; leave such rows out with data.ignore_labels=['{UNLABELLED}'], or name it in data.label_names if it is a "
+        f"label ({{{UNLABELLED}: NAME, …}})"
+    )
 
 
 def _codes(labels: pa.Array, names: Sequence[str]) -> NDArray[np.int64]:

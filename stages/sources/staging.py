@@ -17,6 +17,8 @@ from stages.sources.examples import GROUP, ID, LABEL, PAIR, TAGS, TEXT, TOKENS
 from stages.sources.values import list_lengths
 from stages.tags.schemes import OUTSIDE, Bigrams, bigrams
 
+NO_TARGET = np.iinfo(np.int64).min
+"""What `StagedSplit.targets` has for an example without a label."""
 DIGEST = np.dtype([("high", ">u8"), ("low", ">u8")])
 
 
@@ -31,7 +33,7 @@ class StagedSplit:
     contents: NDArray[np.void]
     """A digest of each example's input."""
     targets: NDArray[np.int64]
-    """A number that is equal for equal labels."""
+    """A number that is equal for equal labels; `NO_TARGET` for none."""
     strata: NDArray[np.int64]
     """The stratum, of which a sample keeps the share: the label or, for words, whether any is tagged."""
     groups: NDArray[np.int64] | None
@@ -105,7 +107,7 @@ class _Facts:
 def _facts(batch: pa.RecordBatch) -> _Facts:
     has_tags = TAGS in batch.schema.names
     labels = batch[TAGS if has_tags else LABEL]
-    targets = _numbers(labels)
+    targets = _targets(labels)
     has_shares = not pa.types.is_floating(labels.type)  # numbers have none to keep
     return _Facts(
         contents=np.frombuffer(b"".join(map(_digest, _inputs(batch))), DIGEST),
@@ -123,7 +125,7 @@ def _labels(batch: pa.RecordBatch, neighbours: Counter[tuple[str | None, str | N
         return set()
     coded = (pc.list_flatten(column) if pa.types.is_list(column.type) else column).dictionary_encode()
     names = coded.dictionary.to_pylist()
-    if TAGS in batch.schema.names:
+    if TAGS in batch.schema.names and not coded.null_count:
         codes = coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         neighbours.update(bigrams(codes, list_lengths(column), names))
     return set(names)
@@ -145,14 +147,22 @@ def _digest(content: str) -> bytes:
 def _numbers(column: pa.Array) -> NDArray[np.int64]:
     """Return equal numbers for equal values, the same in every process (Python's own hash of strings is not)."""
     values: list[object] = column.to_pylist()
-    texts = ["\0".join(value) if isinstance(value, list) else str(value) for value in values]
+    texts = ["\0".join(map(str, value)) if isinstance(value, list) else str(value) for value in values]
     digests = b"".join(hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
     return np.frombuffer(digests, ">i8").astype(np.int64)
 
 
+def _targets(labels: pa.Array) -> NDArray[np.int64]:
+    unknown = pc.is_null(labels).to_numpy(zero_copy_only=False).copy()
+    if pa.types.is_list(labels.type):
+        is_null = pc.is_null(pc.list_flatten(labels)).to_numpy(zero_copy_only=False)
+        unknown[pc.list_parent_indices(labels).to_numpy()[is_null]] = True
+    return np.where(unknown, NO_TARGET, _numbers(labels))
+
+
 def _any_tagged(tags: pa.ListArray) -> NDArray[np.int64]:
     tagged = np.zeros(len(tags), np.int64)
-    is_tagged = pc.not_equal(pc.list_flatten(tags), OUTSIDE).to_numpy(zero_copy_only=False)
+    is_tagged = pc.fill_null(pc.not_equal(pc.list_flatten(tags), OUTSIDE), False).to_numpy(zero_copy_only=False)
     tagged[pc.list_parent_indices(tags).to_numpy()[is_tagged]] = 1
     return tagged
 

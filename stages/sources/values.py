@@ -6,8 +6,7 @@ Nothing is guessed: a value of another type raises DataError with its file and r
 import ast
 import json
 import math
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -17,10 +16,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.pipeline.errors import DataError
+from stages.sources.label_names import UNLABELLED, LabelNames, Naming, canonical_label, is_integer
 from stages.sources.readers.table_file import Column
 
 STRINGS = pa.list_(pa.string())
-_INTEGER = re.compile(r"-?\d+")
+NO_CODE = -1
+"""The code of no label."""
 _SHOWN = 40
 """How many characters of a faulty value a message shows."""
 
@@ -43,11 +44,6 @@ class Where:
     def flattened(self, offsets: NDArray[np.int32]) -> "Where":
         """Return the same for the values of the lists that begin at `offsets`."""
         return replace(self, offsets=offsets)
-
-
-def is_integer(text: str) -> bool:
-    """Whether a string denotes an integer."""
-    return _INTEGER.fullmatch(text) is not None
 
 
 def list_lengths(lists: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
@@ -91,40 +87,110 @@ def as_text(column: Column, where: Where, name: str) -> pa.Array:
     return _strings([None if value is None else str(value) for value in written], where)
 
 
-@dataclass(frozen=True)
-class LabelNames:
-    """The names that labels may have."""
-
-    names: Sequence[str]
-    are_indexed: bool = False
-    """Whether integers are indices for sure, as the file's format has it. Else they are where no name is an integer itself."""
-
-    @property
-    def take_integers_as_names(self) -> bool:
-        """Whether integers are names, though each could be an index."""
-        are_indices = self.are_indexed or all(name == str(code) for code, name in enumerate(self.names))
-        return not are_indices and any(map(is_integer, self.names))
-
-
-def labels(column: Column, where: Where, names: LabelNames | None, what: str = "label") -> pa.Array:
-    """Return labels by name, from text, booleans or integers, as `names` says if they are known."""
-    if isinstance(column, pa.Array):
-        array = _plain(column)
-        _refuse_nulls(array, where, what)
-        if pa.types.is_integer(array.type):
-            return _named(array.to_numpy(zero_copy_only=False).astype(np.int64), where, names, what)
-        if pa.types.is_boolean(array.type):
-            return array.cast(pa.string())
-        if not pa.types.is_string(array.type):
-            raise where.fault(0, _not_a_label(what, str(array.type)))
-        return _from_text(array, where, names, what)
-    return _python_labels(column, where, names, what)
+def labels(column: Column, where: Where, naming: Naming, what: str = "label") -> pa.Array:
+    """Return labels by name, from text, booleans (as `true` and `false`) or whole numbers; null for those that are ignored."""
+    array, is_code = _label_texts(column, where, what)
+    coded = array.dictionary_encode()
+    found, names = coded.dictionary.to_pylist(), naming.names
+    named = [(value, value if names is None else names.name_of(value, is_code=is_code)) for value in found]
+    ignored = [naming.is_ignored(value, name) for value, name in named]
+    for (value, name), is_ignored in zip(named, ignored, strict=True):
+        if is_ignored:
+            naming.left_out.labels.add(canonical_label(name or value))
+        elif name is None:
+            raise where.fault(pc.index(array, value).as_py(), _unnamed(value, naming, what))
+    if not is_code and names is not None:
+        _refuse_mixed_indices(array, where, names, what)
+    kept = [None if is_ignored else name for (_, name), is_ignored in zip(named, ignored, strict=True)]
+    return pa.array(kept, pa.string()).take(coded.indices)
 
 
-def label_lists(column: Column, where: Where, names: LabelNames | None, what: str) -> pa.Array:
-    """Return lists of labels by name."""
+def _label_texts(column: Column, where: Where, what: str) -> tuple[pa.Array, bool]:
+    """Return labels as text, and whether they are of a type of integers."""
+    if not isinstance(column, pa.Array):
+        return _python_labels(column, where, what)
+    array = _plain(column)
+    _refuse_nulls(array, where, what)
+    if pa.types.is_floating(array.type):
+        return _whole_numbers(array.to_numpy(zero_copy_only=False), where, what), True
+    if pa.types.is_integer(array.type) or pa.types.is_boolean(array.type):
+        return array.cast(pa.string()), pa.types.is_integer(array.type)
+    if not pa.types.is_string(array.type):
+        raise where.fault(0, _not_a_label(what, str(array.type)))
+    return _filled(array, where, what), False
+
+
+def label_lists(column: Column, where: Where, naming: Naming, what: str) -> pa.Array:
+    """Return lists of labels by name; those that are ignored are null in them."""
     offsets, flat = _flat(column, where, what)
-    return pa.ListArray.from_arrays(offsets, labels(flat, where.flattened(offsets), names, what))
+    return pa.ListArray.from_arrays(offsets, labels(flat, where.flattened(offsets), naming, what))
+
+
+def separated_labels(column: Column, where: Where, naming: Naming, separator: str) -> pa.Array:
+    """Return lists of labels by name, from cells that hold them with a separator between. An empty cell has none.
+
+    White space around a label means nothing, nor does a separator at the end, or a label that is repeated.
+    """
+    array = _plain(column) if isinstance(column, pa.Array) else None
+    values = column if array is None else array.to_pylist()
+    rows = [_separated(value, where, place, separator) for place, value in enumerate(values)]
+    offsets = _offsets(np.array([len(row) for row in rows], np.int64))
+    flat: list[object] = list(chain.from_iterable(rows))
+    return pa.ListArray.from_arrays(offsets, labels(flat, where.flattened(offsets), naming))
+
+
+def _separated(value: object, where: Where, place: int, separator: str) -> list[str]:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return []
+    if isinstance(value, int | float) and not isinstance(value, bool) and value == math.floor(value):
+        return [str(int(value))]
+    if not isinstance(value, str):
+        raise where.fault(
+            place,
+            f"holds {_shown(value)}, not labels with {separator!r} between; set data.label_separator=null for lists",
+        )
+    pieces = value.split() if separator.isspace() else [piece.strip() for piece in value.split(separator)]
+    return list(dict.fromkeys(piece for piece in pieces if piece))
+
+
+def flagged_labels(columns: Mapping[str, Column], where: Where) -> pa.Array:
+    """Return lists of the labels, each a column, that a row has: its cells hold 1 or 0, or true or false.
+
+    A row whose cells all hold -1 is null: its labels are not known.
+    """
+    flags = np.stack([_flags(column, where, name) for name, column in columns.items()], axis=1)
+    unknown = flags == NO_CODE
+    partly = np.flatnonzero(unknown.any(axis=1) & ~unknown.all(axis=1))
+    if len(partly):
+        row = int(partly[0])
+        name = list(columns)[int(unknown[row].argmax())]
+        raise where.fault(row, f"{name} is -1, no label, and other labels are 0 or 1; give all of them, or -1 in all")
+    rows, codes = np.nonzero(flags == 1)
+    offsets = np.concatenate([[0], np.cumsum((flags == 1).sum(axis=1))]).astype(np.int32)
+    assert len(rows) == offsets[-1]
+    found = pa.array(list(columns), pa.string()).take(pa.array(codes))
+    return pa.ListArray.from_arrays(pa.array(offsets), found, mask=pa.array(unknown.all(axis=1)))
+
+
+_FLAGS: Mapping[str, int] = {"0": 0, "1": 1, "false": 0, "true": 1, "-1": NO_CODE}
+
+
+def _flags(column: Column, where: Where, name: str) -> NDArray[np.int64]:
+    values = _plain(column).to_pylist() if isinstance(column, pa.Array) else column
+    found = [_FLAGS.get(canonical_label(str(value).strip()).lower()) for value in values]
+    if None in found:
+        place = found.index(None)
+        has = "has nothing" if values[place] in (None, "") else f"is {_shown(values[place])}"
+        raise where.fault(
+            place, f"the column {name} {has}, not 0 or 1; correct it, or leave it out of data.label_column"
+        )
+    return np.array(found, np.int64)
+
+
+def as_lists_of_nulls(lengths: NDArray[np.int64]) -> pa.Array:
+    """Return lists of null of these lengths, typed as lists of strings."""
+    offsets = pa.array(_offsets(lengths))
+    return pa.ListArray.from_arrays(offsets, pa.nulls(int(lengths.sum()), pa.string()))
 
 
 def text_lists(column: Column, where: Where, what: str) -> pa.Array:
@@ -133,73 +199,78 @@ def text_lists(column: Column, where: Where, what: str) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, texts(flat, where.flattened(offsets), what))
 
 
-def numbers(column: Column, where: Where) -> pa.Array:
-    """Return finite numbers as float64, from numbers or their decimal notation."""
+def numbers(column: Column, where: Where, naming: Naming) -> pa.Array:
+    """Return finite numbers as float64, from numbers or their decimal notation; null for what is ignored."""
     values = column.to_pylist() if isinstance(column, pa.Array) else column
+    is_ignored = np.array([bool(naming.ignored) and naming.is_ignored(str(value), None) for value in values], bool)
+    naming.left_out.labels.update(canonical_label(str(values[place])) for place in np.flatnonzero(is_ignored))
     found = np.array([_number(value) for value in values])
-    bad = np.flatnonzero(~np.isfinite(found))
+    bad = np.flatnonzero(~np.isfinite(found) & ~is_ignored)
     if len(bad):
         raise where.fault(
             int(bad[0]), f"the label is {_shown(values[bad[0]])}, not a finite number; correct it or remove the row"
         )
-    return pa.array(found, pa.float64())
+    return pa.array(found, pa.float64(), mask=is_ignored)
 
 
-def _python_labels(column: list[object], where: Where, names: LabelNames | None, what: str) -> pa.Array:
-    _require(column, where, what, str, int, bool)
-    kinds = set(map(type, column))
-    if len(kinds) > 1:
-        first = type(column[0])
-        place = next(place for place, value in enumerate(column) if type(value) is not first)
+def _python_labels(column: list[object], where: Where, what: str) -> tuple[pa.Array, bool]:
+    _require(column, where, what, str, int, float, bool)
+    kinds = [int if type(value) is float else type(value) for value in column]
+    if len(set(kinds)) > 1:
+        place = next(place for place, kind in enumerate(kinds) if kind is not kinds[0])
         raise where.fault(
             place, f"the {what} {_shown(column[place])} is of another type than those before it; write all alike"
         )
-    if kinds == {int}:
-        return _named(np.array(column, np.int64), where, names, what)
-    if kinds == {bool}:
-        return pa.array([str(value).lower() for value in column], pa.string())
-    return _from_text(_strings([str(value) for value in column], where), where, names, what)
+    if set(kinds) == {int}:
+        if any(type(value) is float for value in column):
+            return _whole_numbers(np.array(column, np.float64), where, what), True
+        return pa.array([str(value) for value in column], pa.string()), True
+    if set(kinds) == {bool}:
+        return pa.array([str(value).lower() for value in column], pa.string()), False
+    return _filled(_strings([str(value) for value in column], where), where, what), False
 
 
-def _named(codes: NDArray[np.int64], where: Where, known: LabelNames | None, what: str) -> pa.Array:
-    """Turn integers into names; -1, which means no label, stays as it is."""
-    if known is None:
-        return pa.array(codes).cast(pa.string())
-    names = known.names
-    if known.take_integers_as_names:
-        return _from_text(pa.array(codes).cast(pa.string()), where, known, what)
-    bad = np.flatnonzero((codes < -1) | (codes >= len(names)))
+def _whole_numbers(values: NDArray[np.float64], where: Where, what: str) -> pa.Array:
+    """Return numbers that are whole as text without a fraction: pandas makes floats of integers beside a gap."""
+    bad = np.flatnonzero(~(np.isfinite(values) & (values == np.floor(values))))
     if len(bad):
-        raise where.fault(
-            int(bad[0]), f"the {what} {codes[bad[0]]} is none of the {len(names)} that are named: {', '.join(names)}"
-        )
-    return pa.array(["-1" if code < 0 else names[code] for code in codes.tolist()], pa.string())
+        value = float(values[bad[0]])
+        if math.isnan(value):
+            raise where.fault(int(bad[0]), f"has no {what}; fill it in or remove the row")
+        raise where.fault(int(bad[0]), _not_a_label(what, _shown(value)))
+    return pa.array([str(int(value)) for value in values.tolist()], pa.string())
 
 
-def _from_text(array: pa.Array, where: Where, known: LabelNames | None, what: str) -> pa.Array:
-    """Return labels from text. Digits are integers, since CSV has none: they index the names if no name is an integer."""
+def _filled(array: pa.Array, where: Where, what: str) -> pa.Array:
     empty = pc.equal(pc.utf8_trim_whitespace(array), "")
     if pc.any(empty).as_py():
         raise where.fault(pc.index(empty, True).as_py(), f"the {what} is empty; fill it in or remove the row")
-    if known is None:
-        return array
-    names = known.names
-    unknown = pc.invert(pc.is_in(array, value_set=pa.array(list(names), pa.string())))
-    if not pc.any(unknown).as_py():
-        return array
-    place = pc.index(unknown, True).as_py()
-    distinct = pc.unique(array).to_pylist()
-    if all(map(is_integer, distinct)) and not known.take_integers_as_names:
-        return _named(np.array(array.to_pylist(), np.int64), where, known, what)
-    unfit = [label for label in distinct if label not in names and label != "-1"]
-    if not unfit:
-        return array
-    place = pc.index(array, unfit[0]).as_py()
-    raise where.fault(
-        place,
-        f"the {what} {_shown(array[place].as_py())} is none of {', '.join(names)}; "
-        "correct it, remove the row or set data.label_names",
-    )
+    return array
+
+
+def _unnamed(value: str, naming: Naming, what: str) -> str:
+    assert naming.names is not None
+    names = ", ".join(naming.names.names)
+    if naming.names.by_value is not None:
+        values = ", ".join(naming.names.by_value)
+        return f"the {what} {_shown(value)} is none of {values}, which data.label_names gives names; give it one, or correct it"
+    if is_integer(value) and not naming.names.take_integers_as_names:
+        return (
+            f"the {what} {value} is none of the {len(naming.names.names)} that are named: {names}; they count from 0 "
+            "(data.label_names={1: NAME, …} says what each integer stands for)"
+        )
+    return f"the {what} {_shown(value)} is none of {names}; correct it, remove the row or set data.label_names"
+
+
+def _refuse_mixed_indices(array: pa.Array, where: Where, names: LabelNames, what: str) -> None:
+    """Raise DataError for integers beside names: they are indices where a file has nothing else."""
+    found = [value for value in pc.unique(array).to_pylist() if names.name_of(value) not in (None, UNLABELLED)]
+    indices = [value for value in found if names.is_index(value)]
+    if indices and len(indices) < len(found):
+        raise where.fault(
+            pc.index(array, indices[0]).as_py(),
+            f"the {what} {indices[0]} stands beside names; write all as names or all as integers",
+        )
 
 
 def _require(column: Sequence[object], where: Where, what: str, *allowed: type) -> None:
@@ -248,7 +319,8 @@ def _listed(value: object, where: Where, place: int, what: str) -> list[object]:
             return found
     if value is None:
         raise where.fault(place, f"has no list of {what}s; fill it in or remove the row")
-    raise where.fault(place, f"holds {_shown(value)}, not a list of {what}s; write it as a JSON list")
+    separated = " or, for labels with a separator between, set data.label_separator" if what == "label" else ""
+    raise where.fault(place, f"holds {_shown(value)}, not a list of {what}s; write it as a JSON list{separated}")
 
 
 def _parsed_list(text: str) -> list[object] | None:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import load_from_disk
 
-from stages.pipeline.errors import BusyError
+from stages.pipeline.errors import BusyError, DataError
 from stages.predict import job
 from stages.predict.inputs import InputOptions, read_inputs
 from stages.predict.job import parts_of
@@ -567,3 +567,28 @@ def test_words_of_a_text_come_back_exactly(tmp_path: Path) -> None:
         assert text[start:end] == word and word.strip() == word != ""
     covered = {place for start, end in inputs.spans[0] for place in range(start, end)}
     assert all(text[place].isspace() for place in set(range(len(text))) - covered)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "pairs"),
+    [
+        ("in.csv", "Review,Stars\nfine,4\n", None),
+        ("in.csv", ",REVIEW_TEXT\n0,fine\n", None),
+        ("in.csv", "sep=;\nId;Comment Text\n7;fine\n", None),
+        ("in.json", '[["fine", "x"]]', None),
+        ("in.csv", "Premise|Hypothesis\nfine|more\n", ["more"]),
+    ],
+)
+def test_columns_are_found_as_download_finds_them(
+    name: str, content: str, pairs: list[str] | None, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(content)
+    (found,) = read_inputs(tmp_path / name, InputOptions("text", of_words=False))
+    assert (found.texts, found.pairs) == (["fine"], pairs)
+
+
+def test_two_columns_that_are_equally_likely_are_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("Review,Comment\na,b\n")
+    with pytest.raises(DataError) as error:
+        list(read_inputs(tmp_path / "in.csv", InputOptions("text", of_words=False)))
+    assert str(error.value).endswith("columns Review, Comment are equally likely; set --text-column to one of them")

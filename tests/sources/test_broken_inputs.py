@@ -128,7 +128,7 @@ BROKEN = {
     "a column without a name": text("test.csv", b"text,,label\na,b,a\n", "test.csv"),
     "an open quote": text("test.csv", b'text,label\n"a,a\nb,b\n', "line 2"),
     "text behind a quote": text("test.csv", b'text,label\n"a"b,a\n', "line 2"),
-    "no label column": text("test.csv", b"text,other\na,b\n", "data.label_column"),
+    "no label column": Broken("test.csv", CSV, "data.label_column", good=("train.csv", b"text,other\na,b\n")),
     "no text column": text("test.csv", b"other,label\na,b\n", "data.text_column"),
     "the configured column is missing": text("test.csv", CSV, "title", text_column="title"),
     "an empty label": text("test.csv", b"text,label\na,a\nb,\n", "line 3"),

@@ -594,8 +594,13 @@ BROKEN: list[tuple[str, str | bytes, ReadOptions, list[str]]] = [
     ("after.csv", 'text,label\n"a" b,1\n', TEXT, ["after.csv, line 2: a quoted field goes on"]),
     ("cr.csv", "text,label\ra,1\rb,2\r", TEXT, ["cr.csv, line 1: holds a carriage return"]),
     ("twice.csv", "text,text\na,1\n", TEXT, ["twice.csv, line 1: column 'text' occurs twice"]),
-    ("index.csv", ",text,label\n0,a,1\n", TEXT, ["index.csv, line 1: column 1 has no name", "index=False"]),
-    ("mixed.csv", "a,1\n", ReadOptions("text", text_column=0, label_column="b"), ["data.text_column=0", "both"]),
+    ("nameless.csv", "text,label,\na,1,\nb,0,c\n", TEXT, ["nameless.csv, line 3: column 3 holds 'c' and has no name"]),
+    (
+        "mixed.csv",
+        "a,1\n",
+        ReadOptions("text", text_column=0, label_column="b"),
+        ["mixed.csv: columns", "name (b)", "place (0)"],
+    ),
     (
         "latin.csv",
         "text,label\na,1\ncaf\u00e9,1\n".encode("latin-1"),

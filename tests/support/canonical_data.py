@@ -15,6 +15,7 @@ from stages.sources.canonical import Source, SourceSplit, write_canonical
 from stages.sources.data_report import DataReport
 from stages.sources.data_source import write_data
 from stages.sources.examples import checked_examples, choose_columns
+from stages.sources.label_names import LabelNames, Naming
 from stages.sources.readers.table_file import Rows, TableFile
 
 
@@ -56,14 +57,17 @@ def made_from(
     tables: dict[Split, pa.Table] = {"train": train, "test": train if test is None else test}
     if validation is not None:
         tables["validation"] = validation
-    order = None if names is None else tuple(names)
+    order = None if names is None else LabelNames(names)
 
     def examples(split: Split, table: pa.Table) -> Iterator[pa.RecordBatch]:
         file = _in_memory(f"{split}.file", table, rows_at_once)
-        yield from checked_examples(file, choose_columns(file, config), config, order)
+        columns = choose_columns(file, config, may_lack_labels=split == "test")
+        yield from checked_examples(file, columns, config, Naming(order))
 
     source = Source(
-        {split: SourceSplit(f"{split}.file", examples(split, table)) for split, table in tables.items()}, order
+        {split: SourceSplit(f"{split}.file", examples(split, table)) for split, table in tables.items()},
+        None if order is None else tuple(order.names),
+        takes_integers_as_names=order is not None and order.take_integers_as_names,
     )
     with tempfile.TemporaryDirectory() as folder:
         report = write_canonical(source, config, Path(folder) / "raw", Path(folder) / "scratch")

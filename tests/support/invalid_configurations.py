@@ -165,6 +165,16 @@ def _contradictions(_: Mapping[str, Plain], __: random.Random) -> Iterator[Case]
         ("task.metric", ["task.metric=pearson"]),
         ("data.target", ["task=regression"]),
         ("evaluate.slices", [*BASES["files"], "task=regression", "evaluate.slices=[label]"]),
+        ("data.label_column", [*BASES["files"], "data.label_column=[a,b]"]),
+        ("data.label_column", [*BASES["files"], "task=multilabel", "data.label_column=[a,a]"]),
+        ("data.label_names", [*BASES["files"], "task=multilabel", "data.label_column=[a,b]", "data.label_names=[a]"]),
+        ("data.label_separator", [*BASES["files"], "data.label_separator='|'"]),
+        (
+            "data.label_separator",
+            [*BASES["files"], "task=multilabel", "data.label_column=[a]", "data.label_separator='|'"],
+        ),
+        ("data.ignore_labels", [*BASES["files"], "task=multilabel", "data.label_column=[a]", "data.ignore_labels=[b]"]),
+        ("data.ignore_labels", [*BASES["files"], "task=tokens", "data.ignore_labels=['-']"]),
         ("train.class_weights", [*BASES["files"], "task=regression", "train.class_weights=balanced"]),
     ]
     for epochs, patience in itertools.product((0.25, 0.5, 1), (1, 2, 9)):

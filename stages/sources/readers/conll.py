@@ -120,7 +120,7 @@ def open_conll(path: Path, name: str, options: ReadOptions) -> TableFile:
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         return in_batches(sentences(), wanted)
 
-    return TableFile(path, name, "line", columns, read)
+    return TableFile(path, name, "line", columns, read, places_are_chosen=True)
 
 
 def _usual_places(lines: Iterator[Line | str]) -> Places:
@@ -267,7 +267,7 @@ def open_conllu(path: Path, name: str, options: ReadOptions) -> TableFile:
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         return in_batches(sentences(), wanted)
 
-    return TableFile(path, name, "line", ("tokens", "tags"), read)
+    return TableFile(path, name, "line", ("tokens", "tags"), read, places_are_chosen=True)
 
 
 def _conllu_sentences(path: Path, name: str, encoding: str, places: Places) -> Iterator[tuple[int, dict[str, object]]]:

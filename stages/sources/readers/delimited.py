@@ -4,11 +4,14 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 from stages.pipeline.errors import DataError
+from stages.sources.column_names import is_usual, shown_name
 from stages.sources.readers.decoding import read_lines
 from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
 
@@ -19,10 +22,18 @@ _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 
 def open_csv(path: Path, name: str, options: ReadOptions) -> TableFile:
-    """Open a file of comma-separated values; semicolons or tabs separate where the first line has no comma."""
-    _, first = _first_line(path, name, options.encoding)
-    separator = next((separator for separator in ",;\t" if separator in first), ",")
-    return _open(path, name, options, separator)
+    """Open a file of values separated by commas, semicolons, tabs or bars: what parts all of the first records alike.
+
+    Excel's first line `sep=;` says which it is.
+    """
+    number, first = _first_line(path, name, options.encoding)
+    stated = _STATED.fullmatch(first.rstrip("\r"))
+    if stated is not None:
+        return _open(path, name, options, _Layout(stated[1], after=number))
+    candidates = [separator for separator in _SEPARATORS if separator in first]
+    layouts = (_Layout(separator) for separator in candidates)
+    alike = (layout for layout in layouts if _parts_alike(path, name, options.encoding, layout))
+    return _open(path, name, options, next(alike, _Layout((candidates or [","])[0])))
 
 
 def open_tsv(path: Path, name: str, options: ReadOptions) -> TableFile:
@@ -32,22 +43,90 @@ def open_tsv(path: Path, name: str, options: ReadOptions) -> TableFile:
     some field begins with a quote without being quoted (`"Well," she said`), quotes are plain text, as in GLUE's files.
     """
     quotes_are_text = _quotes_are_text(line for _, line in read_lines(path, name, options.encoding))
-    return _open(path, name, options, separator="\t", quotes_are_text=quotes_are_text)
+    return _open(path, name, options, _Layout("\t", quotes_are_text))
 
 
-def _open(path: Path, name: str, options: ReadOptions, separator: str, quotes_are_text: bool = False) -> TableFile:
-    records = partial(_records, path, name, options.encoding, separator, quotes_are_text)
-    number, first = next(records())
-    headed = not columns_are_places(options)
-    columns = _named(first, name, number) if headed else tuple(str(place) for place in range(len(first)))
+_SEPARATORS = ",;\t|"
+_STATED = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+_SAMPLE = 100
+"""How many records are looked at to tell the separator, and whether there is a header."""
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How a file is laid out."""
+
+    separator: str
+    quotes_are_text: bool = False
+    after: int = 0
+    """The number of the line before the first record."""
+
+
+def _parts_alike(path: Path, name: str, encoding: str, layout: _Layout) -> bool:
+    """Whether the first records all have as many fields, and more than one."""
+    try:
+        widths = {len(record) for _, record in islice(_records(path, name, encoding, layout), _SAMPLE)}
+    except DataError:
+        return False
+    return len(widths) == 1 and widths != {1}
+
+
+def _open(path: Path, name: str, options: ReadOptions, layout: _Layout) -> TableFile:
+    records = partial(_records, path, name, options.encoding, layout)
+    found = next(records(), None)
+    if found is None:
+        raise DataError(f"{name}: is empty; give a file with rows, or leave it out")
+    number, first = found
+    headed = not columns_are_places(options, name)
+    without_header = partial(_without_header, records, name)
+    columns = _named(first, name, number, without_header) if headed else tuple(map(str, range(len(first))))
+    nameless = [place for place, column in enumerate(columns) if column.startswith(_NAMELESS)] if headed else []
 
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         rows = records()
         if headed:
             next(rows)
-        return in_batches(_rows(columns, rows, name, options.refuse), wanted)
+        return in_batches(_rows(columns, rows, name, options.refuse, nameless), wanted)
 
-    return TableFile(path, name, "line", columns, read)
+    own = tuple(column for column in columns if not column.startswith(_NAMELESS)) if headed else columns
+    return TableFile(path, name, "line", own, read, is_headed=headed, without_header=without_header)
+
+
+_NAMELESS = "\0"
+"""Begins what columns without a name are called here; no text has it."""
+_INDEX = "Unnamed: 0"
+"""What pandas calls the nameless first column, in which it writes the numbers of the rows."""
+
+
+def _without_header(records: Callable[[], Iterator[tuple[int, list[str]]]], name: str) -> str | None:
+    """Return what to do if the first line seems to be an example and not a header; None if it seems to be one."""
+    (number, first), *others = islice(records(), _SAMPLE)
+    columns = list(zip(*(record for _, record in others if len(record) == len(first)), strict=True))
+    recurs = any(cell and cell in column for cell, column in zip(first, columns, strict=False))
+    if any(map(is_usual, first)) or not (recurs or any(map(_is_no_name, first))):
+        return None
+    text = max(range(len(first)), key=lambda place: len(first[place]))
+    label = min(
+        (place for place in range(len(first)) if place != text), key=lambda place: len(first[place]), default=None
+    )
+    places = f"data.text_column={text}" + ("" if label is None else f" data.label_column={label}")
+    return (
+        f"line {number} seems to be an example and no header ({', '.join(map(shown_name, first[:5]))}): give columns by place, "
+        f"counted from 0, such as {places}, or add a line with their names"
+    )
+
+
+def _is_no_name(cell: str) -> bool:
+    """Whether a cell can't well be the name of a column: a number, or a sentence."""
+    try:
+        float(cell)
+    except ValueError:
+        return len(cell) > _LONGEST_NAME or cell.rstrip().endswith((".", "!")) or len(cell.split()) > _MOST_WORDS
+    return True
+
+
+_LONGEST_NAME, _MOST_WORDS = 60, 6
+"""What is longer is no name of a column."""
 
 
 def _first_line(path: Path, name: str, encoding: str) -> tuple[int, str]:
@@ -68,26 +147,27 @@ def _quotes_are_text(lines: Iterable[str]) -> bool:
     return found and len(widths) == 1
 
 
-def columns_are_places(options: ReadOptions) -> bool:
+def columns_are_places(options: ReadOptions, name: str) -> bool:
     """Whether columns are configured by position, which means that the file has no header."""
-    places = {isinstance(column, int) for column in (options.text_column, options.label_column) if column is not None}
-    if len(places) > 1:
+    given = [
+        column for column in (options.text_column, options.label_column, *options.other_columns) if column is not None
+    ]
+    named, places = ([column for column in given if isinstance(column, kind)] for kind in (str, int))
+    if named and places:
         raise DataError(
-            f"data.text_column={options.text_column}, data.label_column={options.label_column}: give both as names, or "
-            "both as places if the file has no header"
+            f"{name}: columns are given by name ({named[0]}) and by place ({places[0]}); give all as names, or all as places if "
+            "the file has no header"
         )
-    return places == {True}
+    return bool(places)
 
 
-def _records(
-    path: Path, name: str, encoding: str, separator: str, quotes_are_text: bool
-) -> Iterator[tuple[int, list[str]]]:
+def _records(path: Path, name: str, encoding: str, layout: _Layout) -> Iterator[tuple[int, list[str]]]:
     """Yield each record with the number of its first line, without blank lines."""
     csv.field_size_limit(LONGEST_FIELD)
-    first_number, _ = _first_line(path, name, encoding)
+    first_number = layout.after + 1 if layout.after else _first_line(path, name, encoding)[0]
     lines = (line + "\n" for number, line in read_lines(path, name, encoding) if number >= first_number)
-    quoting: Literal[0, 3] = csv.QUOTE_NONE if quotes_are_text else csv.QUOTE_MINIMAL
-    reader = csv.reader(lines, delimiter=separator, quoting=quoting, strict=True)
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if layout.quotes_are_text else csv.QUOTE_MINIMAL
+    reader = csv.reader(lines, delimiter=layout.separator, quoting=quoting, strict=True)
     while True:
         number = first_number + reader.line_num
         try:
@@ -111,17 +191,15 @@ def _explained(error: csv.Error) -> str:
     return f"is not CSV ({reason})"
 
 
-def _named(header: list[str], name: str, number: int) -> tuple[str, ...]:
+def _named(header: list[str], name: str, number: int, without_header: Callable[[], str | None]) -> tuple[str, ...]:
+    """Return the columns' names. A nameless first one is an index; other nameless ones must be empty below, as Excel's are."""
     names = tuple(field.strip() for field in header)
-    if not all(names):
-        raise DataError(
-            f"{name}, line {number}: column {names.index('') + 1} has no name; name every column (pandas writes a nameless "
-            "one unless index=False), or give columns as places if there is no header"
-        )
-    twice = [column for column, count in Counter(names).items() if count > 1]
-    if twice:
-        raise DataError(f"{name}, line {number}: column {twice[0]!r} occurs twice; name each column once")
-    return names
+    twice = [column for column, count in Counter(names).items() if count > 1 and column]
+    if twice or not any(names) or (not all(names[1:]) and len(names) == 2):
+        fault = f"column {twice[0]!r} occurs twice" if twice else f"column {names.index('') + 1} has no name"
+        raise DataError(f"{name}, line {number}: {fault}; {without_header() or 'name each column once'}")
+    index = _INDEX if _INDEX not in names else f"{_NAMELESS}0"
+    return tuple(column or (f"{_NAMELESS}{place}" if place else index) for place, column in enumerate(names))
 
 
 def _rows(
@@ -129,20 +207,27 @@ def _rows(
     records: Iterable[tuple[int, list[str]]],
     name: str,
     refuse: Callable[[DataError], None] | None,
+    nameless: Sequence[int],
 ) -> Iterator[tuple[int, dict[str, str]]]:
     for number, record in records:
         try:
-            yield number, _row(columns, record, name, number)
+            yield number, _row(columns, record, name, number, nameless)
         except DataError as error:
             if refuse is None:
                 raise
             refuse(error)
 
 
-def _row(columns: Sequence[str], record: list[str], name: str, number: int) -> dict[str, str]:
+def _row(columns: Sequence[str], record: list[str], name: str, number: int, nameless: Sequence[int]) -> dict[str, str]:
     if len(record) != len(columns):
         raise DataError(
             f"{name}, line {number}: has {len(record)} fields where the first line has {len(columns)}; quote fields that "
             "hold the separator"
         )
+    for place in nameless:
+        if record[place].strip():
+            raise DataError(
+                f"{name}, line {number}: column {place + 1} holds {shown_name(record[place])!r} and has no name in the header; "
+                "name it there, or give columns by place if there is no header"
+            )
     return dict(zip(columns, record, strict=True))

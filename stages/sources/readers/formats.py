@@ -198,7 +198,10 @@ def _names_word_rows(head: bytes, options: ReadOptions) -> bool:
 def _json_variant(path: Path, name: str, options: ReadOptions, by_name: Format) -> Format:
     """Return the variant of JSON: a `.json` file may hold JSON Lines, and either may be of a tool that nests its labels."""
     layout = layout_of(path, name, options.encoding) if by_name == "json" else "jsonl"
-    file = JsonFile(path, name, options.encoding, layout, refuse=options.refuse and (lambda _: None))
+    told = options.refuse and (lambda _: None)
+    file = JsonFile(
+        path, name, options.encoding, layout, refuse=told, split=options.split, takes_arrays=not options.labels_words
+    )
     _, first = next(file.records())
     if is_spacy_json(first):
         return "spacy_json"

@@ -1,16 +1,22 @@
 """Read objects from JSON Lines or from a JSON array, one at a time. Each is a row, and its keys are the columns.
 
+Rows of texts may be arrays of values as well.
+
 JSON is parsed strictly: no NaN, no duplicate keys, no half of a surrogate pair.
 """
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
-from typing import Literal, Never, TypeAlias
+from typing import Literal, Never, TypeAlias, TypeGuard
 
+from stages.configuration.schema import Split
 from stages.pipeline.errors import DataError
+from stages.sources.column_names import is_usual
 from stages.sources.readers.compression import suffix_inside
 from stages.sources.readers.decoding import read_blocks, read_lines
 from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
@@ -108,6 +114,12 @@ class JsonFile:
     layout: Literal["json", "jsonl"]
     refuse: Callable[[DataError], None] | None = None
     """What is done with a line that can't be read; None: the error is raised."""
+    split: Split | None = None
+    """The split to read, of an object that holds a list for each."""
+    takes_arrays: bool = False
+    """Whether rows may be arrays of plain values, such as `[text, label]`."""
+    by_place: bool = False
+    """Whether the values of such rows are named by their place, and not `text` and `label`."""
 
     @property
     def unit(self) -> Literal["line", "row"]:
@@ -121,20 +133,65 @@ class JsonFile:
         """
         numbered = _of_lines(self) if self.layout == "jsonl" else _of_array(self)
         found = False
+        names: Sequence[str] | None = None
         for number, element in numbered:
             value = _from_pair(element)
-            if not isinstance(value, dict):
-                is_array = self.layout == "jsonl" and isinstance(value, list)
-                hint = "if the file is one array, set data.format=json" if is_array else _ONE_OBJECT
-                fault = DataError(f"{self.name}, {self.unit} {number}: is {_kind(value)}, not an object; {hint}")
+            if self.takes_arrays and names is None and not found and _is_array_row(value):
+                if header := _as_header(value):
+                    names = header
+                    continue
+                names = self._places(value)
+            fault = self._fault(value, names, number)
+            if fault is not None:
                 if self.refuse is None or self.layout == "json":
                     raise fault
                 self.refuse(fault)
                 continue
             found = True
-            yield number, value
+            assert isinstance(value, dict | list)
+            yield number, value if isinstance(value, dict) else dict(zip(names or (), value, strict=True))
         if not found:
             raise DataError(f"{self.name}: holds no object; give a file with rows, or leave it out")
+
+    def _places(self, row: list[object]) -> Sequence[str]:
+        return _PAIR if len(row) == len(_PAIR) and not self.by_place else list(map(str, range(len(row))))
+
+    def _fault(self, value: object, names: Sequence[str] | None, number: int) -> DataError | None:
+        """Return what is wrong with a row. `names`: of the values of rows that are arrays; None if rows are objects."""
+        where = f"{self.name}, {self.unit} {number}"
+        if names is None:
+            if isinstance(value, dict):
+                return None
+            is_array = self.layout == "jsonl" and isinstance(value, list)
+            hint = "if the file is one array, set data.format=json" if is_array else _ONE_OBJECT
+            return DataError(f"{where}: is {_kind(value)}, not an object; {hint}")
+        if not _is_array_row(value):
+            return DataError(
+                f"{where}: is {_kind(value)}, not an array of plain values like those before it; write all alike"
+            )
+        if len(value) != len(names):
+            return DataError(
+                f"{where}: has {len(value)} values where those before it have {len(names)}; write all alike"
+            )
+        return None
+
+
+_PAIR = ("text", "label")
+"""What the values of rows that are arrays of two are."""
+
+
+def _is_array_row(value: object) -> TypeGuard[list[object]]:
+    """Whether a row is an array of plain values, one of them a text."""
+    if not isinstance(value, list) or len(value) < len(_PAIR):
+        return False
+    are_plain = all(item is None or isinstance(item, str | int | float) for item in value)
+    return are_plain and any(isinstance(item, str) for item in value)
+
+
+def _as_header(row: list[object]) -> list[str] | None:
+    """Return the names of columns, if the first row has them."""
+    names = [item for item in row if isinstance(item, str) and is_usual(item)]
+    return names if len(names) == len(row) else None
 
 
 def layout_of(path: Path, name: str, encoding: str) -> Literal["json", "jsonl"]:
@@ -150,11 +207,11 @@ def layout_of(path: Path, name: str, encoding: str) -> Literal["json", "jsonl"]:
         value = parse(first)
     except NotJsonError:
         return "json"  # it ends on a later line, or is broken, which the reader will report
-    if not isinstance(value, dict):
-        return "json"
     is_alone = next(lines, None) is None
-    is_wrapper = len(_lists_in(value)) == 1 and not isinstance(value.get("text"), str)
-    return "json" if is_alone and is_wrapper else "jsonl"
+    if not isinstance(value, dict):
+        return "json" if is_alone or not _is_array_row(value) else "jsonl"
+    is_wrapper = bool(_by_split(value)) or len(_lists_in(value)) == 1
+    return "json" if is_alone and is_wrapper and not isinstance(value.get("text"), str) else "jsonl"
 
 
 def _of_lines(file: JsonFile) -> Iterator[tuple[int, object]]:
@@ -180,7 +237,7 @@ def _of_array(file: JsonFile) -> Iterator[tuple[int, object]]:
         value = parse(text)
     except NotJsonError as error:
         raise _fault(file, text, error) from error
-    lists = _lists_in(value)
+    lists = _chosen_lists(file, value)
     if len(lists) != 1:
         raise DataError(
             f"{file.name}: expected an array of objects, or an object that holds exactly one; got {_kind(value)} with "
@@ -235,18 +292,60 @@ def _from_pair(value: object) -> object:
     return {"text": value[0], **{key: item for key, item in value[1].items() if key != "text"}}
 
 
+def _chosen_lists(file: JsonFile, value: object) -> list[list[object]]:
+    """Return the list of rows in an object; of several splits, the one to read. More or less than one is a fault."""
+    splits = _by_split(value)
+    if len(splits) < 2:
+        return list(splits.values()) or _lists_in(value)
+    chosen = [
+        rows for name, rows in splits.items() if file.split is not None and name.lower() in _SPLIT_NAMES[file.split]
+    ]
+    if len(chosen) != 1:
+        wanted = "one split alone" if file.split is None else f"one of {', '.join(_SPLIT_NAMES[file.split])}"
+        raise DataError(
+            f"{file.name}: holds lists {', '.join(splits)}, and {wanted} was expected; write it to a file of its own"
+        )
+    return chosen
+
+
+_SPLIT_NAMES: Mapping[Split, Sequence[str]] = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev", "development"),
+    "test": ("test", "testing"),
+}
+"""What an object with a list for each split may call them."""
+_WRAPPERS = frozenset({"data", "rows", "examples", "items", "records", *chain.from_iterable(_SPLIT_NAMES.values())})
+"""What an object may call its list of arrays, so that a row with a list of spans is told from it."""
+
+
+def _by_split(value: object) -> dict[str, list[object]]:
+    """Return the lists of rows of an object that has one for each split, by their names."""
+    if not isinstance(value, dict):
+        return {}
+    known = set(chain.from_iterable(_SPLIT_NAMES.values()))
+    return {
+        name: items
+        for name, items in value.items()
+        if name.lower() in known and isinstance(items, list) and items and _are_rows(name, items)
+    }
+
+
 def _lists_in(value: object) -> list[list[object]]:
-    """Return the lists of objects among an object's values; one of pairs counts alone, whatever is beside it."""
+    """Return the lists of rows among an object's values; one of pairs counts alone, whatever is beside it."""
     if not isinstance(value, dict):
         return []
-    lists = [item for item in value.values() if isinstance(item, list)]
-    of_pairs = [items for items in lists if items and all(map(_is_pair, items))]
+    lists = {name: item for name, item in value.items() if isinstance(item, list)}
+    of_pairs = [items for items in lists.values() if items and all(map(_is_pair, items))]
     if len(of_pairs) == 1:
         return of_pairs
-    return (
-        [items for items in lists if items and all(isinstance(item, dict) for item in items)]
-        if len(lists) == 1
-        else lists
+    if len(lists) != 1:
+        return list(lists.values())
+    return [items for name, items in lists.items() if items and _are_rows(name, items)]
+
+
+def _are_rows(name: str, items: list[object]) -> bool:
+    return all(isinstance(item, dict) for item in items) or (
+        name.lower() in _WRAPPERS and all(map(_is_array_row, items))
     )
 
 
@@ -273,11 +372,51 @@ def _kind(value: object) -> str:
 
 
 def open_json(path: Path, name: str, options: ReadOptions, layout: Literal["json", "jsonl"]) -> TableFile:
-    """Open a file of objects. The first one's keys are the columns; what a later one lacks is None."""
-    file = JsonFile(path, name, options.encoding, layout, options.refuse)
-    _, first = next(file.records())
+    """Open a file of objects, or of arrays such as `[text, label]`.
+
+    The first object's keys are the columns; what a later one lacks is None. Arrays have the columns `text` and `label` if they
+    are of two values and columns are not configured by place, else their places; a first array of usual names is a header.
+    """
+    configured = (options.text_column, options.label_column, *options.other_columns)
+    file = JsonFile(
+        path,
+        name,
+        options.encoding,
+        layout,
+        options.refuse,
+        options.split,
+        takes_arrays=not options.labels_words,
+        by_place=any(isinstance(column, int) for column in configured),
+    )
+    columns = tuple(next(file.records())[1])
+    if columns == _PAIR and _begins_with_array(file):
+        _refuse_reversed(file)
 
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         return in_batches(file.records(), wanted)
 
-    return TableFile(path, name, file.unit, tuple(first), read)
+    return TableFile(path, name, file.unit, columns, read)
+
+
+_SAMPLE = 100
+
+
+def _begins_with_array(file: JsonFile) -> bool:
+    """Whether the first row may be an array, as its file's first characters tell: a second look at all of it takes time."""
+    head = next(read_blocks(file.path, file.name, file.encoding), "")[:_HEAD]
+    return re.search(r"^\s*\[" if file.layout == "jsonl" else r"\[\s*\[", head) is not None
+
+
+_HEAD = 4096
+
+
+def _refuse_reversed(file: JsonFile) -> None:
+    """Raise DataError for arrays that seem to be `[label, text]`: the second values differ more than the first do."""
+    numbered = _of_lines(file) if file.layout == "jsonl" else _of_array(file)
+    rows = [value for _, value in islice(numbered, _SAMPLE) if _is_array_row(value) and len(value) == len(_PAIR)]
+    texts, labels = ({repr(row[place]) for row in rows} for place in (0, 1))
+    if len(labels) > len(texts) and _as_header(rows[0]) is None:
+        raise DataError(
+            f"{file.name}: its rows seem to be [label, text], since the second values differ more; give their places, "
+            "data.text_column=1 data.label_column=0 (or 0 and 1 if they are [text, label])"
+        )

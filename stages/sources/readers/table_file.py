@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import pyarrow as pa
 
 from stages.configuration.kinds import labels_words
-from stages.configuration.schema import Format, Kind, Target
+from stages.configuration.schema import Format, Kind, Split, Target
 from stages.pipeline.errors import DataError
 
 BATCH = 1000
@@ -28,6 +28,10 @@ class ReadOptions:
     encoding: str = "utf-8"
     text_column: str | int | None = None
     label_column: str | int | None = None
+    other_columns: tuple[str | int, ...] = ()
+    """The other columns that are configured, such as those of second texts, groups and single labels."""
+    split: Split | None = None
+    """The split that the file is for: of a JSON object with several, its part is read."""
     label_names: tuple[str, ...] | None = None
     target: Target = "label"
     sheet: str | None = None
@@ -69,6 +73,12 @@ class TableFile:
     """Read these of the columns, from the first row on. Raises DataError naming file and row."""
     label_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The names that a column's integers stand for, if the file has them (`datasets` writes them to Parquet and Arrow)."""
+    places_are_chosen: bool = False
+    """Whether the reader itself has used the configured places, as that of CoNLL does: its columns are what they mean."""
+    is_headed: bool = False
+    """Whether the first line of text names the columns, as in CSV."""
+    without_header: Callable[[], str | None] = lambda: None
+    """Returns what to do if the first line, which names the columns, seems to be no header; None if it is one."""
 
 
 def in_batches(rows: Iterable[tuple[int, Mapping[str, object]]], columns: Sequence[str]) -> Iterator[Rows]:
