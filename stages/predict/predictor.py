@@ -80,7 +80,7 @@ class Predictor:
 
     def label_words(self, sentences: Sequence[Sequence[str]]) -> pa.Table:
         """Return the predictions for sentences of words, as a table with one row a word: `predicted` and `score`."""
-        return self._predictions({TOKENS: pa.array(sentences, pa.list_(pa.string()))})
+        return self._predictions({TOKENS: pa.array(sentences, pa.list_(pa.string()))}).select(["predicted", "score"])
 
     def _predictions(self, columns: dict[str, pa.Array]) -> pa.Table:
         raw = self.task.unlabelled(columns, self.labels)

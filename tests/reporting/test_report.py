@@ -42,8 +42,9 @@ from stages.reporting.content import (
     ValuesOfRuns,
     change,
 )
+from stages.reporting.excerpts import MOST_CHARACTERS, MOST_WORDS
 from stages.reporting.markup import p_text, signed_text, tag, visible
-from stages.reporting.page import MOST_CHARACTERS, MOST_WORDS, browser_data, render_report
+from stages.reporting.page import browser_data, render_report
 from stages.reporting.run_predictions import (
     MOST_LABELS,
     OTHERS,
