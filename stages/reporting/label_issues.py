@@ -26,8 +26,9 @@ def told(issues: IssueTable) -> str:
     """Say how many labels are in doubt, where, and how far that is to be trusted."""
     splits = " and ".join(issues.splits)
     said = (
-        f"{issues.errors:,} gold labels in {splits} are probably wrong, by confident learning; the model contradicts "
-        f"{len(issues.issues) - issues.errors:,} more."
+        f"Confident learning takes {issues.errors:,} gold labels in {splits} for wrong; the model contradicts "
+        f"{len(issues.issues) - issues.errors:,} more. The weaker the model, the more of them are right: read them before "
+        "you change any."
     )
     if "validation" not in issues.splits:
         return said
@@ -42,13 +43,13 @@ def section_of(issues: IssueTable | None) -> Html:
         return section(NAME, "Label issues", tag("p", "The model contradicts no gold label."))
     examples = list(issues.by_example())
     shown = list(_within_budget(map(_example, examples[:MOST_EXAMPLES])))
-    told_shown = f"Shown: {len(shown):,} of {len(examples):,} examples, the most doubtful first."
-    rest = " `python -m stages.label_issues --out FILE` writes all."
+    counted = f"Shown: {len(shown):,} of {len(examples):,} examples, the most doubtful first."
+    rest = [" ", tag("code", "python -m stages.label_issues --out FILE"), " writes all."]
     return section(
         NAME,
         "Label issues",
         tag("p", told(issues)),
-        tag("p", told_shown + (rest if len(shown) < len(examples) else "")),
+        tag("p", counted, *(rest if len(shown) < len(examples) else [])),
         tag("ol", *shown, class_="issues"),
     )
 

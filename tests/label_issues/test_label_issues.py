@@ -93,7 +93,7 @@ def test_the_labels_of_test_and_validation_are_ranked(
     called(root, monkeypatch, "--out", str(jsonl), "--out", str(table), "--top", "7")
     printed = capsys.readouterr().out
     assert [line for line in printed.splitlines() if width(line) > COLUMNS and str(tmp_path) not in line] == []
-    assert "gold labels in test and validation are probably wrong" in " ".join(printed.split())
+    assert "gold labels in test and validation for wrong" in " ".join(printed.split())
     assert "Validation chose the checkpoint" in " ".join(printed.split())
     rows, inputs = lines_of(jsonl), inputs_of(root)
     assert [row["rank"] for row in rows] == [*range(1, 8)]
@@ -207,7 +207,7 @@ def test_predictions_of_an_older_evaluate_are_told(
     file.unlink()
     called(run, monkeypatch)
     printed = capsys.readouterr().out
-    assert "gold labels in test are" in printed and "Validation" not in printed
+    assert "gold labels in test for wrong" in " ".join(printed.split()) and "Validation" not in printed
 
 
 def test_stale_predictions_are_refused(
@@ -261,3 +261,13 @@ def test_a_file_of_no_format_is_refused_before_anything_is_computed(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "--out found.xlsx: is of no format" in refused(run, monkeypatch, capsys, "--out", "found.xlsx")
+
+
+def test_settings_without_folds_are_refused(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They would change nothing: the predictions at hand are what they are."""
+    assert "as in --folds 5" in refused(run, monkeypatch, capsys, "-S", "seed=7")
+    with pytest.raises(SystemExit):
+        called(run, monkeypatch, "--folds", "1")
+    assert "1 is no number from 2 on" in capsys.readouterr().err

@@ -690,6 +690,21 @@ def test_the_workspaces_run_is_read(workspace: Path) -> None:
     assert only.calibration is not None and sum(each.count for each in only.calibration.bins) == 3
 
 
+def test_gold_labels_that_are_probably_wrong_are_on_the_page(workspace: Path) -> None:
+    assert report_of_workspace().label_issues is None, "the probability of every label is not known"
+    file = workspace / "data/predictions/test.parquet"
+    probabilities = [{"a": 0.75, "b": 0.25}, {"a": 0.25, "b": 0.75}, {"a": 0.125, "b": 0.875}]
+    table = pq.read_table(file).append_column("probabilities", pa.array(probabilities))
+    pq.write_table(table, file)
+    found = report_of_workspace().label_issues
+    assert found is not None and found.splits == ("test",)
+    assert [(each.id, each.given, each.suggested, each.text) for each in found.issues] == [
+        ("test-2", "a", "b", "three")
+    ]
+    page = render_report(report_of_workspace())
+    assert "<b>a</b> (0.125) is given, <b>b</b> (0.875) is suggested" in page and 'href="#label-issues"' in page
+
+
 def test_the_page_follows_from_content_alone_and_keeps_what_is_not_asked_for_to_itself(workspace: Path) -> None:
     page = render_report(report_of_workspace())
     assert page == render_report(report_of_workspace())

@@ -58,11 +58,12 @@ def label_errors(given: Codes, probabilities: Array) -> NDArray[np.bool_]:
     """
     expected = np.rint(expected_counts(given, probabilities)).astype(np.int64)
     named = np.zeros(len(given), bool)
-    for label, other in zip(*np.nonzero(expected), strict=True):
-        if label != other:
-            units = np.flatnonzero(given == label)
-            margins = probabilities[units, other] - probabilities[units, label]
-            named[units[np.argsort(-margins, kind="stable")[: expected[label, other]]]] = True
+    for label in np.flatnonzero(expected.any(axis=1)):
+        units = np.flatnonzero(given == label)
+        for other in np.flatnonzero(expected[label]):
+            if other != label:
+                margins = probabilities[units, other] - probabilities[units, label]
+                named[units[np.argsort(-margins, kind="stable")[: expected[label, other]]]] = True
     return named & (margins_of(given, probabilities) < 0)
 
 
