@@ -84,7 +84,7 @@ def project(tmp_path: Path) -> Workspace:
 
 
 def called(project: Workspace, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return project.run("python", "-m", "stages.label_issues", "--folds", "3", "-S", "seed=7", *arguments)
+    return project.run("python", "-m", "stages.label_issues", "--folds", "2", "-S", "seed=7", *arguments)
 
 
 def test_a_fold_that_fails_is_told_and_the_others_are_kept(
@@ -95,13 +95,13 @@ def test_a_fold_that_fails_is_told_and_the_others_are_kept(
     failed = called(project, "--out", "found.jsonl")
     assert failed.returncode == 1 and not (project.root / "found.jsonl").exists()
     assert "the second part is broken" in failed.stdout
-    assert "error: data.fold=2/3: 1 of 3 folds not finished" in failed.stderr.splitlines()[-1]
+    assert "error: data.fold=2/2: 1 of 2 folds not finished" in failed.stderr.splitlines()[-1]
     broken.unlink()
     before = log.read_text().split()
-    assert sorted(set(before)) == ["1/3", "2/3", "3/3"]
+    assert sorted(set(before)) == ["1/2", "2/2"]
     done = called(project, "--out", "found.jsonl")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert log.read_text().split()[len(before) :] == ["2/3"]
+    assert log.read_text().split()[len(before) :] == ["2/2"]
     assert "takes 3 gold labels in train for wrong" in " ".join(done.stdout.split())
     rows = [json.loads(line) for line in (project.root / "found.jsonl").read_text().splitlines()]
     assert [(row["id"], row["split"], row["text"]) for row in rows] == [
@@ -109,5 +109,5 @@ def test_a_fold_that_fails_is_told_and_the_others_are_kept(
     ]
     monkeypatch.chdir(project.root)
     with pytest.raises(ConfigError) as error:
-        cross_validated(3, ["seed=7", "train.epochs=1,2"])
-    assert "makes 6 runs of 3 folds" in told(error)
+        cross_validated(2, ["seed=7", "train.epochs=1,2"])
+    assert "makes 4 runs of 2 folds" in told(error)

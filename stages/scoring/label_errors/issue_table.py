@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from stages.scoring.core.predicted import ScoringRules
 from stages.scoring.evaluation.predictions_file import GOLD, PredictionsFile
 from stages.scoring.label_errors.ranking import IssueKind, LabelIssue, Marked, label_issues
@@ -164,7 +166,7 @@ def issue_table(sources: Sequence[Source], rules: ScoringRules) -> IssueTable:
 
 def _label_sets(file: PredictionsFile) -> Mapping[int, tuple[str, ...]]:
     """The gold labels of each text that may have several; empty where each has one."""
-    if file.description.target != "labels":
+    if not pa.types.is_list(file.table[GOLD].type):
         return {}
     return {place: tuple(labels) for place, labels in enumerate(file.table[GOLD].to_pylist())}
 

@@ -25,7 +25,13 @@ from numpy.typing import NDArray
 
 from stages.pipeline.errors import DataError
 from stages.scoring.core.entities import EntityPredictions, TaggedWords
-from stages.scoring.core.predicted import LabelPredictions, LabelSetPredictions, Predictions, ScoringRules
+from stages.scoring.core.predicted import (
+    LabelPredictions,
+    LabelSetPredictions,
+    NumberPredictions,
+    Predictions,
+    ScoringRules,
+)
 from stages.scoring.evaluation.entity_errors import CLASSES, paired
 from stages.scoring.evaluation.predictions_file import PredictionsFile
 from stages.scoring.label_errors.confident_learning import (
@@ -101,12 +107,13 @@ def label_issues(files: Sequence[PredictionsFile], rules: ScoringRules) -> list[
     `rules` say how entities are read. Raises DataError for numbers, which are not labels, and for files without the
     probability of every label.
     """
-    for file in files:
-        if file.description.target == "number":
+    predictions = [file.predictions(rules) for file in files]
+    for file, each in zip(files, predictions, strict=True):
+        if isinstance(each, NumberPredictions):
             raise DataError(
                 f"{file.name}: holds numbers, and errors are looked for among labels; choose a task with labels"
             )
-    found = [*_issues(files, [file.predictions(rules) for file in files])]
+    found = [*_issues(files, predictions)]
     return sorted(found, key=lambda issue: (not issue.is_error, issue.margin, issue.file, issue.example, _place(issue)))
 
 
