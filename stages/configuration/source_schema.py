@@ -7,6 +7,15 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from stages.configuration.kinds import known_kind
 
+
+def known_fold(fold: str) -> str:
+    """Return `fold`. Raises ValueError unless it is a part and the number of parts, such as `2/5`."""
+    part, slash, parts = fold.partition("/")
+    if not (slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts) and int(parts) > 1):
+        raise ValueError("must be a part and the number of parts, such as 2/5")
+    return fold
+
+
 Kind = Annotated[str, AfterValidator(known_kind)]
 Target = Literal["label", "labels", "number"]
 Split = Literal["train", "validation", "test"]
@@ -19,6 +28,7 @@ Revision = Annotated[str, StringConstraints(pattern="^[0-9a-f]{40}$")]
 Name = Annotated[str, StringConstraints(min_length=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Sha256s = Sha256 | Annotated[list[Sha256], Field(min_length=1)]
+Fold = Annotated[str, AfterValidator(known_fold)]
 Locations = Name | Annotated[list[Name], Field(min_length=1)]
 ColumnChoice = Name | int
 """A column by its name or, where columns have none, by its place, counted from 0 or, if negative, from the end."""
@@ -80,6 +90,10 @@ class DataBase:
     deduplicate: Literal["none", "within", "across"] = "none"
     """`within`: of equal inputs in a split the first is kept. `across`: in addition, inputs of test are removed from train
     and validation, and inputs of validation from train."""
+    fold: Fold | None = None
+    """`2/5`: train is divided into 5 parts, as validation is carved out of it, and the second becomes test; no test files are
+    read. All 5 parts together are train, after `deduplicate` and `max_examples.train`, and have the same labels. `null`: no
+    cross-validation."""
     fail_on: Literal["error", "warning", "never"] = "error"
     """The findings of the data report that stop the run: errors, warnings as well, or none."""
 
@@ -106,15 +120,18 @@ class TabularData(DataBase):
     `gs://`), archives (`.zip`, `.tar`, `.tar.gz`; `zip://inner/*.csv::archive.zip` for a part of one), or a folder."""
     validation: Locations | None = None
     """The validation files. `null`: `validation_fraction` of train is carved out instead (test never stands in)."""
-    test: Locations
+    test: Locations | None = None
     """The test files. They select nothing. Rows labelled `-1`, and files without a column of labels, have no label: they can be
-    predicted (`evaluate.score=false`), not scored."""
+    predicted (`evaluate.score=false`), not scored. `null`: `test_fraction` of train is carved out instead."""
     sha256: Digests = field(default_factory=Digests)
     """The digests that the files must have."""
     validation_fraction: Share = 0.1
     """The share of train that becomes validation where none is given, with the label shares of the whole."""
+    test_fraction: Share = 0.1
+    """The share of train that becomes test where none is given, with the label shares of the whole. Validation is carved out
+    of the rest."""
     group_column: ColumnChoice | None = None
-    """The column of documents, authors or the like that validation must not share with train. `null`: equal inputs
+    """The column of documents, authors or the like that carved splits must not share with train. `null`: equal inputs
     stay together."""
     format: Format = "auto"
     """The files' format. `auto` recognises each file's by name and content."""
@@ -154,6 +171,16 @@ class TabularData(DataBase):
     as `I-PER`."""
     convert_to: EntityScheme | None = None
     """The scheme that entity tags are converted to; `null` keeps them as they are."""
+
+    @property
+    def places(self) -> dict[Split, str | list[str]]:
+        """Where the splits that are read come from; the others are carved out of train."""
+        given: dict[Split, str | list[str] | None] = {
+            "train": self.train,
+            "validation": self.validation,
+            "test": self.test if self.fold is None else None,
+        }
+        return {split: place for split, place in given.items() if place is not None}
 
 
 @dataclass(frozen=True, kw_only=True)

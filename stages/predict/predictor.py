@@ -79,7 +79,10 @@ class Predictor:
         return self._predictions(columns)
 
     def label_words(self, sentences: Sequence[Sequence[str]]) -> pa.Table:
-        """Return the predictions for sentences of words, as a table with one row a word: `predicted` and `score`."""
+        """Return the predictions for sentences of words, as a table with one row a word.
+
+        Its columns are `predicted`, `score` and `probabilities`.
+        """
         return self._predictions({TOKENS: pa.array(sentences, pa.list_(pa.string()))})
 
     def _predictions(self, columns: dict[str, pa.Array]) -> pa.Table:

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 from stages.scoring.core.scores import LabelScore
 from stages.scoring.evaluation.final_scores import SliceScore
 from stages.scoring.evaluation.resampling import Interval
+from stages.scoring.label_errors.issue_table import IssueTable
 from stages.tags.schemes import Entity
 
 Verdict: TypeAlias = Literal["better", "worse", "no evidence", "exploratory"]
@@ -225,6 +226,8 @@ class Report:
     """How many examples the test split has."""
     rank: str = "confidence"
     """What examples are sorted by: `confidence` in what is wrong, or `absolute error`."""
+    label_issues: IssueTable | None = None
+    """Gold labels that are probably wrong; None where that is not looked for, or can't be known."""
     differences: tuple[Difference, ...] = ()
     parameters: tuple[ValuesOfRuns, ...] = ()
     """Those that differ."""

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import get_args
 
 from stages.pipeline.json_files import Json, rounded
-from stages.reporting import pictures, sections
+from stages.reporting import label_issues, pictures, sections
 from stages.reporting.content import Change, Example, Mistake, Report, TextExample, TokensExample
 from stages.reporting.document import Part, asset, document
+from stages.reporting.excerpts import excerpt, shortened
 from stages.reporting.markup import Html, joined, tag, visible
 from stages.tags.schemes import Entity
 
@@ -20,14 +21,6 @@ _CHANGES: dict[Change, str] = {
     **{change: change for change in get_args(Change)},
     "wrong": "wrong as before",
 }
-MOST_CHARACTERS = 1_200
-"""Characters shown of a text; of one with more, its start and its end."""
-
-_KEPT_END = 200
-MOST_WORDS = 150
-"""Words shown of a sentence; of one with more, those around its first mistake."""
-
-_BEFORE_FIRST_MISTAKE = 20
 
 
 @dataclass(frozen=True)
@@ -56,6 +49,7 @@ def render_report(report: Report, *, budget: int = ERRORS_BUDGET) -> str:
         Part("confusion", "Confusion", pictures.confusion(report)),
         Part("calibration", "Calibration", pictures.calibration(report)),
         Part("errors", "Errors", _errors(report, data)),
+        Part(label_issues.NAME, "Label issues", label_issues.section_of(report.label_issues)),
     ]
     return document(
         report.title,
@@ -154,24 +148,15 @@ def _example(example: Example) -> Json:
 
 def _text(example: TextExample) -> dict[str, Json]:
     return {
-        "texts": [_shortened(text) for text in (example.text, example.second_text) if text is not None],
+        "texts": [shortened(text) for text in (example.text, example.second_text) if text is not None],
         "gold": visible(example.gold),
         "predicted": [{"label": visible(each.label), "score": each.score} for each in example.predicted],
     }
 
 
-def _shortened(text: str) -> str:
-    if len(text) <= MOST_CHARACTERS:
-        return visible(text)
-    left_out = len(text) - MOST_CHARACTERS
-    return visible(f"{text[: MOST_CHARACTERS - _KEPT_END]} […{left_out:,} characters…] {text[-_KEPT_END:]}")
-
-
 def _tokens(example: TokensExample) -> dict[str, Json]:
     words = len(example.tokens)
-    first = min((mistake.start for mistake in example.mistakes), default=0)
-    start = 0 if words <= MOST_WORDS else max(0, min(first - _BEFORE_FIRST_MISTAKE, words - MOST_WORDS))
-    end = min(words, start + MOST_WORDS)
+    start, end = excerpt(words, min((mistake.start for mistake in example.mistakes), default=0))
     return {
         "tokens": [visible(token) for token in example.tokens[start:end]],
         "before": start,

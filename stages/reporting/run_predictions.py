@@ -14,7 +14,7 @@ from stages.scoring.core.metrics import METRICS
 from stages.scoring.core.predicted import LabelPredictions, Predictions, ScoringRules
 from stages.scoring.evaluation.measured import measured
 from stages.scoring.evaluation.plots import confusion_counts
-from stages.scoring.evaluation.predictions_file import GOLD, WORD, PredictionsFile, read_predictions
+from stages.scoring.evaluation.predictions_file import PredictionsFile, labelled, read_predictions
 from stages.tags import schemes
 
 MOST_LABELS = 30
@@ -35,11 +35,11 @@ class RunPredictions:
     @classmethod
     def of(cls, table: pa.Table, rules: ScoringRules | None = None) -> "RunPredictions | None":
         """Read a table of predictions; None if gold is known of no example. Raises DataError as `read_predictions` does."""
-        labelled = _labelled(table)
-        if not labelled.num_rows and table.num_rows:
+        known = labelled(table)
+        if not known.num_rows and table.num_rows:
             return None
-        file = read_predictions(labelled)
-        return cls(file, file.predictions(rules or ScoringRules()), labelled.num_rows == table.num_rows)
+        file = read_predictions(known)
+        return cls(file, file.predictions(rules or ScoringRules()), known.num_rows == table.num_rows)
 
     @property
     def rank(self) -> str:
@@ -84,17 +84,6 @@ def calibration(texts: LabelPredictions) -> Calibration | None:
     return Calibration(
         tuple(CalibrationBin(k / BINS, (k + 1) / BINS, *row) for k, row in enumerate(rows)), error.observed() or 0.0
     )
-
-
-def _labelled(table: pa.Table) -> pa.Table:
-    """The examples of which all gold is known."""
-    if GOLD not in table.column_names or not table[GOLD].null_count:
-        return table
-    is_known = table[GOLD].is_valid().to_numpy()
-    if WORD in table.column_names:
-        sentence = np.cumsum(table[WORD].to_numpy() == 0) - 1
-        is_known = (np.bincount(sentence, weights=~is_known) == 0)[sentence]
-    return table.filter(pa.array(is_known))
 
 
 def _by_type(tags: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:

@@ -5,26 +5,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
 from stages.columns.names import label_names
-from stages.configuration.params_file import YAML_ERRORS, load_yaml
 from stages.pipeline.arrow import load_split, rows
 from stages.pipeline.errors import DataError
 from stages.pipeline.json_files import read_json
 from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.outputs import write_text
-from stages.pipeline.paths import CURVES, DOWNLOAD_METRICS, EVALUATE_METRICS, PARAMS, PREDICTIONS, RAW_DATA, REPORT
+from stages.pipeline.paths import CURVES, DOWNLOAD_METRICS, EVALUATE_METRICS, PREDICTIONS, RAW_DATA, REPORT
 from stages.reporting.content import Fact, Report, RunContent, Score
+from stages.reporting.label_issues import found_in
 from stages.reporting.page import render_report
 from stages.reporting.run_predictions import RunPredictions, calibration_of, confusion_of
 from stages.reporting.staleness import notes_here
 from stages.reporting.training_curves import read_curves
+from stages.reporting.workspace import SHOWN_PARAMETERS, params_here, predictions_here, sources_here
 from stages.reporting.wrong_examples import wrong_examples
-from stages.scoring.core.predicted import RULES, rules_of
+from stages.scoring.core.predicted import rules_of
 from stages.scoring.core.scores import LabelScore
 from stages.scoring.evaluation.final_scores import SliceScore
 from stages.scoring.evaluation.resampling import Interval
@@ -32,21 +28,11 @@ from stages.scoring.evaluation.resampling import Interval
 _COUNTS = ("examples", "units", "coverage")
 """Numbers of `evaluate.json` that are no scores."""
 
-_SHOWN_PARAMETERS = (
-    "train.epochs",
-    "train.learning_rate",
-    "train.batch_size",
-    "train.batch_tokens",
-    "train.precision",
-    "seed",
-)
-"""Parameters that the page shows. All others stay out of it, since they may be private."""
-
 
 def report_of_workspace() -> Report:
     """Read what the pipeline has written. Raises DataError where something is missing or damaged."""
-    params, raw = _params(), load_split(RAW_DATA, "test")
-    predictions = RunPredictions.of(_predictions(PREDICTIONS), rules_of(params))
+    params, raw = params_here(), load_split(RAW_DATA, "test")
+    predictions = RunPredictions.of(predictions_here(PREDICTIONS), rules_of(params))
     metrics, download = _metrics(EVALUATE_METRICS, "examples", "units"), _metrics(DOWNLOAD_METRICS, "data", "model")
     data, model = (str(download[part]["name"]) for part in ("data", "model"))
     run = RunContent(
@@ -70,32 +56,10 @@ def report_of_workspace() -> Report:
         runs=(run,),
         examples=wrong_examples([predictions], raw),
         examples_in_all=rows(raw),
+        label_issues=found_in(sources_here(), rules_of(params)),
         rank="confidence" if predictions is None else predictions.rank,
         notes=tuple(notes_here()),
     )
-
-
-def _predictions(path: Path) -> pa.Table:
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{path}: is missing or not whole; run `make repro`, or `dvc pull`, first") from error
-    needed = {"id", "gold", "predicted"} | ({"word"} if "token" in table.column_names else set())
-    if missing := sorted(needed - set(table.column_names)):
-        raise DataError(f"{path}: has no column {missing[0]}; run `dvc repro` to make it again")
-    return table
-
-
-def _params() -> Mapping[str, Any]:
-    """The parameters that the page needs, by their dotted keys, as far as they are set."""
-    try:
-        params = load_yaml(PARAMS)
-        if not isinstance(params, DictConfig):
-            raise ValueError("holds no keys")
-        found = {name: OmegaConf.select(params, name) for name in (*_SHOWN_PARAMETERS, *RULES.values())}
-    except (OSError, ValueError, *YAML_ERRORS, OmegaConfBaseException) as error:
-        raise DataError(f"{PARAMS}: can't be read; run `python -m stages.configuration.compose`") from error
-    return {name: value for name, value in found.items() if value is not None}
 
 
 def _metrics(path: Path, *needed: str) -> dict[str, Any]:
@@ -121,7 +85,7 @@ def _slice_score(values: Mapping[str, Any]) -> SliceScore:
 
 
 def _facts(params: Mapping[str, Any], metrics: Mapping[str, Any]) -> tuple[Fact, ...]:
-    shown = {name: params[name] for name in _SHOWN_PARAMETERS if name in params}
+    shown = {name: params[name] for name in SHOWN_PARAMETERS if name in params}
     counts = {"test examples": metrics["examples"], "scored": metrics["units"]}
     return tuple(Fact(name, str(value)) for name, value in {**shown, **counts}.items())
 

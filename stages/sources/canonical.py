@@ -67,8 +67,8 @@ def write_canonical(source: Source, config: DataBase, path: Path, scratch: Path)
     """Write splits `train`, `validation` and `test` with `id`, the inputs and labels to `path`.
 
     Labels are those of train, ordered as the source names them, else naturally. Behind them each of the other splits has
-    those that only it has: no row of validation or test shapes what is trained. A missing validation split is split off
-    from train. `scratch` is an empty folder for what does not fit into memory. Raises DataError naming
+    those that only it has: no row of validation or test shapes what is trained. Missing splits are carved out
+    of train. `scratch` is an empty folder for what does not fit into memory. Raises DataError naming
     file and row of what can't be used, and for findings that `config.fail_on` refuses.
     """
     splits = {
@@ -81,7 +81,7 @@ def write_canonical(source: Source, config: DataBase, path: Path, scratch: Path)
     are_pairs = PAIR in splits["train"].schema.names
     report = DataReport(config.name, labels.scheme, _findings(source, splits, labels, config), source.sha256, are_pairs)
     report.stop_on(config.fail_on)
-    selected = select(splits, config, config.validation_fraction if isinstance(config, TabularData) else 0.0)
+    selected = select(splits, config)
     features: dict[str, Features] = {
         split: _features(splits["train"].schema, labels.written[split]) for split in selected
     }

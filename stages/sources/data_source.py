@@ -32,10 +32,12 @@ def write_data(config: DataConfig, path: Path, scratch: Path) -> DataReport:
         case DemoData():
             source = _demo(config)
         case FilesData():
-            places = {split: getattr(config, split) for split in SPLITS if getattr(config, split) is not None}
             folder = scratch / "files"
-            digests = _digests(config, {split: find_files(split, places[split], folder) for split in places})
-            source = _read_files(config, {split: find(split, places[split], folder) for split in places}, digests)
+            digests = _digests(
+                config, {split: find_files(split, place, folder) for split, place in config.places.items()}
+            )
+            files = {split: find(split, place, folder) for split, place in config.places.items()}
+            source = _read_files(config, files, digests)
         case HubData():
             fetched = fetch_dataset(config)
             files = {split: [Located(path, path.name) for path in paths] for split, paths in fetched.items()}
@@ -49,7 +51,7 @@ def _demo(config: DemoData) -> Source:
     generator = tagged_sentences if labels_words(config.kind) else shop_messages
     counts: dict[Split, int] = {"train": config.train, "validation": config.validation, "test": config.test}
     splits = {}
-    for split in SPLITS:
+    for split in SPLITS if config.fold is None else SPLITS[:-1]:
         table = generator.generate(split, counts[split], config.seed)
         places = pa.array([f"demo, row {row}" for row in range(1, table.num_rows + 1)])
         splits[split] = SourceSplit("demo", table.append_column(PLACE, places).to_batches())

@@ -224,17 +224,11 @@ def fetch_dataset(config: HubData) -> dict[Split, list[Path]]:
     A split that `config` leaves out is left out. Raises HubError with what to do about it.
     """
     repo = Repo("dataset", config.repo, config.revision)
-    wanted: dict[Split, str | list[str] | None] = {
-        "train": config.train,
-        "validation": config.validation,
-        "test": config.test,
-    }
-    patterns = {split: [found] if isinstance(found, str) else found or [] for split, found in wanted.items()}
+    patterns = {split: [found] if isinstance(found, str) else found for split, found in config.places.items()}
     files = _list_files(repo, enough=[pattern for found in patterns.values() for pattern in found])
     names = {
         split: [name for pattern in found for name in _matches(repo, f"data.{split}", pattern, files)]
         for split, found in patterns.items()
-        if found
     }
     _fetch(repo, [name for found in names.values() for name in found])
     return {split: [cached(repo, name) for name in found] for split, found in names.items()}

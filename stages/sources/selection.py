@@ -1,15 +1,19 @@
-"""Select the examples of each split: drop repeats, split off validation, take samples. Only content and seed decide."""
+"""Select the examples of each split: drop repeats, carve splits out of train, take samples. Only content and seed decide."""
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.configuration.schema import DataBase, Split, TabularData
+from stages.configuration.schema import SPLITS, DataBase, Split, TabularData
 from stages.pipeline.errors import DataError
 from stages.sources.staging import DIGEST, StagedSplit
+
+log = logging.getLogger("stages.sources")
 
 Indices = NDArray[np.int64]
 
@@ -25,38 +29,56 @@ class Selection:
     rows: Indices
 
 
-def select(splits: Mapping[Split, StagedSplit], config: DataBase, validation_fraction: float) -> dict[Split, Selection]:
-    """Select the examples of `train`, `validation` and `test`, in this order.
+def select(splits: Mapping[Split, StagedSplit], config: DataBase) -> dict[Split, Selection]:
+    """Select the examples of `train`, `validation` and `test`, in this order. Those that `splits` lacks are carved out of train.
 
-    Raises DataError if train is too small to split off validation, or nothing is left of a split.
+    Raises DataError if train is too small to be divided, or nothing is left of a split.
     """
     kept = {name: np.arange(split.examples) for name, split in splits.items()}
     if config.deduplicate != "none":
         kept = {name: np.sort(np.unique(split.contents, return_index=True)[1]) for name, split in splits.items()}
     if config.deduplicate == "across":
         kept = _without_later(splits, kept)
-    chosen: dict[Split, Selection] = {"train": Selection("train", kept["train"])}
-    if "validation" in splits:
-        chosen["validation"] = Selection("validation", kept["validation"])
-    else:
-        rest, validation = _split_off_validation(
-            splits["train"],
-            kept["train"],
-            validation_fraction,
-            config.seed,
-            is_grouped=isinstance(config, TabularData) and config.group_column is not None,
-        )
-        chosen = {"train": Selection("train", rest), "validation": Selection("train", validation)}
-    chosen["test"] = Selection("test", kept["test"])
+    chosen = _with_carved(splits["train"], {name: Selection(name, rows) for name, rows in kept.items()}, config)
     for name, selection in chosen.items():
         if not len(selection.rows):
             raise DataError(f"{name}: nothing is left of it; set data.deduplicate=none, or give other files")
-        limit = getattr(config.max_examples, name)
-        if limit is not None and limit < len(selection.rows):
-            split, rows = splits[selection.source], selection.rows
-            sampled = rows[sample_rows(split.strata[rows], split.contents[rows], limit, config.seed)]
-            chosen[name] = Selection(selection.source, sampled)
+        chosen[name] = _limited(splits[selection.source], selection, getattr(config.max_examples, name), config.seed)
+    return {name: chosen[name] for name in SPLITS}
+
+
+def _with_carved(train: StagedSplit, given: Mapping[Split, Selection], config: DataBase) -> dict[Split, Selection]:
+    """Return the selections that are given, and those that are carved out of train.
+
+    A fold divides what a run without folds may train on at most, so `max_examples.train` is taken first.
+    """
+    are_grouped = isinstance(config, TabularData) and config.group_column is not None
+    pool = _Pool(train, config.seed, are_grouped=are_grouped)
+    chosen = dict(given)
+
+    def carve(split: Split, carved: tuple[Indices, Indices], how: str) -> None:
+        rows = chosen["train"].rows
+        chosen[split], chosen["train"] = (Selection("train", part) for part in carved)
+        log.info("%s: %s of train's %s examples, %s", split, f"{len(carved[0]):,}", f"{len(rows):,}", how)
+
+    if config.fold is not None:
+        chosen["train"] = _limited(train, chosen["train"], config.max_examples.train, config.seed)
+        part, parts = map(int, config.fold.split("/"))
+        carve("test", pool.fold(chosen["train"].rows, part, parts), f"data.fold={config.fold}")
+    for split in ("test", "validation"):
+        if split not in chosen:
+            assert isinstance(config, TabularData)
+            fraction = config.test_fraction if split == "test" else config.validation_fraction
+            found = pool.carve(chosen["train"].rows, fraction, split)
+            carve(split, found, f"as there are no other files (data.{split}_fraction={fraction:g})")
     return chosen
+
+
+def _limited(split: StagedSplit, selection: Selection, limit: int | None, seed: int) -> Selection:
+    rows = selection.rows
+    if limit is None or limit >= len(rows):
+        return selection
+    return Selection(selection.source, rows[sample_rows(split.strata[rows], split.contents[rows], limit, seed)])
 
 
 def sample_rows(strata: Indices, digests: NDArray[np.void], count: int, seed: int) -> Indices:
@@ -84,27 +106,85 @@ def _without_later(splits: Mapping[Split, StagedSplit], kept: Mapping[Split, Ind
     return left
 
 
-def _split_off_validation(
-    split: StagedSplit, rows: Indices, fraction: float, seed: int, *, is_grouped: bool
-) -> tuple[Indices, Indices]:
-    """Split train into train and validation, by whole groups or else whole sets of equal inputs."""
-    count = max(1, round(len(rows) * fraction))
-    groups, group = np.unique(_groups(split, configured=is_grouped)[rows], return_inverse=True)
-    if count >= len(rows) or len(groups) < 2:
-        what = "groups" if is_grouped else "examples"
-        raise DataError(f"train: too few {what} to carve validation out of; give data.validation")
-    ranks = _ranks(groups, seed)
-    sizes = np.bincount(group)
-    chosen: set[int] = set()
-    for members, share in _shared_out(_commonest(group, split.strata[rows]), ranks, count, sizes):
+@dataclass(frozen=True)
+class _Pool:
+    """Train, out of which other splits are carved by whole groups, or else by whole sets of equal inputs."""
+
+    train: StagedSplit
+    seed: int
+    are_grouped: bool
+    """Whether the groups are configured."""
+
+    def carve(self, rows: Indices, fraction: float, split: Split) -> tuple[Indices, Indices]:
+        """Return a part of the rows, of at least one group, and the rest. Raises DataError if there is but one group."""
+        count = max(1, round(len(rows) * fraction))
+        keys = self._keys[rows]
+        if count >= len(rows) or len(np.unique(keys)) < 2:
+            raise DataError(f"train: too few {self._units} to carve {split} out of; give data.{split}")
+        is_carved = _carved(keys, self.train.strata[rows], count, self.seed, leave=1)
+        return rows[is_carved], rows[~is_carved]
+
+    def fold(self, rows: Indices, part: int, parts: int) -> tuple[Indices, Indices]:
+        """Return one of the parts, counted from 1, that rows are divided into, and the rest. Every part has a group at least.
+
+        The parts are carved one after the other out of what those before them leave. Raises DataError if there are fewer groups
+        than parts.
+        """
+        groups = len(np.unique(self._keys[rows]))
+        if groups < parts:
+            raise DataError(
+                f"train: has {groups} {'different ' * (not self.are_grouped)}{self._units}, too few for the {parts} parts of "
+                f"data.fold={part}/{parts}; ask for fewer parts"
+            )
+        left = found = rows
+        for number in range(1, part + 1):
+            count = len(left) // (parts + 1 - number)
+            is_carved = _carved(self._keys[left], self.train.strata[left], count, self.seed, leave=parts - number)
+            found, left = left[is_carved], left[~is_carved]
+        return found, np.setdiff1d(rows, found, assume_unique=True)
+
+    @cached_property
+    def _keys(self) -> NDArray[np.void]:
+        """[examples]: what must stay together. A file's documents are groups only if there are enough of them."""
+        groups = self.train.groups
+        if groups is None or not (self.are_grouped or len(np.unique(groups)) >= _FEWEST_DOCUMENTS):
+            return self.train.contents
+        digests = np.zeros(len(groups), DIGEST)
+        digests["low"] = groups.view(np.uint64)
+        return digests
+
+    @property
+    def _units(self) -> str:
+        return "groups" if self.are_grouped else "examples"
+
+
+def _carved(keys: NDArray[np.void], strata: Indices, count: int, seed: int, *, leave: int) -> NDArray[np.bool_]:
+    """Return which rows are carved out: about `count` of them, of equal `keys` all or none, with each stratum's share.
+
+    Of groups that are in no stratum's share the first are taken for what is missing of `count`. At least one group is taken,
+    and at least `leave` stay.
+    """
+    if not leave:
+        return np.ones(len(keys), bool)
+    groups, group = np.unique(keys, return_inverse=True)
+    most = len(groups) - leave
+    ranks, sizes = _ranks(groups, seed), np.bincount(group)
+    chosen: dict[int, None] = {}
+
+    def take(members: Indices, share: int) -> None:
         for member in members.tolist():
-            if sizes[member] <= share:
-                chosen.add(member)
-                share -= int(sizes[member])  # noqa: PLW2901 (what is left of the share)
-    if not chosen:
-        chosen = {int(np.lexsort((ranks, sizes))[0])}
-    is_validation = np.isin(group, list(chosen))
-    return rows[~is_validation], rows[is_validation]
+            if sizes[member] <= share and member not in chosen and len(chosen) < most:
+                chosen[member] = None
+                share -= int(sizes[member])
+
+    for members, share in _shared_out(_commonest(group, strata), ranks, count, sizes):
+        take(members, share)
+    missing = count - sum(int(sizes[member]) for member in chosen)
+    if missing:
+        take(np.lexsort((ranks["low"], ranks["high"])), missing)
+    smallest = int(np.lexsort((ranks["low"], ranks["high"], sizes))[0])
+    is_carved: NDArray[np.bool_] = np.isin(group, list(chosen) or [smallest])
+    return is_carved
 
 
 def _commonest(group: Indices, strata: Indices) -> Indices:
@@ -135,12 +215,3 @@ def _ranks(digests: NDArray[np.void], seed: int) -> NDArray[np.void]:
     salt, raw, size = f"{seed}\0".encode(), digests.tobytes(), digests.dtype.itemsize
     hashed = (hashlib.blake2b(salt + raw[place : place + size], digest_size=size) for place in range(0, len(raw), size))
     return np.frombuffer(b"".join(each.digest() for each in hashed), digests.dtype)
-
-
-def _groups(split: StagedSplit, *, configured: bool) -> NDArray[np.void]:
-    """Return what must stay together. A file's documents are groups only if there are enough of them."""
-    if split.groups is None or not (configured or len(np.unique(split.groups)) >= _FEWEST_DOCUMENTS):
-        return split.contents
-    digests = np.zeros(len(split.groups), DIGEST)
-    digests["low"] = split.groups.view(np.uint64)
-    return digests

@@ -271,6 +271,7 @@ class OneLabelTask(Task):
             predicted=pa.array(labels[units.predicted], pa.string()),
             score=units.score,
             loss=units.losses(gold.label),
+            probabilities=np.exp(units.log_probabilities),
             argmax=None if units.decoded is None else pa.array(labels[units.most_probable], pa.string()),
         )
 

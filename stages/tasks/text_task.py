@@ -104,10 +104,6 @@ class TextLabelTask(TextTask, OneLabelTask):
             confidence=probabilities.max(axis=1),
         )
 
-    def answers(self, units: Units, gold: Gold, known: NDArray[np.bool_], names: Sequence[str]) -> Answers:
-        """Add the probabilities of all labels."""
-        return replace(super().answers(units, gold, known, names), probabilities=np.exp(units.log_probabilities))
-
     def onnx_lines(self, threshold: float | None) -> str:
         """Print one label for each text."""
         return "print([labels[code] for code in logits.argmax(axis=-1)])"

@@ -15,7 +15,7 @@ LAYERS = (
     {"exporting", "reporting", "reproduction", "training"},
     {"comparison", "push"},
     {"predict", "sweep"},
-    {"serve"},
+    {"label_issues", "serve"},
 )
 """From the bottom to the top. Above them are the stages and the commands, which import any and which nothing imports."""
 

@@ -42,8 +42,9 @@ from stages.reporting.content import (
     ValuesOfRuns,
     change,
 )
+from stages.reporting.excerpts import MOST_CHARACTERS, MOST_WORDS
 from stages.reporting.markup import p_text, signed_text, tag, visible
-from stages.reporting.page import MOST_CHARACTERS, MOST_WORDS, browser_data, render_report
+from stages.reporting.page import browser_data, render_report
 from stages.reporting.run_predictions import (
     MOST_LABELS,
     OTHERS,
@@ -687,6 +688,21 @@ def test_the_workspaces_run_is_read(workspace: Path) -> None:
     assert only.curves == (Curve("validation", "f1", (1.0,), (0.25,)),)
     assert [(each.id, each.text) for each in report.examples if isinstance(each, TextExample)] == [("test-2", "three")]
     assert only.calibration is not None and sum(each.count for each in only.calibration.bins) == 3
+
+
+def test_gold_labels_that_are_probably_wrong_are_on_the_page(workspace: Path) -> None:
+    assert report_of_workspace().label_issues is None, "the probability of every label is not known"
+    file = workspace / "data/predictions/test.parquet"
+    probabilities = [{"a": 0.75, "b": 0.25}, {"a": 0.25, "b": 0.75}, {"a": 0.125, "b": 0.875}]
+    table = pq.read_table(file).append_column("probabilities", pa.array(probabilities))
+    pq.write_table(table, file)
+    found = report_of_workspace().label_issues
+    assert found is not None and found.splits == ("test",)
+    assert [(each.id, each.given, each.suggested, each.text) for each in found.issues] == [
+        ("test-2", "a", "b", "three")
+    ]
+    page = render_report(report_of_workspace())
+    assert "<b>a</b> (0.125) is given, <b>b</b> (0.875) is suggested" in page and 'href="#label-issues"' in page
 
 
 def test_the_page_follows_from_content_alone_and_keeps_what_is_not_asked_for_to_itself(workspace: Path) -> None:

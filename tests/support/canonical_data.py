@@ -49,12 +49,17 @@ def made_from(
 ) -> Made:
     """Bring tables into canonical form; where there is none for test it is that of train.
 
-    Settings are those of `FilesData`. Findings stop nothing unless `fail_on` says so.
+    With `test_fraction` or `fold` there is none. Settings are those of `FilesData`. Findings stop nothing unless `fail_on`
+    says so.
     """
     kind: Kind = "tokens" if "tokens" in train.column_names else "text"
     settings = {"validation_fraction": 0.25, "fail_on": "never", **settings}
-    config = FilesData(name="data", kind=kind, source="files", train="train", test="test", **settings)
-    tables: dict[Split, pa.Table] = {"train": train, "test": train if test is None else test}
+    is_carved = "test_fraction" in settings or "fold" in settings
+    place = None if is_carved else "test"
+    config = FilesData(name="data", kind=kind, source="files", train="train", test=place, **settings)
+    tables: dict[Split, pa.Table] = {"train": train}
+    if not is_carved:
+        tables["test"] = train if test is None else test
     if validation is not None:
         tables["validation"] = validation
     order = None if names is None else LabelNames(names)

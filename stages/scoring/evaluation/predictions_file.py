@@ -97,6 +97,12 @@ class PredictionsFile:
         tokens: list[str] = self.table[TOKEN].to_pylist() if TOKEN in self.table.column_names else []
         return tokens
 
+    @property
+    def probabilities(self) -> Array | None:
+        """[rows, labels]: of every label, in the order of `description.names`; None where the file does not have them."""
+        column = SCORE if self.description.target == "labels" else PROBABILITIES
+        return self._probabilities(column, self.description.names)
+
     def column(self, name: str) -> Array | None:
         """Return a column of numbers, [rows]; None where the file does not have it."""
         return self.table[name].to_numpy() if name in self.table.column_names else None
@@ -225,6 +231,17 @@ def read_predictions(table: pa.Table, name: str = _NAME) -> PredictionsFile:
         _require_finite(table, LOSS, name)
     _require_probabilities(table, name)
     return PredictionsFile(name, table, description)
+
+
+def labelled(table: pa.Table) -> pa.Table:
+    """Return the examples of which all gold is known."""
+    if GOLD not in table.column_names or not table[GOLD].null_count:
+        return table
+    is_known = table[GOLD].is_valid().to_numpy()
+    if WORD in table.column_names:
+        sentence = np.cumsum(table[WORD].to_numpy() == 0) - 1
+        is_known = (np.bincount(sentence, weights=~is_known) == 0)[sentence]
+    return table.filter(pa.array(is_known))
 
 
 def description_of(table: pa.Table, name: str = _NAME) -> Description:

@@ -1,0 +1,1 @@
+"""The command that names the gold labels that are probably wrong."""

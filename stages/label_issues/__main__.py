@@ -1,0 +1,108 @@
+"""`python -m stages.label_issues`: name the gold labels that are probably wrong, the surest first.
+
+By confident learning on what the model says of examples that it was not trained on: those of the test and validation
+splits, or with --folds those of train, each part of which is predicted by a model that was trained on the others.
+"""
+
+import argparse
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+from stages.label_issues.shown import COLUMNS, require_format, terminal_lines, write_table
+from stages.pipeline.errors import ConfigError, DataError
+from stages.pipeline.escaping import lines
+from stages.pipeline.one_line import one_line_errors
+from stages.pipeline.paths import PREDICTIONS
+from stages.reporting.label_issues import told
+from stages.reporting.staleness import stale_here
+from stages.reporting.workspace import params_here, sources_here
+from stages.scoring.core.predicted import rules_of
+from stages.scoring.label_errors.issue_table import IssueTable, issue_table
+
+_MOST_SHOWN = 20
+
+
+def issues_here() -> IssueTable:
+    """Rank the labels of the predictions at hand. Raises DataError if there are none, or they are stale."""
+    if reason := stale_here(PREDICTIONS):
+        raise DataError(f"{PREDICTIONS}: is stale: {reason}")
+    sources = sources_here()
+    if not sources:
+        raise DataError(f"{PREDICTIONS}: no gold label is known; label some examples of test or validation")
+    return issue_table(sources, rules_of(params_here()))
+
+
+def issues_in_train(folds: int, overrides: Sequence[str]) -> IssueTable:
+    """Rank the labels of train. Raises ConfigError or DataError if a fold can't be run."""
+    from stages.label_issues.folds import cross_validated  # needs what predictions at hand do not
+
+    sources, params = cross_validated(folds, overrides)
+    return issue_table(sources, rules_of(params))
+
+
+def main() -> None:
+    """Run the command line."""
+    arguments = _arguments()
+    with one_line_errors():
+        for path in arguments.out:
+            require_format(path)
+        if arguments.set_param and not arguments.folds:
+            raise ConfigError(
+                "-S: is what folds are trained with, and there are none; give their number, as in --folds 5"
+            )
+        found = issues_in_train(arguments.folds, arguments.set_param) if arguments.folds else issues_here()
+        for line in lines(told(found), COLUMNS):
+            print(line)
+        print()
+        for line in terminal_lines(list(islice(found.by_example(), arguments.top or _MOST_SHOWN))):
+            print(line)
+        for path in arguments.out:
+            written = found.issues[: arguments.top]
+            write_table(path, written)
+            print(f"{path}: {len(written):,} labels")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.label_issues", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add(
+        "--out",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="write the ranked table, by its name as .jsonl or .csv; may be given twice",
+    )
+    add(
+        "--top",
+        type=_count,
+        metavar="N",
+        help=f"show so many examples, and write so many labels (default: {_MOST_SHOWN} shown, all written)",
+    )
+    add("--folds", type=_folds, metavar="K", help="look at train, by K models; each is a DVC experiment, and made once")
+    add(
+        "-S",
+        "--set-param",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="what the folds' configuration differs in from conf/, as in `dvc exp run -S`",
+    )
+    return parser.parse_args()
+
+
+def _count(text: str, least: int = 1) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"{text} is no number from {least} on")
+    return int(text)
+
+
+def _folds(text: str) -> int:
+    return _count(text, 2)
+
+
+if __name__ == "__main__":
+    main()
