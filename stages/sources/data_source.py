@@ -1,7 +1,7 @@
 """Read the configured data source, whatever it is, and write it in canonical form."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import assert_never
 
@@ -102,7 +102,10 @@ def _read_files(
     configured = None if config.label_names is None else tuple(config.label_names)
     if configured and len(set(configured)) < len(configured):
         raise DataError(f"data.label_names={config.label_names}: a label occurs twice; name each once")
-    opened = {split: [_open(location, config, configured) for location in found] for split, found in files.items()}
+    opened = {
+        split: _grouped_alike([_open(location, config, configured) for location in found])
+        for split, found in files.items()
+    }
     # in the order in which the files of train first name them; integer labels have become names by then
     named = dict.fromkeys(name for part in opened["train"] for name in part.names or ())
     return Source(
@@ -127,6 +130,12 @@ def _open(location: Located, config: TabularData, label_names: tuple[str, ...] |
     file = open_table(location.path, location.name, options)
     columns = choose_columns(file, config)
     return _OpenFile(file, columns, label_names or file.label_names.get(columns.label))
+
+
+def _grouped_alike(parts: Sequence[_OpenFile]) -> list[_OpenFile]:
+    """Take a file without documents for one, if others have documents."""
+    by_file = any(part.columns.group_by_file for part in parts)
+    return [replace(part, columns=replace(part.columns, group_by_file=by_file)) for part in parts]
 
 
 def _examples(parts: Sequence[_OpenFile], config: TabularData) -> Iterator[pa.RecordBatch]:

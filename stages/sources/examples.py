@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stages.configuration.kinds import labels_words
 from stages.configuration.schema import CANONICAL_COLUMNS, TabularData, Target
@@ -37,6 +38,8 @@ _LABELS = ("label", "labels", "class", "category", "target", "sentiment", "inten
 _ID = "id"
 DOCUMENT = "document"
 """The column in which the CoNLL reader numbers documents (`-DOCSTART-`)."""
+FILE = "file"
+"""What `data.group_column` names the files themselves, where they have no such column."""
 MISALIGNED = "misaligned"
 """The column in which the reader of spans counts those that do not begin and end at a word's edge."""
 
@@ -53,6 +56,8 @@ class Columns:
     misaligned: str | None
     kept: tuple[str, ...] = ()
     """Columns that are copied as they are."""
+    group_by_file: bool = False
+    """Whether groups of two files differ, whatever `group` says; without `group`, each file is one."""
 
     @property
     def all(self) -> list[str]:
@@ -64,15 +69,17 @@ class Columns:
 def choose_columns(file: TableFile, config: TabularData) -> Columns:
     """Return the columns that `config` names, the usual ones where it names none. Raises DataError if there is no such column."""
     text, pair = _inputs(file, config)
+    group = _group(file, config)
     usual = _TAGS if labels_words(config.kind) else _LABELS
     chosen = Columns(
         input=text,
         pair=pair,
         label=_column(file, "data.label_column", config.label_column, [name for name in usual if name != text]),
         id=_ID if _ID in file.columns else None,
-        group=_group(file, config),
+        group=group,
         misaligned=MISALIGNED if MISALIGNED in file.columns else None,
         kept=tuple(_column(file, "data.keep_columns", name, ()) for name in config.keep_columns),
+        group_by_file=group == DOCUMENT and file.numbers_documents if group else config.group_column is not None,
     )
     log.info("%s: %s", file.name, _as_text(chosen, config))
     return chosen
@@ -94,6 +101,8 @@ def _inputs(file: TableFile, config: TabularData) -> tuple[str, str | None]:
 
 
 def _group(file: TableFile, config: TabularData) -> str | None:
+    if config.group_column == FILE and FILE not in file.columns:
+        return None
     if config.group_column is not None:
         return _column(file, "data.group_column", config.group_column, ())
     return DOCUMENT if DOCUMENT in file.columns and "tags" in file.columns else None
@@ -126,7 +135,8 @@ def _as_text(columns: Columns, config: TabularData) -> str:
     inputs = columns.input if columns.pair is None else f"{columns.input} and {columns.pair}"
     of_words = labels_words(config.kind)
     what = "tags" if of_words else config.target
-    group = f", groups from {columns.group}" if columns.group else ""
+    groups = columns.group or ("the files" if columns.group_by_file else None)
+    group = f", groups from {groups}" if groups and config.group_column is not None else ""
     return f"{'words' if of_words else 'text'} from {inputs}, {what} from {columns.label}{group}"
 
 
@@ -157,13 +167,21 @@ def checked_examples(
         )
         if columns.id is not None:
             made[ID] = identifiers(rows.columns[columns.id], where)
-        if columns.group is not None:
-            made[GROUP] = identifiers(rows.columns[columns.group], where)
+        if columns.group is not None or columns.group_by_file:
+            made[GROUP] = _groups(file, columns, rows, where)
         if columns.misaligned is not None:
             made[MISALIGNED] = pa.array(rows.columns[columns.misaligned], pa.int64())
         made |= {KEPT + name: as_text(rows.columns[name], where, name) for name in columns.kept}
         made[PLACE] = pa.array([f"{file.name}, {file.unit} {number}" for number in rows.numbers], pa.string())
         yield pa.record_batch(made)
+
+
+def _groups(file: TableFile, columns: Columns, rows: Rows, where: Where) -> pa.Array:
+    of_file = f"{file.path}\0"
+    if columns.group is None:
+        return pa.array([of_file] * len(rows.numbers), pa.string())
+    names = identifiers(rows.columns[columns.group], where)
+    return pc.binary_join_element_wise(of_file, names, "") if columns.group_by_file else names
 
 
 def _text(

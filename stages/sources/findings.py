@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -164,6 +165,12 @@ def check_repeats(findings: Findings, splits: Mapping[Split, StagedSplit]) -> No
     same_input = contents[order][1:] == contents[order][:-1]
     differs = same_input & (targets[order][1:] != targets[order][:-1])
     findings.add("conflicting_labels", "all", len(np.unique(contents[order][1:][differs])))
+
+
+def check_carved(findings: Findings, contents: Mapping[Split, NDArray[np.void]]) -> None:
+    """Check for equal inputs in splits of one file, which groups can have in common. `contents`: of each split."""
+    for one, other in combinations(contents, 2):
+        findings.add("shared_inputs", f"{one}, {other}", len(np.intersect1d(contents[one], contents[other])))
 
 
 def check_labels(findings: Findings, counts: Mapping[Split, Mapping[str, int]], named: Sequence[str]) -> None:

@@ -111,7 +111,7 @@ def open_conll(path: Path, name: str, options: ReadOptions) -> TableFile:
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         return in_batches(sentences(), wanted)
 
-    return TableFile(path, name, "line", columns, read)
+    return TableFile(path, name, "line", columns, read, numbers_documents=survey.has_documents)
 
 
 def _usual_places(lines: Iterator[Line | str]) -> Places:
