@@ -175,13 +175,23 @@ def _sentences(path: Path, name: str, encoding: str, survey: _Survey) -> Iterato
 def _lines(path: Path, name: str, encoding: str) -> Iterator[Line | str]:
     """Yield lines and, between sentences, `""` or the mark of a document's start. The last sentence may end without either."""
     for number, raw in read_lines(path, name, encoding):
-        text = raw.removesuffix("\r")
+        text = _whole(raw, name, number)
         if not text.strip():
             yield ""
         elif text.startswith(_DOCUMENT_START):
             yield _DOCUMENT_START
         else:
             yield Line(number, _columns(text), text)
+
+
+def _whole(line: str, name: str, number: int) -> str:
+    """Return a line without what is left of its end. Raises DataError if it holds other lines, as ends are mixed."""
+    text = line.removesuffix("\r")
+    if "\r" in text:
+        raise DataError(
+            f"{name}, line {number}: holds a carriage return; end every line with a newline, in the whole file"
+        )
+    return text
 
 
 def _columns(text: str) -> list[str]:
@@ -262,7 +272,7 @@ def _conllu_sentences(path: Path, name: str, encoding: str, places: Places) -> I
     tags: list[object] = []
     first = 0
     for number, raw in read_lines(path, name, encoding):
-        line = raw.removesuffix("\r")
+        line = _whole(raw, name, number)
         if not line.strip():
             if tokens:
                 yield first, {"tokens": tokens, "tags": tags}
