@@ -224,6 +224,19 @@ def test_gates_fail_on_what_is_worse_beyond_the_tolerance(
     assert "no evidence" in out or "is worse" in out  # told before it fails
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # DVC leaves the clone's pack open
+def test_a_commit_that_a_shallow_clone_lacks_is_told(
+    runs: Runs, compare: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs.ok("git", "clone", "--quiet", "--depth=1", f"file://{runs.root}", str(tmp_path / "clone"))
+    monkeypatch.chdir(tmp_path / "clone")
+    _, _, err = compare("HEAD", "HEAD~1")
+    assert err == (
+        "error: HEAD~1: is no git revision, DVC experiment or predictions file; this clone is shallow: get what it lacks with "
+        "`git fetch --unshallow`\n"
+    )
+
+
 def test_a_gate_lets_pass_what_may_be_chance(runs: Runs, compare: Command) -> None:
     assert compare("better", "better-2", "--resamples", "500", "--fail-on-worse", "accuracy")[0] == 0
     assert compare("better-2", "better", "--resamples", "500", "--fail-on-worse", "accuracy")[0] == 0
