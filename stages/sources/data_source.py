@@ -14,7 +14,7 @@ from stages.pipeline.errors import DataError
 from stages.sources.canonical import Source, SourceSplit, write_canonical
 from stages.sources.data_report import DataReport
 from stages.sources.demo import shop_messages, tagged_sentences
-from stages.sources.examples import PLACE, Columns, checked_examples, choose_columns
+from stages.sources.examples import PLACE, Columns, checked_examples, choose_columns, log_columns
 from stages.sources.hub import fetch_dataset
 from stages.sources.locations import Located, find, find_files
 from stages.sources.readers.formats import open_table
@@ -106,6 +106,8 @@ def _read_files(
         split: _grouped_alike([_open(location, config, configured) for location in found])
         for split, found in files.items()
     }
+    for parts in opened.values():
+        log_columns([(part.file, part.columns) for part in parts], config)
     # in the order in which the files of train first name them; integer labels have become names by then
     named = dict.fromkeys(name for part in opened["train"] for name in part.names or ())
     return Source(

@@ -71,7 +71,7 @@ def choose_columns(file: TableFile, config: TabularData) -> Columns:
     text, pair = _inputs(file, config)
     group = _group(file, config)
     usual = _TAGS if labels_words(config.kind) else _LABELS
-    chosen = Columns(
+    return Columns(
         input=text,
         pair=pair,
         label=_column(file, "data.label_column", config.label_column, [name for name in usual if name != text]),
@@ -81,8 +81,6 @@ def choose_columns(file: TableFile, config: TabularData) -> Columns:
         kept=tuple(_column(file, "data.keep_columns", name, ()) for name in config.keep_columns),
         group_by_file=group == DOCUMENT and file.numbers_documents if group else config.group_column is not None,
     )
-    log.info("%s: %s", file.name, _as_text(chosen, config))
-    return chosen
 
 
 def _inputs(file: TableFile, config: TabularData) -> tuple[str, str | None]:
@@ -130,14 +128,33 @@ def _column_at(file: TableFile, key: str, place: int, usual: Sequence[str]) -> s
     raise DataError(f"{file.name}: {key}={place}, but there are {len(file.columns)} columns; count them from 0")
 
 
-def _as_text(columns: Columns, config: TabularData) -> str:
-    """Return the choice as text, for the log."""
+def log_columns(chosen: Sequence[tuple[TableFile, Columns]], config: TabularData) -> None:
+    """Log which columns of files are read, with the first values where a reader chose them: one line for files alike."""
+    alike: dict[tuple[str, ...], list[TableFile]] = {}
+    for file, columns in chosen:
+        alike.setdefault((*file.chosen, *_as_text(columns, config)), []).append(file)
+    for (*places, names, groups), files in alike.items():
+        others = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
+        values = [f"{place} ({_shortened(files[0].chosen[place])!r} first)" for place in places]
+        log.info("%s%s: %s%s", files[0].name, others, ", ".join(values) or names, groups)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+_SHOWN = 80
+"""How many characters of a first value the log shows."""
+
+
+def _as_text(columns: Columns, config: TabularData) -> tuple[str, str]:
+    """Return the choice of columns and that of groups as text, for the log."""
     inputs = columns.input if columns.pair is None else f"{columns.input} and {columns.pair}"
     of_words = labels_words(config.kind)
     what = "tags" if of_words else config.target
     groups = columns.group or ("the files" if columns.group_by_file else None)
     group = f", groups from {groups}" if groups and config.group_column is not None else ""
-    return f"{'words' if of_words else 'text'} from {inputs}, {what} from {columns.label}{group}"
+    return f"{'words' if of_words else 'text'} from {inputs}, {what} from {columns.label}", group
 
 
 ID, TEXT, PAIR, LABEL, TOKENS, TAGS = CANONICAL_COLUMNS

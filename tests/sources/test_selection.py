@@ -192,6 +192,18 @@ def test_documents_of_all_files_count_and_stay_whole_wherever_they_lie(
     assert files_of(tmp_path / "there", **settings) == found, "the name of a file decides nothing"
 
 
+def test_many_files_are_told_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "stages.sources")
+    for number in range(24):
+        conll(tmp_path / "files", f"{number:02}.conll", 4, start=4 * number)
+    files_of(tmp_path / "files", group_column="file")
+    messages = [record.getMessage() for record in caplog.records if "column" in record.getMessage()]
+    assert messages == [
+        f"{tmp_path}/files/00.conll and 23 more: words from column 0 ('word0' first), tags from column -1, the last "
+        "('B-x' first), groups from the files"
+    ]
+
+
 def test_few_documents_are_no_groups_unless_it_is_said(tmp_path: Path) -> None:
     for number in range(8):
         conll(tmp_path / "files", f"{number}.conll", 4, start=4 * number)

@@ -1,6 +1,5 @@
 """Read CoNLL and CoNLL-U: one word a line with its tag in another column, sentences separated by blank lines."""
 
-import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +10,6 @@ from typing import Self, cast
 from stages.pipeline.errors import DataError
 from stages.sources.readers.decoding import read_lines
 from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
-
-log = logging.getLogger("stages.sources")
 
 _DOCUMENT_START = "-DOCSTART-"
 _ENTITY_TAG = re.compile(r"[BIESLUM]-\S+")
@@ -106,12 +103,12 @@ def open_conll(path: Path, name: str, options: ReadOptions) -> TableFile:
     first = next(sentences(), None)
     if first is None:
         raise DataError(f"{name}: holds no sentence; expected one word and its tag a line")
-    _log_places(name, places, cast(Mapping[str, list[str]], first[1]))
+    chosen = _in_words(places, cast(Mapping[str, list[str]], first[1]))
 
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         return in_batches(sentences(), wanted)
 
-    return TableFile(path, name, "line", columns, read, numbers_documents=survey.has_documents)
+    return TableFile(path, name, "line", columns, read, chosen=chosen, numbers_documents=survey.has_documents)
 
 
 def _usual_places(lines: Iterator[Line | str]) -> Places:
@@ -139,12 +136,9 @@ _FEWEST_IF_NUMBERED = 3
 """The columns of a number, a word and a tag."""
 
 
-def _log_places(name: str, places: Places, sentence: Mapping[str, list[str]]) -> None:
-    word, tag = sentence["tokens"][0], sentence["tags"][0]
-    log.info(
-        "%s: words from column %d (%s first), tags from column %s (%s first)",
-        name, places.word, repr(_shortened(word)), "-1, the last" if places.tag == -1 else places.tag, repr(_shortened(tag)),
-    )  # fmt: skip
+def _in_words(places: Places, sentence: Mapping[str, list[str]]) -> dict[str, str]:
+    tag = "-1, the last" if places.tag == -1 else places.tag
+    return {f"words from column {places.word}": sentence["tokens"][0], f"tags from column {tag}": sentence["tags"][0]}
 
 
 def places_of(options: ReadOptions, default: Places) -> Places:

@@ -63,6 +63,8 @@ class TableFile:
     """Read these of the columns, from the first row on. Raises DataError naming file and row."""
     label_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The names that a column's integers stand for, if the file has them (`datasets` writes them to Parquet and Arrow)."""
+    chosen: Mapping[str, str] = field(default_factory=dict)
+    """The columns that the reader chose by their places, in words, and the first value of each."""
     numbers_documents: bool = False
     """Whether the reader numbers the file's documents, in a column `document`."""
 
