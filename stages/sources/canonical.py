@@ -76,7 +76,8 @@ def write_canonical(source: Source, config: DataBase, path: Path, scratch: Path)
     are_pairs = PAIR in splits["train"].schema.names
     findings = _findings(splits, labels, config)
     selected = select(splits, config)
-    check_carved(findings, {name: splits["train"].contents[rows] for name, rows in carved(selected).items()})
+    if splits["train"].groups is not None:
+        check_carved(findings, {name: splits["train"].contents[rows] for name, rows in carved(selected).items()})
     report = DataReport(config.name, labels.scheme, findings, source.sha256, are_pairs)
     report.stop_on(config.fail_on)
     features: dict[str, Features] = {

@@ -123,7 +123,7 @@ class _Pool:
     def carve(self, rows: Indices, fraction: float, split: Split) -> tuple[Indices, Indices]:
         """Return a part of the rows, of at least one group, and the rest. Raises DataError if there is but one group."""
         count = max(1, round(len(rows) * fraction))
-        if count >= len(rows) or len(np.unique(self._keys[rows])) < 2:
+        if count >= len(rows) or (self._keys[rows] == self._keys[rows[0]]).all():
             raise DataError(f"train: too few {self._units} to carve {split} out of; give data.{split}")
         is_carved = self._carved(rows, count, leave=1)
         return rows[is_carved], rows[~is_carved]
@@ -156,8 +156,11 @@ class _Pool:
         if not leave:
             return np.ones(len(rows), bool)
         groups, group = np.unique(self._keys[rows], return_inverse=True)
-        most = len(groups) - leave
-        ranks, sizes = _ranks_of_groups(group, self.train.contents[rows], self.seed), np.bincount(group)
+        most, sizes = len(groups) - leave, np.bincount(group)
+        are_contents = self._keys is self.train.contents
+        ranks = (
+            _ranks(groups, self.seed) if are_contents else _ranks_of_groups(group, self.train.contents[rows], self.seed)
+        )
         chosen: dict[int, None] = {}
 
         def take(members: Indices, share: int) -> None:
@@ -221,7 +224,7 @@ def _ranks_of_groups(group: Indices, contents: NDArray[np.void], seed: int) -> N
     """Return a rank of each group that its set of contents alone decides: the sum of their ranks. `group`: of each row."""
     distinct, content = np.unique(contents, return_inverse=True)
     of_contents = _ranks(distinct, seed)
-    pairs = np.unique(np.stack([group, content]), axis=1)
+    pairs = np.divmod(np.unique(group * len(distinct) + content), len(distinct))
     ranks = np.zeros(group.max() + 1, DIGEST)
     for part in ("high", "low"):
         total = np.zeros(len(ranks), np.uint64)
