@@ -75,7 +75,8 @@ class TagSets:
         names = sorted(set(types.values()))
         place = {name: number for number, name in enumerate(names)}
         type_of = np.array([place[types[tag]] if tag in types else -1 for tag in self.names], np.int64)[self.tags]
-        typed = np.unique(np.stack([self.rows, type_of])[:, type_of >= 0], axis=1)
+        is_typed, kinds = type_of >= 0, max(1, len(names))
+        typed = np.divmod(np.unique(self.rows[is_typed] * kinds + type_of[is_typed]), kinds)
         by_count = np.argsort(np.bincount(typed[1], minlength=len(names)), kind="stable")
         strata = np.zeros(examples, np.int64)
         order = np.argsort(by_count)[typed[1]]
