@@ -155,12 +155,14 @@ class _Pool:
         """
         if not leave:
             return np.ones(len(rows), bool)
-        groups, group = np.unique(self._keys[rows], return_inverse=True)
-        most, sizes = len(groups) - leave, np.bincount(group)
-        are_contents = self._keys is self.train.contents
-        ranks = (
-            _ranks(groups, self.seed) if are_contents else _ranks_of_groups(group, self.train.contents[rows], self.seed)
-        )
+        contents = self.train.contents[rows]
+        if self._keys is self.train.contents:
+            distinct, group = np.unique(contents, return_inverse=True)
+            ranks = _ranks(distinct, self.seed)
+        else:
+            group = np.unique(self._keys[rows], return_inverse=True)[1]
+            ranks = _ranks_of_groups(group, contents, self.seed)
+        most, sizes = len(ranks) - leave, np.bincount(group)
         chosen: dict[int, None] = {}
 
         def take(members: Indices, share: int) -> None:

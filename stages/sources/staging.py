@@ -47,7 +47,9 @@ class StagedSplit:
 
     def stratified_by_type(self, types: Mapping[str, str]) -> "StagedSplit":
         """Return the split with the rarest type of an example's words as its stratum. `types`: the type of each tag, if any."""
-        return self if self.tag_sets is None else replace(self, strata=self.tag_sets.rarest(self.examples, types))
+        if self.tag_sets is None:
+            return self
+        return replace(self, strata=self.tag_sets.rarest(self.examples, types), tag_sets=None)  # they are large
 
     @property
     def examples(self) -> int:
@@ -64,7 +66,7 @@ class StagedSplit:
 class TagSets:
     """Which tags occur in each example."""
 
-    rows: NDArray[np.int64]
+    rows: NDArray[np.int32]
     """[occurrences]: the example; one for each different tag of it."""
     tags: NDArray[np.int32]
     """[occurrences]: the tag, a place in `names`."""
@@ -76,7 +78,7 @@ class TagSets:
         place = {name: number for number, name in enumerate(names)}
         type_of = np.array([place[types[tag]] if tag in types else -1 for tag in self.names], np.int64)[self.tags]
         is_typed, kinds = type_of >= 0, max(1, len(names))
-        typed = np.divmod(np.unique(self.rows[is_typed] * kinds + type_of[is_typed]), kinds)
+        typed = np.divmod(np.unique(self.rows[is_typed].astype(np.int64) * kinds + type_of[is_typed]), kinds)
         by_count = np.argsort(np.bincount(typed[1], minlength=len(names)), kind="stable")
         strata = np.zeros(examples, np.int64)
         order = np.argsort(by_count)[typed[1]]
@@ -133,7 +135,7 @@ class _TagSetsMaker:
     def __init__(self) -> None:
         self._examples = 0
         self._places: dict[str, int] = {}
-        self._rows: list[NDArray[np.int64]] = []
+        self._rows: list[NDArray[np.int32]] = []
         self._tags: list[NDArray[np.int32]] = []
 
     def add(self, tags: pa.ListArray) -> None:
@@ -142,7 +144,7 @@ class _TagSetsMaker:
         if names:
             codes = coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
             pairs = np.unique(pc.list_parent_indices(tags).to_numpy().astype(np.int64) * len(names) + codes)
-            self._rows.append(self._examples + pairs // len(names))
+            self._rows.append((self._examples + pairs // len(names)).astype(np.int32))
             self._tags.append(np.array(names, np.int32)[pairs % len(names)])
         self._examples += len(tags)
 
