@@ -6,6 +6,7 @@ They are read from the workspace, from a file, or from a revision, whose outputs
 import hashlib
 import json
 import math
+import subprocess
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -71,9 +72,12 @@ class RevisionFiles:
             self._files = DVCFileSystem(rev=name, config=_remotes())
             assert self._files.repo  # opened when first used, and not by `exists`, which takes any error for a no
         except DvcException as error:
-            raise DataError(
-                f"{name}: is no git revision, DVC experiment or predictions file; choose from `git log` or `dvc exp list`"
-            ) from error
+            where = (
+                "this clone is shallow: get what it lacks with `git fetch --unshallow`"
+                if _is_shallow()
+                else "choose from `git log` or `dvc exp list`"
+            )
+            raise DataError(f"{name}: is no git revision, DVC experiment or predictions file; {where}") from error
 
     def read(self, path: Path) -> bytes | None:
         """A file's content; None if the revision does not have it. Raises DataError if DVC can't get at it."""
@@ -94,6 +98,12 @@ class RevisionFiles:
             return sorted(Path(file) for file in self._files.find(folder.as_posix()))
         except (OSError, DvcException):
             return []
+
+
+def _is_shallow() -> bool:
+    """Whether the clone has the last commits alone, as those of CI do."""
+    command = ["git", "rev-parse", "--is-shallow-repository"]
+    return subprocess.run(command, capture_output=True, check=False).stdout.strip() == b"true"
 
 
 def _remotes() -> dict[str, Any]:

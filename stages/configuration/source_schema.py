@@ -131,8 +131,9 @@ class TabularData(DataBase):
     """The share of train that becomes test where none is given, with the label shares of the whole. Validation is carved out
     of the rest."""
     group_column: ColumnChoice | None = None
-    """The column of documents, authors or the like that carved splits must not share with train. `null`: equal inputs
-    stay together."""
+    """The column of documents, authors or the like that carved splits must not share with train; `file`: the files
+    themselves; `document`: those of CoNLL files (`-DOCSTART-`). `null`: the documents where there are at least 20, else equal
+    inputs stay together."""
     format: Format = "auto"
     """The files' format. `auto` recognises each file's by name and content."""
     sheet: Name | None = None

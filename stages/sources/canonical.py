@@ -23,6 +23,7 @@ from stages.sources.examples import ID, KEPT, LABEL, PAIR, TAGS, TEXT, TOKENS
 from stages.sources.findings import (
     Findings,
     ForeignTags,
+    check_carved,
     check_examples,
     check_labels,
     check_repeats,
@@ -30,9 +31,9 @@ from stages.sources.findings import (
 )
 from stages.sources.label_coding import coded, label_order, unlabelled
 from stages.sources.label_names import UNLABELLED, LeftOut, canonical_label, ignored_labels, is_integer
-from stages.sources.selection import Selection, select
+from stages.sources.selection import Selection, carved, select
 from stages.sources.staging import StagedSplit, stage_examples
-from stages.tags.schemes import Bigrams, SchemeDetector, convert, names_in_scheme
+from stages.tags.schemes import Bigrams, SchemeDetector, convert, names_in_scheme, parse
 from stages.tags.spellings import spelling_of
 
 
@@ -78,10 +79,14 @@ def write_canonical(source: Source, config: DataBase, path: Path, scratch: Path)
     }
     _require_equal_columns(splits)
     labels = _Labels.of(source, splits, config)
+    splits = {name: split.stratified_by_type(labels.types(split.labels)) for name, split in splits.items()}
     are_pairs = PAIR in splits["train"].schema.names
-    report = DataReport(config.name, labels.scheme, _findings(source, splits, labels, config), source.sha256, are_pairs)
-    report.stop_on(config.fail_on)
+    findings = _findings(source, splits, labels, config)
     selected = select(splits, config)
+    if splits["train"].groups is not None:
+        check_carved(findings, {name: splits["train"].contents[rows] for name, rows in carved(selected).items()})
+    report = DataReport(config.name, labels.scheme, findings, source.sha256, are_pairs)
+    report.stop_on(config.fail_on)
     features: dict[str, Features] = {
         split: _features(splits["train"].schema, labels.written[split]) for split in selected
     }
@@ -139,6 +144,15 @@ class _Labels:
         scheme = _detected(splits["train"].bigrams, read) if wanted == "auto" or wanted == "io" else wanted  # noqa: PLR1714 (mypy narrows so)
         written = found if target is None else {key: names_in_scheme(names, target) for key, names in found.items()}
         return cls(found, written, scheme, read, tuple(named), foreign, target)
+
+    def types(self, tags: Set[str]) -> dict[str, str]:
+        """Return the entity type of each of the tags that marks one; where none does, tags are types themselves."""
+        parsed = {tag: parse(self.read[tag]) for tag in tags if tag in self.read}
+        return (
+            {tag: found.type for tag, found in parsed.items() if found and found.type}
+            if self.read
+            else {tag: tag for tag in tags}
+        )
 
     def column(self, batch: pa.RecordBatch) -> pa.Array:
         """Return the batch's labels, or lists of labels or tags, as they are read."""

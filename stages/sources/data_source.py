@@ -14,7 +14,7 @@ from stages.pipeline.errors import DataError
 from stages.sources.canonical import Source, SourceSplit, write_canonical
 from stages.sources.data_report import DataReport
 from stages.sources.demo import shop_messages, tagged_sentences
-from stages.sources.examples import PLACE, Columns, checked_examples, choose_columns
+from stages.sources.examples import PLACE, Columns, checked_examples, choose_columns, log_columns
 from stages.sources.hub import fetch_dataset
 from stages.sources.label_names import LabelNames, LeftOut, Naming, canonical_label, configured_names, ignored_labels
 from stages.sources.locations import Located, find, find_files
@@ -108,8 +108,11 @@ def _read_files(
     """
     configured = configured_names(config)
     opened = {
-        split: [_open(each, split, config, configured) for each in _once_each(found)] for split, found in files.items()
+        split: _grouped_alike([_open(each, split, config, configured) for each in _once_each(found)])
+        for split, found in files.items()
     }
+    for parts in opened.values():
+        log_columns([(part.file, part.columns) for part in parts], config)
     # in the order in which the files of train first name them; integer labels have become names by then
     named = dict.fromkeys(name for part in opened["train"] for name in part.all_names)
     ignored = ignored_labels(config)
@@ -145,6 +148,12 @@ def _open(location: Located, split: Split, config: TabularData, label_names: Lab
     file = open_table(location.path, location.name, options)
     columns = choose_columns(file, config, may_lack_labels=split == "test")
     return _OpenFile(file, columns, _names_in(file, columns, label_names))
+
+
+def _grouped_alike(parts: Sequence[_OpenFile]) -> list[_OpenFile]:
+    """Take a file without documents for one, if others have documents."""
+    by_file = any(part.columns.group_by_file for part in parts)
+    return [replace(part, columns=replace(part.columns, group_by_file=by_file)) for part in parts]
 
 
 def _other_columns(config: TabularData) -> tuple[str | int, ...]:

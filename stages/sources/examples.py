@@ -1,7 +1,7 @@
 """Read a file's rows as checked examples: choose its columns, give each the one type of its purpose, and name labels."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
@@ -55,6 +55,8 @@ log = logging.getLogger("stages.sources")
 _ID = "id"
 DOCUMENT = "document"
 """The column in which the CoNLL reader numbers documents (`-DOCSTART-`)."""
+FILE = "file"
+"""What `data.group_column` names the files themselves, where they have no such column."""
 MISALIGNED = "misaligned"
 """The column in which the reader of spans counts those that do not begin and end at a word's edge."""
 
@@ -74,6 +76,8 @@ class Columns:
     """Columns that are copied as they are, by the name that each gets."""
     flags: Mapping[str, str] = field(default_factory=dict)
     """Columns that say of a label each, by its name, whether a text has it. There is no column of labels then."""
+    group_by_file: bool = False
+    """Whether groups of two files differ, whatever `group` says; without `group`, each file is one."""
 
     @property
     def has_labels(self) -> bool:
@@ -95,20 +99,20 @@ def choose_columns(file: TableFile, config: TabularData, *, may_lack_labels: boo
     """
     text, pair = _inputs(file, config)
     flags = _flags(file, config, may_lack_labels=may_lack_labels)
-    chosen = Columns(
+    group = _group(file, config)
+    return Columns(
         input=text,
         pair=pair,
         label=None
         if isinstance(config.label_column, list)
         else _label(file, config, text, may_be_none=may_lack_labels),
         id=_ID if _ID in file.columns else None,
-        group=_group(file, config),
+        group=group,
         misaligned=MISALIGNED if MISALIGNED in file.columns else None,
         kept={str(name): _column(file, "data.keep_columns", name, ()) for name in config.keep_columns},
         flags=flags,
+        group_by_file=group == DOCUMENT and file.numbers_documents if group else config.group_column is not None,
     )
-    log.info("%s: %s", file.name, _as_text(chosen, config))
-    return chosen
 
 
 def _inputs(file: TableFile, config: TabularData) -> tuple[str, str | None]:
@@ -162,6 +166,8 @@ def _flags(file: TableFile, config: TabularData, *, may_lack_labels: bool) -> di
 
 
 def _group(file: TableFile, config: TabularData) -> str | None:
+    if config.group_column == FILE and FILE not in file.columns:
+        return None
     if config.group_column is not None:
         return _column(file, "data.group_column", config.group_column, ())
     return DOCUMENT if DOCUMENT in file.columns and "tags" in file.columns else None
@@ -208,14 +214,34 @@ def _column_at(file: TableFile, key: str, place: int, usual: Ranks) -> str:
     raise DataError(f"{file.name}: {key}={place}, but there are {len(file.columns)} columns; count them from 0")
 
 
-def _as_text(columns: Columns, config: TabularData) -> str:
-    """Return the choice as text, for the log."""
+def log_columns(chosen: Sequence[tuple[TableFile, Columns]], config: TabularData) -> None:
+    """Log which columns of files are read, with the first values where a reader chose them: one line for files alike."""
+    alike: dict[tuple[str, ...], list[TableFile]] = {}
+    for file, columns in chosen:
+        alike.setdefault((*file.chosen, *_as_text(columns, config)), []).append(file)
+    for (*places, names, groups), files in alike.items():
+        others = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
+        values = [f"{place} ({_shortened(files[0].chosen[place])!r} first)" for place in places]
+        log.info("%s%s: %s%s", files[0].name, others, ", ".join(values) or names, groups)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+_SHOWN = 80
+"""How many characters of a first value the log shows."""
+
+
+def _as_text(columns: Columns, config: TabularData) -> tuple[str, str]:
+    """Return the choice of columns and that of groups as text, for the log."""
     inputs = columns.input if columns.pair is None else f"{columns.input} and {columns.pair}"
     of_words = labels_words(config.kind)
     what = "tags" if of_words else config.target
-    group = f", groups from {columns.group}" if columns.group else ""
+    groups = columns.group or ("the files" if columns.group_by_file else None)
+    group = f", groups from {groups}" if groups and config.group_column is not None else ""
     labels = f"{what} from {columns.label or ', '.join(columns.flags.values())}" if columns.has_labels else f"no {what}"
-    return f"{'words' if of_words else 'text'} from {inputs}, {labels}{group}"
+    return f"{'words' if of_words else 'text'} from {inputs}, {labels}", group
 
 
 ID, TEXT, PAIR, LABEL, TOKENS, TAGS = CANONICAL_COLUMNS
@@ -245,8 +271,8 @@ def checked_examples(
         )
         if columns.id is not None:
             made[ID] = identifiers(rows.columns[columns.id], where)
-        if columns.group is not None:
-            made[GROUP] = identifiers(rows.columns[columns.group], where)
+        if columns.group is not None or columns.group_by_file:
+            made[GROUP] = _groups(file, columns, rows, where)
         if columns.misaligned is not None:
             made[MISALIGNED] = pa.array(rows.columns[columns.misaligned], pa.int64())
         made |= {KEPT + name: as_text(rows.columns[column], where, name) for name, column in columns.kept.items()}
@@ -254,6 +280,14 @@ def checked_examples(
         batch = _without_ignored(pa.record_batch(made), naming) if columns.label is not None else pa.record_batch(made)
         if batch.num_rows:
             yield batch
+
+
+def _groups(file: TableFile, columns: Columns, rows: Rows, where: Where) -> pa.Array:
+    of_file = f"{file.path}\0"
+    if columns.group is None:
+        return pa.array([of_file] * len(rows.numbers), pa.string())
+    names = identifiers(rows.columns[columns.group], where)
+    return pc.binary_join_element_wise(of_file, names, "") if columns.group_by_file else names
 
 
 def _without_ignored(batch: pa.RecordBatch, naming: Naming) -> pa.RecordBatch:

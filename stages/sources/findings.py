@@ -1,7 +1,9 @@
 """Check the data for mistakes and oddities before anything is trained on them."""
 
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -62,7 +64,7 @@ KINDS: Mapping[str, Kind] = {
     "empty_words": Kind("warning", "examples hold words without a visible character"),
     "control_characters": Kind("warning", "examples hold control characters"),
     "unreadable_characters": Kind("warning", "examples hold U+FFFD, the sign of a wrong encoding"),
-    "similar_labels": Kind("warning", "labels differ only in case or white space"),
+    "similar_labels": Kind("warning", "labels differ only in case, white space, invisible characters or Unicode form"),
     "odd_white_space": Kind("note", "examples hold no-break or zero-width spaces, or words with a space inside"),
     "no_labels": Kind(
         "warning", "examples, which is all, have no label: they can be predicted (evaluate.score=false), not scored"
@@ -184,6 +186,12 @@ def check_repeats(findings: Findings, splits: Mapping[Split, StagedSplit]) -> No
     findings.add("conflicting_labels", "all", len(np.unique(contents[order][1:][differs])))
 
 
+def check_carved(findings: Findings, contents: Mapping[Split, NDArray[np.void]]) -> None:
+    """Check for equal inputs in splits of one file, which groups can have in common. `contents`: of each split."""
+    for one, other in combinations(contents, 2):
+        findings.add("shared_inputs", f"{one}, {other}", len(np.intersect1d(contents[one], contents[other])))
+
+
 def check_labels(findings: Findings, counts: Mapping[Split, Mapping[str, int]], named: Sequence[str]) -> None:
     """Check for labels that train does not have, or has alone.
 
@@ -197,8 +205,18 @@ def check_labels(findings: Findings, counts: Mapping[Split, Mapping[str, int]], 
     without = [name for name in named if name not in present["train"]]
     findings.add("named_in_vain", "train", len(without), ", ".join(without))
     names = {name for numbers in counts.values() for name in numbers}
-    alike = len(names) - len({" ".join(name.split()).casefold() for name in names})
-    findings.add("similar_labels", "all", alike)
+    alike: dict[str, list[str]] = {}
+    for name in sorted(names):
+        alike.setdefault(_as_read(name), []).append(name)
+    several = [spellings for spellings in alike.values() if len(spellings) > 1]
+    first = " and ".join(map(ascii, several[0])) if several else None
+    findings.add("similar_labels", "all", len(names) - len(alike), first)
+
+
+def _as_read(label: str) -> str:
+    """Return a label as a reader would take it: invisible characters, the kind of white space and letters' case left out."""
+    visible = "".join(character for character in label if unicodedata.category(character) != "Cf")
+    return " ".join(unicodedata.normalize("NFC", visible).split()).casefold()
 
 
 def _place(batch: pa.RecordBatch, row: int) -> str:

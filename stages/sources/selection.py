@@ -47,6 +47,11 @@ def select(splits: Mapping[Split, StagedSplit], config: DataBase) -> dict[Split,
     return {name: chosen[name] for name in SPLITS}
 
 
+def carved(chosen: Mapping[Split, Selection]) -> dict[Split, Indices]:
+    """Return the rows of train's own file by the split that they are in."""
+    return {name: selection.rows for name, selection in chosen.items() if selection.source == "train"}
+
+
 def _with_carved(train: StagedSplit, given: Mapping[Split, Selection], config: DataBase) -> dict[Split, Selection]:
     """Return the selections that are given, and those that are carved out of train.
 
@@ -56,10 +61,10 @@ def _with_carved(train: StagedSplit, given: Mapping[Split, Selection], config: D
     pool = _Pool(train, config.seed, are_grouped=are_grouped)
     chosen = dict(given)
 
-    def carve(split: Split, carved: tuple[Indices, Indices], how: str) -> None:
-        rows = chosen["train"].rows
-        chosen[split], chosen["train"] = (Selection("train", part) for part in carved)
-        log.info("%s: %s of train's %s examples, %s", split, f"{len(carved[0]):,}", f"{len(rows):,}", how)
+    def carve(split: Split, divided: tuple[Indices, Indices], how: str) -> None:
+        chosen[split], chosen["train"] = (Selection("train", part) for part in divided)
+        taken, rest = map(len, divided)
+        log.info("%s: %s of train's %s examples%s, %s", split, f"{taken:,}", f"{taken + rest:,}", pool.in_groups, how)
 
     if config.fold is not None:
         chosen["train"] = _limited(train, chosen["train"], config.max_examples.train, config.seed)
@@ -118,10 +123,9 @@ class _Pool:
     def carve(self, rows: Indices, fraction: float, split: Split) -> tuple[Indices, Indices]:
         """Return a part of the rows, of at least one group, and the rest. Raises DataError if there is but one group."""
         count = max(1, round(len(rows) * fraction))
-        keys = self._keys[rows]
-        if count >= len(rows) or len(np.unique(keys)) < 2:
+        if count >= len(rows) or (self._keys[rows] == self._keys[rows[0]]).all():
             raise DataError(f"train: too few {self._units} to carve {split} out of; give data.{split}")
-        is_carved = _carved(keys, self.train.strata[rows], count, self.seed, leave=1)
+        is_carved = self._carved(rows, count, leave=1)
         return rows[is_carved], rows[~is_carved]
 
     def fold(self, rows: Indices, part: int, parts: int) -> tuple[Indices, Indices]:
@@ -139,52 +143,60 @@ class _Pool:
         left = found = rows
         for number in range(1, part + 1):
             count = len(left) // (parts + 1 - number)
-            is_carved = _carved(self._keys[left], self.train.strata[left], count, self.seed, leave=parts - number)
+            is_carved = self._carved(left, count, leave=parts - number)
             found, left = left[is_carved], left[~is_carved]
         return found, np.setdiff1d(rows, found, assume_unique=True)
 
+    def _carved(self, rows: Indices, count: int, *, leave: int) -> NDArray[np.bool_]:
+        """Return which rows are carved out: about `count` of them, of a group all or none, with each stratum's share.
+
+        Of groups that are in no stratum's share the first are taken for what is missing of `count`. At least one group is
+        taken, and at least `leave` stay.
+        """
+        if not leave:
+            return np.ones(len(rows), bool)
+        contents = self.train.contents[rows]
+        if self._keys is self.train.contents:
+            distinct, group = np.unique(contents, return_inverse=True)
+            ranks = _ranks(distinct, self.seed)
+        else:
+            group = np.unique(self._keys[rows], return_inverse=True)[1]
+            ranks = _ranks_of_groups(group, contents, self.seed)
+        most, sizes = len(ranks) - leave, np.bincount(group)
+        chosen: dict[int, None] = {}
+
+        def take(members: Indices, share: int) -> None:
+            for member in members.tolist():
+                if sizes[member] <= share and member not in chosen and len(chosen) < most:
+                    chosen[member] = None
+                    share -= int(sizes[member])
+
+        for members, share in _shared_out(_commonest(group, self.train.strata[rows]), ranks, count, sizes):
+            take(members, share)
+        missing = count - sum(int(sizes[member]) for member in chosen)
+        if missing:
+            take(np.lexsort((ranks["low"], ranks["high"])), missing)
+        smallest = int(np.lexsort((ranks["low"], ranks["high"], sizes))[0])
+        is_carved: NDArray[np.bool_] = np.isin(group, list(chosen) or [smallest])
+        return is_carved
+
     @cached_property
-    def _keys(self) -> NDArray[np.void]:
+    def _keys(self) -> NDArray[np.void] | Indices:
         """[examples]: what must stay together. A file's documents are groups only if there are enough of them."""
         groups = self.train.groups
         if groups is None or not (self.are_grouped or len(np.unique(groups)) >= _FEWEST_DOCUMENTS):
             return self.train.contents
-        digests = np.zeros(len(groups), DIGEST)
-        digests["low"] = groups.view(np.uint64)
-        return digests
+        return groups
+
+    @property
+    def in_groups(self) -> str:
+        """What is kept together besides equal inputs, for the log."""
+        has_documents = not self.are_grouped and self._keys is self.train.groups
+        return " in whole groups" if self.are_grouped else " in whole documents" if has_documents else ""
 
     @property
     def _units(self) -> str:
         return "groups" if self.are_grouped else "examples"
-
-
-def _carved(keys: NDArray[np.void], strata: Indices, count: int, seed: int, *, leave: int) -> NDArray[np.bool_]:
-    """Return which rows are carved out: about `count` of them, of equal `keys` all or none, with each stratum's share.
-
-    Of groups that are in no stratum's share the first are taken for what is missing of `count`. At least one group is taken,
-    and at least `leave` stay.
-    """
-    if not leave:
-        return np.ones(len(keys), bool)
-    groups, group = np.unique(keys, return_inverse=True)
-    most = len(groups) - leave
-    ranks, sizes = _ranks(groups, seed), np.bincount(group)
-    chosen: dict[int, None] = {}
-
-    def take(members: Indices, share: int) -> None:
-        for member in members.tolist():
-            if sizes[member] <= share and member not in chosen and len(chosen) < most:
-                chosen[member] = None
-                share -= int(sizes[member])
-
-    for members, share in _shared_out(_commonest(group, strata), ranks, count, sizes):
-        take(members, share)
-    missing = count - sum(int(sizes[member]) for member in chosen)
-    if missing:
-        take(np.lexsort((ranks["low"], ranks["high"])), missing)
-    smallest = int(np.lexsort((ranks["low"], ranks["high"], sizes))[0])
-    is_carved: NDArray[np.bool_] = np.isin(group, list(chosen) or [smallest])
-    return is_carved
 
 
 def _commonest(group: Indices, strata: Indices) -> Indices:
@@ -208,6 +220,19 @@ def _shared_out(
     by_remainder = np.lexsort((names, shares - exact))
     shares[by_remainder[: count - shares.sum()]] += 1
     return list(zip(np.split(order, begins[1:]), shares.tolist(), strict=True))
+
+
+def _ranks_of_groups(group: Indices, contents: NDArray[np.void], seed: int) -> NDArray[np.void]:
+    """Return a rank of each group that its set of contents alone decides: the sum of their ranks. `group`: of each row."""
+    distinct, content = np.unique(contents, return_inverse=True)
+    of_contents = _ranks(distinct, seed)
+    pairs = np.divmod(np.unique(group * len(distinct) + content), len(distinct))
+    ranks = np.zeros(group.max() + 1, DIGEST)
+    for part in ("high", "low"):
+        total = np.zeros(len(ranks), np.uint64)
+        np.add.at(total, pairs[0], of_contents[part].astype(np.uint64)[pairs[1]])
+        ranks[part] = total
+    return ranks
 
 
 def _ranks(digests: NDArray[np.void], seed: int) -> NDArray[np.void]:

@@ -2,8 +2,8 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from stages.configuration.schema import Split
 from stages.pipeline.errors import DataError
 from stages.sources.examples import GROUP, ID, LABEL, PAIR, TAGS, TEXT, TOKENS
 from stages.sources.values import list_lengths
-from stages.tags.schemes import OUTSIDE, Bigrams, bigrams
+from stages.tags.schemes import Bigrams, bigrams
 
 NO_TARGET = np.iinfo(np.int64).min
 """What `StagedSplit.targets` has for an example without a label."""
@@ -35,7 +35,7 @@ class StagedSplit:
     targets: NDArray[np.int64]
     """A number that is equal for equal labels; `NO_TARGET` for none."""
     strata: NDArray[np.int64]
-    """The stratum, of which a sample keeps the share: the label or, for words, whether any is tagged."""
+    """The stratum, of which a sample keeps the share: the label, or what `stratified_by_type` says for words."""
     groups: NDArray[np.int64] | None
     """A number that is equal for equal groups, where the source has them."""
     ids: NDArray[np.int64] | None
@@ -44,6 +44,14 @@ class StagedSplit:
     """All labels that occur; none if they are numbers."""
     bigrams: Bigrams
     """How often each tag stands right before each other; empty if the labels are no tags of words."""
+    tag_sets: "TagSets | None" = None
+    """The tags of each example, if labels are tags of words."""
+
+    def stratified_by_type(self, types: Mapping[str, str]) -> "StagedSplit":
+        """Return the split with the rarest type of an example's words as its stratum. `types`: the type of each tag, if any."""
+        if self.tag_sets is None:
+            return self
+        return replace(self, strata=self.tag_sets.rarest(self.examples, types), tag_sets=None)  # they are large
 
     @property
     def examples(self) -> int:
@@ -56,6 +64,30 @@ class StagedSplit:
             yield from stream
 
 
+@dataclass(frozen=True)
+class TagSets:
+    """Which tags occur in each example."""
+
+    rows: NDArray[np.int32]
+    """[occurrences]: the example; one for each different tag of it."""
+    tags: NDArray[np.int32]
+    """[occurrences]: the tag, a place in `names`."""
+    names: Sequence[str]
+
+    def rarest(self, examples: int, types: Mapping[str, str]) -> NDArray[np.int64]:
+        """Return the type of each example, [examples], that fewest examples have; 0 for those whose tags have none."""
+        names = sorted(set(types.values()))
+        place = {name: number for number, name in enumerate(names)}
+        type_of = np.array([place[types[tag]] if tag in types else -1 for tag in self.names], np.int64)[self.tags]
+        is_typed, kinds = type_of >= 0, max(1, len(names))
+        typed = np.divmod(np.unique(self.rows[is_typed].astype(np.int64) * kinds + type_of[is_typed]), kinds)
+        by_count = np.argsort(np.bincount(typed[1], minlength=len(names)), kind="stable")
+        strata = np.zeros(examples, np.int64)
+        order = np.argsort(by_count)[typed[1]]
+        np.maximum.at(strata, typed[0], len(names) - order)
+        return strata
+
+
 def stage_examples(name: Split, origin: str, batches: Iterable[pa.RecordBatch], folder: Path) -> StagedSplit:
     """Write a split's examples to `folder`.
 
@@ -65,6 +97,7 @@ def stage_examples(name: Split, origin: str, batches: Iterable[pa.RecordBatch], 
     path, schema, writer = folder / f"{name}.arrow", None, None
     facts: list[_Facts] = []
     labels: set[str] = set()
+    tag_sets = _TagSetsMaker()
     neighbours: Counter[tuple[str | None, str | None]] = Counter()
     for batch in batches:
         if writer is None:
@@ -77,6 +110,8 @@ def stage_examples(name: Split, origin: str, batches: Iterable[pa.RecordBatch], 
         writer.write_batch(batch)
         facts.append(_facts(batch))
         labels |= _labels(batch, neighbours)
+        if TAGS in batch.schema.names:
+            tag_sets.add(batch[TAGS])
     if writer is None:
         raise DataError(f"{name} ({origin}): holds no examples; give a file that does")
     writer.close()
@@ -92,7 +127,36 @@ def stage_examples(name: Split, origin: str, batches: Iterable[pa.RecordBatch], 
         ids=_joined([each.ids for each in facts]),
         labels=frozenset(labels),
         bigrams=neighbours,
+        tag_sets=tag_sets.made(),
     )
+
+
+class _TagSetsMaker:
+    """Gathers the tags of examples, batch by batch."""
+
+    def __init__(self) -> None:
+        self._examples = 0
+        self._places: dict[str, int] = {}
+        self._rows: list[NDArray[np.int32]] = []
+        self._tags: list[NDArray[np.int32]] = []
+
+    def add(self, tags: pa.ListArray) -> None:
+        flat, rows = pc.list_flatten(tags), pc.list_parent_indices(tags)
+        if flat.null_count:  # words of which the tag is not known
+            flat, rows = (column.filter(pc.is_valid(flat)) for column in (flat, rows))
+        coded = flat.dictionary_encode()
+        names = [self._places.setdefault(name, len(self._places)) for name in coded.dictionary.to_pylist()]
+        if names:
+            codes = coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+            pairs = np.unique(rows.to_numpy().astype(np.int64) * len(names) + codes)
+            self._rows.append((self._examples + pairs // len(names)).astype(np.int32))
+            self._tags.append(np.array(names, np.int32)[pairs % len(names)])
+        self._examples += len(tags)
+
+    def made(self) -> TagSets | None:
+        if not self._rows:
+            return None
+        return TagSets(np.concatenate(self._rows), np.concatenate(self._tags), list(self._places))
 
 
 @dataclass(frozen=True)
@@ -112,7 +176,7 @@ def _facts(batch: pa.RecordBatch) -> _Facts:
     return _Facts(
         contents=np.frombuffer(b"".join(map(_digest, _inputs(batch))), DIGEST),
         targets=targets,
-        strata=_any_tagged(labels) if has_tags else targets if has_shares else np.zeros_like(targets),
+        strata=targets if has_shares and not has_tags else np.zeros_like(targets),
         groups=_numbers(batch[GROUP]) if GROUP in batch.schema.names else None,
         ids=_numbers(batch[ID]) if ID in batch.schema.names else None,
     )
@@ -158,13 +222,6 @@ def _targets(labels: pa.Array) -> NDArray[np.int64]:
         is_null = pc.is_null(pc.list_flatten(labels)).to_numpy(zero_copy_only=False)
         unknown[pc.list_parent_indices(labels).to_numpy()[is_null]] = True
     return np.where(unknown, NO_TARGET, _numbers(labels))
-
-
-def _any_tagged(tags: pa.ListArray) -> NDArray[np.int64]:
-    tagged = np.zeros(len(tags), np.int64)
-    is_tagged = pc.fill_null(pc.not_equal(pc.list_flatten(tags), OUTSIDE), False).to_numpy(zero_copy_only=False)
-    tagged[pc.list_parent_indices(tags).to_numpy()[is_tagged]] = 1
-    return tagged
 
 
 def _joined(parts: list[NDArray[np.int64] | None]) -> NDArray[np.int64] | None:

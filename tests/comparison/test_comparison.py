@@ -1,6 +1,7 @@
 """Comparing runs, from a repository's revisions and experiments to exit statuses."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -24,6 +25,7 @@ from stages.pipeline.environment import Compute, Cpu, Environment
 from stages.pipeline.paths import PREDICTIONS, RAW_DATA
 from stages.pipeline.stage_records import StageRun
 from tests.support.compared_runs import Runs
+from tests.support.imports import ROOT
 from tests.support.saved_splits import save_splits
 
 
@@ -222,6 +224,19 @@ def test_gates_fail_on_what_is_worse_beyond_the_tolerance(
     assert found == status
     assert words in err
     assert "no evidence" in out or "is worse" in out  # told before it fails
+
+
+def test_a_commit_that_a_shallow_clone_lacks_is_told(runs: Runs, tmp_path: Path) -> None:
+    runs.ok("git", "clone", "--quiet", "--depth=1", f"file://{runs.root}", str(tmp_path / "clone"))
+    done = subprocess.run(
+        [sys.executable, "-m", "stages.comparison.compare", "HEAD", "HEAD~1"],
+        cwd=tmp_path / "clone", env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: HEAD~1: is no git revision, DVC experiment or predictions file; this clone is shallow: get what it lacks with "
+        "`git fetch --unshallow`\n",
+    )
 
 
 def test_a_gate_lets_pass_what_may_be_chance(runs: Runs, compare: Command) -> None:

@@ -13,6 +13,7 @@ from stages.configuration import schema
 from stages.configuration.validation import key_of
 from stages.pipeline import paths
 from tests.support.imports import ROOT, code_dependencies, first_party_files, ignored_by_dvc
+from tests.support.workspace import Workspace
 
 DAG: dict[str, Any] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 STAGES = ["download", "tokenize", "train", "evaluate", "export"]
@@ -31,6 +32,13 @@ def _in_git(stage: str) -> list[dict[str, Any]]:
 def test_there_are_five_stages_under_their_own_names() -> None:
     assert list(DAG["stages"]) == STAGES
     assert {file.stem for file in (ROOT / "stages").glob("*.py")} == {*STAGES, "__init__"}
+
+
+def test_a_clone_that_converts_line_ends_has_the_same_code(tmp_path: Path) -> None:
+    origin = Workspace(tmp_path / "origin")
+    clone = Workspace.clone(origin, tmp_path / "clone", "--config=core.autocrlf=true")
+    for name in origin.git("ls-files").splitlines():
+        assert (clone.root / name).read_bytes() == (origin.root / name).read_bytes(), name
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -78,6 +78,17 @@ def test_equal_ids_are_found() -> None:
 
 
 @pytest.mark.parametrize(
+    "others", [["cafe\u0301"], ["caf\u00e9\u200b"], ["caf\u00e9\u00a0"], ["Caf\u00e9", "CAFE\u0301", "\ufeffcaf\u00e9"]]
+)
+def test_one_label_in_several_spellings_is_found_and_shown(others: list[str]) -> None:
+    labels = ["caf\u00e9", *others, "m\u00b2", "m2"]
+    train = table(*((f"text {row}", label) for row, label in enumerate(labels)))
+    (found,) = [each for each in made_from(train, OTHER, OTHER).report.findings.all() if each.code == "similar_labels"]
+    assert found.counts == {"all": len(others)}
+    assert found.first == " and ".join(map(ascii, sorted(labels[:-2])))
+
+
+@pytest.mark.parametrize(
     ("fail_on", "stops"), [("error", {"error"}), ("warning", {"error", "warning"}), ("never", set())]
 )
 def test_findings_stop_the_run_as_configured(fail_on: str, stops: set[str]) -> None:

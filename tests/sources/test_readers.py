@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import lzma
+import re
 import tracemalloc
 from pathlib import Path
 from random import Random
@@ -260,12 +261,12 @@ def test_documents_are_numbered_where_the_file_parts_them(tmp_path: Path) -> Non
     ],
 )  # fmt: skip
 def test_numbers_that_count_words_are_no_words(
-    lines: list[str], tokens: list[list[str]], tags: list[list[str]], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    lines: list[str], tokens: list[list[str]], tags: list[list[str]], tmp_path: Path
 ) -> None:
-    caplog.set_level("INFO")
-    read = rows(written(tmp_path, "a.conll", "\n".join(lines) + "\n"), TOKENS)
+    path = written(tmp_path, "a.conll", "\n".join(lines) + "\n")
+    read = rows(path, TOKENS)
     assert (read["tokens"], read["tags"]) == (tokens, tags)
-    assert f"({tokens[0][0]!r} first), tags from column" in caplog.text and f"({tags[0][0]!r} first)" in caplog.text
+    assert [*open_table(path, "a", TOKENS).chosen.values()] == [tokens[0][0], tags[0][0]]
 
 
 def test_columns_of_conll_are_chosen_by_place(tmp_path: Path) -> None:
@@ -531,7 +532,10 @@ def test_texts_are_decoded_as_the_configuration_says(encoding: str, tmp_path: Pa
     assert read == {"text": [word], "label": ["1"], "#": [2]}
 
 
-@given(st.text(st.characters(exclude_characters="\0\ufeff", exclude_categories=["Cs"])), st.integers(1, 7))
+CHARACTERS = st.characters(exclude_characters="\0\ufeff", exclude_categories=["Cs"])
+
+
+@given(st.one_of(st.text(CHARACTERS), st.text("ab\r"), st.text("a\r\n")), st.integers(1, 7))
 def test_lines_do_not_depend_on_where_blocks_end(
     tmp_path_factory: pytest.TempPathFactory, text: str, block: int
 ) -> None:
@@ -539,7 +543,8 @@ def test_lines_do_not_depend_on_where_blocks_end(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decoding, "_BLOCK", block)
         lines = list(decoding.read_lines(path, "a", "utf-8"))
-    expected = text.split("\n")[: -1 if text.endswith("\n") or not text else None]
+    end = "\r" if "\r" in text[:-1] and "\n" not in text else "\n"
+    expected = text.split(end)[: -1 if text.endswith(end) or not text else None]
     assert lines == list(enumerate(expected, start=1))
 
 
@@ -554,6 +559,52 @@ def test_the_bad_bytes_line_is_found_wherever_blocks_end(encoding: str, tmp_path
             with pytest.raises(DataError) as error:
                 list(decoding.read_lines(path, "a", encoding))
         assert told(error).startswith("a, line 3: byte 0x")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_may_end_as_on_any_system(end: str, tmp_path: Path) -> None:
+    table = written(tmp_path, "a.csv", end.join(["text,label", "a,1", "b,2", ""]))
+    assert rows(table, TEXT) == {"text": ["a", "b"], "label": ["1", "2"], "#": [2, 3]}
+    words = written(tmp_path, "a.conll", end.join(["a O", "b B-x", "", "c O", ""]))
+    assert rows(words, TOKENS) == {"tokens": [["a", "b"], ["c"]], "tags": [["O", "B-x"], ["O"]], "#": [1, 4]}
+
+
+PROSE = {
+    "latin-1": "L'été dernier à Genève : déjà vu. Le café était fermé.",
+    "cp1252": "Die Straße ist schön, „sehr“ schön und grün.",
+    "utf-16-le": "Die Straße ist schön",
+    "utf-16-be": "Die Straße ist schön",
+    "gb18030": "今天天气很好。我们去公园散步。这部电影太差了。不推荐。",
+    "cp1251": "Сегодня хорошая погода, мы пошли в парк.",
+}
+
+
+@pytest.mark.parametrize("encoding", PROSE)
+def test_the_encoding_that_a_file_has_is_advised(encoding: str, tmp_path: Path) -> None:
+    content = "text;label\n" + f"plain;1\n{PROSE[encoding]};2\n" * 3
+    path = written(tmp_path, "a.csv", content.encode(encoding))
+    with pytest.raises(DataError) as error:
+        rows(path, TEXT)
+    assert re.search(r"data\.encoding=([\w-]+)", told(error))[1] == encoding  # type: ignore[index]
+    assert rows(path, ReadOptions("text", encoding=encoding))["text"][1] == PROSE[encoding]
+
+
+@pytest.mark.parametrize(
+    ("bad_rows", "told_as"),
+    [
+        ([1200], "all the rest is UTF-8: mend this line"),
+        ([1200, 1500], "mend this line and the other damaged ones (2 in all)"),
+    ],
+)
+def test_a_damaged_line_of_a_utf8_file_is_told_as_damaged(bad_rows: list[int], told_as: str, tmp_path: Path) -> None:
+    lines = [f"Genève était fermée {row},1\n".encode() for row in range(2000)]
+    for row in bad_rows:
+        lines[row] = lines[row].replace("ée".encode(), b"\xe9e")
+    path = written(tmp_path, "a.csv", b"text,label\n" + b"".join(lines))
+    with pytest.raises(DataError) as error:
+        rows(path, TEXT)
+    assert told(error).startswith("a.csv, line 1202: byte 0xe9 is not utf-8 (invalid continuation byte); ")
+    assert told_as in told(error) and "data.encoding" not in told(error)
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
@@ -592,7 +643,7 @@ BROKEN: list[tuple[str, str | bytes, ReadOptions, list[str]]] = [
     ("open.csv", 'text,label\na,1\n"b,1\nc,2\n', TEXT, ["open.csv, line 3: a quote opens here and does not close"]),
     ("open.tsv", 'text\tlabel\n"b\t1\nc\n', TEXT, ["open.tsv, line 2: a quote opens here and does not close"]),
     ("after.csv", 'text,label\n"a" b,1\n', TEXT, ["after.csv, line 2: a quoted field goes on"]),
-    ("cr.csv", "text,label\ra,1\rb,2\r", TEXT, ["cr.csv, line 1: holds a carriage return"]),
+    ("cr.csv", "text,label\na,1\rb,2\n", TEXT, ["cr.csv, line 2: holds a carriage return"]),
     ("twice.csv", "text,text\na,1\n", TEXT, ["twice.csv, line 1: column 'text' occurs twice"]),
     ("nameless.csv", "text,label,\na,1,\nb,0,c\n", TEXT, ["nameless.csv, line 3: column 3 holds 'c' and has no name"]),
     (

@@ -149,6 +149,78 @@ def test_groups_fill_a_split_where_no_share_of_a_label_has_room_for_one() -> Non
     assert [len(each["test"]) for each in parts_of(rows, 5, by_group=True)] == [20, 20, 20, 30, 30]
 
 
+def test_inputs_that_groups_of_two_splits_share_are_a_finding() -> None:
+    rows = texts(["a", "b"] * 20, author=[str(row // 4) for row in range(40)]).set_column(
+        0, "text", [["same", "s"] * 20]
+    )
+    found = made_from(rows, group_column="author", test_fraction=0.2).findings()
+    assert found["shared_inputs"] == {"train, validation": 2, "train, test": 2, "validation, test": 2}
+    assert "shared_inputs" not in made_from(texts(["a", "b"] * 20), test_fraction=0.2).findings()
+
+
+# Documents, files and rare types
+
+
+def conll(folder: Path, name: str, sentences: int, *, is_document: bool = True, start: int = 0) -> None:
+    lines = [f"word{start + number} B-x\n\n" for number in range(sentences)]
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(("-DOCSTART- -X-\n\n" if is_document else "") + "".join(lines))
+
+
+def files_of(folder: Path, **settings: Any) -> dict[str, set[int]]:
+    """The numbers of the files, of four sentences each, that each split has."""
+    config = FilesData(name="x", kind="tokens", source="files", train=f"{folder}/*.conll", fail_on="never", **settings)
+    splits = made_of(config).splits
+    assert sum(map(len, splits.values())) == 4 * len(list(folder.iterdir()))
+    return {name: {row // 4 for row in rows_of(split["id"][:])} for name, split in splits.items()}
+
+
+def rows_of(ids: Sequence[str]) -> list[int]:
+    return [int(name.removeprefix("train-")) for name in ids]
+
+
+@pytest.mark.parametrize("settings", [{}, {"group_column": "file"}])
+def test_documents_of_all_files_count_and_stay_whole_wherever_they_lie(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    for number in range(24):
+        is_document = not settings and number != 3  # a file without the mark is a document too
+        for folder in ("here", "there"):
+            conll(tmp_path / folder, f"{number:02}.conll", 4, is_document=is_document, start=4 * number)
+    found = files_of(tmp_path / "here", **settings)
+    assert [len(files) for files in found.values()] == [20, 2, 2]
+    assert files_of(tmp_path / "there", **settings) == found, "the name of a file decides nothing"
+
+
+def test_many_files_are_told_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "stages.sources")
+    for number in range(24):
+        conll(tmp_path / "files", f"{number:02}.conll", 4, start=4 * number)
+    files_of(tmp_path / "files", group_column="file")
+    messages = [record.getMessage() for record in caplog.records if "column" in record.getMessage()]
+    assert messages == [
+        f"{tmp_path}/files/00.conll and 23 more: words from column 0 ('word0' first), tags from column -1, the last "
+        "('B-x' first), groups from the files"
+    ]
+
+
+def test_few_documents_are_no_groups_unless_it_is_said(tmp_path: Path) -> None:
+    for number in range(8):
+        conll(tmp_path / "files", f"{number}.conll", 4, start=4 * number)
+    assert sum(map(len, files_of(tmp_path / "files").values())) > 8
+    assert sum(map(len, files_of(tmp_path / "files", group_column="document").values())) == 8
+
+
+@pytest.mark.parametrize(("outside", "rare"), [("O", "B-rare"), ("o", "rare_B"), ("NOUN", "INTJ")])
+def test_a_sample_keeps_the_share_of_a_rare_type(outside: str, rare: str) -> None:
+    usual = rare.replace("rare", "usual") if "rare" in rare else "VERB"
+    rows = [[outside, usual]] * 40 + [[outside, outside]] * 40 + [[usual, rare]] * 10 + [[rare, outside]] * 10
+    table = pa.table({"tokens": [["word", str(row)] for row in range(100)], "tags": rows})
+    for seed in range(3):
+        found = made_from(table, seed=seed, max_examples=MaxExamples(train=10), test_fraction=0.2).splits
+        assert [sum(row >= 80 for row in rows_of(split["id"][:])) for split in found.values()] == [2, 4, 4]
+
+
 # As it is configured
 
 

@@ -17,6 +17,7 @@ FIXED = (
     "dvc.yaml",
     "params.yaml",
     ".dvcignore",
+    ".gitattributes",
     ".gitignore",
     ".dvc/config",
     ".dvc/.gitignore",
@@ -44,9 +45,9 @@ class Workspace:
         self.commit("start")
 
     @classmethod
-    def clone(cls, origin: "Workspace", root: Path) -> "Workspace":
-        """A clone of a workspace's last commit."""
-        origin.git("clone", "--quiet", str(origin.root), str(root))
+    def clone(cls, origin: "Workspace", root: Path, *options: str) -> "Workspace":
+        """A clone of a workspace's last commit. `options`: of `git clone`."""
+        origin.git("clone", "--quiet", *options, str(origin.root), str(root))
         clone = cls.__new__(cls)
         clone.root = root
         return clone

@@ -412,8 +412,31 @@ def test_the_stage_numbers_examples_on_from_batch_to_batch(
         "share_longer_than_a_row": 0.0,
         "examples_in_windows": 0,
         "subwords": 13,
+        "unknown_subwords": 0,
+        "words_without_subword": 0,
         "subwords_per_example": {"median": 13, "p95": 13, "max": 13},
     }
+
+
+@pytest.mark.parametrize(("foreign", "is_told"), [(1, False), (40, True)])
+def test_words_that_the_model_does_not_know_are_counted_and_many_are_told(
+    foreign: int, is_told: bool, tiny_tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    known = raw_split([[("the", 1)] * 10] * 20)
+    words = [("\U0001f600", 1)] * foreign + [("\u200b", 1)] * 2 + [("the", 1)] * 200
+    save_splits(
+        DatasetDict({"train": known, "validation": known, "test": raw_split([[word] for word in words])}), RAW_DATA
+    )
+    BASE_TOKENIZER.parent.mkdir(parents=True)
+    BASE_TOKENIZER.symlink_to(tiny_tokenizer)
+    caplog.set_level("WARNING")
+    tokenize(TokenizeStage("tokens", TokenizeConfig(24, "windows", 4, "first")))
+    described = json.loads(TOKENIZE_METRICS.read_text(encoding="utf-8"))
+    counted = {name: (each["unknown_subwords"], each["words_without_subword"]) for name, each in described.items()}
+    assert counted == {"train": (0, 0), "validation": (0, 0), "test": (foreign + 2, 2)}
+    assert [record.getMessage()[:5] for record in caplog.records] == ["test:"] * is_told
 
 
 @settings(max_examples=50)

@@ -1,6 +1,5 @@
 """Read CoNLL and CoNLL-U: one word a line with its tag in another column, sentences separated by blank lines."""
 
-import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,8 +11,6 @@ from stages.pipeline.errors import DataError
 from stages.sources.readers.decoding import read_lines
 from stages.sources.readers.empty_words import EmptyWords
 from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
-
-log = logging.getLogger("stages.sources")
 
 _DOCUMENT_START = "-DOCSTART-"
 _ENTITY_TAG = re.compile(r"[BIESLUM]-\S+")
@@ -115,12 +112,21 @@ def open_conll(path: Path, name: str, options: ReadOptions) -> TableFile:
     first = next(sentences(), None)
     if first is None:
         raise DataError(f"{name}: holds no sentence; expected one word and its tag a line")
-    _log_places(name, places, cast(Mapping[str, list[str]], first[1]))
+    chosen = _in_words(places, cast(Mapping[str, list[str]], first[1]))
 
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         return in_batches(sentences(), wanted)
 
-    return TableFile(path, name, "line", columns, read, places_are_chosen=True)
+    return TableFile(
+        path,
+        name,
+        "line",
+        columns,
+        read,
+        places_are_chosen=True,
+        chosen=chosen,
+        numbers_documents=survey.has_documents,
+    )
 
 
 def _usual_places(lines: Iterator[Line | str]) -> Places:
@@ -148,12 +154,9 @@ _FEWEST_IF_NUMBERED = 3
 """The columns of a number, a word and a tag."""
 
 
-def _log_places(name: str, places: Places, sentence: Mapping[str, list[str]]) -> None:
-    word, tag = sentence["tokens"][0], sentence["tags"][0]
-    log.info(
-        "%s: words from column %d (%s first), tags from column %s (%s first)",
-        name, places.word, repr(_shortened(word)), "-1, the last" if places.tag == -1 else places.tag, repr(_shortened(tag)),
-    )  # fmt: skip
+def _in_words(places: Places, sentence: Mapping[str, list[str]]) -> dict[str, str]:
+    tag = "-1, the last" if places.tag == -1 else places.tag
+    return {f"words from column {places.word}": sentence["tokens"][0], f"tags from column {tag}": sentence["tags"][0]}
 
 
 def places_of(options: ReadOptions, default: Places) -> Places:
@@ -184,13 +187,23 @@ def _sentences(path: Path, name: str, encoding: str, survey: _Survey) -> Iterato
 def _lines(path: Path, name: str, encoding: str) -> Iterator[Line | str]:
     """Yield lines and, between sentences, `""` or the mark of a document's start. The last sentence may end without either."""
     for number, raw in read_lines(path, name, encoding):
-        text = raw.removesuffix("\r")
+        text = _whole(raw, name, number)
         if not text.strip():
             yield ""
         elif text.startswith(_DOCUMENT_START):
             yield _DOCUMENT_START
         else:
             yield Line(number, _columns(text), text)
+
+
+def _whole(line: str, name: str, number: int) -> str:
+    """Return a line without what is left of its end. Raises DataError if it holds other lines, as ends are mixed."""
+    text = line.removesuffix("\r")
+    if "\r" in text:
+        raise DataError(
+            f"{name}, line {number}: holds a carriage return; end every line with a newline, in the whole file"
+        )
+    return text
 
 
 def _columns(text: str) -> list[str]:
@@ -275,7 +288,7 @@ def _conllu_sentences(path: Path, name: str, encoding: str, places: Places) -> I
     tags: list[object] = []
     first = 0
     for number, raw in read_lines(path, name, encoding):
-        line = raw.removesuffix("\r")
+        line = _whole(raw, name, number)
         if not line.strip():
             if tokens:
                 yield first, {"tokens": tokens, "tags": tags}

@@ -135,6 +135,9 @@ class SubwordEncoder:
                 f"tokenize.max_length={max_length}: the model takes {self.model_limit} at most; lower it or set null"
             )
         self.max_length = max_length or min(self.model_limit, LONGEST_ROW)
+        self.lost_words = 0
+        """How many of the words that were encoded so far have no sub-word of their own."""
+        self._lost: set[str] = set()
         self._known: dict[str, int] = {}
         self._remembered = _NO_WORDS
 
@@ -181,6 +184,14 @@ class SubwordEncoder:
         """Return the side on which the tokenizer pads rows."""
         return "left" if self._settings.get("padding_side") == "left" else "right"
 
+    @cached_property
+    def unknown_id(self) -> int | None:
+        """Return the code of what stands for text that is not in the vocabulary; None if no such text can be told by it."""
+        if self._settings.get("unk_token") is None:
+            return None
+        code = self._code("unk_token")
+        return None if any((part == code).any() for part in self.template.special) else code  # GPT-2's ends texts too
+
     def ordinary_codes(self) -> Ids:
         """Return the codes of all sub-words but the special ones, sorted."""
         return np.array(self._backend.ordinary_codes(), np.int32)
@@ -217,12 +228,17 @@ class SubwordEncoder:
         if new:
             self._remembered = self._remembered.followed_by(self._encode_anew(new))
             self._known.update(zip(new, count(len(self._known))))
+        lost = [place for place, word in enumerate(distinct) if word in self._lost]
+        if lost:
+            self.lost_words += int(np.isin(coded.indices.to_numpy(), lost).sum())
         indices = np.fromiter((self._known[word] for word in distinct), np.int64, len(distinct))
         return self._remembered.take(indices[coded.indices.to_numpy()])
 
     def _encode_anew(self, words: Sequence[str]) -> WordPieces:
         """Encode words that are not cached."""
-        codes = [ids or [self._stand_in] for ids in self._backend.encode_words(words)]
+        found = self._backend.encode_words(words)
+        self._lost.update(word for word, ids in zip(words, found, strict=True) if not ids)
+        codes = [ids or [self._stand_in] for ids in found]
         lengths = np.fromiter(map(len, codes), np.int32, len(codes))
         return WordPieces(np.fromiter(chain.from_iterable(codes), np.int32), lengths)
 
