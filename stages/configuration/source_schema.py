@@ -18,6 +18,7 @@ Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 Revision = Annotated[str, StringConstraints(pattern="^[0-9a-f]{40}$")]
 Name = Annotated[str, StringConstraints(min_length=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Fingerprint = Annotated[str, StringConstraints(pattern="^sha256-[0-9a-f]{16}$")]
 Sha256s = Sha256 | Annotated[list[Sha256], Field(min_length=1)]
 Locations = Name | Annotated[list[Name], Field(min_length=1)]
 Format = Literal["auto", "csv", "tsv", "json", "jsonl", "parquet", "arrow", "conll", "conllu", "spans", "folder"]
@@ -103,6 +104,9 @@ class TabularData(DataBase):
     """The validation files. `null`: `validation_fraction` of train is carved out instead (test never stands in)."""
     test: Locations
     """The test files. They select nothing. Rows labelled `-1` have no label: they can be predicted, not scored."""
+    fingerprint: Fingerprint | None = None
+    """A digest of the files on this machine, taken when `params.yaml` was composed, so that DVC sees when they change.
+    Download refuses other files. `null`: any are taken."""
     sha256: Digests = field(default_factory=Digests)
     """The digests that the files must have."""
     validation_fraction: Share = 0.1

@@ -11,7 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from stages.columns.names import label_names
-from stages.configuration.params_file import YAML_ERRORS, load_yaml
+from stages.configuration.composition import YAML_ERRORS
+from stages.configuration.params_file import load_yaml
 from stages.pipeline.arrow import load_split, rows
 from stages.pipeline.errors import DataError
 from stages.pipeline.json_files import read_json
