@@ -4,7 +4,7 @@ The examples are read once and staged on disk. Then the examples of each split a
 Then they are written. Memory holds a few batches of rows, and some numbers for each example.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,7 @@ from stages.sources.findings import (
     check_transitions,
 )
 from stages.sources.label_coding import UNLABELLED, coded, label_order
+from stages.sources.reading import Line
 from stages.sources.selection import Selection, select
 from stages.sources.staging import StagedSplit, stage_examples
 from stages.sources.values import LabelNames, is_integer, list_lengths
@@ -54,10 +55,12 @@ class Source:
     """The labels in order, if the source knows them."""
     sha256: Mapping[Split, Sequence[str]] = field(default_factory=dict)
     """The digests of each split's files, if there are files."""
+    read: Sequence[Line] = ()
+    """How the files are read, if there are files."""
 
 
-def write_canonical(source: Source, config: DataBase, path: Path, scratch: Path) -> DataReport:
-    """Write splits `train`, `validation` and `test` with `id`, the inputs and labels to `path`.
+def write_canonical(source: Source, config: DataBase, path: Path | None, scratch: Path) -> DataReport:
+    """Write splits `train`, `validation` and `test` with `id`, the inputs and labels to `path`; None: nowhere.
 
     Labels are those of train, ordered as the source names them, else naturally. Behind them each of the other splits has
     those that only it has: no row of validation or test shapes what is trained. A missing validation split is split off
@@ -72,19 +75,37 @@ def write_canonical(source: Source, config: DataBase, path: Path, scratch: Path)
     _require_equal_columns(splits)
     labels = _Labels.of(source, splits, config)
     are_pairs = PAIR in splits["train"].schema.names
-    report = DataReport(config.name, labels.scheme, _findings(splits, labels, config), source.sha256, are_pairs)
+    report = DataReport(
+        config.name, labels.scheme, _findings(splits, labels, config), source.sha256, are_pairs, source.read
+    )
+    report.log_findings()
     report.stop_on(config.fail_on)
     selected = select(splits, config, config.validation_fraction if isinstance(config, TabularData) else 0.0)
     features: dict[str, Features] = {
         split: _features(splits["train"].schema, labels.written[split]) for split in selected
     }
     report.splits = {split: SplitSummary(labels.written[split]) for split in selected}
+    report.origins = {split: text for split, each in selected.items() if (text := _origin(split, each, config))}
     written: dict[str, Iterator[pa.RecordBatch]] = {
         split: _written(split, splits[selection.source], selection, labels, report.splits[split])
         for split, selection in selected.items()
     }
-    write_splits(written, features, path)
+    if path is not None:
+        write_splits(written, features, path)
+    for batches in written.values():  # they are counted as they come
+        deque(batches, maxlen=0)
     return report
+
+
+def _origin(name: Split, selection: Selection, config: DataBase) -> str:
+    """Return in words how a split was made of examples; nothing where it is all of its own."""
+    made = []
+    if selection.source != name:
+        fraction = getattr(config, f"{name}_fraction")
+        made.append(f"carved out of {selection.source} (data.{name}_fraction={fraction:g}, data.seed={config.seed})")
+    if getattr(config.max_examples, name) is not None:
+        made.append(f"at most data.max_examples.{name}")
+    return ", ".join(made)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Read a file's rows as checked examples: choose its columns, give each the one type of its purpose, and name labels."""
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,8 +22,6 @@ from stages.sources.values import (
     text_lists,
     texts,
 )
-
-log = logging.getLogger("stages.sources")
 
 TEXTS = ("text", "sentence", "content", "review", "document", "body", "comment", "message")
 PAIRS = (
@@ -65,7 +62,7 @@ def choose_columns(file: TableFile, config: TabularData) -> Columns:
     """Return the columns that `config` names, the usual ones where it names none. Raises DataError if there is no such column."""
     text, pair = _inputs(file, config)
     usual = _TAGS if labels_words(config.kind) else _LABELS
-    chosen = Columns(
+    return Columns(
         input=text,
         pair=pair,
         label=_column(file, "data.label_column", config.label_column, [name for name in usual if name != text]),
@@ -74,8 +71,6 @@ def choose_columns(file: TableFile, config: TabularData) -> Columns:
         misaligned=MISALIGNED if MISALIGNED in file.columns else None,
         kept=tuple(_column(file, "data.keep_columns", name, ()) for name in config.keep_columns),
     )
-    log.info("%s: %s", file.name, _as_text(chosen, config))
-    return chosen
 
 
 def _inputs(file: TableFile, config: TabularData) -> tuple[str, str | None]:
@@ -119,15 +114,6 @@ def _column_at(file: TableFile, key: str, place: int, usual: Sequence[str]) -> s
     if -len(file.columns) <= place < len(file.columns):
         return file.columns[place]
     raise DataError(f"{file.name}: {key}={place}, but there are {len(file.columns)} columns; count them from 0")
-
-
-def _as_text(columns: Columns, config: TabularData) -> str:
-    """Return the choice as text, for the log."""
-    inputs = columns.input if columns.pair is None else f"{columns.input} and {columns.pair}"
-    of_words = labels_words(config.kind)
-    what = "tags" if of_words else config.target
-    group = f", groups from {columns.group}" if columns.group else ""
-    return f"{'words' if of_words else 'text'} from {inputs}, {what} from {columns.label}{group}"
 
 
 ID, TEXT, PAIR, LABEL, TOKENS, TAGS = CANONICAL_COLUMNS

@@ -1,18 +1,15 @@
 """Read CoNLL and CoNLL-U: one word a line with its tag in another column, sentences separated by blank lines."""
 
-import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Self, cast
+from typing import Self
 
 from stages.pipeline.errors import DataError
 from stages.sources.readers.decoding import read_lines
 from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
-
-log = logging.getLogger("stages.sources")
 
 _DOCUMENT_START = "-DOCSTART-"
 _ENTITY_TAG = re.compile(r"[BIESLUM]-\S+")
@@ -103,15 +100,13 @@ def open_conll(path: Path, name: str, options: ReadOptions) -> TableFile:
     survey = _Survey.of(path, name, options.encoding, places)
     columns = ("tokens", "tags", "document") if survey.has_documents else ("tokens", "tags")
     sentences = partial(_sentences, path, name, options.encoding, survey)
-    first = next(sentences(), None)
-    if first is None:
+    if next(sentences(), None) is None:
         raise DataError(f"{name}: holds no sentence; expected one word and its tag a line")
-    _log_places(name, places, cast(Mapping[str, list[str]], first[1]))
 
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         return in_batches(sentences(), wanted)
 
-    return TableFile(path, name, "line", columns, read)
+    return TableFile(path, name, "line", columns, read, called=_called(places))
 
 
 def _usual_places(lines: Iterator[Line | str]) -> Places:
@@ -139,12 +134,9 @@ _FEWEST_IF_NUMBERED = 3
 """The columns of a number, a word and a tag."""
 
 
-def _log_places(name: str, places: Places, sentence: Mapping[str, list[str]]) -> None:
-    word, tag = sentence["tokens"][0], sentence["tags"][0]
-    log.info(
-        "%s: words from column %d (%s first), tags from column %s (%s first)",
-        name, places.word, repr(_shortened(word)), "-1, the last" if places.tag == -1 else places.tag, repr(_shortened(tag)),
-    )  # fmt: skip
+def _called(places: Places) -> Mapping[str, str]:
+    tags = "the last column" if places.tag == -1 else f"column {places.tag}"
+    return {"tokens": f"column {places.word}", "tags": tags, "document": "-DOCSTART-"}
 
 
 def places_of(options: ReadOptions, default: Places) -> Places:
@@ -254,7 +246,7 @@ def open_conllu(path: Path, name: str, options: ReadOptions) -> TableFile:
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         return in_batches(sentences(), wanted)
 
-    return TableFile(path, name, "line", ("tokens", "tags"), read)
+    return TableFile(path, name, "line", ("tokens", "tags"), read, called=_called(places))
 
 
 def _conllu_sentences(path: Path, name: str, encoding: str, places: Places) -> Iterator[tuple[int, dict[str, object]]]:

@@ -3,6 +3,7 @@
 import codecs
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -119,12 +120,12 @@ def _open(path: Path, name: str, options: ReadOptions, chosen: Format) -> TableF
         raise DataError(
             f"{name}: data.format={chosen} takes a folder of label folders, and this is a file; name the folder"
         )
-    return opener(path, name, options)
+    return replace(opener(path, name, options), format=chosen)
 
 
 def _open_folder(folder: Path, name: str, options: ReadOptions) -> TableFile:
     if options.format in ("auto", "arrow") and is_saved_dataset(folder):
-        return open_saved_dataset(folder, name, options)
+        return replace(open_saved_dataset(folder, name, options), format="arrow")
     if options.format not in ("auto", "folder"):
         raise DataError(
             f"{name}: is a folder, and data.format={options.format} takes files; name them, for example {name}/*"
@@ -133,7 +134,7 @@ def _open_folder(folder: Path, name: str, options: ReadOptions) -> TableFile:
         raise DataError(
             f"{name}: is a folder, which holds texts by label; for task=tokens name the files, for example {name}/*"
         )
-    return open_folder(folder, name, options)
+    return replace(open_folder(folder, name, options), format="folder")
 
 
 def _recognised(path: Path, name: str, options: ReadOptions, head: bytes) -> Format:

@@ -63,6 +63,10 @@ class TableFile:
     """Read these of the columns, from the first row on. Raises DataError naming file and row."""
     label_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The names that a column's integers stand for, if the file has them (`datasets` writes them to Parquet and Arrow)."""
+    format: Format = "auto"
+    """The format that it is read as."""
+    called: Mapping[str, str] = field(default_factory=dict)
+    """What the report calls columns that the reader has named, and not the file."""
 
 
 def in_batches(rows: Iterable[tuple[int, Mapping[str, object]]], columns: Sequence[str]) -> Iterator[Rows]:
