@@ -28,7 +28,7 @@ def validate(params: Mapping[str, object], origin: str) -> Params:
             continue
         faults += [f"{key}: is missing; give {key}=VALUE" for key in unset(group, params[group])]
         try:  # strict JSON mode takes mappings for dataclasses
-            valid[group] = adapter.validate_json(json.dumps(params[group], default=str))
+            valid[group] = adapter.validate_json(json.dumps(params[group], default=str), strict=True)
         except ValidationError as error:
             details = error.errors(include_url=False)
             faults += in_words(group, [detail for detail in details if detail["input"] != UNSET])

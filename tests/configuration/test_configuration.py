@@ -80,6 +80,7 @@ def test_a_reference_job_runs_from_local_files_by_configuration_alone() -> None:
         (["train.deterministic=maybe"], ["train.deterministic='maybe'"]),
         (["train.batch_size=1.5"], ["train.batch_size=1.5"]),
         (["train.batch_size=true"], ["train.batch_size=True"]),
+        (["seed=true"], ["seed=True"]),
         (["train.learning_rate=None"], ["train.learning_rate='None'"]),
         (["train.learning_rate=.nan"], ["train.learning_rate"]),
         (["task.metric=bleu"], ["task.metric=bleu", "accuracy", " f1,", "loss"]),
