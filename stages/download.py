@@ -1,11 +1,17 @@
-"""Download: any source to one canonical data set, and the base model with its tokenizer. The only stage that uses the network."""
+"""Download: any source to one canonical data set, and the base model with its tokenizer. The only stage that uses the network.
 
-from stages.configuration.run_stage import params_or_exit, run_stage
+`--look` reads the data and tells of them, and writes nothing here: for trying settings.
+"""
+
+from stages.configuration.run_stage import params_or_exit, run_stage, run_without_outputs, taken_out
 
 if __name__ == "__main__":
+    LOOKS = taken_out("--look")
     PARAMS = params_or_exit()
 
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from stages.configuration.schema import DataConfig, DownloadStage, HubData, HubModel, ModelConfig, TaskConfig
 from stages.pipeline.json_files import Json, write_json
@@ -43,6 +49,16 @@ def download(config: DownloadStage) -> None:
     )
 
 
+def look(config: DownloadStage) -> None:
+    """Read all of the data, and log what the report's head and its findings are. Writes to a temporary folder alone.
+
+    Raises DataError as `download` does, but for findings at the end.
+    """
+    with TemporaryDirectory(prefix="stagewright-") as scratch:
+        report = write_data(replace(config.data, fail_on="never"), None, Path(scratch))
+    report.stop_on(config.data.fail_on)
+
+
 def _repo(config: DataConfig | ModelConfig) -> dict[str, Json]:
     """The Hub's name for what came from there, for the model card."""
     return {"repo": config.repo} if isinstance(config, HubData | HubModel) else {}
@@ -63,4 +79,7 @@ def _try(config: DownloadStage, folder: Path, weights: Path, tokenizer: Path) ->
 
 
 if __name__ == "__main__":
-    run_stage(download, DownloadStage, PARAMS, offline=False)
+    if LOOKS:
+        run_without_outputs(look, DownloadStage, PARAMS)
+    else:
+        run_stage(download, DownloadStage, PARAMS, offline=False)

@@ -7,22 +7,18 @@ file: it would take a key `hydra`, or a header `# @package hydra`, for its own s
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hydra import main as hydra_main
 from hydra.core.config_store import ConfigStore
-from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError, YAMLStreamError
-from yaml import YAMLError as HydraYAMLError
 
-import stages.configuration.hydra_plugins.no_environment  # noqa: F401 (imported for what it registers)
+from stages.configuration.composition import compose_params, composition_errors
+from stages.configuration.hydra_plugins.fingerprint import unwatched
 from stages.configuration.schema import Params
-from stages.configuration.validation import did_you_mean, groups, keys_of, shortened, unknown_groups, validate
+from stages.configuration.validation import groups, unknown_groups, validate
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.paths import PARAMS
 
@@ -37,19 +33,54 @@ _SETTINGS: Mapping[str, object] = {
 def read_params() -> Params | None:
     """Return the parameters; None where Hydra has shown them instead (`--help`, `--cfg job`).
 
-    Raises ConfigError naming every faulty key, its value and the choices.
+    Where the command line chooses a group (`data=files`), they are composed from `conf/`, as `compose` does, and
+    `params.yaml` is not read. Raises ConfigError naming every faulty key, its value and the choices.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them itself
     read: list[DictConfig] = []
-    with composition_errors(str(PARAMS), sys.argv[1:]):
-        ConfigStore.instance().store(name=_NAME, node={**_SETTINGS, **_written()})
+    arguments = sys.argv[1:]
+    with composition_errors(str(PARAMS), arguments):
+        if _chooses_a_group(arguments):
+            with unwatched():
+                config = _literal(compose_params([each for each in arguments if _OVERRIDE.match(each)]))
+            arguments = [each for each in arguments if not _OVERRIDE.match(each)]
+        else:
+            config = _written()
+            if any(_DATA.match(each) for each in arguments):
+                config = _without_fingerprint(config)
+        ConfigStore.instance().store(name=_NAME, node={**_SETTINGS, **config})
+        sys.argv[1:] = arguments
         hydra_main(version_base="1.3", config_path=None, config_name=_NAME)(read.append)()
-        plain = [_plain(config) for config in read]
+        plain = [_plain(found) for found in read]
     return validate(plain[0], str(PARAMS)) if plain else None
 
 
+_OVERRIDE = re.compile(r"~|[^-][^=]*=")
+_DATA = re.compile(r"[+~]*data\.")
+_CHOICE = re.compile(r"\+*([\w/]+)(@[^=]*)?=")
+
+
+def _chooses_a_group(arguments: Sequence[str]) -> bool:
+    chosen = [match.group(1) for match in map(_CHOICE.match, arguments) if match]
+    return any(name in {*groups(), "experiment"} - _NO_CHOICES for name in chosen)
+
+
+_NO_CHOICES = {"seed", "threads"}
+"""Groups of one value, which have no folder in `conf/`."""
+
+
+def _without_fingerprint(config: dict[str, object]) -> dict[str, object]:
+    """Return the parameters without the fingerprint of the files that they name, as others may be named instead."""
+    data = config.get("data")
+    return (
+        {**config, "data": {**data, "fingerprint": None}}
+        if isinstance(data, dict) and "fingerprint" in data
+        else config
+    )
+
+
 def _written() -> dict[str, object]:
-    """Return the content of the file, with interpolations unresolved."""
+    """Return the content of the file, as `load_yaml` does."""
     if not PARAMS.is_file():
         raise ConfigError(
             f"{PARAMS}: not found in {Path.cwd().name}; run from the repository root, after "
@@ -67,54 +98,30 @@ def _written() -> dict[str, object]:
 def load_yaml(path: Path) -> object:
     """Return the content of a file as OmegaConf has it, by YAML 1.2, as DVC and `compose` write it.
 
-    OmegaConf itself reads YAML 1.1, in which `no` and `12:30` are no strings. Raises what `composition_errors` tells.
+    OmegaConf itself reads YAML 1.1, in which `no` and `12:30` are no strings. Composition has resolved what was to be
+    resolved, so `${...}` is a text here. Raises what `composition_errors` tells.
     """
     content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    return OmegaConf.create(content) if isinstance(content, dict) else content
+    return OmegaConf.create(_literal(content)) if isinstance(content, dict) else content
+
+
+def _literal(content: dict[str, object]) -> dict[str, object]:
+    """Escape `${` in strings, so that resolving gives them back."""
+    return {key: _escaped(value) for key, value in content.items()}
+
+
+def _escaped(value: object) -> object:
+    if isinstance(value, dict):
+        return _literal(value)
+    if isinstance(value, list):
+        return [_escaped(item) for item in value]
+    return _INTERPOLATION.sub(r"\1\1\\${", value) if isinstance(value, str) else value
+
+
+_INTERPOLATION = re.compile(r"(\\*)\$\{")
 
 
 def _plain(config: DictConfig, *, resolve: bool = True) -> dict[str, object]:
     found = OmegaConf.to_container(config, resolve=resolve)
     assert isinstance(found, dict)
     return {str(key): value for key, value in found.items()}
-
-
-YAML_ERRORS = (YAMLError, YAMLStreamError, HydraYAMLError)
-_DETAILS = re.compile(r" (Config search path:|full_key:|See https:).*")
-_RAISED = re.compile(r"\w+ raised while resolving interpolation: ")
-
-
-@contextmanager
-def composition_errors(origin: str, overrides: Sequence[str]) -> Iterator[None]:
-    """Turn what Hydra raises in the block into ConfigError. It has no common class for that, and does not always name the key."""
-    try:
-        yield
-    except (
-        HydraException,
-        OmegaConfBaseException,
-        *YAML_ERRORS,
-        OSError,
-        ValueError,
-        TypeError,
-        RecursionError,
-    ) as error:
-        raise ConfigError(f"{origin}: {_explained(error, overrides)}") from error
-
-
-def _explained(error: Exception, overrides: Sequence[str]) -> str:
-    text = _DETAILS.sub("", _RAISED.sub("", " ".join(str(error).split())))
-    unknown = re.match(r"Could not override '([\w.]+)'", text)
-    if unknown:
-        path = unknown.group(1)
-        group, _, key = path.rpartition(".")
-        choices = keys_of(group) if group in groups() else [*groups(), "experiment"]
-        return f"{path}: there is no such key; {did_you_mean(key, choices)}"
-    if isinstance(error, OverrideParseException):
-        return (
-            f"{error.override}: is no override ({text}); write key=value, and quotes around what Hydra reads otherwise"
-        )
-    key = getattr(error, "full_key", None)
-    overridden = [override.partition("=")[0].lstrip("+~") for override in overrides]
-    if key is None and not any(name and name in text for name in overridden):
-        key = shortened(", ".join(overrides))
-    return f"{key}: {text}" if key and key not in text else text

@@ -48,6 +48,20 @@ def run_stage(
         run_recorded(stage, select(params, config_type))
 
 
+def taken_out(flag: str) -> bool:
+    """Remove a flag of the stage's own from the command line, which is Hydra's; return whether it was there."""
+    was_there = flag in sys.argv[1:]
+    sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != flag]
+    return was_there
+
+
+def run_without_outputs(look: Callable[[Config], None], config_type: type[Config], params: Params) -> None:
+    """Run what writes nothing here on its part of `params`, also beside a run; exit with 1 if it can't."""
+    one_line_log()
+    with one_line_errors():
+        look(select(params, config_type))
+
+
 @contextmanager
 def _only_writer(name: str) -> Iterator[None]:
     """Hold the lock on writing here. Waits for the orphan of a killed run to exit."""

@@ -27,6 +27,7 @@ Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 Revision = Annotated[str, StringConstraints(pattern="^[0-9a-f]{40}$")]
 Name = Annotated[str, StringConstraints(min_length=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Fingerprint = Annotated[str, StringConstraints(pattern="^sha256-[0-9a-f]{16}$")]
 Sha256s = Sha256 | Annotated[list[Sha256], Field(min_length=1)]
 Fold = Annotated[str, AfterValidator(known_fold)]
 Locations = Name | Annotated[list[Name], Field(min_length=1)]
@@ -123,6 +124,9 @@ class TabularData(DataBase):
     test: Locations | None = None
     """The test files. They select nothing. Rows labelled `-1`, and files without a column of labels, have no label: they can be
     predicted (`evaluate.score=false`), not scored. `null`: `test_fraction` of train is carved out instead."""
+    fingerprint: Fingerprint | None = None
+    """A digest of the files on this machine, taken when `params.yaml` was composed, so that DVC sees when they change.
+    Download refuses other files. `null`: any are taken."""
     sha256: Digests = field(default_factory=Digests)
     """The digests that the files must have."""
     validation_fraction: Share = 0.1

@@ -28,7 +28,7 @@ def validate(params: Mapping[str, object], origin: str) -> Params:
             continue
         faults += [f"{key}: is missing; give {key}=VALUE" for key in unset(group, params[group])]
         try:  # strict JSON mode takes mappings for dataclasses
-            valid[group] = adapter.validate_json(json.dumps(params[group], default=str))
+            valid[group] = adapter.validate_json(json.dumps(params[group], default=str), strict=True)
         except ValidationError as error:
             details = error.errors(include_url=False)
             faults += in_words(group, [detail for detail in details if detail["input"] != UNSET])
@@ -60,6 +60,7 @@ _PATTERNS = {
     "revision": "is not pinned; give the 40 hexadecimal digits of a commit, as `git ls-remote` with the repository's "
     "address prints them",
     "sha256": "is no SHA-256; give the 64 hexadecimal digits that `sha256sum` prints",
+    "fingerprint": "is no fingerprint; leave it to composition, or set null",
     "language": "is no code of a language; give the two or three letters of ISO 639, such as en, or multilingual "
     "(Norwegian is nb, nn or nor: YAML reads no as false)",
     "license": "is none of the Hub's names; they are in small letters, such as apache-2.0, mit or other",

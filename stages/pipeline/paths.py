@@ -16,6 +16,11 @@ KEPT_LOCK = KEPT / LOCK
 WRITING = Path(".dvc/tmp/writing")
 """Locked by the stage that is running."""
 
+PARAMS_BEFORE = Path(".dvc/tmp/params.before.yaml")
+"""A copy of the last `params.yaml` of which composition reset a setting."""
+PLAIN = Path(".dvc/tmp/plain.json")
+"""What `conf/` composed to by itself the last time that `params.yaml` was composed here."""
+
 RUNNING = Path(".dvc/tmp/running")
 """Locked by the command that runs all stages."""
 SWEEPING = Path(".dvc/tmp/sweeping")

@@ -10,7 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from stages.columns.names import SECOND_TEXT, TEXT
-from stages.configuration.params_file import YAML_ERRORS, load_yaml
+from stages.configuration.composition import YAML_ERRORS
+from stages.configuration.params_file import load_yaml
 from stages.pipeline.arrow import load_split
 from stages.pipeline.errors import DataError
 from stages.pipeline.paths import PARAMS, PREDICTIONS, RAW_DATA, VALIDATION_PREDICTIONS

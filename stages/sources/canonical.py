@@ -5,7 +5,7 @@ Then they are written. Memory holds a few batches of rows, and some numbers for 
 """
 
 import math
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +31,7 @@ from stages.sources.findings import (
 )
 from stages.sources.label_coding import coded, label_order, unlabelled
 from stages.sources.label_names import UNLABELLED, LeftOut, canonical_label, ignored_labels, is_integer
+from stages.sources.reading import Line
 from stages.sources.selection import Selection, carved, select
 from stages.sources.staging import StagedSplit, stage_examples
 from stages.tags.schemes import Bigrams, SchemeDetector, convert, names_in_scheme, parse
@@ -62,10 +63,12 @@ class Source:
     """Whether `data.label_names` has integers, which are names then and no indices."""
     sha256: Mapping[Split, Sequence[str]] = field(default_factory=dict)
     """The digests of each split's files, if there are files."""
+    read: Sequence[Line] = ()
+    """How the files are read, if there are files."""
 
 
-def write_canonical(source: Source, config: DataBase, path: Path, scratch: Path) -> DataReport:
-    """Write splits `train`, `validation` and `test` with `id`, the inputs and labels to `path`.
+def write_canonical(source: Source, config: DataBase, path: Path | None, scratch: Path) -> DataReport:
+    """Write splits `train`, `validation` and `test` with `id`, the inputs and labels to `path`; None: nowhere.
 
     Labels are those of train, ordered as the source names them, else naturally. Behind them each of the other splits has
     those that only it has: no row of validation or test shapes what is trained. Missing splits are carved out
@@ -85,18 +88,36 @@ def write_canonical(source: Source, config: DataBase, path: Path, scratch: Path)
     selected = select(splits, config)
     if splits["train"].groups is not None:
         check_carved(findings, {name: splits["train"].contents[rows] for name, rows in carved(selected).items()})
-    report = DataReport(config.name, labels.scheme, findings, source.sha256, are_pairs)
+    report = DataReport(config.name, labels.scheme, findings, source.sha256, are_pairs, source.read)
+    report.log_findings()
     report.stop_on(config.fail_on)
     features: dict[str, Features] = {
         split: _features(splits["train"].schema, labels.written[split]) for split in selected
     }
     report.splits = {split: SplitSummary(labels.written[split]) for split in selected}
+    report.origins = {split: text for split, each in selected.items() if (text := _origin(split, each, config))}
     written: dict[str, Iterator[pa.RecordBatch]] = {
         split: _written(split, splits[selection.source], selection, labels, report.splits[split])
         for split, selection in selected.items()
     }
-    write_splits(written, features, path)
+    if path is not None:
+        write_splits(written, features, path)
+    for batches in written.values():  # they are counted as they come
+        deque(batches, maxlen=0)
     return report
+
+
+def _origin(name: Split, selection: Selection, config: DataBase) -> str:
+    """Return in words how a split was made of examples; nothing where it is all of its own."""
+    made = []
+    if name == "test" and config.fold is not None:
+        made.append(f"a part of train (data.fold={config.fold}, data.seed={config.seed})")
+    elif selection.source != name:
+        fraction = getattr(config, f"{name}_fraction")
+        made.append(f"carved out of {selection.source} (data.{name}_fraction={fraction:g}, data.seed={config.seed})")
+    if getattr(config.max_examples, name) is not None:
+        made.append(f"at most data.max_examples.{name}")
+    return ", ".join(made)
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from stages.configuration.schema import Scheme, Split
 from stages.pipeline.errors import DataError
-from stages.pipeline.escaping import code
+from stages.pipeline.escaping import code, shortened, visible
 from stages.pipeline.json_files import Json, quantiles
 from stages.sources.examples import LABEL, PAIR, TAGS, TEXT, TOKENS
 from stages.sources.findings import Finding, Findings
 from stages.sources.label_coding import unlabelled
 from stages.sources.label_names import UNLABELLED
+from stages.sources.reading import Line
 from stages.sources.values import NO_CODE, list_lengths
 from stages.tags.schemes import are_entity_tags
 
@@ -59,7 +60,8 @@ class SplitSummary:
         codes = found if isinstance(found, list) else [-1 if found is None else found]
         labels = [str(code) if not self.names else UNLABELLED if code < 0 else self.names[code] for code in codes]
         texts = row[TOKENS] if TOKENS in row else [row[name] for name in (TEXT, PAIR) if name in row]
-        return _shortened(" ".join(texts)), _shortened(" ".join(labels))
+        shown = (" " if TOKENS in row else " | ").join(text[:_WIDTH] for text in texts)
+        return visible(shown[:_WIDTH]), visible(" ".join(labels)[:_WIDTH])
 
     def count(self, labels: pa.Array) -> None:
         """Count labels alone, and the examples without any."""
@@ -97,6 +99,13 @@ class SplitSummary:
     def quantiles(self) -> dict[str, Json]:
         """Return quantiles of the words in an example."""
         return quantiles(np.concatenate(self.lengths))
+
+    def range_of_numbers(self) -> str:
+        """Return between which numbers the labels are, as text."""
+        values = np.concatenate(self.values)
+        if not len(values):
+            return "no numbers"
+        return f"numbers from {values.min():g} to {values.max():g}"
 
     def _numbers(self) -> dict[str, Json]:
         values = np.concatenate(self.values)
@@ -155,9 +164,11 @@ def _array(values: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
 log = logging.getLogger("stages.sources")
 
 _MOST_SHOWN = 2
-"""How many examples of each split the page shows."""
-_MOST_CHARACTERS = 120
-"""How much of each it shows."""
+"""How many examples of each split are shown."""
+_WIDTH = 96
+"""Columns of a terminal that a line takes at most."""
+_TEXT_WIDTH, _LABELS_WIDTH = 56, 24
+"""Columns of these that an example and its labels take."""
 _MOST_LABELS = 200
 """How many labels the page lists at most."""
 
@@ -173,6 +184,10 @@ class DataReport:
     """The digests of the files that the data were read from, if there are files."""
     pairs: bool = False
     """Whether an example is a pair of texts."""
+    read: Sequence[Line] = ()
+    """How the files are read, if there are files."""
+    origins: Mapping[Split, str] = field(default_factory=dict)
+    """What was done to a split's files, or in place of files, in words; nothing for all rows of its own files."""
     splits: Mapping[Split, SplitSummary] = field(default_factory=dict)
 
     @property
@@ -180,11 +195,14 @@ class DataReport:
         """The labels of all splits, those of train first."""
         return list(dict.fromkeys(label for summary in self.splits.values() for label in summary.names))
 
-    def stop_on(self, fail_on: str) -> None:
-        """Log every finding. Raises DataError for findings that `data.fail_on` refuses."""
+    def log_findings(self) -> None:
+        """Log every finding in one line."""
         for finding in self.findings.all():
             level = logging.INFO if finding.kind.severity == "note" else logging.WARNING
             log.log(level, "data: %s: %s", finding.kind.severity, _in_words(finding))
+
+    def stop_on(self, fail_on: str) -> None:
+        """Raise DataError for findings that `data.fail_on` refuses."""
         refused = {"error": ("error",), "warning": ("error", "warning"), "never": ()}[fail_on]
         faults = [finding for finding in self.findings.all() if finding.kind.severity in refused]
         if faults:
@@ -205,13 +223,38 @@ class DataReport:
 
     def to_markdown(self) -> str:
         """Return the page `data/report.md`."""
-        parts = [f"# Data: {code(self.name)}", "## Splits", _table(self._splits()), "## Findings", self._findings()]
-        parts += ["## Examples", "The first of each split, as they were read.", _table(self._examples())]
+        head = [*self.read, *self.what_came_of_it()]
+        parts = [
+            f"# Data: {code(self.name)}",
+            _table([["", "as it was read"], *([what, code(is_so)] for what, is_so in head)]),
+        ]
+        parts += ["## Splits", _table(self._splits()), "## Findings", self._findings()]
         if self.labels:
             parts += ["## Labels", _table(self._labels())]
             if len(self.labels) > _MOST_LABELS:
                 parts.append(f"And {len(self.labels) - _MOST_LABELS} more; all are in `metrics/download.json`.")
         return "\n\n".join(parts) + "\n"
+
+    def what_came_of_it(self) -> list[Line]:
+        """Return lines on the data as they are written, each with what it is on: sizes, labels, and two examples a split."""
+        found: list[Line] = [(name, self._size(name)) for name in self.splits]
+        if self.labels:
+            found.append(("labels" if self.scheme == "plain" else f"tags, {self.scheme}", self._first_labels()))
+        return found + [
+            (name, f"{shortened(text, _TEXT_WIDTH)} → {shortened(labels, _LABELS_WIDTH)}")
+            for name, summary in self.splits.items()
+            for text, labels in summary.shown
+        ]
+
+    def _size(self, split: Split) -> str:
+        summary = self.splits[split]
+        counts = [_counted(summary.examples, "example", "examples"), _counted(summary.words, "word", "words")]
+        counts += [_counted(summary.entities, "entity", "entities")] if summary.has_entities else []
+        counts += [summary.range_of_numbers()] if summary.values else []
+        return ", ".join(counts) + (f"; {self.origins[split]}" if split in self.origins else "")
+
+    def _first_labels(self) -> str:
+        return f"{len(self.labels):,}: " + shortened(", ".join(self.labels), _WIDTH - len("tags, iobes: 1,000: "))
 
     def _splits(self) -> list[list[str]]:
         has_entities = any(summary.has_entities for summary in self.splits.values())
@@ -220,13 +263,6 @@ class DataReport:
         for name, summary in self.splits.items():
             counts = [summary.examples, summary.words, *([summary.entities] if has_entities else [])]
             rows.append([name, *(f"{count:,}" for count in counts), *map(str, summary.quantiles().values())])
-        return rows
-
-    def _examples(self) -> list[list[str]]:
-        rows = [["split", "labels", "example"]]
-        rows += [
-            [name, code(labels), code(text)] for name, summary in self.splits.items() for text, labels in summary.shown
-        ]
         return rows
 
     def _findings(self) -> str:
@@ -248,8 +284,8 @@ class DataReport:
         return rows
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def _in_words(finding: Finding) -> str:

@@ -1,30 +1,37 @@
 """Read the configured data source, whatever it is, and write it in canonical form."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import assert_never
 
 import pyarrow as pa
 
+from stages.configuration.hydra_plugins.fingerprint import fingerprint
 from stages.configuration.kinds import labels_words
 from stages.configuration.schema import SPLITS, DataConfig, DemoData, FilesData, HubData, Split, TabularData
 from stages.pipeline.digests import sha256_of
 from stages.pipeline.errors import DataError
+from stages.pipeline.paths import PARAMS
 from stages.sources.canonical import Source, SourceSplit, write_canonical
 from stages.sources.data_report import DataReport
 from stages.sources.demo import shop_messages, tagged_sentences
-from stages.sources.examples import PLACE, Columns, checked_examples, choose_columns, log_columns
+from stages.sources.examples import PLACE, Columns, checked_examples, choose_columns
 from stages.sources.hub import fetch_dataset
 from stages.sources.label_names import LabelNames, LeftOut, Naming, canonical_label, configured_names, ignored_labels
 from stages.sources.locations import Located, find, find_files
 from stages.sources.readers.brat import without_second_halves
 from stages.sources.readers.formats import open_table
 from stages.sources.readers.table_file import ReadOptions, TableFile
+from stages.sources.reading import Line, files_in_words
+
+log = logging.getLogger("stages.sources")
 
 
-def write_data(config: DataConfig, path: Path, scratch: Path) -> DataReport:
-    """Read the data that `config` names and write them to `path`; return the report on them.
+def write_data(config: DataConfig, path: Path | None, scratch: Path) -> DataReport:
+    """Read the data that `config` names and write them to `path`, or nowhere for None; return the report on them.
 
     `scratch` is an empty folder for what is fetched and unpacked. Raises DataError or HubError for what the user can mend.
     """
@@ -33,6 +40,7 @@ def write_data(config: DataConfig, path: Path, scratch: Path) -> DataReport:
             source = _demo(config)
         case FilesData():
             folder = scratch / "files"
+            _require_fingerprint(config)
             digests = _digests(
                 config, {split: find_files(split, place, folder) for split, place in config.places.items()}
             )
@@ -44,7 +52,14 @@ def write_data(config: DataConfig, path: Path, scratch: Path) -> DataReport:
             source = _read_files(config, files, _digests(config, files))
         case _:
             assert_never(config)
-    return write_canonical(source, config, path, scratch / "staged")
+    report = write_canonical(source, config, path, scratch / "staged")
+    _log(report.what_came_of_it())
+    return report
+
+
+def _log(lines: Iterable[Line]) -> None:
+    for what, is_so in lines:
+        log.info("%s: %s", what, is_so)
 
 
 def _demo(config: DemoData) -> Source:
@@ -56,6 +71,20 @@ def _demo(config: DemoData) -> Source:
         places = pa.array([f"demo, row {row}" for row in range(1, table.num_rows + 1)])
         splits[split] = SourceSplit("demo", table.append_column(PLACE, places).to_batches())
     return Source(splits, label_names=generator.LABELS)
+
+
+def _require_fingerprint(config: FilesData) -> None:
+    """Raise DataError if the files have changed since the parameters were composed. DVC would take these for those."""
+    places: dict[str, str | list[str]] = {split: getattr(config, split) or [] for split in SPLITS}
+    listed = {split: [found] if isinstance(found, str) else found for split, found in places.items()}
+    if config.fingerprint is None:
+        return
+    with suppress(OSError):  # a file that is missing is told by name
+        if fingerprint(listed) != config.fingerprint:
+            raise DataError(
+                f"data.fingerprint={config.fingerprint}: the files have changed since {PARAMS} was composed; compose it again "
+                "(`make repro`, or `python -m stages.configuration.compose` with your overrides), or set null to take any"
+            )
 
 
 def _digests(config: TabularData, files: Mapping[Split, Sequence[Located]]) -> dict[Split, list[str]]:
@@ -111,16 +140,18 @@ def _read_files(
         split: _grouped_alike([_open(each, split, config, configured) for each in _once_each(found)])
         for split, found in files.items()
     }
-    for parts in opened.values():
-        log_columns([(part.file, part.columns) for part in parts], config)
     # in the order in which the files of train first name them; integer labels have become names by then
     named = dict.fromkeys(name for part in opened["train"] for name in part.all_names)
     ignored = ignored_labels(config)
+    parts = {split: [(part.file, part.columns) for part in found] for split, found in opened.items()}
+    read = list(files_in_words(parts, config))
+    _log(read)
     return Source(
         splits={split: _source_split(parts, config, ignored) for split, parts in opened.items()},
         label_names=tuple(name for name in named if canonical_label(name) not in ignored) or None,
         takes_integers_as_names=configured is not None and configured.take_integers_as_names,
         sha256=sha256,
+        read=read,
     )
 
 

@@ -1,7 +1,6 @@
 """Read a file's rows as checked examples: choose its columns, give each the one type of its purpose, and name labels."""
 
-import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
@@ -49,8 +48,6 @@ from stages.sources.values import (
     text_lists,
     texts,
 )
-
-log = logging.getLogger("stages.sources")
 
 _ID = "id"
 DOCUMENT = "document"
@@ -212,36 +209,6 @@ def _column_at(file: TableFile, key: str, place: int, usual: Ranks) -> str:
     if -len(file.columns) <= place < len(file.columns):
         return file.columns[place]
     raise DataError(f"{file.name}: {key}={place}, but there are {len(file.columns)} columns; count them from 0")
-
-
-def log_columns(chosen: Sequence[tuple[TableFile, Columns]], config: TabularData) -> None:
-    """Log which columns of files are read, with the first values where a reader chose them: one line for files alike."""
-    alike: dict[tuple[str, ...], list[TableFile]] = {}
-    for file, columns in chosen:
-        alike.setdefault((*file.chosen, *_as_text(columns, config)), []).append(file)
-    for (*places, names, groups), files in alike.items():
-        others = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
-        values = [f"{place} ({_shortened(files[0].chosen[place])!r} first)" for place in places]
-        log.info("%s%s: %s%s", files[0].name, others, ", ".join(values) or names, groups)
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-
-
-_SHOWN = 80
-"""How many characters of a first value the log shows."""
-
-
-def _as_text(columns: Columns, config: TabularData) -> tuple[str, str]:
-    """Return the choice of columns and that of groups as text, for the log."""
-    inputs = columns.input if columns.pair is None else f"{columns.input} and {columns.pair}"
-    of_words = labels_words(config.kind)
-    what = "tags" if of_words else config.target
-    groups = columns.group or ("the files" if columns.group_by_file else None)
-    group = f", groups from {groups}" if groups and config.group_column is not None else ""
-    labels = f"{what} from {columns.label or ', '.join(columns.flags.values())}" if columns.has_labels else f"no {what}"
-    return f"{'words' if of_words else 'text'} from {inputs}, {labels}", group
 
 
 ID, TEXT, PAIR, LABEL, TOKENS, TAGS = CANONICAL_COLUMNS

@@ -10,7 +10,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from stages.configuration.compose import compose_params, write_params
+from stages.configuration.compose import write_params
+from stages.configuration.composition import compose_params
 from stages.pipeline.one_line import one_line_errors, one_line_log
 from stages.pipeline.orphans import end_with_parent
 from stages.pipeline.paths import PARAMS

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 from hydra.errors import HydraException
 
-from stages.configuration.compose import compose_params, differing_keys
-from stages.configuration.schema import DownloadStage, Params, TokenizeStage
+from stages.configuration.compose import parsed_overrides, resets
+from stages.configuration.composition import compose_params
+from stages.configuration.schema import DownloadStage, FilesData, Params, TokenizeStage
 from stages.configuration.validation import select, validate
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.paths import PARAMS
@@ -40,7 +40,7 @@ class Trial:
 def swept(overrides: Sequence[str]) -> list[Override]:
     """Parse overrides. Raises ConfigError for one that is no override, or is given twice."""
     try:
-        parsed: list[Override] = OverridesParser.create().parse_overrides(list(overrides))
+        parsed = parsed_overrides(overrides)
     except HydraException as error:
         raise ConfigError(
             f"-S {' '.join(overrides)}: is no override ({' '.join(str(error).split())}); write key=value, "
@@ -91,6 +91,9 @@ def bounds(interval: IntervalSweep) -> tuple[float, float]:
 def trial(sweep: str, overrides: Sequence[str]) -> Trial:
     """Return the trial of these overrides. Raises ConfigError if they can't be composed, or are not valid."""
     params = params_of(overrides)
+    is_given = any(each.startswith("data.fingerprint=") for each in overrides)
+    if isinstance(params.data, FilesData) and params.data.fingerprint is not None and not is_given:
+        overrides = (*overrides, f"data.fingerprint={params.data.fingerprint}")  # also where the files are not at hand
     shared = {"download": asdict(select(params, DownloadStage)), "tokenize": asdict(select(params, TokenizeStage))}
     return Trial(
         f"{sweep}-{digest(sorted(overrides))}",
@@ -103,13 +106,8 @@ def trial(sweep: str, overrides: Sequence[str]) -> Trial:
 
 def not_taken_over(overrides: Sequence[str]) -> list[str]:
     """Return the keys of `params.yaml` that trials don't have, and `overrides` don't name: Hydra composes `conf/` anew."""
-    parsed = swept(overrides)
-    named = [each.get_key_element().lstrip("+~").partition("@")[0] for each in parsed]
-    if "experiment" in named:
-        return []  # it sets any key
-    composed = compose_params([samples(each)[0] for each in parsed])
-    different = differing_keys(composed, PARAMS)
-    return [key for key in different if not any(key == name or key.startswith(f"{name}.") for name in named)]
+    chosen = [samples(each)[0] for each in swept(overrides)]
+    return [each.key for each in resets(chosen, compose_params(chosen), PARAMS)]
 
 
 def params_of(overrides: Sequence[str]) -> Params:

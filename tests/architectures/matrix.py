@@ -16,7 +16,7 @@ from datasets import load_from_disk
 from numpy.typing import NDArray
 from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer, pipeline
 
-from stages.configuration.compose import compose_params
+from stages.configuration.composition import compose_params
 from stages.configuration.schema import (
     DownloadStage,
     EvaluateStage,

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from stages.configuration import schema
-from stages.configuration.compose import compose_params, write_params
+from stages.configuration.compose import write_params
+from stages.configuration.composition import compose_params
 from stages.configuration.params_file import read_params
 from stages.configuration.run_stage import run_stage
 from stages.configuration.validation import select, validate
@@ -79,6 +80,7 @@ def test_a_reference_job_runs_from_local_files_by_configuration_alone() -> None:
         (["train.deterministic=maybe"], ["train.deterministic='maybe'"]),
         (["train.batch_size=1.5"], ["train.batch_size=1.5"]),
         (["train.batch_size=true"], ["train.batch_size=True"]),
+        (["seed=true"], ["seed=True"]),
         (["train.learning_rate=None"], ["train.learning_rate='None'"]),
         (["train.learning_rate=.nan"], ["train.learning_rate"]),
         (["task.metric=bleu"], ["task.metric=bleu", "accuracy", " f1,", "loss"]),
@@ -180,7 +182,8 @@ looks_like_something_else = st.sampled_from(
      "null", "Null", "true", "FALSE", "=", "<<", "2020-01-01", "- a", "a: b", "#", "a #b", "'", '"', "!a", "&a", "*a", "|", ">",
      "%", "@", "`", " a", "a ", "a\n", "\n", "\t", "é", "\x85", "\u2028", "\ufeff", "\x00", "\x07", "\U0001f600", "---", "..."]
 )  # fmt: skip
-any_string = st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda text: "${" not in text)
+any_string = st.text(st.characters(codec="utf-8"), min_size=1)
+with_interpolations = st.lists(st.sampled_from(["${", "}", "\\", "$", "{", ":", "a", "'"]), min_size=1).map("".join)
 
 
 @cache
@@ -189,7 +192,7 @@ def composed() -> dict[str, object]:
 
 
 @settings(max_examples=30)
-@given(st.lists(looks_like_something_else | any_string, min_size=1))
+@given(st.lists(looks_like_something_else | any_string | with_interpolations, min_size=1))
 def test_every_string_is_read_as_it_was_written(names: list[str]) -> None:
     params = copy.deepcopy(composed())
     assert isinstance(params["data"], dict)
@@ -282,6 +285,27 @@ def run_stage_module(module: str, *arguments: str, cwd: Path) -> subprocess.Comp
         text=True,
         check=False,
     )
+
+
+def test_a_stage_composes_where_a_group_is_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_params(compose_params(["seed=9"]), tmp_path / "params.yaml")
+    (tmp_path / "conf").symlink_to(ROOT / "conf")
+    monkeypatch.chdir(tmp_path)
+    for overrides, expected in (
+        (["train.epochs=3"], compose_params(["seed=9", "train.epochs=3"])),
+        (["task=tokens", "train.epochs=3"], compose_params(["task=tokens", "train.epochs=3"])),
+        (["experiment=wnut17", r"data.name=\${x}"], compose_params(["experiment=wnut17", r"data.name=\${x}"])),
+    ):
+        monkeypatch.setattr(sys, "argv", ["stages.train", *overrides])
+        assert read_params() == validate(expected, "conf")
+
+
+def test_a_text_with_an_interpolation_is_escaped_in_an_override() -> None:
+    with pytest.raises(
+        ConfigError, match=r"data\.name: Interpolation key 'x' not found; write \\\$\{ for a text that has \$\{"
+    ):
+        compose_params(["data.name=${x}"])
+    assert validate(compose_params([r"data.name=\${x}"]), "conf").data.name == "${x}"
 
 
 def test_a_stage_understands_hydras_command_line(tmp_path: Path) -> None:

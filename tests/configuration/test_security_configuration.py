@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from stages.configuration import compose
+from stages.configuration import compose, composition
 from stages.configuration.run_stage import params_or_exit, run_stage
 from stages.configuration.schema import DownloadStage
 from tests.support.imports import ROOT
@@ -38,7 +38,7 @@ def state(root: Path) -> dict[str, bytes]:
 
 
 def made(count: int, seed: int) -> list[Case]:
-    return cases(count, seed, {name: compose.compose_params(list(overrides)) for name, overrides in BASES.items()})
+    return cases(count, seed, {name: composition.compose_params(list(overrides)) for name, overrides in BASES.items()})
 
 
 def fail(_: DownloadStage) -> None:
@@ -198,4 +198,4 @@ def test_params_that_are_gone_or_broken_are_told_and_composed_anew(
     assert checked(capsys, monkeypatch)[0] == 1
     monkeypatch.setattr(sys, "argv", ["compose"])
     compose.main()
-    assert YAML(typ="safe").load(path.read_text(encoding="utf-8")) == compose.compose_params([])
+    assert YAML(typ="safe").load(path.read_text(encoding="utf-8")) == composition.compose_params([])

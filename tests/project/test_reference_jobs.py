@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from datasets import load_from_disk
 
-from stages.configuration.compose import compose_params, write_params
+from stages.configuration.compose import write_params
+from stages.configuration.composition import compose_params
 from tests.support.hub_server import HubServer, Repo, files_in, model, text_data, token_data
 from tests.support.imports import ROOT
 

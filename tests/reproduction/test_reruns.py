@@ -13,7 +13,8 @@ import pytest
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
-from stages.configuration.compose import compose_params, write_params
+from stages.configuration.compose import write_params
+from stages.configuration.composition import compose_params
 from stages.pipeline.paths import PARAMS
 from tests.support.workspace import Workspace
 
@@ -95,6 +96,7 @@ MODULES = {
     "stages/comparison/compare.py": set(),
     "stages/reporting/page.py": set(),
     "stages/configuration/compose.py": set(),
+    "stages/configuration/hydra_plugins/resets.py": set(),
 }
 
 

@@ -161,19 +161,24 @@ def test_the_page_holds_splits_findings_and_labels() -> None:
 
 
 def test_the_page_shows_two_examples_of_each_split_as_they_were_read() -> None:
-    shown = page(made_from(GOOD, OTHER, table(("x", "-1"), ("y", "a"))))
-    lines = [line for line in shown.splitlines() if line.startswith("| train | `") or line.startswith("| test | `")]
-    assert lines == [
-        "| train | `a` | `good one` |", "| train | `b` | `good two` |", "| test | `-1` | `x` |", "| test | `a` | `y` |",
+    head = page(made_from(GOOD, None, table(("x", "-1"), ("y", "a")))).partition("## ")[0]
+    assert head.splitlines()[4:] == [
+        "| train | `3 examples, 6 words` |",
+        "| validation | `1 example, 2 words; carved out of train (data.validation_fraction=0.25, data.seed=0)` |",
+        "| test | `2 examples, 2 words` |",
+        "| labels | `2: a, b` |",
+        "| train | `good one → a` |", "| train | `good three → a` |", "| validation | `good two → b` |",
+        "| test | `x → -1` |", "| test | `y → a` |", "",
     ]  # fmt: skip
-    assert "| train | `B-x O` | `good words` |" in page(made_from(GOOD_WORDS, GOOD_WORDS, GOOD_WORDS))
+    words = page(made_from(GOOD_WORDS, GOOD_WORDS, GOOD_WORDS))
+    assert "| train | `good words → B-x O` |" in words and "| tags, iob2 | `2: O, B-x` |" in words
 
 
 def test_labels_can_not_break_out_of_the_page() -> None:
     hostile = "|<img src=x>`*_[a](b)\\|"
     shown = page(made_from(table(("x", hostile), ("y", "b")), OTHER, OTHER, fail_on="never"))
     (line,) = [line for line in shown.splitlines() if "img" in line and line.startswith("| `")]
-    assert r"| train | ``\|<img src=x>`*_[a](b)\x5c\|`` | `x` |" in shown
+    assert r"| train | ``x → \|<img src=x>`*_[a](b)\x5c\|`` |" in shown
     assert line.startswith(r"| ``\|<img src=x>`*_[a](b)\x5c\|`` | ")
 
 

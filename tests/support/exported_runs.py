@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stages.configuration.compose import compose_params
+from stages.configuration.composition import compose_params
 from stages.configuration.schema import DownloadStage, EvaluateStage, ExportStage, TokenizeStage, TrainStage
 from stages.configuration.validation import select, validate
 from stages.download import download

@@ -104,10 +104,11 @@ def _missing(bases: Mapping[str, Plain], generator: random.Random) -> Iterator[C
 
 
 def _resolved(bases: Mapping[str, Plain], generator: random.Random) -> Iterator[Case]:
-    leaves = [(name, leaf[0]) for name, base in bases.items() for leaf in _leaves(base)]
-    for (name, path), text in _shuffled(itertools.product(leaves, RESOLVED), generator):
+    leaves = [(name, path, annotation) for name, base in bases.items() for path, annotation, _ in _leaves(base)]
+    for (name, path, annotation), text in _shuffled(itertools.product(leaves, RESOLVED), generator):
         yield Case(path, (*BASES[name], f"{path}={text}"))
-        yield Case(path, params=_text(_changed(bases[name], path, text)))
+        if not _takes(TypeAdapter(annotation), text):  # in the file it is a text like any other
+            yield Case(path, params=_text(_changed(bases[name], path, text)))
 
 
 def _choices(_: Mapping[str, Plain], __: random.Random) -> Iterator[Case]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from stages.configuration.compose import compose_params
+from stages.configuration.composition import compose_params
 from stages.configuration.schema import TrainStage
 from stages.configuration.validation import StageConfig, select, validate
 from stages.train import train

@@ -14,7 +14,7 @@ import pytest
 from datasets import load_from_disk
 from tokenizers import Tokenizer
 
-from stages.configuration.compose import compose_params
+from stages.configuration.composition import compose_params
 from stages.pipeline.errors import ConfigError
 from tests.support.imports import ROOT
 from tests.support.tiny import write_tiny_model

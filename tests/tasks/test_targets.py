@@ -24,7 +24,7 @@ from transformers.utils.generic import ModelOutput
 from stages.columns.names import EXAMPLE, IGNORED, LABELS
 from stages.comparison.comparing import compare
 from stages.comparison.loaded_runs import Run
-from stages.configuration.compose import compose_params
+from stages.configuration.composition import compose_params
 from stages.configuration.schema import EvaluateStage, ExportStage, Params, Pooling, Target, TokenizeStage, TrainStage
 from stages.configuration.validation import select, validate
 from stages.evaluate import evaluate

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from stages.configuration.compose import compose_params
+from stages.configuration.composition import compose_params
 from stages.configuration.schema import TrainStage
 from stages.configuration.validation import select, validate
 from stages.modeling.cpu.gradients import clip_in_next_step

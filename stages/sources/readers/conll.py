@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Self, cast
+from typing import Self
 
 from stages.pipeline.errors import DataError
 from stages.sources.readers.decoding import read_lines
@@ -109,10 +109,8 @@ def open_conll(path: Path, name: str, options: ReadOptions) -> TableFile:
     empty.tell()
     columns = ("tokens", "tags", "document") if survey.has_documents else ("tokens", "tags")
     sentences = partial(_sentences, path, name, options.encoding, survey)
-    first = next(sentences(), None)
-    if first is None:
+    if next(sentences(), None) is None:
         raise DataError(f"{name}: holds no sentence; expected one word and its tag a line")
-    chosen = _in_words(places, cast(Mapping[str, list[str]], first[1]))
 
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         return in_batches(sentences(), wanted)
@@ -124,7 +122,7 @@ def open_conll(path: Path, name: str, options: ReadOptions) -> TableFile:
         columns,
         read,
         places_are_chosen=True,
-        chosen=chosen,
+        called=_called(places),
         numbers_documents=survey.has_documents,
     )
 
@@ -154,9 +152,9 @@ _FEWEST_IF_NUMBERED = 3
 """The columns of a number, a word and a tag."""
 
 
-def _in_words(places: Places, sentence: Mapping[str, list[str]]) -> dict[str, str]:
-    tag = "-1, the last" if places.tag == -1 else places.tag
-    return {f"words from column {places.word}": sentence["tokens"][0], f"tags from column {tag}": sentence["tags"][0]}
+def _called(places: Places) -> Mapping[str, str]:
+    tags = "the last column" if places.tag == -1 else f"column {places.tag}"
+    return {"tokens": f"column {places.word}", "tags": tags, "document": "-DOCSTART-"}
 
 
 def places_of(options: ReadOptions, default: Places) -> Places:
@@ -280,7 +278,7 @@ def open_conllu(path: Path, name: str, options: ReadOptions) -> TableFile:
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         return in_batches(sentences(), wanted)
 
-    return TableFile(path, name, "line", ("tokens", "tags"), read, places_are_chosen=True)
+    return TableFile(path, name, "line", ("tokens", "tags"), read, places_are_chosen=True, called=_called(places))
 
 
 def _conllu_sentences(path: Path, name: str, encoding: str, places: Places) -> Iterator[tuple[int, dict[str, object]]]:

@@ -3,6 +3,7 @@
 import codecs
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -132,7 +133,7 @@ def _open(path: Path, name: str, options: ReadOptions, chosen: Format) -> TableF
         raise DataError(
             f"{name}: data.format={chosen} takes a folder of label folders, and this is a file; name the folder"
         )
-    table = opener(path, name, options)
+    table = replace(opener(path, name, options), format=chosen)
     if not options.labels_words:
         return with_plain_choices(table, options)
     if chosen in _OF_TABLES:
@@ -145,7 +146,7 @@ def _open(path: Path, name: str, options: ReadOptions, chosen: Format) -> TableF
 
 def _open_folder(folder: Path, name: str, options: ReadOptions) -> TableFile:
     if options.format in ("auto", "arrow") and is_saved_dataset(folder):
-        return open_saved_dataset(folder, name, options)
+        return replace(open_saved_dataset(folder, name, options), format="arrow")
     if options.format == "brat" or (options.format == "auto" and options.labels_words and is_brat_folder(folder)):
         return _open(folder, name, options, "brat")
     if options.format not in ("auto", "folder"):
@@ -156,7 +157,7 @@ def _open_folder(folder: Path, name: str, options: ReadOptions) -> TableFile:
         raise DataError(
             f"{name}: is a folder, which holds texts by label; for task=tokens name the files, for example {name}/*"
         )
-    return open_folder(folder, name, options)
+    return replace(open_folder(folder, name, options), format="folder")
 
 
 def _recognised(path: Path, name: str, options: ReadOptions, head: bytes) -> Format:

@@ -79,10 +79,12 @@ class TableFile:
     """Whether the first line of text names the columns, as in CSV."""
     without_header: Callable[[], str | None] = lambda: None
     """Returns what to do if the first line, which names the columns, seems to be no header; None if it is one."""
-    chosen: Mapping[str, str] = field(default_factory=dict)
-    """The columns that the reader chose by their places, in words, and the first value of each."""
     numbers_documents: bool = False
     """Whether the reader numbers the file's documents, in a column `document`."""
+    format: Format = "auto"
+    """The format that it is read as."""
+    called: Mapping[str, str] = field(default_factory=dict)
+    """What the report calls columns that the reader has named, and not the file."""
 
 
 def in_batches(rows: Iterable[tuple[int, Mapping[str, object]]], columns: Sequence[str]) -> Iterator[Rows]:

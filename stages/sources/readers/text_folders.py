@@ -16,6 +16,9 @@ log = logging.getLogger("stages.download")
 _TEXT_SUFFIX = ".txt"
 
 
+_CALLED = {"text": "the files", "label": "the folders' names"}
+
+
 @dataclass(frozen=True)
 class _Document:
     path: Path
@@ -45,7 +48,7 @@ def open_folder(folder: Path, name: str, options: ReadOptions) -> TableFile:
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         return in_batches(rows(), wanted)
 
-    return TableFile(folder, name, "file", ("text", "label", "id"), read)
+    return TableFile(folder, name, "file", ("text", "label", "id"), read, called=_CALLED)
 
 
 def _labels(folder: Path, name: str, wanted: tuple[str, ...] | None) -> list[str]:

@@ -1,0 +1,148 @@
+"""The fingerprint of the data's files on this machine, which composition writes to `params.yaml` for DVC to watch.
+
+`conf/data/files.yaml` calls it as `${fingerprint:}`. DVC loads this module as a plugin, where `stages` can't be imported.
+"""
+
+import glob
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from hashlib import file_digest, sha256
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+_SPLITS = ("train", "validation", "test")
+_NAMES = ("source", *_SPLITS)
+"""The keys of `data` that say which files there are."""
+_PARAMS = Path("params.yaml")
+_KNOWN = Path(".dvc/tmp/fingerprints.json")
+"""Fingerprints by the sizes and times of files, so that files are read again only after a change. Outside of git."""
+_MOST_KNOWN = 64
+_SETTLED = 2.0
+"""Seconds after which a change of a file that keeps its size changes its time, on any file system."""
+_DIGITS = 16
+
+_IS_WATCHED: ContextVar[bool] = ContextVar("is_watched", default=True)
+
+
+@contextmanager
+def unwatched() -> Iterator[None]:
+    """Compose without a fingerprint in the block: no file of data is read, and none is written."""
+    token = _IS_WATCHED.set(False)
+    try:
+        yield
+    finally:
+        _IS_WATCHED.reset(token)
+
+
+def fingerprint(places: Mapping[str, Sequence[str]]) -> str | None:
+    """Return a digest of the files that the splits' places name on this machine, by content and by names below a place.
+
+    Addresses are not watched. None if no place is on this machine. Raises FileNotFoundError if one that should be is not.
+    """
+    found = [
+        (f"{split}\0{name}", path)
+        for split in _SPLITS
+        for place in places.get(split, ())
+        for name, path in _files(place)
+    ]
+    if not found:
+        return None
+    stats = [path.stat() for _, path in found]
+    stamps = [
+        f"{name}\0{path.absolute()}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ino}"
+        for (name, path), stat in zip(found, stats, strict=True)
+    ]
+    stamp = sha256("\n".join(stamps).encode("utf-8", "surrogateescape")).hexdigest()
+    known = _known()
+    if stamp not in known:
+        now = time.time()
+        digests = [f"{name}\0{_digest(path)}" for name, path in found]
+        known[stamp] = (
+            f"sha256-{sha256(chr(10).join(digests).encode('utf-8', 'surrogateescape')).hexdigest()[:_DIGITS]}"
+        )
+        if all(stat.st_mtime + _SETTLED < now for stat in stats):
+            _remember(known)
+    return known[stamp]
+
+
+def _files(place: str) -> list[tuple[str, Path]]:
+    """Return the files that a place names here, each with its name below the place, which is empty for a single file."""
+    place = place.rpartition("::")[2]
+    if "://" in place:
+        if not place.lower().startswith("file://"):
+            return []
+        place = unquote(urlsplit(place).path)
+    path = Path(place).expanduser()
+    if path.is_file():
+        return [("", path)]
+    matches = [path] if path.exists() else [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207
+    if not matches:
+        raise FileNotFoundError(place)
+    files = {file for match in matches for file in ([match] if match.is_file() else match.rglob("*")) if file.is_file()}
+    base = os.path.commonpath([match if match.is_dir() else match.parent for match in matches])
+    named = ((os.path.relpath(file, base), file) for file in files)
+    return sorted((name, file) for name, file in named if not any(part.startswith(".") for part in Path(name).parts))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def _known() -> dict[str, str]:
+    with suppress(OSError, ValueError):
+        return {str(stamp): str(found) for stamp, found in json.loads(_KNOWN.read_bytes()).items()}
+    return {}
+
+
+def _remember(known: Mapping[str, str]) -> None:
+    if not _KNOWN.parent.parent.is_dir():
+        return
+    partial = _KNOWN.with_name(f"{_KNOWN.name}.{os.getpid()}.partial")
+    with suppress(OSError):  # then they are read again
+        _KNOWN.parent.mkdir(exist_ok=True)
+        partial.write_text(json.dumps(dict(list(known.items())[-_MOST_KNOWN:])) + "\n", encoding="utf-8")
+        partial.replace(_KNOWN)
+
+
+def _of_data(*, _parent_: DictConfig) -> str | None:
+    """The resolver. What is not here can't have changed here: its fingerprint is the one that `params.yaml` has for it."""
+    if not _IS_WATCHED.get() or any(OmegaConf.is_missing(_parent_, name) for name in _NAMES if name in _parent_):
+        return None
+    named = {name: _plain(_parent_.get(name)) for name in _NAMES}
+    if named["source"] != "files":
+        return None
+    try:
+        return fingerprint({split: _as_list(named[split]) for split in _SPLITS})
+    except OSError:
+        written = _written()
+        same = all(written.get(name) == named[name] for name in _NAMES)
+        return str(written["fingerprint"]) if same and written.get("fingerprint") else None
+
+
+def _plain(value: object) -> object:
+    return OmegaConf.to_container(value, resolve=True) if isinstance(value, ListConfig) else value
+
+
+def _as_list(value: object) -> list[str]:
+    values = value if isinstance(value, list) else [] if value is None else [value]
+    return [each for each in values if isinstance(each, str)]
+
+
+def _written() -> dict[str, object]:
+    with suppress(OSError, ValueError, YAMLError):
+        content = YAML(typ="safe").load(_PARAMS.read_text(encoding="utf-8"))
+        if isinstance(content, dict) and isinstance(content.get("data"), dict):
+            return dict(content["data"])
+    return {}
+
+
+OmegaConf.register_new_resolver("fingerprint", _of_data, replace=True)
