@@ -82,14 +82,19 @@ def test_every_trial_is_an_experiment_made_on_a_device_of_its_own(project: Swept
 def test_a_fault_of_the_users_is_told_and_not_tried_again(project: SweptProject, machines: Machines) -> None:
     (project.root / ".git").rename(project.root.parent / ".git")  # the project is in a folder of the repository
     project.commit("moved")
-    done = sweep(project, machines, "-S", "seed=1,13,14")
+    done = sweep(project, machines, "-S", "seed=1,13,14,15,16")
     assert done.returncode == 1
     assert len(project.experiments()) == 1, "the others finish"
-    assert len(project.said("train", "13-0.0001")) == 1
-    assert len(project.said("train", "14-0.0001")) == 3
-    told = done.stdout.split("1 done, 2 failed")[1]
+    attempts = {seed: len(project.said("train", f"{seed}-0.0001")) for seed in (13, 14, 15, 16)}
+    assert attempts == {13: 1, 14: 3, 15: 1, 16: 1}
+    told = done.stdout.split("1 done, 4 failed")[1]
     assert "status 1  train.learning_rate: 13 brings bad luck; choose another seed" in told
-    assert "ended by SIGKILL, in each of 3 attempts" in told
+    assert "status 137  ended by SIGKILL (let fewer run at once with --jobs if memory was full), in each of 3" in told
+    assert "status 1  train: validation's accuracy is nan after step 5; lower train.learning_rate, or set" in told
+    assert "status 1  train: the GPU's memory is full; set train.gradient_accumulation=auto, or lower" in told
+    searched = sweep(project, machines, "-S", "seed=15", "-S", "train.epochs=1,2", "--trials", "2", "--prune")
+    assert searched.returncode == 1, "a score that is no number is a failure: it isn't pruned"
+    assert "pruned" not in searched.stdout and "accuracy is nan" in searched.stdout
     assert not list((project.root / ".dvc/tmp/sweeps").glob("*/clones/*")), "clones go, also that of the last one"
 
 
