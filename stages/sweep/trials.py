@@ -26,7 +26,7 @@ class Trial:
     """One configuration to be trained and evaluated."""
 
     name: str
-    """Of its DVC experiment."""
+    """Of its DVC experiment: `seed=1` and `seed=01` are one trial, whatever else is written differently."""
     overrides: tuple[str, ...]
     """One value for each key."""
     shared: str
@@ -93,7 +93,7 @@ def trial(sweep: str, overrides: Sequence[str]) -> Trial:
     params = params_of(overrides)
     shared = {"download": asdict(select(params, DownloadStage)), "tokenize": asdict(select(params, TokenizeStage))}
     return Trial(
-        f"{sweep}-{digest(sorted(overrides))}",
+        f"{sweep}-{digest(asdict(params))}",
         tuple(overrides),
         digest(shared),
         params.task.metric,
