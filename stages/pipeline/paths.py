@@ -55,6 +55,8 @@ EXPORT_METRICS = METRICS / "export.json"
 REPORT = METRICS / "report.html"
 RUNS = METRICS / "runs.json"
 """The seconds and the environment of each stage's last run: outside the DAG, so that it re-runs nothing, but in git."""
+SECONDS = METRICS / "seconds.json"
+"""The seconds again, as DVC shows them."""
 
 PLOTS = METRICS / "plots"
 CURVES = PLOTS / "curves"

@@ -1,5 +1,8 @@
 """The record of each stage's last run: its environment and its seconds, in one file that no stage reads.
 
+The seconds stand in another file as well, for `dvc exp show` and `dvc metrics`. `dvc.yaml` names it for no stage, so that
+`dvc.lock` has no digest of it.
+
 Git keeps the file, so it travels with a commit or a DVC experiment. If two runs have the same code and parameters and
 different outputs, their records show how the machines differed.
 """
@@ -14,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from stages.pipeline.environment import Compute, Environment, environment
 from stages.pipeline.errors import DataError
 from stages.pipeline.json_files import write_json
-from stages.pipeline.paths import RUNS
+from stages.pipeline.paths import RUNS, SECONDS
 from stages.pipeline.torchrun import is_main_process
 
 Config = TypeVar("Config")
@@ -44,6 +47,7 @@ def run_recorded(stage: Callable[[Config], Compute | None], config: Config) -> N
             runs = {}
         runs[stage.__name__] = StageRun(seconds, environment(compute))
         write_json(RUNS, {name: asdict(run) for name, run in runs.items()})
+        write_json(SECONDS, {"seconds": {name: run.seconds for name, run in runs.items()}})
 
 
 def stage_runs(content: bytes, origin: str) -> Mapping[str, StageRun]:

@@ -18,9 +18,10 @@ from stages.pipeline.lock import hold, holder
 from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.paths import CONF, PARAMS, SWEEPING
 from stages.sweep.display import display, failures, status_lines
-from stages.sweep.node import CHECKPOINTS
+from stages.sweep.node import CHECKPOINTS, TOKEN, remove_own_place
 from stages.sweep.record import (
     CHECKPOINTS_OF_SWEEPS,
+    SWEEPS,
     SweepCall,
     SweepRecord,
     chosen_folder,
@@ -41,7 +42,7 @@ _COMMANDS = ("run", "status", "report", "logs", "retry", "stop", "clean")
 
 def run(call: SweepCall, name: str | None) -> int:
     """Run a sweep; return 0, 1 if a trial has failed, or 128 + the signal that stopped it."""
-    from stages.sweep.cluster import before_import, connected, gpus_per_job, versions
+    from stages.sweep.cluster import before_import, connected, gpus_per_job, remove_from_machines, versions
 
     before_import()
     from stages.sweep import repository
@@ -71,6 +72,8 @@ def run(call: SweepCall, name: str | None) -> int:
                 checkpoints=os.environ.get(CHECKPOINTS),
             )
             driver.run()
+            if call.remote and record.has_ended():
+                remove_from_machines(sharing.token)
         record.remove_clones()
         print(f"{name}: {record.counts()}")
         for line in failures(record.trials):
@@ -84,7 +87,14 @@ def run(call: SweepCall, name: str | None) -> int:
 def _record(name: str, base: str, call: SweepCall) -> SweepRecord:
     """Return what is known of the sweep if it was begun on this commit, to go on with; else a new record."""
     record = known_record(name)
-    if record is None or record.base != base or sorted(record.call.overrides) != sorted(call.overrides):
+    if record is not None and sorted(record.call.overrides) != sorted(call.overrides):
+        raise ConfigError(
+            f"--name {name}: is a sweep of other values ({' '.join(record.call.overrides)}); choose another name, or remove its "
+            f"logs with `python -m stages.sweep clean {name}`"
+        )
+    if record is None or record.base != base:
+        if record is not None:
+            print(f"{name}: begins anew on this commit; its logs of {record.base[:7]} are removed")
         record = SweepRecord(name, base, call)
         remove(record.folder)
     record.call = call
@@ -146,7 +156,7 @@ def _stop() -> None:
     print(f"{running.name}: stopping; `python -m stages.sweep retry` goes on")
 
 
-def _clean(name: str | None) -> None:
+def _clean(name: str | None, address: str | None) -> None:
     """Remove logs, clones and checkpoints. Experiments stay."""
     with hold(SWEEPING, "sweep clean"):
         for folder in [chosen_folder(name)] if name else folders():
@@ -154,6 +164,22 @@ def _clean(name: str | None) -> None:
             print(f"{folder.name}: removed its logs and clones; its experiments stay")
         if name is None:
             shutil.rmtree(CHECKPOINTS_OF_SWEEPS, ignore_errors=True)
+            _clean_machines(address)
+
+
+def _clean_machines(address: str | None) -> None:
+    """Remove caches and checkpoints of this project's sweeps on machines without a shared disk: here, and of a cluster."""
+    file = SWEEPS / TOKEN
+    if not file.is_file():
+        return
+    token = file.read_text(encoding="utf-8")
+    remove_own_place(token)
+    if address is not None:
+        from stages.sweep.cluster import before_import, connected, remove_from_machines
+
+        before_import()
+        with connected(address):
+            remove_from_machines(token)
 
 
 def main() -> None:
@@ -178,7 +204,7 @@ def main() -> None:
             case "stop":
                 _stop()
             case "clean":
-                _clean(arguments.name)
+                _clean(arguments.name, arguments.address)
 
 
 def _call(arguments: argparse.Namespace) -> SweepCall:
@@ -218,7 +244,10 @@ def _parser() -> argparse.ArgumentParser:
         ("retry", "go on with a sweep, and try again what failed", "the newest"),
         ("clean", "remove logs, clones and checkpoints", "all"),
     ):
-        commands.add_parser(command, help=text).add_argument("name", nargs="?", help=f"of a sweep; default: {default}")
+        added = commands.add_parser(command, help=text)
+        added.add_argument("name", nargs="?", help=f"of a sweep; default: {default}")
+        if command == "clean":
+            added.add_argument("--address", help="of a Ray cluster whose machines share no disk: clean these, too")
     commands.add_parser("stop", help="stop the sweep that is running; its trials write checkpoints")
     add = commands.add_parser("report", help="the leaderboard of all experiments on this commit").add_argument
     add("--sweep", metavar="NAME", help="the experiments of this sweep alone")

@@ -137,6 +137,18 @@ def start(job: node.Job, need: Need) -> Any:
     return worker.remote(job)
 
 
+def remove_from_machines(token: str) -> None:
+    """Remove what the sweeps of a project have left on the machines that don't share the driver's disk: caches, checkpoints."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    alive = [machine["NodeID"] for machine in ray.nodes() if machine["Alive"]]
+    there = [NodeAffinitySchedulingStrategy(number, soft=False) for number in alive]
+    remove = ray.remote(node.remove_own_place)
+    asked = [remove.options(num_cpus=0, scheduling_strategy=machine).remote(token) for machine in there]
+    ray.wait(asked, num_returns=len(asked), timeout=_PATIENCE)
+
+
 def versions() -> dict[str, str]:
     """Return the versions that the machines of a cluster must share, for the same bytes."""
     from importlib.metadata import version

@@ -4,6 +4,7 @@ What it knows is in the sweep's record. If it dies, its trials die with it; the 
 """
 
 import json
+import math
 import re
 import signal
 import time
@@ -14,7 +15,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayActorError, RayTaskError
 
 from stages.pipeline.errors import first_line
 from stages.pipeline.paths import TRAIN_METRICS
@@ -32,6 +33,7 @@ _ANSWER = 10.0
 _STOPPING = 60.0
 """Seconds that all trials have, once the sweep is stopped."""
 _DIED = 128
+_NEEDS_MEMORY = "let fewer run at once with --jobs"
 _STAGE_BEGINS = re.compile(rb"(?:Running stage|Stage) '(\w+)'")
 
 
@@ -215,6 +217,9 @@ class Driver:
         except RayActorError:
             self._lost(job, "its process or machine was lost")
             return
+        except OutOfMemoryError:
+            self._lost(job, f"Ray ended it, as its machine's memory was full ({_NEEDS_MEMORY})")
+            return
         except RayTaskError as error:
             outcome = Outcome(1, 0.0, first_line(error.cause) if error.cause else first_line(error))
         self._take_rest_of_log(job)
@@ -229,7 +234,9 @@ class Driver:
         elif self.signum:
             self._set(job.trial, "stopped")
         elif outcome.status > _DIED:
-            self._lost(job, f"ended by {_signal_name(outcome.status - _DIED)}")
+            number = outcome.status - _DIED
+            advice = f" ({_NEEDS_MEMORY} if memory was full)" if number == signal.SIGKILL else ""
+            self._lost(job, f"ended by {_signal_name(number)}{advice}")
         else:
             self._failed(job, outcome.status, outcome.error or "see its log")
 
@@ -335,8 +342,10 @@ class Driver:
             return
         found.step, found.steps, found.seconds_left = look.step, look.steps, look.seconds_left
         for epoch, score in enumerate(look.scores[job.reported :], job.reported + 1):
-            found.score = score
             job.reported = epoch
+            if not math.isfinite(score):
+                continue  # such a training fails by itself, and says why
+            found.score = score
             if not job.is_pruned and not self._source.is_worth_going_on(job.trial, epoch, score):
                 job.is_pruned = True
                 job.worker.stop.remote()
@@ -353,7 +362,7 @@ def _answer(reference: Any) -> Any:
     """Return a worker's answer; None if it has gone."""
     try:
         return ray.get(reference, timeout=_ANSWER)
-    except (RayActorError, RayTaskError, GetTimeoutError):
+    except (RayActorError, RayTaskError, OutOfMemoryError, GetTimeoutError):
         return None
 
 

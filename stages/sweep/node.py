@@ -31,6 +31,11 @@ CHECKPOINTS = "STAGEWRIGHT_CHECKPOINTS"
 REMOTE = "STAGEWRIGHT_SWEEP_REMOTE"
 """The environment variable that names the DVC remote of a clone whose machine does not share the driver's disk."""
 
+TOKEN = "token"
+"""The name of the file by which a machine tells whether it shares the driver's disk."""
+_DIGITS = 16
+"""Of a token in the name of a folder."""
+
 _DVC_FAILED = 255
 _SHARE_OR_REMOTE = "share that disk, or name a DVC remote with --remote"
 _LONGEST_READ = 1 << 16
@@ -48,7 +53,7 @@ class Sharing:
     cache: str
     """DVC's cache as the driver sees it."""
     token: str
-    """The content of the file `token` in the sweep's folder: a machine that reads it shares the driver's disk."""
+    """The content of the file `token` beside the sweep's folder: a machine that reads it shares the driver's disk."""
     remote: str | None = None
     """The DVC remote through which data and results go where no disk is shared."""
     place: str = ""
@@ -116,12 +121,10 @@ class Worker:
     def __init__(self, job: Job) -> None:
         """Look at the machine; nothing is started yet."""
         self._job = job
-        token = Path(job.sharing.folder, "token")
-        self._shares_disk = token.is_file() and token.read_text(encoding="utf-8") == job.sharing.token
         folder = Path(job.sharing.folder)
-        own = f"{folder.name}-{job.sharing.token[:8]}"  # another project's sweep can have the same name
-        usual = Path(tempfile.gettempdir(), f"stagewright-{os.getuid()}", own)
-        self._folder = folder if self._shares_disk else usual
+        token = folder.with_name(TOKEN)
+        self._shares_disk = token.is_file() and token.read_text(encoding="utf-8") == job.sharing.token
+        self._folder = folder if self._shares_disk else _own_place(job.sharing.token) / folder.name
         self.clone = self._folder / "clones" / job.name
         self._project = self.clone / job.sharing.place
         self._log = self._folder / "clones" / f"{job.name}.log"
@@ -232,6 +235,16 @@ class Worker:
         file = self._project / ".dvc" / "tmp" / "experiment.bundle"
         _git("bundle", "create", "--quiet", str(file), *refs, f"^{self._job.base}", folder=self.clone)
         return file.read_bytes()
+
+
+def remove_own_place(token: str) -> None:
+    """Remove what the sweeps of a project have left on this machine, if it does not share the driver's disk."""
+    shutil.rmtree(_own_place(token), ignore_errors=True)
+
+
+def _own_place(token: str) -> Path:
+    """Return the folder for the sweeps of a project on a machine that does not share the driver's disk."""
+    return Path(tempfile.gettempdir(), f"stagewright-{os.getuid()}", token[:_DIGITS])
 
 
 def _clone_bundle(bundle: bytes, objects: Path) -> None:

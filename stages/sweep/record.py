@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from stages.pipeline.errors import ConfigError, DataError
 from stages.pipeline.outputs import write_text
+from stages.sweep.node import TOKEN
 
 if TYPE_CHECKING:
     from stages.sweep.trials import Trial
@@ -102,6 +103,10 @@ class SweepRecord:
         for name in ("clones", "objects"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
+    def has_ended(self) -> bool:
+        """Return whether nothing is left to go on with: no trial waits, was stopped or has failed."""
+        return all(trial.state in ("done", "pruned") for trial in self.trials)
+
     def counts(self) -> str:
         """Return how many trials are in each state, in words."""
         states = [trial.state for trial in self.trials]
@@ -147,7 +152,7 @@ def chosen_record(name: str | None) -> SweepRecord:
 
 def require_name(name: str) -> None:
     """Raise ConfigError if a sweep can't have the name: it is one of a folder, and begins those of experiments."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or SWEEPS / name == CHECKPOINTS_OF_SWEEPS:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or SWEEPS / name in (CHECKPOINTS_OF_SWEEPS, SWEEPS / TOKEN):
         raise ConfigError(f"--name {name}: can't name a sweep; write another one, in letters, digits, - and _")
 
 

@@ -11,7 +11,7 @@ from dvc.config import Config
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.outputs import write_text
 from stages.pipeline.paths import CONF, LOCK, METRICS, PARAMS
-from stages.sweep.node import Sharing
+from stages.sweep.node import TOKEN, Sharing
 
 _CODE = (str(CONF), "stages", "dvc.yaml")
 """What a file that is not in git can change a trial in."""
@@ -47,7 +47,7 @@ def sharing(folder: Path, remote: str | None) -> Sharing:
     if remote is not None and remote not in config["remote"]:
         known = ", ".join(config["remote"]) or "`dvc remote add` makes one"
         raise ConfigError(f"--remote {remote}: there is no such DVC remote; {known}")
-    file = folder / "token"
+    file = folder.with_name(TOKEN)
     if not file.is_file():
         write_text(file, secrets.token_hex())
     token = file.read_text(encoding="utf-8")

@@ -18,10 +18,12 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from stages.pipeline.errors import ConfigError
 from stages.scoring.core.metrics import higher_is_better
-from stages.sweep.trials import Trial, bounds, choices, grid, samples, swept, trial
+from stages.sweep.trials import Trial, bounds, choices, digest, grid, samples, swept, trial
 
 _FACTOR_OF_LOG = 100.0
 """An interval that spans at least this factor is searched on a logarithmic scale."""
+_PRUNED_TO = 3
+"""After epochs 1, 3, 9, … a third goes on, and all that score as it does: before anything is learned, many score alike."""
 _NOT_FAILED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
 _TRIAL = "trial"
 """The attribute under which Optuna's journal has a trial's overrides."""
@@ -81,7 +83,8 @@ class Search:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            pruner: BasePruner = SuccessiveHalvingPruner(min_resource=1, reduction_factor=2) if prune else NopPruner()
+            halving = SuccessiveHalvingPruner(min_resource=1, reduction_factor=_PRUNED_TO)
+            pruner: BasePruner = halving if prune else NopPruner()
             self._study = optuna.create_study(
                 storage=JournalStorage(JournalFileBackend(str(journal))),
                 study_name=sweep,
@@ -89,9 +92,10 @@ class Search:
                 pruner=pruner,
                 load_if_exists=True,
             )
-        self._study.sampler = TPESampler(
-            seed=len(self._study.trials)
-        )  # the same one would ask for the same trials again
+        seed = int(
+            digest([sweep, len(self._study.trials)]), 16
+        )  # another one for a search that goes on, or of another name
+        self._study.sampler = TPESampler(seed=seed)
         self._wanted += self._reopen_failed()
         self._open = deque(each._trial_id for each in self._study.trials if each.state == TrialState.RUNNING)
         self._asked: dict[str, list[optuna.trial.Trial]] = {}

@@ -26,7 +26,7 @@ class Trial:
     """One configuration to be trained and evaluated."""
 
     name: str
-    """Of its DVC experiment."""
+    """Of its DVC experiment: `seed=1` and `seed=01` are one trial, whatever else is written differently."""
     overrides: tuple[str, ...]
     """One value for each key."""
     shared: str
@@ -96,7 +96,7 @@ def trial(sweep: str, overrides: Sequence[str]) -> Trial:
         overrides = (*overrides, f"data.fingerprint={params.data.fingerprint}")  # also where the files are not at hand
     shared = {"download": asdict(select(params, DownloadStage)), "tokenize": asdict(select(params, TokenizeStage))}
     return Trial(
-        f"{sweep}-{digest(sorted(overrides))}",
+        f"{sweep}-{digest(asdict(params))}",
         tuple(overrides),
         digest(shared),
         params.task.metric,

@@ -5,19 +5,23 @@ import re
 import unicodedata
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.comparison.compare import as_json, as_text
+from stages.comparison.compare import as_json
 from stages.comparison.comparing import compare
 from stages.comparison.loaded_runs import Run
 from stages.comparison.markdown import as_markdown
 from stages.comparison.pull_request import comment
 from stages.comparison.results import Comparison
+from stages.comparison.terminal import as_text
+from stages.comparison.wording import score
 from stages.pipeline.escaping import code, fitted, lines, visible, width
 from stages.reporting.content import Curve
+from tests.support.made_experiments import texts
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -68,6 +72,37 @@ def test_the_terminal_shows_80_columns_and_no_control_characters(comparison: Com
     assert max(width(line) for line in shown.splitlines()) <= 80
     assert not {c for c in shown if unicodedata.category(c) in ("Cc", "Cf", "Cs")} - {"\n"}
     assert "0 fixed, 3 broken" in shown and "\\x1b[31m" in shown
+
+
+def test_of_several_runs_the_terminal_shows_a_row_each() -> None:
+    generator = np.random.default_rng(0)
+    runs = [
+        Run(
+            f"{name}-{seed}",
+            texts(generator.random(200) < right),
+            params={"rate": rate, "epochs": epochs, "seed": seed},
+            code="same",
+        )
+        for name, right, rate, epochs, seeds in (
+            ("base", 0.6, 0.1, 2, (1,)), ("low", 0.3, 0.2, 3, (1, 2)), ("high", 0.9, 0.3, 3, (3, 4)), ("same", 0.6, 0.4, 3, (1,)),
+        )
+        for seed in seeds
+    ]  # fmt: skip
+    comparison = compare(runs, resamples=200)
+    shown = as_text(comparison).split("\n\n")
+    assert shown[0].startswith(f"accuracy on test, against base-1 ({score(comparison.pairs[0].differences[0].base)})")
+    assert shown[0].endswith("all other runs differ from it in epochs: 2 → 3")
+    found = {pair.other.partition(" ")[0]: pair.differences[0] for pair in comparison.pairs}
+    header, *rows = shown[1].splitlines()
+    assert header.split() == ["accuracy", "change", "interval", "verdict", "run"]
+    told = [(row.split()[-1], row.split()[0], below.strip()) for row, below in zip(rows[::2], rows[1::2], strict=True)]
+    assert told == [
+        ("high-3", score(found["high-3"].other), "rate=0.3; seeds 3, 4"),
+        ("same-1", score(found["same-1"].other), "rate=0.4"),
+        ("low-1", score(found["low-1"].other), "rate=0.2; seeds 1, 2"),
+    ]
+    assert [found[name].verdict in row for (name, *_), row in zip(told, rows[::2], strict=True)] == [True] * 3
+    assert "examples:" not in as_text(comparison) and as_text(comparison, details=True).count("examples:") == 3
 
 
 def test_the_curve_of_a_judged_metric_is_drawn(comparison: Comparison) -> None:

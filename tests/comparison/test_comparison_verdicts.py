@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.comparison.compare import as_json, as_text
+from stages.comparison.compare import as_json
 from stages.comparison.comparing import compare
 from stages.comparison.gates import Gate, WorseError
 from stages.comparison.html import as_html
@@ -17,6 +17,7 @@ from stages.comparison.loaded_runs import Run
 from stages.comparison.markdown import as_markdown
 from stages.comparison.results import Comparison, Difference, Pair
 from stages.comparison.significance import holm, with_verdicts
+from stages.comparison.terminal import as_text
 from stages.comparison.wording import verdict
 from stages.scoring.evaluation.resampling import Interval
 
@@ -136,7 +137,7 @@ def test_a_gate_judges_its_metric_and_all_verdicts_are_corrected_for_it() -> Non
     assert found["run 1", "recall"].verdict == "worse" and found["run 1", "f1"].verdict == "exploratory"
     p = {key: each for key, each in found.items() if key[1] in ("accuracy", "recall")}
     assert [each.p_holm for each in p.values()] == holm([each.p or 0.0 for each in p.values()])
-    assert "recall is worse by" in as_text(judged) and "**recall is worse by" in as_markdown(judged)
+    assert "recall is worse by" in as_text(judged, details=True) and "**recall is worse by" in as_markdown(judged)
     with pytest.raises(WorseError, match="run 1: recall is worse by"):
         Gate("recall").require(judged)
     Gate("recall", 0.9).require(judged)

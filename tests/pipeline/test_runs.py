@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from stages.pipeline import environment
 from stages.pipeline.environment import Compute
 from stages.pipeline.errors import DataError
-from stages.pipeline.paths import RUNS
+from stages.pipeline.paths import RUNS, SECONDS
 from stages.pipeline.stage_records import run_recorded, stage_runs
 from tests.support.imports import ROOT
 from tests.support.told import told
@@ -70,6 +70,8 @@ def test_stages_keep_their_records_side_by_side_and_the_last_run_counts() -> Non
         run_recorded(stage, "config")
     assert list(record()) == ["tokenize", "train"]
     assert record()["tokenize"]["environment"]["compute"] is None
+    seconds = {name: run["seconds"] for name, run in record().items()}
+    assert json.loads(SECONDS.read_text(encoding="utf-8")) == {"seconds": seconds}
     assert {name: run.environment.compute for name, run in stage_runs(RUNS.read_bytes(), "x").items()} == {
         "tokenize": None,
         "train": Compute("cpu", "bf16", 4),
@@ -135,9 +137,11 @@ def test_nothing_tells_whose_machine_it_was(repository: Path) -> None:
 
 
 def test_the_record_is_in_git_and_no_part_of_the_dag() -> None:
-    assert RUNS.as_posix() not in (ROOT / "dvc.yaml").read_text(encoding="utf-8")
-    stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"].values()
-    listed = [*(dep for stage in stages for dep in stage["deps"])]
-    assert not any(RUNS.is_relative_to(dep) for dep in listed)
-    ignored = subprocess.run(["git", "check-ignore", "--quiet", RUNS.as_posix()], cwd=ROOT, check=False)
-    assert ignored.returncode == 1
+    dag = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+    listed = [*(dep for stage in dag["stages"].values() for dep in stage["deps"])]
+    for file in (RUNS, SECONDS):
+        assert file.as_posix() not in json.dumps(dag["stages"])
+        assert not any(file.is_relative_to(dep) for dep in listed)
+        ignored = subprocess.run(["git", "check-ignore", "--quiet", file.as_posix()], cwd=ROOT, check=False)
+        assert ignored.returncode == 1
+    assert dag["metrics"] == [SECONDS.as_posix()], "DVC shows the seconds"

@@ -18,6 +18,8 @@ class Machines:
     def __init__(self, root: Path) -> None:
         """`root`: of the modules that the cluster's processes find."""
         self._disk = tempfile.TemporaryDirectory()
+        self.temporary = Path(self._disk.name)
+        """Where the machines keep temporary files."""
         own = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": tempfile.gettempdir(), "TMPDIR": self._disk.name}
         self._process = subprocess.Popen(
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,

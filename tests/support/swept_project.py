@@ -22,7 +22,7 @@ stages:
 """
 
 _STAGE = """
-import hashlib, json, os, signal, sys, time
+import hashlib, json, math, os, signal, sys, time
 import stages  # ends with DVC
 from pathlib import Path
 from ruamel.yaml import YAML
@@ -50,6 +50,18 @@ if seed == 13:
     sys.exit(1)
 if seed == 14:
     os.kill(os.getpid(), signal.SIGKILL)
+if seed in (15, 16):
+    import torch
+    from stages.pipeline.one_line import one_line_errors
+    from stages.training.finite import require_finite_scores
+    from stages.training.memory import FOR_TRAINING, memory_or
+    with one_line_errors(), memory_or(FOR_TRAINING):
+        if seed == 16:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        line = {"step": 5, "steps": 10, "seconds_left": 1.0, "score": math.nan}
+        write(os.environ["STAGEWRIGHT_PROGRESS"], json.dumps(line) + "\\n")
+        time.sleep(2)  # until the driver has looked
+        require_finite_scores({"accuracy": math.nan}, 5)
 
 checkpoint = Path(os.environ["STAGEWRIGHT_CHECKPOINTS"], name)
 checkpoint.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +93,10 @@ say("trained", name)
 
 
 class SweptProject(Workspace):
-    """Its `train` takes 5 steps an epoch, writes a checkpoint at each, and waits while there is a file `wait` beside it."""
+    """Its `train` takes 5 steps an epoch, writes a checkpoint at each, and waits while there is a file `wait` beside it.
+
+    With seed 13 it fails by its configuration, with 14 it is killed, with 15 it diverges, with 16 the GPU's memory is full.
+    """
 
     def __init__(self, root: Path, *, pause: float = 0.02) -> None:
         """`pause`: the seconds of a step."""

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("optuna")
 
 from stages.sweep.search import Search
-from stages.sweep.trials import Trial
+from stages.sweep.trials import Trial, grid
 
 pytestmark = pytest.mark.slow  # Optuna and Hydra take long to import
 
@@ -33,6 +33,10 @@ def test_values_that_are_at_work_are_not_run_twice(journal: Path) -> None:
         source.ended(trial, 0.5)
     assert all_of(search(journal, "train.epochs=2,3", 8)) == [], "all eight have ended"
     assert all_of(search(journal, "train.epochs=2,3", 4)) == [], "and fewer are wanted"
+
+
+def test_values_that_are_written_differently_are_one_trial() -> None:
+    assert len(grid("s", ["seed=1,01,2", "train.learning_rate=1e-4,0.0001"])) == 2
 
 
 def test_what_was_pruned_is_pruned_if_it_is_asked_for_again(journal: Path) -> None:

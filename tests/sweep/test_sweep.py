@@ -72,24 +72,32 @@ def test_every_trial_is_an_experiment_made_on_a_device_of_its_own(project: Swept
     assert len(project.said("tokenize")) == 1, "what trials share is made once"
     assert {line[3] for line in project.said("train")} == {"0", "1"}
     assert at_once(project) <= 2, "there is one device of each name on each of two machines"
-    revision = next(iter(project.experiments().values()))
-    assert "learning_rate: 0.001" in project.git("show", f"{revision}:params.yaml")
+    params = [project.git("show", f"{revision}:params.yaml") for revision in project.experiments().values()]
+    assert sum("learning_rate: 0.001\n" in each for each in params) == 3
     again = sweep(project, machines, "-S", "seed=1,2,3", "-S", "train.learning_rate=1e-3,1e-4")
     assert again.returncode == 0 and "6 done" in again.stdout
     assert len(project.said("train")) == 6, "what is finished is not run again"
+    name = again.stdout.split()[-3].rstrip(":")
+    other = sweep(project, machines, "-S", "seed=4", "--name", name)
+    assert other.returncode == 1 and f"--name {name}: is a sweep of other values (seed=1,2,3 train" in other.stderr
 
 
 def test_a_fault_of_the_users_is_told_and_not_tried_again(project: SweptProject, machines: Machines) -> None:
     (project.root / ".git").rename(project.root.parent / ".git")  # the project is in a folder of the repository
     project.commit("moved")
-    done = sweep(project, machines, "-S", "seed=1,13,14")
+    done = sweep(project, machines, "-S", "seed=1,13,14,15,16")
     assert done.returncode == 1
     assert len(project.experiments()) == 1, "the others finish"
-    assert len(project.said("train", "13-0.0001")) == 1
-    assert len(project.said("train", "14-0.0001")) == 3
-    told = done.stdout.split("1 done, 2 failed")[1]
+    attempts = {seed: len(project.said("train", f"{seed}-0.0001")) for seed in (13, 14, 15, 16)}
+    assert attempts == {13: 1, 14: 3, 15: 1, 16: 1}
+    told = done.stdout.split("1 done, 4 failed")[1]
     assert "status 1  train.learning_rate: 13 brings bad luck; choose another seed" in told
-    assert "ended by SIGKILL, in each of 3 attempts" in told
+    assert "status 137  ended by SIGKILL (let fewer run at once with --jobs if memory was full), in each of 3" in told
+    assert "status 1  train: validation's accuracy is nan after step 5; lower train.learning_rate, or set" in told
+    assert "status 1  train: the GPU's memory is full; set train.gradient_accumulation=auto, or lower" in told
+    searched = sweep(project, machines, "-S", "seed=15", "-S", "train.epochs=1,2", "--trials", "2", "--prune")
+    assert searched.returncode == 1, "a score that is no number is a failure: it isn't pruned"
+    assert "pruned" not in searched.stdout and "accuracy is nan" in searched.stdout
     assert not list((project.root / ".dvc/tmp/sweeps").glob("*/clones/*")), "clones go, also that of the last one"
 
 
@@ -198,7 +206,7 @@ _ELSEWHERE = """
 import dataclasses, sys
 from stages.sweep import __main__ as sweep, repository
 sharing = repository.sharing
-repository.sharing = lambda *given: dataclasses.replace(sharing(*given), token="of another disk")
+repository.sharing = lambda folder, remote: dataclasses.replace(sharing(folder, remote), folder=f"/elsewhere/{folder.name}")
 sys.argv[0] = "sweep"
 sweep.main()
 """
@@ -215,6 +223,7 @@ def test_without_a_shared_disk_results_come_through_the_remote(project: SweptPro
     done = project.run("python", "-c", _ELSEWHERE, *arguments, "--remote", "mine")
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (project.root / ".dvc/cache/files").exists()
+    assert not [*machines.temporary.glob("stagewright-*/*")], "the machines keep nothing of a sweep that has ended"
     for trial in project.experiments():
         project.git("reset", "--quiet", "--hard")
         project.git("clean", "--quiet", "--force", "-d")
@@ -222,6 +231,10 @@ def test_without_a_shared_disk_results_come_through_the_remote(project: SweptPro
         project.ok("dvc", "pull", "--quiet", "--remote", "mine")
         assert len((project.root / "models/trained").read_text().split()) == 10
     assert len(project.said("tokenize")) == 1
+    failed = project.run("python", "-c", _ELSEWHERE, *arguments[:2], "-S", "seed=13", "--remote", "mine")
+    assert failed.returncode == 1 and [*machines.temporary.glob("stagewright-*/*/cache")]
+    project.python("stages.sweep", "clean", "--address", machines.address)
+    assert not [*machines.temporary.glob("stagewright-*/*")]
 
 
 def test_a_fault_of_dvc_is_told_once_for_all_that_share_a_stage(project: SweptProject, machines: Machines) -> None:
