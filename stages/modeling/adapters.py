@@ -81,7 +81,7 @@ def add_adapters(model: PreTrainedModel, lora: LoraConfig, frozen: int) -> None:
         warnings.filterwarnings(
             "ignore", message=".*fan_in_fan_out.*"
         )  # peft sets it by the kind of layer, and says so
-        peft.inject_adapter_in_model(_peft_config(lora, targets), model)
+        peft.inject_adapter_in_model(_peft_config(lora, model, targets), model)
     for weight in trained:
         weight.requires_grad_(True)
 
@@ -112,7 +112,7 @@ def write_adapters(model: PreTrainedModel, lora: LoraConfig, folder: Path) -> No
     targets = [name for name, module in model.named_modules() if isinstance(module, LoraLayer)]
     weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     whole = sorted({name.rpartition(".")[0] for name in weights if not _is_of_adapter(name)})
-    config = _peft_config(lora, targets).to_dict() | {
+    config = _peft_config(lora, model, targets).to_dict() | {
         "inference_mode": True,
         "target_modules": targets,
         "modules_to_save": whole,
@@ -128,11 +128,17 @@ def write_adapters(model: PreTrainedModel, lora: LoraConfig, folder: Path) -> No
     )
 
 
-def _peft_config(lora: LoraConfig, targets: Sequence[str]) -> "peft.LoraConfig":
+def _peft_config(lora: LoraConfig, model: PreTrainedModel, targets: Sequence[str]) -> "peft.LoraConfig":
     import peft
 
+    layers = [getattr(layer, "base_layer", layer) for layer in map(model.get_submodule, targets)]
     return peft.LoraConfig(
-        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=list(targets), bias="none"
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=list(targets),
+        fan_in_fan_out=all(isinstance(layer, Conv1D) for layer in layers),
+        bias="none",
     )
 
 
