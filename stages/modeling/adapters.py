@@ -80,7 +80,7 @@ def add_adapters(model: PreTrainedModel, lora: LoraConfig, frozen: int) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings(
             "ignore", message=".*fan_in_fan_out.*"
-        )  # peft sets it by the kind of layer, and says so
+        )  # set by each layer's kind, where there are both
         peft.inject_adapter_in_model(_peft_config(lora, model, targets), model)
     for weight in trained:
         weight.requires_grad_(True)
