@@ -199,6 +199,11 @@ def prepare(model: PreTrainedModel, use: Use) -> PreTrainedModel:
     return model
 
 
+def asks_for_steps(recipe: TrainConfig) -> bool:
+    """Return whether a recipe asks for more than all models get."""
+    return any(step.asked is not None and step.asked(recipe) for step in STEPS)
+
+
 def rehearse(model: PreTrainedModel, recipe: TrainConfig) -> None:
     """Apply what a recipe asks for to a model, which may be one without weights. Raises ModelError for what it can't have."""
     use = Use("training", torch.device("cpu"), recipe=recipe)

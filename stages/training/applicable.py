@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from stages.configuration.schema import TrainConfig, TrainStage
 from stages.modeling.layers import layers_of
 from stages.modeling.load import skeleton
-from stages.modeling.preparation import rehearse
+from stages.modeling.preparation import asks_for_steps, rehearse
 from stages.pipeline.errors import ConfigError, ModelError
 from stages.pipeline.paths import BASE_WEIGHTS
 from stages.tasks.registry import task_for
@@ -15,6 +15,8 @@ def require_applicable(config: TrainStage) -> None:
     """Raise ConfigError if a package is missing, ModelError if the base model lacks what the recipe asks for."""
     train = config.train
     _require_packages(train)
+    if train.layer_decay == 1 and not asks_for_steps(train):
+        return
     model = skeleton(task_for(config.task), BASE_WEIGHTS)
     rehearse(model, train)
     if train.layer_decay < 1 and not layers_of(model).count:
