@@ -170,6 +170,7 @@ class TrainConfig:
     of the memory and of a checkpoint's size, and a learning rate of about ten times. At the end adapters are merged into the
     layers, so that the trained model is an ordinary one."""
     lora: LoraConfig = LoraConfig()
+    """The adapters of `adapter=lora`."""
     keep_adapter: bool = False
     """Whether to write the adapters and the head by themselves as well, into `models/trained/adapter`, in the format of
     `peft`: a few megabytes for which whoever uses them has the base model already."""
