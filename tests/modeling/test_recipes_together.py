@@ -6,7 +6,7 @@ one that predicts the same.
 
 import copy
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import pytest
@@ -29,7 +29,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "decay": {"layer_decay": 0.8},
     "checkpointing": {"gradient_checkpointing": True},
 }
-FAMILIES = ("bert", "distilbert", "roberta", "modernbert", "gpt2", "llama")
+FAMILIES = ("bert", "distilbert", "modernbert", "gpt2", "llama")
 CODES = torch.arange(70).numpy()[PAD:]
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -44,6 +44,13 @@ def alone_and_in_pairs() -> Iterator[tuple[str, TrainConfig]]:
 
 
 RECIPES = {**dict(alone_and_in_pairs()), "all": recipe(**{k: v for each in OPTIONS.values() for k, v in each.items()})}
+
+
+def cases() -> Iterator[tuple[str, str, str]]:
+    """Alone for both kinds in every family; two together for one kind in a family, and for the other in the next."""
+    for (number, name), (place, family) in product(enumerate(RECIPES), enumerate(FAMILIES)):
+        kinds = [*HEADS]
+        yield from ((family, kind, name) for kind in (kinds[(number + place) % 2 :][:1] if "-" in name else kinds))
 
 
 class Training:
@@ -78,20 +85,17 @@ def test_most_pairs_are_allowed() -> None:
     assert len(RECIPES) == 6 - 1 + 15 - 3 + 1, "bf16 asks for something frozen"
 
 
-@pytest.mark.parametrize("name", RECIPES)
-@pytest.mark.parametrize("kind", HEADS)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("family", "kind", "name"), cases())
 def test_it_trains_goes_on_and_is_saved_as_an_ordinary_model(family: str, kind: str, name: str) -> None:
     train = RECIPES[name]
     training, stopped = Training(family, kind, train), Training(family, kind, train)
     frozen = frozen_bits(training.model)
     before = {key: tensor.clone() for key, tensor in trained_state(training.model).items()}
-    for number in (1, 2):
-        training.step(number)
+    training.step(1)
     load_trained_state(stopped.model, trained_state(training.model))
     stopped.optimizer.load_state_dict(copy.deepcopy(training.optimizer.state_dict()))
-    training.step(3)
-    stopped.step(3)
+    training.step(2)
+    stopped.step(2)
     state = trained_state(training.model)
     assert all(torch.equal(tensor, state[key]) for key, tensor in trained_state(stopped.model).items())
     assert all(torch.equal(weight, frozen[key]) for key, weight in frozen_bits(training.model).items())
