@@ -85,7 +85,7 @@ def test_most_pairs_are_allowed() -> None:
     assert len(RECIPES) == 6 - 1 + 15 - 3 + 1, "bf16 asks for something frozen"
 
 
-@pytest.mark.parametrize(("family", "kind", "name"), cases())
+@pytest.mark.parametrize(("family", "kind", "name"), [*cases()])
 def test_it_trains_goes_on_and_is_saved_as_an_ordinary_model(family: str, kind: str, name: str) -> None:
     train = RECIPES[name]
     training, stopped = Training(family, kind, train), Training(family, kind, train)
