@@ -174,7 +174,7 @@ class TrainConfig:
     keep_adapter: bool = False
     """Whether to write the adapters and the head by themselves as well, into `models/trained/adapter`, in the format of
     `peft`: a few megabytes for which whoever uses them has the base model already."""
-    freeze: Literal["none", "embeddings"] | Count = "none"
+    freeze: Count | Literal["none", "embeddings"] = "none"
     """What stays as it is in the base model: nothing, the embeddings, or the embeddings and so many layers from the bottom.
     Frozen layers take no memory for gradients, and no time for their backward pass. They get no adapters."""
     frozen_precision: Literal["fp32", "bf16"] = "fp32"
