@@ -7,6 +7,7 @@ if __name__ == "__main__":
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 from stages.configuration.schema import ExportStage
 from stages.exporting.model_card import card_facts, model_card
@@ -37,7 +38,7 @@ def export(config: ExportStage) -> Compute:
     model = trained_model(task, TRAINED_MODEL)
     metrics: dict[str, Json] = {"parameters": model.num_parameters()}
     with whole_directory(EXPORTED_MODEL) as folder:
-        for file in sorted(TRAINED_MODEL.iterdir()):
+        for file in filter(Path.is_file, sorted(TRAINED_MODEL.iterdir())):
             shutil.copyfile(file, folder / file.name)
         onnx = export_onnx_models(model, task, TRAINED_MODEL, TOKENIZED_DATA, config.export, folder)
         if onnx.largest_difference is not None:

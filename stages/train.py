@@ -21,6 +21,7 @@ from stages.pipeline.paths import (
     TRAINED_MODEL,
 )
 from stages.pipeline.torchrun import is_main_process
+from stages.training.applicable import require_applicable
 from stages.training.building import build_trainer
 from stages.training.checkpoints import checkpoints_of
 from stages.training.fitting import without_auto
@@ -38,15 +39,18 @@ def train(config: TrainStage) -> Compute:
     interruption = Interruption()
     with interruption.listening(), memory_or(FOR_TRAINING):
         compute_as_configured(config.threads, deterministic=config.train.deterministic)
+        require_applicable(config)
         config = without_auto(config)
         checkpoints = checkpoints_of(config)
         with checkpoints.held():
             trainer = build_trainer(config, load_splits(TOKENIZED_DATA), checkpoints, interruption)
+            if is_main_process():
+                log.info("trained: %d of %d parameters", trainer.parameters.trained, trainer.parameters.all)
             started = time.perf_counter()
             trainer.run()
             log.info("trained to step %d in %.1f s", trainer.state.global_step, time.perf_counter() - started)
             if is_main_process():
-                write_trained_model(trainer, TRAINED_MODEL, BASE_TOKENIZER)
+                write_trained_model(trainer, config.train, TRAINED_MODEL, BASE_TOKENIZER)
                 write_json(TRAIN_METRICS, summary(trainer))
                 write_learning_curves(trainer, CURVES)
                 checkpoints.remove()

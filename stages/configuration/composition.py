@@ -60,7 +60,7 @@ def _explained(error: Exception, overrides: Sequence[str]) -> str:
     unknown = re.match(r"Could not override '([\w.]+)'", text)
     if unknown:
         path = unknown.group(1)
-        group, _, key = path.rpartition(".")
+        group, key = path.partition(".")[0], path.rpartition(".")[2]
         choices = keys_of(group) if group in groups() else [*groups(), "experiment"]
         return f"{path}: there is no such key; {did_you_mean(key, choices)}"
     if isinstance(error, OverrideParseException):

@@ -174,6 +174,18 @@ def _batch_fault(train: TrainConfig) -> str | None:
 
 
 @_rule
+def _adapter_fault(train: TrainConfig) -> str | None:
+    if train.adapter == "none" and train.keep_adapter:
+        return "train.keep_adapter=true keeps adapters, and train.adapter=none trains none; set train.adapter=lora"
+    if train.frozen_precision != "fp32" and train.adapter == train.freeze == "none":
+        return (
+            f"train.frozen_precision={train.frozen_precision} is for frozen weights, and nothing is frozen; "
+            "set train.adapter=lora or train.freeze"
+        )
+    return None
+
+
+@_rule
 def _scoring_fault(evaluate: EvaluateConfig) -> str | None:
     if evaluate.mode == "conll" or evaluate.scheme != "plain":
         return None

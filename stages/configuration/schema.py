@@ -97,6 +97,23 @@ class TokenizeConfig:
 
 
 @dataclass(frozen=True)
+class LoraConfig:
+    """`train.lora`: the adapters of `train.adapter=lora`."""
+
+    __pydantic_config__ = STRICT
+
+    rank: Count = 16
+    """The rank of each adapter: it adds rank x (inputs + outputs) parameters to a layer of inputs x outputs. More learn more."""
+    alpha: Count = 32
+    """Adapters are scaled by alpha / rank. Keep the ratio where you change the rank."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """The dropout of what adapters read."""
+    targets: Auto | Annotated[list[Name], Field(min_length=1)] = "auto"
+    """The linear layers that get an adapter, by the ends of their names, such as `[query, value]`. `auto`: all of the
+    encoder's, which learns best for its size."""
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """`train`: the recipe."""
 
@@ -149,6 +166,29 @@ class TrainConfig:
     """Rows in a forward pass on validation if they are as long as the longest one; of shorter rows more are taken."""
     deterministic: bool
     """Whether a GPU uses only deterministic algorithms, which are slower. On a CPU they are deterministic in any case."""
+    adapter: Literal["none", "lora"] = "none"
+    """What is trained. `none`: all weights. `lora`: low-rank adapters beside frozen layers, and the head. It takes a fraction
+    of the memory and of a checkpoint's size, and a learning rate of about ten times. At the end adapters are merged into the
+    layers, so that the trained model is an ordinary one."""
+    lora: LoraConfig = LoraConfig()
+    """The adapters of `adapter=lora`."""
+    keep_adapter: bool = False
+    """Whether to write the adapters and the head by themselves as well, into `models/trained/adapter`, in the format of
+    `peft`: a few megabytes for which whoever uses them has the base model already."""
+    freeze: Count | Literal["none", "embeddings"] = "none"
+    """What stays as it is in the base model: nothing, the embeddings, or the embeddings and so many layers from the bottom.
+    Frozen layers take no memory for gradients, and no time for their backward pass. They get no adapters."""
+    frozen_precision: Literal["fp32", "bf16"] = "fp32"
+    """How frozen weights are stored. `bf16`: in half the memory, rounded to 8 bits of mantissa; what the base model itself
+    stores in bf16 loses nothing. They are computed with as `precision` says."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """The head learns at `learning_rate`, each layer below at this times the rate of the one above, the embeddings at the
+    least: 0.9 keeps more of the base model, and helps where there is little data. 1: all learn at one rate."""
+    gradient_checkpointing: bool = False
+    """Whether the backward pass computes each layer's inner values anew, where they would be kept in memory: a step takes
+    about a third longer, and learns the same. For long rows and large models."""
+    optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
+    """`adamw_8bit`: AdamW's two moments are stored in 8 bits, a quarter of the memory. Needs the package bitsandbytes."""
 
 
 @dataclass(frozen=True)

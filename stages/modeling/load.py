@@ -63,6 +63,18 @@ def new_model(
     return model
 
 
+def skeleton(task: Task, weights: Path) -> PreTrainedModel:
+    """Return what the configuration in the folder makes, without weights: its layers take no memory.
+
+    Raises ModelError as `new_model`.
+    """
+    config = _config(task, weights, str(weights))
+    with torch.device("meta"):
+        model = task.model_class().from_config(config)
+    assert isinstance(model, PreTrainedModel)
+    return model
+
+
 def trained_model(task: Task, folder: Path) -> PreTrainedModel:
     """Return a model that the train stage wrote, ready to predict."""
     model, _ = _load(task, folder, str(folder), _config(task, folder, str(folder)))

@@ -47,6 +47,11 @@ class OccurringEmbeddings(torch.nn.Embedding):
         found: torch.Tensor = _EmbeddingFunction.apply(self.weight, rows, self._gradient, self.padding_idx)
         return found
 
+    @property
+    def put_aside(self) -> int:
+        """How many more parameters the embeddings of the whole vocabulary have."""
+        return self._all_weights.numel() - self.weight.numel()
+
     def all(self) -> torch.nn.Embedding:
         """Return the embeddings of the whole vocabulary as training has left them."""
         weight = self.weight.detach().cpu()

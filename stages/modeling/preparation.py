@@ -16,11 +16,16 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
+from stages.configuration.schema import TrainConfig
+from stages.modeling.adapters import add_adapters, merge_adapters
 from stages.modeling.cpu.bf16_linear import has_bf16_products, use_bf16_linear
 from stages.modeling.cpu.fast_dropout import use_fast_dropout
 from stages.modeling.cpu.packing import PACKED_ENCODERS, PACKED_FAMILIES, pack_rows
-from stages.modeling.occurring_embeddings import has_plain_embeddings, keep_occurring, restore_all
+from stages.modeling.frozen import freeze_lowest, highest_frozen
+from stages.modeling.layer_checkpoints import checkpoint_layers, keep_all
+from stages.modeling.occurring_embeddings import has_plain_embeddings, input_embeddings, keep_occurring, restore_all
 from stages.modeling.precision import compute_head_in_fp32, device
+from stages.modeling.stored_weights import store_frozen_in_bf16, store_in_fp32
 from stages.pipeline.torchrun import is_main_process
 
 Purpose: TypeAlias = Literal["training", "prediction", "onnx", "packed_onnx"]
@@ -38,6 +43,8 @@ class Use:
     """Where it computes. Prediction moves the model there; the Trainer does so itself."""
     occurring: NDArray[np.int64] | None = None
     """The codes of all sub-words that training and validation look up, sorted; None keeps the whole vocabulary."""
+    recipe: TrainConfig | None = None
+    """How it is trained: what is frozen, what gets adapters, what the backward pass keeps. None: all of it, as ever."""
     pack: Callable[[PreTrainedModel], object] = pack_rows
     """What makes it compute without padding, where that is proven."""
 
@@ -53,12 +60,19 @@ class Step:
     purposes: Collection[Purpose]
     devices: Collection[str] | None = None
     """The device types that it is proven for; None: all."""
+    asked: Callable[[TrainConfig], bool] | None = None
+    """Whether the recipe asks for the step, which raises ModelError where it can't be; None: it needs no asking."""
     families: Collection[str] | None = None
     """The families that it is proven for, by the `model_type` of their configuration; None: all."""
     obstacle: Callable[[PreTrainedModel, Use], str | None] = lambda _, __: None
     """Say what else about the model keeps the step from being applied; None: nothing."""
     undo: Callable[[PreTrainedModel], object] = lambda _: None
     """Take back in place what a saved model must not show."""
+
+    def concerns(self, use: Use) -> bool:
+        """Whether the step is for this use."""
+        is_asked = self.asked is None or (use.recipe is not None and self.asked(use.recipe))
+        return use.purpose in self.purposes and is_asked
 
     def why_not(self, model: PreTrainedModel, use: Use) -> str | None:
         """Say why the model is left as it is; None if the step is applied."""
@@ -70,6 +84,14 @@ class Step:
         return self.obstacle(model, use)
 
 
+def _for_recipe(apply: Callable[[PreTrainedModel, TrainConfig], object]) -> Callable[[PreTrainedModel, Use], None]:
+    def applied(model: PreTrainedModel, use: Use) -> None:
+        assert use.recipe is not None, "else the step is not asked for"
+        apply(model, use.recipe)
+
+    return applied
+
+
 def _keep_occurring(model: PreTrainedModel, use: Use) -> None:
     assert use.occurring is not None, "else there is an obstacle"
     keep_occurring(model, use.occurring)
@@ -78,6 +100,8 @@ def _keep_occurring(model: PreTrainedModel, use: Use) -> None:
 def _obstacle_to_keeping_occurring(model: PreTrainedModel, use: Use) -> str | None:
     if use.occurring is None:
         return "nothing says which sub-words occur"
+    if getattr(getattr(input_embeddings(model), "weight", None), "requires_grad", True) is False:
+        return "its embeddings are frozen"
     return None if has_plain_embeddings(model) else "its embeddings are no plain torch.nn.Embedding"
 
 
@@ -87,7 +111,34 @@ STEPS: list[Step] = [
         lambda model, _: compute_head_in_fp32(model),
         purposes={"training", "prediction"},
     ),
-    # Adapters belong here: after the head, which is trained in full, and before any layer is replaced.
+    # What a recipe asks for comes before layers are replaced for speed: here they are known by their own classes.
+    Step(
+        "frozen layers",
+        _for_recipe(lambda model, recipe: freeze_lowest(model, recipe.freeze)),
+        purposes={"training"},
+        asked=lambda recipe: recipe.freeze != "none",
+    ),
+    Step(
+        "adapters",
+        _for_recipe(lambda model, recipe: add_adapters(model, recipe.lora, highest_frozen(recipe.freeze))),
+        purposes={"training"},
+        asked=lambda recipe: recipe.adapter == "lora",
+        undo=merge_adapters,
+    ),
+    Step(
+        "frozen weights in bf16",
+        lambda model, _: store_frozen_in_bf16(model),
+        purposes={"training"},
+        asked=lambda recipe: recipe.frozen_precision == "bf16",
+        undo=store_in_fp32,  # before adapters are merged, so that these are not rounded
+    ),
+    Step(
+        "gradient checkpointing",
+        lambda model, _: checkpoint_layers(model),
+        purposes={"training"},
+        asked=lambda recipe: recipe.gradient_checkpointing,
+        undo=keep_all,
+    ),
     Step(
         "embeddings of occurring sub-words alone",
         _keep_occurring,
@@ -136,7 +187,7 @@ def prepare(model: PreTrainedModel, use: Use) -> PreTrainedModel:
     """Apply all steps for the use, in place, and return the model."""
     left_out = defaultdict[str, list[str]](list)
     for step in STEPS:
-        if use.purpose in step.purposes:
+        if step.concerns(use):
             reason = step.why_not(model, use)
             if reason is None:
                 step.apply(model, use)
@@ -146,6 +197,19 @@ def prepare(model: PreTrainedModel, use: Use) -> PreTrainedModel:
         for reason, names in left_out.items():
             log.info("%s: without %s (%s)", use.purpose, ", ".join(names), reason)
     return model
+
+
+def asks_for_steps(recipe: TrainConfig) -> bool:
+    """Return whether a recipe asks for more than all models get."""
+    return any(step.asked is not None and step.asked(recipe) for step in STEPS)
+
+
+def rehearse(model: PreTrainedModel, recipe: TrainConfig) -> None:
+    """Apply what a recipe asks for to a model, which may be one without weights. Raises ModelError for what it can't have."""
+    use = Use("training", torch.device("cpu"), recipe=recipe)
+    for step in STEPS:
+        if step.asked is not None and step.concerns(use):
+            step.apply(model, use)
 
 
 def undo_for_saving(model: PreTrainedModel) -> PreTrainedModel:

@@ -36,7 +36,8 @@ def training_model(config: TrainStage, splits: DatasetDict) -> PreTrainedModel:
     names, padding = label_names(splits["train"].features), read_batch_format(BASE_MODEL).padding_id
     model = new_model(task_for(config.task), BASE_WEIGHTS, names, padding=padding)
     codes = [np.unique(flat(splits[name], INPUT_IDS)) for name in ("train", "validation")]
-    return prepare(model, Use("training", occurring=np.unique(np.concatenate([*codes, [padding]]))))
+    occurring = np.unique(np.concatenate([*codes, [padding]]))
+    return prepare(model, Use("training", occurring=occurring, recipe=config.train))
 
 
 def build_trainer(
@@ -76,5 +77,6 @@ def build_trainer(
             config.train.label_smoothing,
             task.class_weights(splits["train"], names) if config.train.class_weights == "balanced" else None,
         ),
+        layer_decay=config.train.layer_decay,
         callbacks=[*early_stopping(config.train.early_stopping), *(live_progress() if is_main_process() else [])],
     )

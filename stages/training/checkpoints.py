@@ -20,7 +20,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 
-from stages.configuration.schema import TrainStage
+from stages.configuration.schema import TrainConfig, TrainStage
 from stages.modeling.precision import Precision, device, resolved
 from stages.pipeline.digests import sha256_of
 from stages.pipeline.errors import ConfigError
@@ -286,10 +286,17 @@ def training_key(config: TrainStage) -> str:
     parts = {
         "config": asdict(config),
         "dependencies": {file.as_posix(): sha256_of(file) for file in _dependencies()},
-        "packages": {package: version(package) for package in _PACKAGES},
+        "packages": {package: version(package) for package in (*_PACKAGES, *_packages_asked_for(config.train))},
         "machine": asdict(_machine(config)),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _packages_asked_for(train: TrainConfig) -> Iterator[str]:
+    if train.adapter == "lora":
+        yield "peft"
+    if train.optimizer == "adamw_8bit":
+        yield "bitsandbytes"
 
 
 def _machine(config: TrainStage) -> Machine:

@@ -14,6 +14,8 @@ import torch
 from transformers import PreTrainedModel
 
 from stages.columns.names import INPUT_IDS
+from stages.modeling.layer_checkpoints import all_kept
+from stages.modeling.layers import layers_of
 from stages.modeling.precision import Precision, device
 from stages.pipeline.errors import TrainingError
 from stages.pipeline.torchrun import world_size
@@ -51,7 +53,8 @@ Fits: TypeAlias = Callable[[Sequence[int]], bool]
 """Whether forward and backward of rows of these lengths, in sub-words, fit beside all else that training needs."""
 
 _COPIES = 3
-"""Copies of each weight besides itself: Adam's two moments, and a temporary one in the optimizer or when gradients are shared."""
+"""Copies of each trained weight besides itself: Adam's two moments, and one for a while in the optimizer or where gradients are
+shared."""
 _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 """The bytes that a container's processes may have, or `max`."""
 _MARGIN = 1.5
@@ -72,6 +75,7 @@ class _Trial:
 
     def __init__(self, model: PreTrainedModel, precision: Precision, subword: int) -> None:
         self._model, self._subword = model, subword
+        self._trained = [weight for weight in model.parameters() if weight.requires_grad]
         torch.nn.Module.to(model, device())
         model.train()
         self._dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
@@ -80,7 +84,7 @@ class _Trial:
     def fits_when_tried(self, lengths: Sequence[int]) -> bool:
         """Try a step; return whether memory suffices. Memory is freed after each attempt."""
         try:
-            optimizer_state = [torch.empty_like(weight) for weight in self._model.parameters() for _ in range(_COPIES)]
+            optimizer_state = [torch.empty_like(weight) for weight in self._trained for _ in range(_COPIES)]
             self._loss(lengths).backward()
             del optimizer_state
         except (MemoryError, RuntimeError) as error:
@@ -96,11 +100,22 @@ class _Trial:
         """Calculate whether rows of the longest length would fit, from what one more row takes."""
         longest = max(lengths)
         if self._bytes_of_a_sub_word is None:
-            of_one_more = self._saved_bytes([longest] * 2) - self._saved_bytes([longest])
-            self._bytes_of_a_sub_word = of_one_more / longest
+            self._bytes_of_a_sub_word = self._of_one_more_row(longest) / longest
         weights = sum(weight.nbytes for weight in self._model.parameters())
-        needed = _MARGIN * self._bytes_of_a_sub_word * longest * len(lengths) + (1 + _COPIES) * weights
+        trained = sum(weight.nbytes for weight in self._trained)
+        needed = _MARGIN * self._bytes_of_a_sub_word * longest * len(lengths) + weights + _COPIES * trained
         return needed <= memory_left() / world_size()
+
+    def _of_one_more_row(self, length: int) -> float:
+        """Return the bytes that one more row keeps for the backward pass, at the moment of most."""
+        outside = self._saved_bytes([length] * 2) - self._saved_bytes([length])
+        if not self._model.is_activation_checkpointing:
+            return outside
+        with all_kept(self._model):
+            everything = self._saved_bytes([length] * 2) - self._saved_bytes([length])
+        layers, width = layers_of(self._model).count, int(self._model.config.get_text_config().hidden_size)
+        between = layers * length * width * torch.finfo(torch.float32).bits // 8
+        return outside + between + (everything - outside) / layers  # one layer at a time is computed anew
 
     def _saved_bytes(self, lengths: Sequence[int]) -> int:
         """Return the bytes that rows keep for the backward pass, besides the weights."""

@@ -11,6 +11,9 @@ from stages.pipeline.torchrun import world_size
 from stages.scoring.core.metrics import METRICS
 from stages.training.batching import Batching
 
+_OPTIMIZERS = {"adamw": "adamw_torch_fused", "adamw_8bit": "adamw_bnb_8bit"}
+"""What the Trainer calls each optimizer."""
+
 
 def training_arguments(
     train: TrainConfig, batching: Batching, task: TaskConfig, seed: int, written: Path
@@ -28,6 +31,7 @@ def training_arguments(
         lr_scheduler_type=train.schedule,
         warmup_steps=train.warmup,  # below 1 the Trainer takes it as a share of all steps
         weight_decay=train.weight_decay,
+        optim=_OPTIMIZERS[train.optimizer],
         max_grad_norm=train.max_grad_norm,
         bf16=precision == "bf16",
         fp16=precision == "fp16",

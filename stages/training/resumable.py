@@ -8,13 +8,14 @@ from typing import Any
 
 from accelerate.utils import broadcast_object_list, gather_object
 from safetensors import SafetensorError
-from safetensors.torch import save_model
+from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils import SAFE_WEIGHTS_NAME
 
+from stages.modeling.frozen import load_trained_state, trained_state
 from stages.training.checkpoints import Checkpoints, Pace
 from stages.training.interruption import Interrupted, Interruption
 from stages.training.processes import Agreement
@@ -24,7 +25,7 @@ from stages.training.trainer import ValidatingTrainer
 log = logging.getLogger("stages.train")
 
 _COPIES = 4
-"""How many numbers a checkpoint has for each weight: itself, Adam's two moments, and its value at the best validation."""
+"""How many numbers a checkpoint has for each trained weight: itself, Adam's two moments, and its value at the best validation."""
 
 
 class ResumableTrainer(ValidatingTrainer):
@@ -34,7 +35,7 @@ class ResumableTrainer(ValidatingTrainer):
         """`parts`: the arguments of a ValidatingTrainer; its `output_dir` is the folder where checkpoints are written."""
         super().__init__(**parts)
         self.processes = Agreement()
-        self.pace = Pace(_COPIES * self.bare_model.get_memory_footprint())
+        self.pace = Pace(_COPIES * sum(weight.nbytes for weight in trained_state(self.bare_model).values()))
         self._checkpoints = checkpoints
         self._interruption = interruption
         self._resumed: Progress | None = None
@@ -64,11 +65,19 @@ class ResumableTrainer(ValidatingTrainer):
             self._globalstep_last_logged = self._resumed.logged_step
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Write the weights alone. The Trainer would pickle its arguments too, with paths and the Hub's token."""
+        """Write the trained weights alone; the base model has the others, and these never change.
+
+        The Trainer would pickle its arguments too, with paths and the Hub's token.
+        """
         assert output_dir is not None
         if self.args.should_save:
             Path(output_dir).mkdir(parents=True, exist_ok=True)
-            save_model(self.bare_model, str(Path(output_dir, SAFE_WEIGHTS_NAME)))
+            weights = {name: tensor.contiguous() for name, tensor in trained_state(self.bare_model).items()}
+            save_file(weights, Path(output_dir, SAFE_WEIGHTS_NAME))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        """Read what `save_model` has written. The Trainer would miss the frozen weights."""
+        load_trained_state(self.bare_model, load_file(Path(resume_from_checkpoint, SAFE_WEIGHTS_NAME)))
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """Write a checkpoint. If the disk can't be written, training goes on, and the older checkpoints stay.

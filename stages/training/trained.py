@@ -9,6 +9,8 @@ from pathlib import Path
 from dvclive.live import Live
 
 from stages.columns.names import INPUT_IDS, TOKEN_TYPES
+from stages.configuration.schema import TrainConfig
+from stages.modeling.adapters import write_adapters
 from stages.modeling.batches import MASK, BatchFormat, write_batch_format
 from stages.modeling.preparation import undo_for_saving
 from stages.pipeline.json_files import DECIMALS, Json, read_json
@@ -18,18 +20,24 @@ from stages.scoring.core.metrics import METRICS
 from stages.training.progress import Best
 from stages.training.trainer import ValidatingTrainer
 
+ADAPTERS = "adapter"
+"""The folder of the adapters beside the model that they are merged into."""
 _TRAINING = {"loss": "train/loss", "learning_rate": "train/learning_rate", "grad_norm": "train/grad_norm"}
 """What the Trainer calls what it measures while training, and the curve of each."""
 _VALIDATION = "eval_"
 """What the Trainer puts before the name of a metric on validation."""
 
 
-def write_trained_model(trainer: ValidatingTrainer, path: Path, tokenizer: Path) -> None:
-    """Write the best weights to the folder `path`, and the tokenizer in the folder `tokenizer` as they were trained with it."""
-    best = _best(trainer)
-    trainer.bare_model.load_state_dict(trainer.best_weights)
+def write_trained_model(trainer: ValidatingTrainer, train: TrainConfig, path: Path, tokenizer: Path) -> None:
+    """Write the best weights to the folder `path`, and the tokenizer in the folder `tokenizer` as they were trained with it.
+
+    Adapters are merged, and written by themselves as well if `train` asks for them.
+    """
+    best, model = _best(trainer), trainer.restore_best()
     with whole_directory(path) as folder:
-        undo_for_saving(trainer.bare_model).save_pretrained(folder)
+        if train.keep_adapter:
+            write_adapters(model, train.lora, folder / ADAPTERS)
+        undo_for_saving(model).save_pretrained(folder)
         write_tokenizer(tokenizer, folder, trainer.batch_format)
         write_batch_format(folder, trainer.batch_format)
         replace(trainer.task, threshold=best.threshold).write(folder)
@@ -63,7 +71,7 @@ def write_learning_curves(trainer: ValidatingTrainer, path: Path) -> None:
 
 
 def summary(trainer: ValidatingTrainer) -> Json:
-    """Return the best weights' validation scores, and how many steps and rows there were. Nothing that a clock measured."""
+    """Return the best weights' validation scores, and how much was trained. Nothing that a clock measured."""
     best, state = _best(trainer), trainer.state
     return {
         "validation": best.scores,
@@ -73,6 +81,8 @@ def summary(trainer: ValidatingTrainer) -> Json:
         "rows": len(trainer.rows),
         "batch_size": trainer.batching.rows,
         "gradient_accumulation": trainer.batching.parts,
+        "parameters": trainer.parameters.all,
+        "trained_parameters": trainer.parameters.trained,
     }
 
 

@@ -17,6 +17,7 @@ from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer, Traine
 from stages.columns.names import EXAMPLE, LABELS
 from stages.modeling.batches import PaddingCollator, ends_of_texts_told
 from stages.modeling.cpu.gradients import clip_in_next_step, gradient_norm
+from stages.modeling.frozen import load_trained_state, parameter_counts, trained_state
 from stages.modeling.precision import Precision
 from stages.modeling.prediction import predict
 from stages.pipeline.arrow import rows
@@ -25,6 +26,7 @@ from stages.scoring.core.scores import Scores
 from stages.tasks.task import Task
 from stages.training.batching import Batch, Batching, EpochLoader, PartsOfBatches, TrainingCollator, TrainingRows
 from stages.training.finite import LossWatch, require_finite_scores, require_finite_weights
+from stages.training.layer_rates import decay_rates
 from stages.training.loss import Loss
 from stages.training.memory import FOR_VALIDATION, for_steps, memory_or
 from stages.training.progress import Best
@@ -54,9 +56,13 @@ class ValidatingTrainer(Trainer):
         validation: Validation,
         collate: PaddingCollator,
         loss: Loss,
+        layer_decay: float,
         callbacks: Sequence[TrainerCallback],
     ) -> None:
-        """Everything that a training needs; nothing is taken from elsewhere."""
+        """Everything that a training needs; nothing is taken from elsewhere.
+
+        `layer_decay`: the learning rate of a layer, as a share of that of the layer above.
+        """
         self.rows = TrainingRows(train, [*collate.format.columns(train), LABELS])
         super().__init__(
             model=model,
@@ -72,10 +78,12 @@ class ValidatingTrainer(Trainer):
         self.batch_format = collate.format
         self._validation = validation
         self._collate = collate
+        self._layer_decay = layer_decay
+        self.parameters = parameter_counts(model)
         self._losses = LossWatch(self.args.device)
         self.best: Best | None = None
         self.best_weights: dict[str, torch.Tensor] = {}
-        """The weights that scored best, in memory: on the disk they would have to be written at each better score."""
+        """The trained weights that scored best, in memory: on the disk they would have to be written at each better score."""
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """The training rows in batches: the Trainer's own batches of so many rows, or ours of so many sub-words."""
@@ -87,6 +95,19 @@ class ValidatingTrainer(Trainer):
         return EpochLoader(
             self.rows, batch_sampler=parts, collate_fn=self.data_collator, pin_memory=arguments.dataloader_pin_memory
         )
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """The Trainer's optimizer, with a learning rate for each layer where they differ."""
+        is_new = self.optimizer is None
+        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
+        if is_new and self._layer_decay < 1:
+            decay_rates(optimizer, self.bare_model, self._layer_decay)
+        return optimizer
+
+    def restore_best(self) -> PreTrainedModel:
+        """Give the model the weights that scored best, and return it."""
+        load_trained_state(self.bare_model, self.best_weights)
+        return self.bare_model
 
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> torch.Tensor:
         """One part of a batch, forward and backward. Raises TrainingError if the loss is no number, or memory is full."""
@@ -161,7 +182,7 @@ class ValidatingTrainer(Trainer):
         threshold = self._validation.task.chosen_threshold(scores)
         self.best = Best(self.state.global_step, scores.headline_json(), threshold)
         if self.args.should_save:
-            weights = self.bare_model.state_dict().items()
+            weights = trained_state(self.bare_model).items()
             self.best_weights = {name: tensor.to("cpu", copy=True) for name, tensor in weights}
 
 

@@ -62,13 +62,13 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
 
 
-def put_through(family: str, kind: Kind, base: Path, root: Path, *, onnx: bool) -> Outcome:
-    """Run the five stages in the folder `root` on the model in the folder `base`, and compare."""
+def put_through(family: str, kind: Kind, base: Path, root: Path, *, onnx: bool, recipe: Sequence[str] = ()) -> Outcome:
+    """Run the five stages in the folder `root` on the model in the folder `base`, and compare. `recipe`: overrides."""
     outcome = Outcome(family, kind)
     root.mkdir(parents=True)
     for name in ("dvc.yaml", "stages"):  # a training is named by what it depends on
         (root / name).symlink_to(ROOT / name)
-    choices = [f"task={kind}", "data=demo", "model=files", f"model.path={base}", *_SMALL]
+    choices = [f"task={kind}", "data=demo", "model=files", f"model.path={base}", *_SMALL, *recipe]
     params = validate(compose_params([*choices, f"export.onnx={'auto' if onnx else 'false'}"]), "test")
     try:
         with _inside(root):

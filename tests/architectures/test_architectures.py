@@ -56,6 +56,23 @@ def test_a_family_gives_what_plain_transformers_gives(family: str, kind: Kind, t
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("family", "kind"),
+    [("modernbert", "tokens"), ("gpt2", "text"), ("llama", "tokens")],
+)
+def test_adapters_leave_nothing_behind_that_a_later_stage_would_see(family: str, kind: Kind, tmp_path: Path) -> None:
+    write_family(family, tmp_path / "model")
+    recipe = ("train.adapter=lora", "train.keep_adapter=true", "train.frozen_precision=bf16", "train.layer_decay=0.9")
+    more = ("train.gradient_checkpointing=true", "train.freeze=1", "train.lora.rank=4")
+    found = put_through(family, kind, tmp_path / "model", tmp_path / "work", onnx=False, recipe=(*recipe, *more))
+    assert (found.result, found.told) == ("right", "")
+    trained, exported = (
+        {file.name for file in (tmp_path / "work/models" / name).iterdir()} for name in ("trained", "export")
+    )
+    assert "adapter" in trained and "adapter" not in exported
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "kind", "told"), REFUSED)
 def test_what_a_family_lacks_is_told_in_one_line(family: str, kind: Kind, told: str, tmp_path: Path) -> None:
     write_family(family, tmp_path / "model")

@@ -62,10 +62,17 @@ def test_a_step_that_a_test_adds_is_applied_wherever_a_model_is_prepared(trainin
 def test_nothing_else_prepares_a_model() -> None:
     """A step that a stage applied by itself would be missing where another stage prepares its model."""
     changing = {
+        "add_adapters",
+        "checkpoint_layers",
         "compute_head_in_fp32",
+        "freeze_lowest",
+        "keep_all",
         "keep_occurring",
+        "merge_adapters",
         "pack_rows",
         "restore_all",
+        "store_frozen_in_bf16",
+        "store_in_fp32",
         "use_bf16_linear",
         "use_fast_dropout",
     }

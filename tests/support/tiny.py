@@ -31,19 +31,25 @@ WORDS = [
 
 
 def write_tiny_model(
-    folder: Path, *, family: str = "bert", seed: int = 0, words: Sequence[str] = WORDS, dropout: float = 0.1
+    folder: Path,
+    *,
+    family: str = "bert",
+    seed: int = 0,
+    words: Sequence[str] = WORDS,
+    dropout: float = 0.1,
+    width: int = 32,
 ) -> Path:
-    """A model folder as `save_pretrained` writes it: 2 layers, 32 wide, 128 positions, WordPiece of letters and a few words."""
+    """A model folder as `save_pretrained` writes it: 2 layers, 128 positions, WordPiece of letters and a few words."""
     folder.mkdir(parents=True)
     size = write_tiny_tokenizer(folder, words)
     torch.manual_seed(seed)
-    shape: dict[str, float] = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 32}
+    shape: dict[str, float] = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": width}
     shape |= {"intermediate_size": 64, "hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
     if family == "distilbert":
         shape = {
             "n_layers": 2,
             "n_heads": 2,
-            "dim": 32,
+            "dim": width,
             "hidden_dim": 64,
             "dropout": dropout,
             "attention_dropout": dropout,

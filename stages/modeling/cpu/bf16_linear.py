@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import torch
 
 from stages.modeling.cpu.gradients import GradientBuffer, bypasses_autograd
+from stages.modeling.stored_weights import StoredLinear
 
 CastParameters: TypeAlias = tuple[torch.Tensor, torch.Tensor | None]
 """The weights [outputs, inputs] and biases [outputs] of layers side by side, in bf16."""
@@ -22,15 +23,13 @@ _QUERY_KEY_VALUE = (("query", "key", "value"), ("q_lin", "k_lin", "v_lin"))
 """Attribute names of a self-attention's query, key and value layers. They are called one after the other with one input."""
 
 
-class Bf16Linear(torch.nn.Linear):
+class Bf16Linear(StoredLinear):
     """A `torch.nn.Linear` that computes with oneDNN under bf16 autocast, and as it was otherwise."""
 
     def __init__(self, layer: torch.nn.Linear) -> None:
         """Take over the parameters of `layer`."""
-        super().__init__(layer.in_features, layer.out_features, bias=False, device="meta")
-        self.weight, self.bias = layer.weight, layer.bias
+        super().__init__(layer)
         self.gradients = GradientBuffer(), GradientBuffer()
-        self.train(layer.training)
         self.product = JoinedProduct([self])
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
@@ -88,7 +87,7 @@ def use_bf16_linear(model: torch.nn.Module) -> None:
         return
     for module in list(model.modules()):
         for name, child in module.named_children():
-            if type(child) is torch.nn.Linear:
+            if isinstance(child, torch.nn.Linear) and type(child) in (torch.nn.Linear, StoredLinear):
                 setattr(module, name, Bf16Linear(child))
         for names in _QUERY_KEY_VALUE:
             _join([getattr(module, name, None) for name in names])
@@ -122,8 +121,12 @@ def weights_cast_once(model: torch.nn.Module) -> Iterator[None]:
 
 
 def _join(layers: Sequence[object]) -> None:
-    """Compute the layers as one product, if all are ours and have as many inputs and a bias or none alike."""
-    found = [layer for layer in layers if isinstance(layer, Bf16Linear)]
+    """Compute the layers as one product, if all are ours and have as many inputs and a bias or none alike.
+
+    A layer beside which there is an adapter is the adapter's base layer.
+    """
+    bare = [getattr(layer, "base_layer", layer) for layer in layers]
+    found = [layer for layer in bare if isinstance(layer, Bf16Linear)]
     if len(found) == len(layers) and len({(layer.in_features, layer.bias is None) for layer in found}) == 1:
         product = JoinedProduct(found)
         for layer in found:
@@ -131,7 +134,9 @@ def _join(layers: Sequence[object]) -> None:
 
 
 def _cast_side_by_side(parameters: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Concatenate parameters along their outputs, in bf16."""
+    """Concatenate parameters along their outputs, in bf16. One that is in bf16 stays where it is."""
+    if len(parameters) == 1 and parameters[0].dtype == torch.bfloat16:
+        return parameters[0].detach()
     sizes = [len(each) for each in parameters]
     cast = torch.empty(sum(sizes), *parameters[0].shape[1:], dtype=torch.bfloat16)
     for part, each in zip(cast.split(sizes), parameters, strict=True):
@@ -159,7 +164,8 @@ class _LinearFunction(torch.autograd.Function):
         sizes = [layer.out_features for layer in layers]
         context.layers, context.sizes, context.has_bias = layers, sizes, bias is not None
         context.input = input.shape, input.dtype
-        context.save_for_backward(rows, weight)
+        context.is_frozen = not any(context.needs_input_grad[4:])
+        context.save_for_backward(None if context.is_frozen else rows, weight)
         # addmm would copy the bias to each row of the result before it multiplies
         product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
         outputs: tuple[torch.Tensor, ...] = product.view(*input.shape[:-1], -1).split(sizes, -1)
@@ -173,6 +179,8 @@ class _LinearFunction(torch.autograd.Function):
         parts = [gradient.flatten(0, -2) for gradient in gradients]
         gradient = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         of_input = (gradient @ weight).view(shape).to(dtype) if context.needs_input_grad[0] else None
+        if context.is_frozen:
+            return of_input, *[None] * (len(context.needs_input_grad) - 1)
         of_weights = (gradient.t() @ rows).split(context.sizes)
         of_biases = gradient.sum(0).split(context.sizes) if context.has_bias else [None] * len(parts)
         for_autograd = [

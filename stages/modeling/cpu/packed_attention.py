@@ -107,7 +107,7 @@ class _AttentionFunction(torch.autograd.Function):
                 weights = _attention_weights(queries, keys, bias, scaling)
                 mask = keep_mask(weights, dropout)
                 torch.bmm(weights if mask is None else apply_mask(weights, mask), values, out=out)
-                if context.needs_input_grad[0]:
+                if any(context.needs_input_grad):
                     saved += [weights, mask]
         context.layouts, context.scaling, context.scale = (
             (query_layout, layout, layout),
@@ -122,8 +122,9 @@ class _AttentionFunction(torch.autograd.Function):
     def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Return the gradients of query, key and value."""
         layouts: Sequence[PaddedLayout] = context.layouts
-        padded: Sequence[torch.Tensor] = context.saved_tensors[:3]
-        saved: Sequence[torch.Tensor | None] = context.saved_tensors[3:]
+        everything = context.saved_tensors  # asked for once: gradient checkpointing computes them as they are asked for
+        padded: Sequence[torch.Tensor] = everything[:3]
+        saved: Sequence[torch.Tensor | None] = everything[3:]
         of_output = layouts[0].pad(gradient).mul_(context.scale).index_fill_(0, layouts[0].padding, 0)
         found = [torch.empty_like(states) for states in padded]
         by_chunk = (layout.by_chunk(states) for layout, states in zip([*layouts] * 2, [*padded, *found], strict=True))

@@ -1,0 +1,155 @@
+"""LoRA: low-rank adapters beside frozen linear layers, merged into these when training has ended.
+
+`peft` computes and merges them. Which layers get one is decided here, for any family, and told before a model is loaded.
+"""
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import save_file
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from stages.configuration.schema import LoraConfig
+from stages.modeling.layers import layers_of
+from stages.pipeline.errors import ModelError
+
+if TYPE_CHECKING:
+    import peft
+
+_NAME = "default"
+"""What peft calls the adapters of a model that has one set of them."""
+_IN_FILES = "base_model.model."
+"""What stands before the name of a weight in a file of peft's."""
+_CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+
+
+def targets_of(model: PreTrainedModel, lora: LoraConfig, frozen: int) -> list[str]:
+    """Return the names of the linear layers that get an adapter, none of them among the `frozen` lowest layers.
+
+    Raises ModelError if a target matches none of the model's layers, or if the rank is larger than a layer.
+    """
+    layers, family = layers_of(model), model.config.model_type
+    linear = {
+        name: module.weight.shape
+        for name, module in model.named_modules()
+        if type(module) in (torch.nn.Linear, Conv1D) and 0 < layers.depths.get(f"{name}.weight", 0) < layers.top
+    }
+    if not linear:
+        raise ModelError(
+            f"train.adapter=lora: {family} has no linear layers that are known here; set train.adapter=none"
+        )
+    wanted = [*linear] if lora.targets == "auto" else [name for name in linear if _matches(name, lora.targets)]
+    for target in () if lora.targets == "auto" else lora.targets:
+        if not any(_matches(name, [target]) for name in linear):
+            choices = ", ".join(dict.fromkeys(name.rpartition(".")[2] for name in linear))
+            raise ModelError(
+                f"train.lora.targets has {target}, which matches no layer of {family}; choose from {choices}"
+            )
+    found = [name for name in wanted if layers.depths[f"{name}.weight"] > frozen]
+    if not found:
+        raise ModelError(
+            f"train.freeze={frozen} leaves no layer of {family}'s {layers.count} that can get an adapter; lower it"
+        )
+    narrowest = min(found, key=lambda name: min(linear[name]))
+    if lora.rank > min(linear[narrowest]):
+        inputs_and_outputs = " x ".join(map(str, linear[narrowest]))
+        raise ModelError(
+            f"train.lora.rank={lora.rank} is larger than {narrowest} of {family} ({inputs_and_outputs}); lower it"
+        )
+    return found
+
+
+def add_adapters(model: PreTrainedModel, lora: LoraConfig, frozen: int) -> None:
+    """Freeze all weights but the head's, and put an adapter beside each target. Raises as `targets_of`.
+
+    PyTorch's global generator draws the adapters.
+    """
+    import peft
+
+    layers, targets = layers_of(model), targets_of(model, lora, frozen)
+    trained = [
+        weight
+        for name, weight in model.named_parameters()
+        if weight.requires_grad and layers.depths[name] == layers.top
+    ]
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message=".*fan_in_fan_out.*"
+        )  # set by each layer's kind, where there are both
+        peft.inject_adapter_in_model(_peft_config(lora, model, targets), model)
+    for weight in trained:
+        weight.requires_grad_(True)
+
+
+def has_adapters(model: torch.nn.Module) -> bool:
+    """Return whether the model has adapters that are not merged."""
+    return hasattr(model, "peft_config")
+
+
+def merge_adapters(model: PreTrainedModel) -> None:
+    """Add the adapters, if there are any, to the weights of their layers, which then are as they were named before."""
+    if not has_adapters(model):
+        return
+    from peft.tuners.lora import LoraLayer
+
+    for name, module in list(model.named_modules()):
+        if isinstance(module, LoraLayer):
+            module.merge()
+            model.set_submodule(name, module.get_base_layer())
+    del model.peft_config
+
+
+def write_adapters(model: PreTrainedModel, lora: LoraConfig, folder: Path) -> None:
+    """Write adapters and head into a new folder, as `peft.PeftModel.from_pretrained(base model, folder)` reads them."""
+    from peft.tuners.lora import LoraLayer
+
+    folder.mkdir()
+    targets = [name for name, module in model.named_modules() if isinstance(module, LoraLayer)]
+    weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    whole = sorted({name.rpartition(".")[0] for name in weights if not _is_of_adapter(name)})
+    config = _peft_config(lora, model, targets).to_dict() | {
+        "inference_mode": True,
+        "target_modules": targets,
+        "modules_to_save": whole,
+    }
+    (folder / _CONFIG).write_text(json.dumps(_plain(config), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    save_file(
+        {
+            _IN_FILES + name.replace(f".{_NAME}.", "."): weight.detach().cpu().contiguous()
+            for name, weight in weights.items()
+        },
+        folder / _WEIGHTS,
+        metadata={"format": "pt"},
+    )
+
+
+def _peft_config(lora: LoraConfig, model: PreTrainedModel, targets: Sequence[str]) -> "peft.LoraConfig":
+    import peft
+
+    layers = [getattr(layer, "base_layer", layer) for layer in map(model.get_submodule, targets)]
+    return peft.LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=list(targets),
+        fan_in_fan_out=all(isinstance(layer, Conv1D) for layer in layers),
+        bias="none",
+    )
+
+
+def _matches(name: str, targets: Sequence[str]) -> bool:
+    return any(name == target or name.endswith(f".{target}") for target in targets)
+
+
+def _is_of_adapter(name: str) -> bool:
+    return ".lora_" in name
+
+
+def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration in an order that is the same in every process: peft holds names in sets."""
+    return {name: sorted(value) if isinstance(value, set) else value for name, value in config.items()}

@@ -1,0 +1,64 @@
+"""Frozen weights: which they are, how many are left to train, and the state of a training without them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from transformers import PreTrainedModel
+
+from stages.modeling.layers import layers_of
+from stages.modeling.occurring_embeddings import OccurringEmbeddings
+from stages.pipeline.errors import ModelError
+
+
+@dataclass(frozen=True)
+class ParameterCounts:
+    """How many parameters a model has."""
+
+    trained: int
+    all: int
+    """Those of adapters included."""
+
+
+def highest_frozen(freeze: Literal["none", "embeddings"] | int) -> int:
+    """Return the depth of the highest layer that `train.freeze` freezes: 0 for the embeddings alone, -1 for nothing."""
+    return {"none": -1, "embeddings": 0}[freeze] if isinstance(freeze, str) else freeze
+
+
+def freeze_lowest(model: PreTrainedModel, freeze: Literal["none", "embeddings"] | int) -> None:
+    """Freeze the embeddings, and layers from the bottom. Raises ModelError if the model has fewer layers."""
+    layers, highest = layers_of(model), highest_frozen(freeze)
+    if highest > layers.count:
+        raise ModelError(
+            f"train.freeze={freeze} is more than the {layers.count} layers of {model.config.model_type}; lower it"
+        )
+    for name, weight in model.named_parameters():
+        if layers.depths[name] <= highest:
+            weight.requires_grad_(False)
+
+
+def parameter_counts(model: torch.nn.Module) -> ParameterCounts:
+    """Count parameters. Embeddings that are put aside count as trained, since weight decay shrinks them."""
+    aside = sum(each.put_aside for each in model.modules() if isinstance(each, OccurringEmbeddings))
+    sizes = [(weight.numel(), weight.requires_grad) for weight in model.parameters()]
+    return ParameterCounts(
+        aside + sum(size for size, is_trained in sizes if is_trained), aside + sum(size for size, _ in sizes)
+    )
+
+
+def trained_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Return the state of the model without its frozen weights, each weight once, under its first name."""
+    state, seen = dict[str, torch.Tensor](), set[int]()
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        is_frozen = isinstance(tensor, torch.nn.Parameter) and not tensor.requires_grad
+        if not is_frozen and id(tensor) not in seen:
+            seen.add(id(tensor))
+            state[name] = tensor.detach()
+    return state
+
+
+def load_trained_state(model: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> None:
+    """Load what `trained_state` has given into a model with the same frozen weights."""
+    assert state.keys() == trained_state(model).keys()
+    model.load_state_dict(state, strict=False)

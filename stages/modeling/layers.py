@@ -1,0 +1,83 @@
+"""The layers of a model, found in its modules: embeddings at the bottom, layer upon layer, and the head at the top."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedModel
+
+from stages.modeling.load import encoder_name
+
+
+@dataclass(frozen=True)
+class Layers:
+    """How high in a model each parameter is."""
+
+    count: int
+    """The layers between embeddings and head; those of a decoder come above those of its encoder."""
+    depths: Mapping[str, int]
+    """By the name of a parameter: 0 for embeddings, 1 for the lowest layer, `top` for the head."""
+
+    @property
+    def top(self) -> int:
+        """The depth of the head, and of what stands between the layers and it, such as a pooler or the last norm."""
+        return self.count + 1
+
+
+def layers_of(model: PreTrainedModel) -> Layers:
+    """Find the layers of a model of any family. `count` is 0 if it has none that can be told apart.
+
+    Layers are the items of the outermost lists of modules in the encoder. Lists of one length in one place are parts of the same
+    layers, as XLM keeps its attentions apart from its feed-forward networks. A parameter that several layers share belongs to
+    the lowest.
+    """
+    prefix = f"{encoder_name(model)}."
+    starts, count = _starts(model.get_submodule(prefix[:-1]), prefix)
+    found = {name: _depth_in_lists(name, starts) for name, _ in model.named_parameters()}
+    in_layers = [number for number, depth in enumerate(found.values()) if depth is not None]
+    last = in_layers[-1] if in_layers else -1
+    embeddings = {f"{name}." for name, module in model.named_modules() if isinstance(module, torch.nn.Embedding)}
+    depths, reached = dict[str, int](), 0
+    for number, (name, depth) in enumerate(found.items()):
+        reached = reached if depth is None else depth
+        if depth is not None:
+            depths[name] = depth
+        elif not name.startswith(prefix):
+            depths[name] = count + 1
+        elif any(map(name.startswith, embeddings)) or "emb" in name.removeprefix(prefix):
+            depths[name] = 0
+        else:  # parameters stand in the order in which they are used
+            depths[name] = reached if number < last else count + 1
+    return Layers(count, depths)
+
+
+def _starts(encoder: torch.nn.Module, prefix: str) -> tuple[dict[str, int], int]:
+    """Return how many layers are below each list of layers, by its name, and how many layers there are."""
+    lists = dict(_outermost_lists(encoder))
+    of_layers = {name: items for name, items in lists.items() if any(any(item.children()) for item in items)}
+    places = dict.fromkeys((_place(name), len(items)) for name, items in of_layers.items())
+    starts, count = dict[str, int](), 0
+    for place, length in places:
+        same = (name for name, items in lists.items() if (_place(name), len(items)) == (place, length))
+        starts |= {f"{prefix}{name}.": count for name in same}
+        count += length
+    return starts, count
+
+
+def _outermost_lists(encoder: torch.nn.Module) -> Iterator[tuple[str, torch.nn.ModuleList]]:
+    found = list[str]()
+    for name, module in encoder.named_modules():
+        if isinstance(module, torch.nn.ModuleList) and len(module) and not name.startswith(tuple(found)):
+            found.append(f"{name}.")
+            yield name, module
+
+
+def _place(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def _depth_in_lists(name: str, starts: Mapping[str, int]) -> int | None:
+    for start, below in starts.items():
+        if name.startswith(start):
+            return below + int(name.removeprefix(start).partition(".")[0]) + 1
+    return None

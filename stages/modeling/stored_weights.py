@@ -1,0 +1,100 @@
+"""Frozen weights that are stored in bf16 and computed with in the precision of what they are multiplied by."""
+
+from typing import Any
+
+import torch
+from transformers.pytorch_utils import Conv1D
+
+
+class StoredLinear(torch.nn.Linear):
+    """A `torch.nn.Linear` whose weight may be stored in another dtype than that of its input."""
+
+    def __init__(self, layer: torch.nn.Linear) -> None:
+        """Take over the parameters of `layer`."""
+        super().__init__(layer.in_features, layer.out_features, bias=False, device="meta")
+        self.weight, self.bias = layer.weight, layer.bias
+        self.train(layer.training)
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Map […, inputs] to […, outputs]."""
+        return _product(input, self.weight, self.bias) if _differs(input, self.weight) else super().forward(input)
+
+
+class StoredConv1D(Conv1D):
+    """GPT-2's linear layer, whose weight [inputs, outputs] may be stored in another dtype than that of its input."""
+
+    def __init__(self, layer: Conv1D) -> None:
+        """Take over the parameters of `layer`."""
+        torch.nn.Module.__init__(self)
+        self.nf, self.nx = layer.nf, layer.nx
+        self.weight, self.bias = layer.weight, layer.bias
+        self.train(layer.training)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map […, inputs] to […, outputs]."""
+        return _product(x, self.weight.t(), self.bias) if _differs(x, self.weight) else super().forward(x)
+
+
+class StoredEmbedding(torch.nn.Embedding):
+    """A `torch.nn.Embedding` that is stored in bf16 and gives fp32."""
+
+    def __init__(self, embeddings: torch.nn.Embedding) -> None:
+        """Take over the weight of `embeddings`."""
+        super().__init__(
+            embeddings.num_embeddings, embeddings.embedding_dim, embeddings.padding_idx, _weight=embeddings.weight
+        )
+        self.weight = embeddings.weight
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Look up codes […] and return [… , width]."""
+        return super().forward(input).float()
+
+
+def store_frozen_in_bf16(model: torch.nn.Module) -> None:
+    """Store the frozen matrices of linear layers and embeddings in bf16. All others stay as they are."""
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            kind = _STORED.get(type(child))
+            if kind is not None and not child.weight.requires_grad:
+                stored = kind(child)
+                stored.weight.data = stored.weight.data.to(torch.bfloat16)
+                setattr(module, name, stored)
+
+
+def store_in_fp32(model: torch.nn.Module) -> None:
+    """Store all weights in fp32 again; what rounding took from them does not come back."""
+    for weight in model.parameters():
+        if weight.dtype == torch.bfloat16:
+            weight.data = weight.data.float()
+
+
+_STORED: dict[type[torch.nn.Module], Any] = {
+    torch.nn.Linear: StoredLinear,
+    Conv1D: StoredConv1D,
+    torch.nn.Embedding: StoredEmbedding,
+}
+"""What takes the place of each kind of layer. Kinds derived from these may compute in ways of their own."""
+
+
+def _differs(input: torch.Tensor, weight: torch.Tensor) -> bool:
+    """Return whether the product has to cast the weight itself. Autocast does so where it is on."""
+    return input.dtype != weight.dtype and not torch.is_autocast_enabled(input.device.type)
+
+
+def _product(input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    product: torch.Tensor = _Product.apply(input, weight)
+    return product if bias is None else product + bias
+
+
+class _Product(torch.autograd.Function):
+    """input @ weight.T for a frozen weight. It is cast in each pass: autograd would keep the cast one in between."""
+
+    @staticmethod
+    def forward(context: Any, input: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        context.save_for_backward(weight)
+        return torch.nn.functional.linear(input, weight.to(input.dtype))
+
+    @staticmethod
+    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (weight,) = context.saved_tensors
+        return gradient @ weight.to(gradient.dtype), None

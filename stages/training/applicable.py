@@ -1,0 +1,34 @@
+"""What a recipe asks of the base model and of the installed packages: what they can't do is told before weights are read."""
+
+from importlib.util import find_spec
+
+from stages.configuration.schema import TrainConfig, TrainStage
+from stages.modeling.layers import layers_of
+from stages.modeling.load import skeleton
+from stages.modeling.preparation import asks_for_steps, rehearse
+from stages.pipeline.errors import ConfigError, ModelError
+from stages.pipeline.paths import BASE_WEIGHTS
+from stages.tasks.registry import task_for
+
+
+def require_applicable(config: TrainStage) -> None:
+    """Raise ConfigError if a package is missing, ModelError if the base model lacks what the recipe asks for."""
+    train = config.train
+    _require_packages(train)
+    if train.layer_decay == 1 and not asks_for_steps(train):
+        return
+    model = skeleton(task_for(config.task), BASE_WEIGHTS)
+    rehearse(model, train)
+    if train.layer_decay < 1 and not layers_of(model).count:
+        raise ModelError(
+            f"train.layer_decay={train.layer_decay:g}: {model.config.model_type} has no layers that can be told apart; set 1"
+        )
+
+
+def _require_packages(train: TrainConfig) -> None:
+    if train.adapter == "lora" and find_spec("peft") is None:
+        raise ConfigError("train.adapter=lora needs peft; install it with `python -m pip install '.[lora]'`")
+    if train.optimizer == "adamw_8bit" and find_spec("bitsandbytes") is None:
+        raise ConfigError(
+            "train.optimizer=adamw_8bit needs bitsandbytes; install it with `python -m pip install bitsandbytes`, or set adamw"
+        )

@@ -1,0 +1,28 @@
+"""Layer-wise learning rates: the lower a layer, the less it moves away from the base model."""
+
+from collections import defaultdict
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from stages.modeling.layers import layers_of
+
+
+def decay_rates(optimizer: torch.optim.Optimizer, model: PreTrainedModel, decay: float) -> None:
+    """Split the optimizer's groups by layer, and multiply each one's rate by `decay` once for every layer above it.
+
+    `optimizer` is a new one, without a state. The head comes first: its rate is the one that the log shows.
+    """
+    layers = layers_of(model)
+    depths = {weight: layers.depths[name] for name, weight in model.named_parameters()}
+    split = list[dict[str, Any]]()
+    for group in optimizer.param_groups:
+        by_depth = defaultdict[int, list[torch.Tensor]](list)
+        for weight in group["params"]:
+            by_depth[depths[weight]].append(weight)
+        split += (
+            {**group, "params": weights, "lr": group["lr"] * decay ** (layers.top - depth)}
+            for depth, weights in by_depth.items()
+        )
+    optimizer.param_groups[:] = sorted(split, key=lambda group: -group["lr"])
