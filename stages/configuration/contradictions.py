@@ -1,6 +1,7 @@
 """Faults in a group or between groups: values that are valid on their own and do not fit together."""
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any, TypeAlias
 
 from stages.configuration.kinds import labels_words, rules_of, target_rules
@@ -11,6 +12,7 @@ from stages.configuration.schema import (
     DataBase,
     DemoData,
     EvaluateConfig,
+    ExportConfig,
     TabularData,
     TaskConfig,
     TokenizeConfig,
@@ -212,3 +214,13 @@ def _sliced_fault(data: DataBase, evaluate: EvaluateConfig) -> str | None:
 
 def _kept(data: DataBase) -> Sequence[str]:
     return data.keep_columns if isinstance(data, TabularData) else ()
+
+
+@_rule
+def _tensorflow_fault(export: ExportConfig) -> str | None:
+    if not export.tensorflow or find_spec("tensorflow") is not None:
+        return None
+    return (
+        "export.tensorflow=true: TensorFlow is not installed; run `python -m pip install --constraint constraints.txt "
+        "--editable '.[tensorflow]'`, or set it to false"
+    )
