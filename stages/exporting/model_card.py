@@ -26,7 +26,8 @@ tokenizer, labels = AutoTokenizer.from_pretrained(folder), AutoConfig.from_pretr
 rows = tokenizer(["one text", "another one"], padding=True, truncation=True, return_tensors="np")
 
 """
-_RUN_ONNX = """session = onnxruntime.InferenceSession(f"{{folder}}/{file}", disabled_optimizers=["SkipLayerNormFusion"])  # its slow one
+_RUN_ONNX = """slow = ["SkipLayerNormFusion"]
+session = onnxruntime.InferenceSession(f"{{folder}}/{file}", disabled_optimizers=slow)
 names = [entry.name for entry in session.get_inputs()]
 (logits,) = session.run(None, {{name: rows[name] for name in names}})
 """

@@ -42,6 +42,7 @@ class Logits(torch.nn.Module):
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None
     ) -> torch.Tensor:
+        """Return the logits."""
         types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
         mask = attention_mask.float() if self._float_mask else attention_mask
         logits: torch.Tensor = self._model(input_ids=input_ids, attention_mask=mask, **types).logits
@@ -49,6 +50,7 @@ class Logits(torch.nn.Module):
 
 
 def inputs_of(batch: Batch) -> dict[str, torch.Tensor]:
+    """Return what of a batch an exported model takes, in the order of its inputs."""
     return {name: batch[name] for name in _INPUTS if name in batch}
 
 
@@ -190,8 +192,8 @@ def checked_difference(exported: Exported, model: PreTrainedModel, batch: Batch,
     difference = float(np.abs(found - expected)[real].max())
     if not difference <= tolerance:
         raise ModelError(
-            f"export: {exported.name} and torch logits differ by {difference:.2g}, more than export.onnx_tolerance={tolerance:g}; "
-            f"raise the tolerance if that is acceptable, or set {exported.key}=false"
+            f"export: {exported.name} and torch logits differ by {difference:.2g}, more than "
+            f"export.onnx_tolerance={tolerance:g}; raise the tolerance if that is acceptable, or set {exported.key}=false"
         )
     return difference
 

@@ -38,7 +38,9 @@ class GraphModule(tf.Module):
         ]
         given = {entry.name: tf.TensorSpec([None, None], tf.int64, name=entry.name) for entry in self._graph.input}
         self.serve = tf.function(self._logits, input_signature=[given], autograph=False)
-        self.by_name = tf.function(lambda **inputs: {"logits": self.serve(inputs)}, autograph=False).get_concrete_function(**given)
+        self.by_name = tf.function(
+            lambda **inputs: {"logits": self.serve(inputs)}, autograph=False
+        ).get_concrete_function(**given)
 
     def _logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
         variables = {variable.name.removesuffix(":0"): tf.convert_to_tensor(variable) for variable in self.parameters}

@@ -105,55 +105,55 @@ def _axis_of(axis: int, rank: int) -> int:
 
 
 @_operator
-def _Cast(x: Tensor, *, to: int, saturate: int = 1) -> Tensor:  # noqa: N802, ARG001 (for 8-bit floats alone)
+def _Cast(x: Tensor, *, to: int, saturate: int = 1) -> Tensor:  # for 8-bit floats alone
     return tf.cast(x, tensor_dtype_to_np_dtype(to))
 
 
 @_operator
-def _CastLike(x: Tensor, like: Tensor, *, saturate: int = 1) -> Tensor:  # noqa: N802, ARG001
+def _CastLike(x: Tensor, like: Tensor, *, saturate: int = 1) -> Tensor:
     return tf.cast(x, like.dtype)
 
 
 @_operator
-def _Clip(x: Tensor, least: Tensor | None = None, most: Tensor | None = None) -> Tensor:  # noqa: N802
+def _Clip(x: Tensor, least: Tensor | None = None, most: Tensor | None = None) -> Tensor:
     x = x if least is None else tf.maximum(x, least)
     return x if most is None else tf.minimum(x, most)
 
 
 @_operator
-def _Div(x: Tensor, y: Tensor) -> Tensor:  # noqa: N802
+def _Div(x: Tensor, y: Tensor) -> Tensor:
     return tf.divide(x, y) if x.dtype.is_floating else tf.truncatediv(x, y)
 
 
 @_operator
-def _Mod(x: Tensor, y: Tensor, *, fmod: int = 0) -> Tensor:  # noqa: N802
+def _Mod(x: Tensor, y: Tensor, *, fmod: int = 0) -> Tensor:
     return tf.truncatemod(x, y) if fmod else tf.math.floormod(x, y)
 
 
 @_operator
-def _Gelu(x: Tensor, *, approximate: bytes = b"none") -> Tensor:  # noqa: N802
+def _Gelu(x: Tensor, *, approximate: bytes = b"none") -> Tensor:
     return tf.nn.gelu(x, approximate=approximate == b"tanh")
 
 
 @_operator
-def _Softmax(x: Tensor, *, axis: int = -1) -> Tensor:  # noqa: N802
+def _Softmax(x: Tensor, *, axis: int = -1) -> Tensor:
     return tf.nn.softmax(x, axis=axis)
 
 
 @_operator
-def _LogSoftmax(x: Tensor, *, axis: int = -1) -> Tensor:  # noqa: N802
+def _LogSoftmax(x: Tensor, *, axis: int = -1) -> Tensor:
     return tf.nn.log_softmax(x, axis=axis)
 
 
 @_operator
-def _LayerNormalization(  # noqa: N802
+def _LayerNormalization(
     x: Tensor,
     scale: Tensor,
     bias: Tensor | None = None,
     *,
     axis: int = -1,
     epsilon: float = 1e-5,
-    stash_type: int = 1,  # noqa: ARG001 (the precision of the mean, which is fp32 for fp32)
+    stash_type: int = 1,
 ) -> Tensor:
     axes = list(range(_axis_of(axis, x.shape.rank), x.shape.rank))
     # not `squared_difference`: TensorFlow would put an operator of oneDNN in its place, which is off by as much as 0.01
@@ -166,22 +166,22 @@ def _LayerNormalization(  # noqa: N802
 
 
 @_operator
-def _MatMul(x: Tensor, y: Tensor) -> Tensor:  # noqa: N802
+def _MatMul(x: Tensor, y: Tensor) -> Tensor:
     product = tf.matmul(x[None] if x.shape.rank == 1 else x, y[:, None] if y.shape.rank == 1 else y)
     product = tf.squeeze(product, -1) if y.shape.rank == 1 else product
     return tf.squeeze(product, -1 if y.shape.rank == 1 else -2) if x.shape.rank == 1 else product
 
 
 @_operator
-def _Gemm(  # noqa: N802
+def _Gemm(
     a: Tensor,
     b: Tensor,
     c: Tensor | None = None,
     *,
     alpha: float = 1.0,
     beta: float = 1.0,
-    transA: int = 0,  # noqa: N803
-    transB: int = 0,  # noqa: N803
+    transA: int = 0,
+    transB: int = 0,
 ) -> Tensor:
     product = tf.matmul(a, b, transpose_a=bool(transA), transpose_b=bool(transB))
     product = product if alpha == 1 else alpha * product
@@ -189,12 +189,12 @@ def _Gemm(  # noqa: N802
 
 
 @_operator
-def _Einsum(*inputs: Tensor, equation: bytes) -> Tensor:  # noqa: N802
+def _Einsum(*inputs: Tensor, equation: bytes) -> Tensor:
     return tf.einsum(equation.decode(), *inputs)
 
 
 @_operator
-def _DFT(  # noqa: N802
+def _DFT(
     x: Tensor,
     length: Tensor | None = None,
     axis: Tensor | None = None,
@@ -233,7 +233,7 @@ def _windows(
 
 
 @_operator
-def _Conv(  # noqa: N802
+def _Conv(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
@@ -241,7 +241,7 @@ def _Conv(  # noqa: N802
     auto_pad: bytes = b"NOTSET",
     dilations: Sequence[int] = (1,),
     group: int = 1,
-    kernel_shape: Sequence[int] | None = None,  # noqa: ARG001 (the weight has it)
+    kernel_shape: Sequence[int] | None = None,
     pads: Sequence[int] = (0, 0),
     strides: Sequence[int] = (1,),
 ) -> Tensor:
@@ -266,7 +266,7 @@ def _pooled(
     ceil_mode: int = 0,
     dilations: Sequence[int] | None = None,
     pads: Sequence[int] | None = None,
-    storage_order: int = 0,  # noqa: ARG001 (of indices, which are not given)
+    storage_order: int = 0,
     strides: Sequence[int] | None = None,
 ) -> Tensor:
     """Reduce the windows of each dimension, one dimension after the other."""
@@ -282,12 +282,12 @@ def _pooled(
 
 
 @_operator
-def _MaxPool(x: Tensor, **settings: Any) -> Tensor:  # noqa: N802
+def _MaxPool(x: Tensor, **settings: Any) -> Tensor:
     return _pooled(tf.reduce_max, float(np.finfo(np.float32).min), x, **settings)
 
 
 @_operator
-def _AveragePool(x: Tensor, *, count_include_pad: int = 0, **settings: Any) -> Tensor:  # noqa: N802
+def _AveragePool(x: Tensor, *, count_include_pad: int = 0, **settings: Any) -> Tensor:
     if count_include_pad and any(settings.get("pads", ())):
         raise UntranslatedError("a mean over padding")
     total, count = (_pooled(tf.reduce_sum, 0, each, **settings) for each in (x, tf.ones_like(x)))
@@ -323,7 +323,7 @@ OPERATORS |= {name: partial(_reduced, function) for name, function in _REDUCTION
 
 
 @_operator
-def _ArgMax(x: Tensor, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Tensor:  # noqa: N802
+def _ArgMax(x: Tensor, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Tensor:
     if select_last_index:
         raise UntranslatedError("the last of equal maxima")
     found = tf.argmax(x, axis, output_type=tf.int64)
@@ -331,18 +331,18 @@ def _ArgMax(x: Tensor, *, axis: int = 0, keepdims: int = 1, select_last_index: i
 
 
 @_operator
-def _CumSum(x: Tensor, axis: Tensor, *, exclusive: int = 0, reverse: int = 0) -> Tensor:  # noqa: N802
+def _CumSum(x: Tensor, axis: Tensor, *, exclusive: int = 0, reverse: int = 0) -> Tensor:
     return tf.cumsum(x, *_integers(axis, "an axis"), exclusive=bool(exclusive), reverse=bool(reverse))
 
 
 @_operator
-def _TopK(  # noqa: N802
+def _TopK(
     x: Tensor,
     k: Tensor,
     *,
     axis: int = -1,
     largest: int = 1,
-    sorted: int = 1,  # noqa: ARG001 (they always are)
+    sorted: int = 1,
 ) -> tuple[Tensor, Tensor]:
     if _axis_of(axis, x.shape.rank) != x.shape.rank - 1:
         raise UntranslatedError("the largest along another axis than the last")
@@ -354,17 +354,17 @@ def _TopK(  # noqa: N802
 
 
 @_operator
-def _Shape(x: Tensor, *, start: int = 0, end: int | None = None) -> Tensor:  # noqa: N802
+def _Shape(x: Tensor, *, start: int = 0, end: int | None = None) -> Tensor:
     return _shape(x)[start:end]
 
 
 @_operator
-def _Size(x: Tensor) -> Tensor:  # noqa: N802
+def _Size(x: Tensor) -> Tensor:
     return tf.size(x, out_type=tf.int64)
 
 
 @_operator
-def _Reshape(x: Tensor, shape: Tensor, *, allowzero: int = 0) -> Tensor:  # noqa: N802
+def _Reshape(x: Tensor, shape: Tensor, *, allowzero: int = 0) -> Tensor:
     known = tf.get_static_value(shape)
     if not allowzero and (known is None or 0 in known):  # a 0 stands for the size that there is
         sizes = tf.pad(_shape(x), [[0, max(0, shape.shape[0] - x.shape.rank)]])[: shape.shape[0]]
@@ -373,17 +373,17 @@ def _Reshape(x: Tensor, shape: Tensor, *, allowzero: int = 0) -> Tensor:  # noqa
 
 
 @_operator
-def _Expand(x: Tensor, shape: Tensor) -> Tensor:  # noqa: N802
+def _Expand(x: Tensor, shape: Tensor) -> Tensor:
     return tf.broadcast_to(x, tf.broadcast_dynamic_shape(_shape(x), shape))
 
 
 @_operator
-def _Transpose(x: Tensor, *, perm: Sequence[int] | None = None) -> Tensor:  # noqa: N802
+def _Transpose(x: Tensor, *, perm: Sequence[int] | None = None) -> Tensor:
     return tf.transpose(x, perm)
 
 
 @_operator
-def _Unsqueeze(x: Tensor, axes: Tensor) -> Tensor:  # noqa: N802
+def _Unsqueeze(x: Tensor, axes: Tensor) -> Tensor:
     places = _integers(axes, "axes")
     for axis in sorted(_axis_of(place, x.shape.rank + len(places)) for place in places):
         x = tf.expand_dims(x, axis)
@@ -391,23 +391,23 @@ def _Unsqueeze(x: Tensor, axes: Tensor) -> Tensor:  # noqa: N802
 
 
 @_operator
-def _Squeeze(x: Tensor, axes: Tensor | None = None) -> Tensor:  # noqa: N802
+def _Squeeze(x: Tensor, axes: Tensor | None = None) -> Tensor:
     return tf.squeeze(x, None if axes is None else _integers(axes, "axes"))
 
 
 @_operator
-def _Concat(*inputs: Tensor, axis: int) -> Tensor:  # noqa: N802
+def _Concat(*inputs: Tensor, axis: int) -> Tensor:
     return tf.concat(inputs, axis)
 
 
 @_operator
-def _ConstantOfShape(shape: Tensor, *, value: TensorProto | None = None) -> Tensor:  # noqa: N802
+def _ConstantOfShape(shape: Tensor, *, value: TensorProto | None = None) -> Tensor:
     filler: NDArray[Any] = np.zeros(1, np.float32) if value is None else to_array(value)
     return tf.fill(shape, tf.constant(filler[0]))
 
 
 @_operator
-def _Pad(  # noqa: N802
+def _Pad(
     x: Tensor,
     pads: Tensor,
     value: Tensor | None = None,
@@ -424,9 +424,7 @@ def _Pad(  # noqa: N802
 
 
 @_operator
-def _Slice(  # noqa: N802
-    x: Tensor, starts: Tensor, ends: Tensor, axes: Tensor | None = None, steps: Tensor | None = None
-) -> Tensor:
+def _Slice(x: Tensor, starts: Tensor, ends: Tensor, axes: Tensor | None = None, steps: Tensor | None = None) -> Tensor:
     places = list(range(starts.shape[0])) if axes is None else _integers(axes, "axes")
     parts: list[Any] = [slice(None)] * x.shape.rank
     for place, axis in enumerate(places):
@@ -435,7 +433,7 @@ def _Slice(  # noqa: N802
 
 
 @_operator
-def _Split(  # noqa: N802
+def _Split(
     x: Tensor, split: Tensor | None = None, *, axis: int = 0, num_outputs: int | None = None
 ) -> tuple[Tensor, ...]:
     if split is None:
@@ -448,9 +446,7 @@ def _Split(  # noqa: N802
 
 
 @_operator
-def _SplitToSequence(  # noqa: N802
-    x: Tensor, split: Tensor | None = None, *, axis: int = 0, keepdims: int = 1
-) -> Parts:
+def _SplitToSequence(x: Tensor, split: Tensor | None = None, *, axis: int = 0, keepdims: int = 1) -> Parts:
     if split is not None and split.shape.rank == 1:
         parts = tf.split(x, split, axis, num=split.shape[0])
         return lambda place: parts[place]
@@ -462,7 +458,7 @@ def _SplitToSequence(  # noqa: N802
 
 
 @_operator
-def _SequenceAt(parts: Parts, place: Tensor) -> Tensor:  # noqa: N802
+def _SequenceAt(parts: Parts, place: Tensor) -> Tensor:
     number = int(_known(place, "a part"))
     if number < 0:
         raise UntranslatedError("a part counted from the last one")
@@ -478,12 +474,12 @@ def _from_front(indices: Tensor, size: Tensor) -> Tensor:
 
 
 @_operator
-def _Gather(data: Tensor, indices: Tensor, *, axis: int = 0) -> Tensor:  # noqa: N802
+def _Gather(data: Tensor, indices: Tensor, *, axis: int = 0) -> Tensor:
     return tf.gather(data, _from_front(indices, _shape(data)[axis]), axis=axis)
 
 
 @_operator
-def _GatherND(data: Tensor, indices: Tensor, *, batch_dims: int = 0) -> Tensor:  # noqa: N802
+def _GatherND(data: Tensor, indices: Tensor, *, batch_dims: int = 0) -> Tensor:
     sizes = _shape(data)[batch_dims : batch_dims + indices.shape[-1]]
     return tf.gather_nd(data, _from_front(indices, sizes), batch_dims)
 
@@ -500,13 +496,13 @@ def _places(indices: Tensor, axis: int, size: Tensor) -> Tensor:
 
 
 @_operator
-def _GatherElements(data: Tensor, indices: Tensor, *, axis: int = 0) -> Tensor:  # noqa: N802
+def _GatherElements(data: Tensor, indices: Tensor, *, axis: int = 0) -> Tensor:
     axis = _axis_of(axis, data.shape.rank)
     return tf.gather_nd(data, _places(indices, axis, _shape(data)[axis]))
 
 
 @_operator
-def _ScatterElements(  # noqa: N802
+def _ScatterElements(
     data: Tensor, indices: Tensor, updates: Tensor, *, axis: int = 0, reduction: bytes = b"none"
 ) -> Tensor:
     axis = _axis_of(axis, data.shape.rank)
@@ -514,7 +510,7 @@ def _ScatterElements(  # noqa: N802
 
 
 @_operator
-def _ScatterND(data: Tensor, indices: Tensor, updates: Tensor, *, reduction: bytes = b"none") -> Tensor:  # noqa: N802
+def _ScatterND(data: Tensor, indices: Tensor, updates: Tensor, *, reduction: bytes = b"none") -> Tensor:
     functions = {b"none": tf.tensor_scatter_nd_update, b"add": tf.tensor_scatter_nd_add}
     if reduction not in functions:
         raise UntranslatedError(f"scattering by {reduction.decode()}")
@@ -522,7 +518,7 @@ def _ScatterND(data: Tensor, indices: Tensor, updates: Tensor, *, reduction: byt
 
 
 @_operator
-def _Trilu(x: Tensor, k: Tensor | None = None, *, upper: int = 1) -> Tensor:  # noqa: N802
+def _Trilu(x: Tensor, k: Tensor | None = None, *, upper: int = 1) -> Tensor:
     rows, columns = (tf.range(size) for size in tf.unstack(_shape(x)[-2:]))
     over = columns[None] - rows[:, None] - (0 if k is None else tf.reshape(k, []))
     return tf.where(over >= 0 if upper else over <= 0, x, tf.zeros_like(x))

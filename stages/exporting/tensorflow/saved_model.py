@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from stages.exporting.onnx_model import Exported, checked_difference, graph_as_traced, inputs_of, parameter_names
+from stages.exporting.onnx_model import Exported, checked_difference, graph_as_traced, parameter_names
 from stages.modeling.batches import Batch
 
 
@@ -70,7 +70,9 @@ def runner(folder: Path) -> Callable[[Mapping[str, NDArray[np.int64]]], NDArray[
     serve = loaded.signatures["serving_default"]
 
     def run(inputs: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float32]:
-        logits: NDArray[np.float32] = serve(**{name: tf.constant(array) for name, array in inputs.items()})["logits"].numpy()
+        logits: NDArray[np.float32] = serve(**{name: tf.constant(array) for name, array in inputs.items()})[
+            "logits"
+        ].numpy()
         return logits
 
     run.__dict__["loaded"] = loaded
