@@ -26,7 +26,7 @@ from benchmarks.result_files import write_results
 from stages.columns.arrays import lengths
 from stages.columns.names import INPUT_IDS
 from stages.configuration.validation import validate
-from stages.exporting.onnx_files import ONNX, ONNX_INT8
+from stages.exporting.exported_files import ONNX, ONNX_INT8
 from stages.exporting.onnx_model import session
 from stages.modeling.batches import Batch, PaddingCollator, Row, read_batch_format
 from stages.modeling.load import trained_model

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from stages.configuration.compose import compose_params, write_params
+from stages.configuration.compose import write_params
+from stages.configuration.composition import compose_params
 from stages.configuration.schema import DownloadStage, TokenizeStage, TrainStage
 from stages.configuration.validation import select, validate
 from stages.pipeline.paths import PARAMS

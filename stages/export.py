@@ -12,6 +12,7 @@ from pathlib import Path
 from stages.configuration.schema import ExportStage
 from stages.exporting.model_card import card_facts, model_card
 from stages.exporting.onnx_export import export_onnx_models
+from stages.exporting.tensorflow_export import export_saved_model
 from stages.modeling.compute import use_threads
 from stages.modeling.load import trained_model
 from stages.pipeline.environment import Compute
@@ -46,9 +47,17 @@ def export(config: ExportStage) -> Compute:
         if onnx.int8 is not None:
             metrics["int8"] = onnx.int8.to_json()
         facts = replace(facts, onnx=onnx.largest_difference is not None, int8=onnx.int8)
+        tensorflow = export_saved_model(model, TRAINED_MODEL, TOKENIZED_DATA, config.export, folder)
+        if tensorflow is not None:
+            metrics["tensorflow_largest_difference"] = tensorflow
+            facts = replace(facts, tensorflow=True)
         write_settings(folder, PredictionSettings(config.task, config.tokenize, download["data"].get("pairs", False)))
         (folder / "README.md").write_text(model_card(facts), encoding="utf-8")
-        metrics["bytes"] = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
+        metrics["bytes"] = {
+            file.relative_to(folder).as_posix(): file.stat().st_size
+            for file in sorted(folder.rglob("*"))
+            if file.is_file()
+        }
     write_json(EXPORT_METRICS, metrics)
     return Compute("cpu", "fp32", config.threads)
 

@@ -1,6 +1,7 @@
 """Faults in a group or between groups: values that are valid on their own and do not fit together."""
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any, TypeAlias
 
 from stages.configuration.kinds import labels_words, rules_of, target_rules
@@ -11,6 +12,7 @@ from stages.configuration.schema import (
     DataBase,
     DemoData,
     EvaluateConfig,
+    ExportConfig,
     TabularData,
     TaskConfig,
     TokenizeConfig,
@@ -281,3 +283,13 @@ def _ignored_fault(data: DataBase) -> str | None:
     if not isinstance(data, TabularData) or not data.ignore_labels or not labels_words(data.kind):
         return None
     return f"data.ignore_labels leaves out texts, and data.kind={data.kind} labels words; set []"
+
+
+@_rule
+def _tensorflow_fault(export: ExportConfig) -> str | None:
+    if not export.tensorflow or find_spec("tensorflow") is not None:
+        return None
+    return (
+        "export.tensorflow=true: TensorFlow is not installed; run `python -m pip install --constraint constraints.txt "
+        "--editable '.[tensorflow]'`, or set it to false"
+    )

@@ -229,9 +229,9 @@ class ExportConfig:
     onnx_timeout: Count
     """Seconds after which PyTorch's exporter is taken to be unable: it unrolls the loops of some state-space models for hours."""
     onnx_tolerance: Annotated[float, Field(gt=0)]
-    """The largest absolute difference between ONNX and torch logits that is accepted."""
+    """The largest absolute difference between ONNX and torch logits that is accepted, and between TensorFlow's and torch's."""
     onnx_check_rows: Count
-    """How many rows of the test split the two are compared on, the longest and the shortest among them."""
+    """How many rows of the test split they are compared on, the longest and the shortest among them."""
     quantize: Literal["none", "int8"]
     """`int8`: write `model_int8.onnx` as well, which is faster on a CPU. It is written only where `model.onnx` is."""
     max_loss: Annotated[float, Field(ge=0)]
@@ -239,6 +239,9 @@ class ExportConfig:
     it may grow). If it costs more, the file is not written, and the log says so."""
     max_loss_examples: Count
     """How many examples of validation that is measured on at most, spread evenly."""
+    tensorflow: bool = False
+    """Whether to write the folder `saved_model` as well, TensorFlow's form of the model, for prediction and for training on with
+    Keras. It needs the extra `tensorflow`, and what can't be translated ends the stage."""
     language: Language | Annotated[list[Language], Field(min_length=1)] | None = None
     """The language of the texts for the model card, or several: `en`, or `multilingual`. `null`: the card tells none."""
     license: License | None = None

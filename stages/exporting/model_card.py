@@ -9,7 +9,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from stages.configuration.schema import ExportConfig
-from stages.exporting.onnx_files import ONNX, ONNX_INT8
+from stages.exporting.exported_files import ONNX, ONNX_INT8, SAVED_MODEL
 from stages.exporting.quantization_cost import QuantizationCost
 from stages.modeling.batches import read_batch_format
 from stages.pipeline.escaping import code
@@ -17,19 +17,26 @@ from stages.pipeline.json_files import read_json
 from stages.scoring.core.metrics import METRICS
 from stages.tasks.task import Task
 
-_RUN_ONNX = """import numpy as np
-import onnxruntime
+_TOKENIZE = """import numpy as np
+import {module}
 from transformers import AutoConfig, AutoTokenizer
 
 folder = "path/to/this/folder"
 tokenizer, labels = AutoTokenizer.from_pretrained(folder), AutoConfig.from_pretrained(folder).id2label
-session = onnxruntime.InferenceSession(f"{{folder}}/{file}", disabled_optimizers=["SkipLayerNormFusion"])  # its slow one
-names = [entry.name for entry in session.get_inputs()]
-
 rows = tokenizer(["one text", "another one"], padding=True, truncation=True, return_tensors="np")
+
+"""
+_RUN_ONNX = """slow = ["SkipLayerNormFusion"]
+session = onnxruntime.InferenceSession(f"{{folder}}/{file}", disabled_optimizers=slow)
+names = [entry.name for entry in session.get_inputs()]
 (logits,) = session.run(None, {{name: rows[name] for name in names}})
 """
 """What runs the ONNX model; the task prints the logits."""
+_RUN_TENSORFLOW = """model = tensorflow.saved_model.load(f"{folder}/saved_model")
+serve = model.signatures["serving_default"]
+names = serve.structured_input_signature[1]
+logits = serve(**{name: tensorflow.constant(rows[name]) for name in names})["logits"].numpy()
+"""
 
 
 _PADDING = (
@@ -67,6 +74,8 @@ class CardFacts:
     """Whether the folder has an ONNX model."""
     int8: QuantizationCost | None = None
     """What one in int8 costs, if it was tried."""
+    tensorflow: bool = False
+    """Whether it has a SavedModel."""
     data_repo: str | None = None
     """The data's repository on the Hub, if they came from there."""
     base_model_repo: str | None = None
@@ -159,6 +168,7 @@ classify = pipeline("{pipeline}", model="path/to/this/folder")
         *([] if facts.task.config.decode == "argmax" else [_DECODE]),
         *([_PADDING] if facts.depends_on_padding else []),
         *(_onnx(facts) if facts.onnx else []),
+        *(_tensorflow(facts) if facts.tensorflow else []),
         *([] if facts.threshold is None else [_threshold(facts.threshold)]),
         "## Scores on the test split",
         *(_scores(facts) if facts.scores else ["The test split is not scored."]),
@@ -172,7 +182,7 @@ def _onnx(facts: CardFacts) -> list[str]:
     file = ONNX if cost is None else ONNX_INT8
     parts = [
         f"`{file}` is the faster one on a CPU:" if cost else f"`{file}` runs without PyTorch:",
-        f"```python\n{_RUN_ONNX.format(file=file)}{facts.task.onnx_lines(facts.threshold)}\n```",
+        _python(_TOKENIZE.format(module="onnxruntime"), _RUN_ONNX.format(file=file), facts),
     ]
     if cost is None:
         return parts
@@ -183,6 +193,17 @@ def _onnx(facts: CardFacts) -> list[str]:
         f"`{ONNX}` gives PyTorch's logits; what int8 costs is measured on validation:",
         _table(["score on validation", "fp32", "int8"], rows),
     ]
+
+
+def _tensorflow(facts: CardFacts) -> list[str]:
+    return [
+        f"`{SAVED_MODEL}` runs in TensorFlow, with PyTorch's logits:",
+        _python(_TOKENIZE.format(module="tensorflow"), _RUN_TENSORFLOW, facts),
+    ]
+
+
+def _python(tokenize: str, run: str, facts: CardFacts) -> str:
+    return f"```python\n{tokenize}{run}{facts.task.onnx_lines(facts.threshold)}\n```"
 
 
 def _scores(facts: CardFacts) -> list[str]:

@@ -13,7 +13,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 from onnx.helper import get_node_attr_value, make_empty_tensor_value_info, make_graph, make_node
 from onnx.numpy_helper import from_array
 
-from stages.exporting.onnx_files import ONNX_RUNTIME
+from stages.exporting.exported_files import ONNX_RUNTIME
 
 _OURS = "stagewright"
 _GROUPS = range(4)

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 from stages.columns.arrays import lengths
 from stages.columns.names import INPUT_IDS
 from stages.configuration.schema import ExportConfig
-from stages.exporting.onnx_files import ONNX, ONNX_INT8
+from stages.exporting.exported_files import ONNX, ONNX_INT8
 from stages.exporting.quantization_cost import QuantizationCost
 from stages.modeling.batches import BatchFormat, PaddingCollator, Row, read_batch_format
 from stages.pipeline.arrow import load_split
@@ -53,7 +53,7 @@ def export_onnx_models(
         return OnnxExport()
     written = [folder / ONNX, folder / ONNX_INT8]
     try:
-        with _told_in_one_line(model), _at_most(config.onnx_timeout):
+        with told_in_one_line(model, "ONNX"), _at_most(config.onnx_timeout):
             difference = _export_fp32(model, trained, load_split(tokenized, "test"), config, folder / ONNX)
             if config.quantize == "none":
                 return OnnxExport(difference)
@@ -90,8 +90,8 @@ def _at_most(seconds: int) -> Iterator[None]:
 
 
 @contextmanager
-def _told_in_one_line(model: PreTrainedModel) -> Iterator[None]:
-    """Turn all that PyTorch's exporter and ONNX Runtime raise into ModelError."""
+def told_in_one_line(model: PreTrainedModel, format: str) -> Iterator[None]:
+    """Turn all that an exporter and a runtime raise into ModelError. `format`: what the model is exported to."""
     try:
         yield
     except (UserError, MemoryError, OSError):
@@ -101,7 +101,7 @@ def _told_in_one_line(model: PreTrainedModel) -> Iterator[None]:
         while cause.__cause__ is not None:  # the exporter tells the step that failed, and its cause tells why
             cause = cause.__cause__
         told = first_line(cause)[:_MOST_TOLD]
-        raise ModelError(f"export: {model.config.model_type} can't be exported to ONNX ({told})") from error
+        raise ModelError(f"export: {model.config.model_type} can't be exported to {format} ({told})") from error
 
 
 def _export_fp32(model: PreTrainedModel, trained: Path, split: Dataset, config: ExportConfig, path: Path) -> float:
@@ -112,7 +112,7 @@ def _export_fp32(model: PreTrainedModel, trained: Path, split: Dataset, config: 
     from stages.exporting.onnx_model import largest_difference, write_onnx  # importing the exporter takes seconds
 
     collate = PaddingCollator(read_batch_format(trained))
-    sample = _rows_of_all_lengths(collate.format, split, config.onnx_check_rows)
+    sample = rows_of_all_lengths(collate.format, split, config.onnx_check_rows)
     write_onnx(model, collate(sample[:2]), path)
     return largest_difference(model, path, sample, collate, config.onnx_tolerance)
 
@@ -127,7 +127,7 @@ def _export_int8(
 
     collate = PaddingCollator(read_batch_format(trained))
     with TemporaryDirectory() as packed:
-        write_onnx(model, collate(_rows_of_all_lengths(collate.format, validation, 2)), Path(packed, ONNX), packed=True)
+        write_onnx(model, collate(rows_of_all_lengths(collate.format, validation, 2)), Path(packed, ONNX), packed=True)
         write_int8(Path(packed, ONNX), folder / ONNX_INT8)
     examples = Examples(spread(validation, config.max_loss_examples), task, collate)
     before, after = (onnx_scores(folder / name, model.config, examples) for name in (ONNX, ONNX_INT8))
@@ -138,8 +138,8 @@ def _export_int8(
     return cost
 
 
-def _rows_of_all_lengths(format: BatchFormat, split: Dataset, count: int) -> list[Row]:
-    """Rows spread evenly from the longest to the shortest (at least 2: a batch of one would be exported as a constant)."""
+def rows_of_all_lengths(format: BatchFormat, split: Dataset, count: int) -> list[Row]:
+    """Return rows spread evenly from the longest to the shortest (at least 2: a batch of one would be exported as a constant)."""
     split = split.select_columns(format.columns(split))
     order = np.argsort(-lengths(split, INPUT_IDS), kind="stable")
     places = [round(place * (len(order) - 1) / max(1, count - 1)) for place in range(max(2, count))]

@@ -4,8 +4,9 @@ import copy
 import logging
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from stages.exporting.onnx_attention import expand_row_attention
@@ -25,9 +27,11 @@ from stages.pipeline.errors import ModelError, UserError
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 """The inputs that a model may take, in the order of the ONNX model's inputs."""
+_WRAPPED = "_model"
+"""What `Logits` calls the model that it wraps."""
 
 
-class _Logits(torch.nn.Module):
+class Logits(torch.nn.Module):
     """Wrap a model so that it takes and returns tensors alone."""
 
     def __init__(self, model: PreTrainedModel, *, float_mask: bool = False) -> None:
@@ -38,13 +42,15 @@ class _Logits(torch.nn.Module):
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None
     ) -> torch.Tensor:
+        """Return the logits."""
         types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
         mask = attention_mask.float() if self._float_mask else attention_mask
         logits: torch.Tensor = self._model(input_ids=input_ids, attention_mask=mask, **types).logits
         return logits
 
 
-def _inputs(batch: Batch) -> dict[str, torch.Tensor]:
+def inputs_of(batch: Batch) -> dict[str, torch.Tensor]:
+    """Return what of a batch an exported model takes, in the order of its inputs."""
     return {name: batch[name] for name in _INPUTS if name in batch}
 
 
@@ -59,15 +65,38 @@ def write_onnx(model: PreTrainedModel, example: Batch, path: Path, *, packed: bo
     It takes the exporter on `torch.export`: PyTorch's older tracing exporter gives, without an error, BERT logits
     that are wrong by half a unit once a row is padded.
     """
-    inputs = _inputs(example)
-    use = Use("packed_onnx" if packed else "onnx", torch.device("cpu"), pack=pack_in_graph)
-    model = prepare(copy.deepcopy(model), use)
-    program = _exported(_Logits(model).eval(), inputs) if packed else _exported_in_some_form(model, inputs)
+    program = _program(model, example, packed=packed)
+    program.optimize()
     proto = program.model_proto
     _strip_origins(proto)
     if packed:
         expand_row_attention(proto)
     onnx.save(proto, path)
+
+
+def graph_as_traced(model: PreTrainedModel, example: Batch) -> onnx.ModelProto:
+    """Return the graph of `model`, with inputs as `write_onnx` has them, in which each parameter is as it is in the model.
+
+    Its initializers have the names of `parameter_names`. In the graph that `write_onnx` writes, some are transposed, and those
+    that happen to be equal are one.
+    """
+    return _program(model, example, packed=False).model_proto
+
+
+def parameter_names(model: PreTrainedModel) -> dict[str, str]:
+    """Return for the initializers that are parameters of `model` its own names for them. One that it shares has one name."""
+    names: dict[int, str] = {}
+    return {
+        f"{_WRAPPED}.{name}": names.setdefault(id(parameter), name)
+        for name, parameter in model.named_parameters(remove_duplicate=False)
+    }
+
+
+def _program(model: PreTrainedModel, example: Batch, *, packed: bool) -> torch.onnx.ONNXProgram:
+    inputs = inputs_of(example)
+    use = Use("packed_onnx" if packed else "onnx", torch.device("cpu"), pack=pack_in_graph)
+    model = prepare(copy.deepcopy(model), use)
+    return _exported(Logits(model).eval(), inputs) if packed else _exported_in_some_form(model, inputs)
 
 
 def _exported_in_some_form(model: PreTrainedModel, inputs: dict[str, torch.Tensor]) -> torch.onnx.ONNXProgram:
@@ -79,20 +108,20 @@ def _exported_in_some_form(model: PreTrainedModel, inputs: dict[str, torch.Tenso
     if model._can_set_experts_implementation():
         model.set_experts_implementation("batched_mm")  # ONNX has no grouped products
     try:
-        return _exported(_Logits(model).eval(), inputs)
+        return _exported(Logits(model).eval(), inputs)
     except UserError:
         raise
     except Exception:  # the exporter raises errors of its own, and those of the model
         model.set_attn_implementation("eager")
     try:
-        return _exported(_Logits(model).eval(), inputs)
+        return _exported(Logits(model).eval(), inputs)
     except UserError:
         raise
     except Exception:
-        return _exported(_Logits(model, float_mask=True).eval(), inputs)
+        return _exported(Logits(model, float_mask=True).eval(), inputs)
 
 
-def _exported(logits: _Logits, inputs: dict[str, torch.Tensor]) -> torch.onnx.ONNXProgram:
+def _exported(logits: Logits, inputs: dict[str, torch.Tensor]) -> torch.onnx.ONNXProgram:
     dynamic = {0: torch.export.Dim("rows"), 1: torch.export.Dim("subwords")}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), redirect_stdout(StringIO()):
@@ -104,6 +133,7 @@ def _exported(logits: _Logits, inputs: dict[str, torch.Tensor]) -> torch.onnx.ON
             output_names=["logits"],
             dynamic_shapes=dict.fromkeys(inputs, dynamic),
             dynamo=True,
+            optimize=False,
         )
     assert program is not None
     return program
@@ -128,17 +158,42 @@ def largest_difference(
 
     Raises ModelError if it exceeds `tolerance`.
     """
-    batch = collate(rows)
-    inputs = _inputs(batch)
-    (exported,) = session(path).run(["logits"], {name: tensor.numpy() for name, tensor in inputs.items()})
+    runtime = session(path)
+
+    def run(inputs: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float32]:
+        (logits,) = runtime.run(["logits"], dict(inputs))
+        return np.asarray(logits)
+
+    return checked_difference(Exported("ONNX", "export.onnx", run), model, collate(rows), tolerance)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An exported model that can be run."""
+
+    name: str
+    """What messages call it."""
+    key: str
+    """The key of the configuration that asks for it."""
+    run: Callable[[Mapping[str, NDArray[np.int64]]], NDArray[np.float32]]
+    """Return the logits of inputs by their names."""
+
+
+def checked_difference(exported: Exported, model: PreTrainedModel, batch: Batch, tolerance: float) -> float:
+    """Return the largest absolute difference between logits of an exported model and those of `model`, in fp32.
+
+    Raises ModelError if it exceeds `tolerance`.
+    """
+    inputs = inputs_of(batch)
+    found = exported.run({name: tensor.numpy() for name, tensor in inputs.items()})
     with torch.inference_mode():
-        expected = _Logits(model.cpu().float().eval())(*inputs.values()).numpy()
+        expected = Logits(model.cpu().float().eval())(*inputs.values()).numpy()
     real = batch["attention_mask"].bool().numpy() if expected.ndim == 3 else np.ones(len(expected), bool)
-    difference = float(np.abs(exported - expected)[real].max())
+    difference = float(np.abs(found - expected)[real].max())
     if not difference <= tolerance:
         raise ModelError(
-            f"export: ONNX and torch logits differ by {difference:.2g}, more than export.onnx_tolerance={tolerance:g}; "
-            "raise the tolerance if that is acceptable, or set export.onnx=false"
+            f"export: {exported.name} and torch logits differ by {difference:.2g}, more than "
+            f"export.onnx_tolerance={tolerance:g}; raise the tolerance if that is acceptable, or set {exported.key}=false"
         )
     return difference
 

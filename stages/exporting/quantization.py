@@ -12,7 +12,7 @@ from onnx.helper import make_node, make_opsetid
 from onnx.numpy_helper import from_array, to_array
 from onnxruntime.quantization.onnx_model import ONNXModel
 
-from stages.exporting.onnx_files import ONNX_RUNTIME
+from stages.exporting.exported_files import ONNX_RUNTIME
 
 _LAST, _STEP, _TINY, _ZERO = (f"int8.{name}" for name in ("last_axis", "step", "tiny", "zero"))
 _CONSTANTS: Mapping[str, NDArray[np.generic]] = {

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stages.configuration.kinds import labels_words
-from stages.exporting.onnx_files import ONNX, ONNX_INT8
+from stages.exporting.exported_files import ONNX, ONNX_INT8
 from stages.pipeline.digests import sha256_of
 from stages.pipeline.errors import ConfigError, DataError
 from stages.pipeline.json_files import read_json

@@ -16,7 +16,7 @@ from transformers import AutoConfig, PreTrainedModel
 from stages.columns.names import SECOND_TEXT, TEXT, TOKENS
 from stages.configuration.kinds import labels_words
 from stages.configuration.schema import Decode
-from stages.exporting.onnx_files import ONNX, ONNX_INT8
+from stages.exporting.exported_files import ONNX, ONNX_INT8
 from stages.modeling.batches import BatchFormat, PaddingCollator, read_batch_format
 from stages.modeling.load import trained_model
 from stages.modeling.precision import Precision, device, usable_precision

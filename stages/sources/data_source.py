@@ -9,7 +9,7 @@ from typing import assert_never
 
 import pyarrow as pa
 
-from stages.configuration.hydra_plugins.fingerprint import fingerprint
+from stages.configuration.hydra_plugins.fingerprint import fingerprint, places_of
 from stages.configuration.kinds import labels_words
 from stages.configuration.schema import SPLITS, DataConfig, DemoData, FilesData, HubData, Split, TabularData
 from stages.pipeline.digests import sha256_of
@@ -75,12 +75,10 @@ def _demo(config: DemoData) -> Source:
 
 def _require_fingerprint(config: FilesData) -> None:
     """Raise DataError if the files have changed since the parameters were composed. DVC would take these for those."""
-    places: dict[str, str | list[str]] = {split: getattr(config, split) or [] for split in SPLITS}
-    listed = {split: [found] if isinstance(found, str) else found for split, found in places.items()}
     if config.fingerprint is None:
         return
     with suppress(OSError):  # a file that is missing is told by name
-        if fingerprint(listed) != config.fingerprint:
+        if fingerprint(places_of(vars(config))) != config.fingerprint:
             raise DataError(
                 f"data.fingerprint={config.fingerprint}: the files have changed since {PARAMS} was composed; compose it again "
                 "(`make repro`, or `python -m stages.configuration.compose` with your overrides), or set null to take any"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stages.configuration.composition import compose_params
-from stages.configuration.schema import DownloadStage, EvaluateStage, ExportStage, TokenizeStage, TrainStage
+from stages.configuration.schema import DownloadStage, EvaluateStage, ExportStage, Params, TokenizeStage, TrainStage
 from stages.configuration.validation import select, validate
 from stages.download import download
 from stages.evaluate import evaluate
@@ -53,9 +53,7 @@ class ExportedRuns(Mapping[str, Path]):
 def _run(task: str, root: Path, model: Path) -> None:
     for name in ("dvc.yaml", "stages"):
         (root / name).symlink_to(ROOT / name)
-    onnx = "true" if task == "text" else "false"
-    choices = [*_choices(task, root), *_SMALL, f"model.path={model}", f"export.onnx={onnx}"]
-    params = validate(compose_params(choices), "test")
+    params = params_of(task, root, model)
     before = Path.cwd()
     os.chdir(root)
     try:
@@ -66,6 +64,13 @@ def _run(task: str, root: Path, model: Path) -> None:
             stage(select(params, config))  # type: ignore[operator]
     finally:
         os.chdir(before)
+
+
+def params_of(task: str, root: Path, model: Path, *more: str) -> Params:
+    """The parameters of a run on files that this writes into its folder."""
+    onnx = "true" if task == "text" else "false"
+    choices = [*_choices(task, root), *_SMALL, f"model.path={model}", f"export.onnx={onnx}", *more]
+    return validate(compose_params(choices), "test")
 
 
 def rows_of(task: str, count: int, seed: int) -> Iterator[dict[str, Any]]:

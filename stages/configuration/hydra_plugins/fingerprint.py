@@ -19,8 +19,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 _SPLITS = ("train", "validation", "test")
-_NAMES = ("source", *_SPLITS)
-"""The keys of `data` that say which files there are."""
+_PLACES = (*_SPLITS, "label_names")
+_NAMES = ("source", *_PLACES)
+"""The keys of `data` that say which files there are; `label_names` is one if it is a string."""
 _PARAMS = Path("params.yaml")
 _KNOWN = Path(".dvc/tmp/fingerprints.json")
 """Fingerprints by the sizes and times of files, so that files are read again only after a change. Outside of git."""
@@ -43,13 +44,13 @@ def unwatched() -> Iterator[None]:
 
 
 def fingerprint(places: Mapping[str, Sequence[str]]) -> str | None:
-    """Return a digest of the files that the splits' places name on this machine, by content and by names below a place.
+    """Return a digest of the files that places name on this machine, by content and by names below a place.
 
     Addresses are not watched. None if no place is on this machine. Raises FileNotFoundError if one that should be is not.
     """
     found = [
         (f"{split}\0{name}", path)
-        for split in _SPLITS
+        for split in _PLACES
         for place in places.get(split, ())
         for name, path in _files(place)
     ]
@@ -121,11 +122,18 @@ def _of_data(*, _parent_: DictConfig) -> str | None:
     if named["source"] != "files":
         return None
     try:
-        return fingerprint({split: _as_list(named[split]) for split in _SPLITS})
+        return fingerprint(places_of(named))
     except OSError:
         written = _written()
         same = all(written.get(name) == named[name] for name in _NAMES)
         return str(written["fingerprint"]) if same and written.get("fingerprint") else None
+
+
+def places_of(named: Mapping[str, object]) -> dict[str, list[str]]:
+    """Return the places that the keys of `data` name, by the key."""
+    names = named.get("label_names")
+    places = {split: _as_list(named.get(split)) for split in _SPLITS}
+    return places | {"label_names": [names] if isinstance(names, str) else []}
 
 
 def _plain(value: object) -> object:
