@@ -87,7 +87,8 @@ def resets(overrides: Sequence[str], composed: dict[str, object], path: Path) ->
     lost = [
         key
         for key in differing_keys(composed, path)
-        if (not plain or repr(after.get(key)) == repr(plain.get(key)))
+        if key in before  # a key that is new here had no value to keep
+        and (not plain or repr(after.get(key)) == repr(plain.get(key)))
         and not (key in last and repr(before.get(key)) == repr(last[key]))
         and not any(key == name or key.startswith(f"{name}.") for name in (*named, _FINGERPRINT))
     ]
