@@ -174,7 +174,7 @@ found = layer.loaded.serve({"input_ids": tf.constant([ids], tf.int64), "attentio
 with torch.inference_mode():
     again = AutoModelForSequenceClassification.from_pretrained("models/keras").eval()(torch.tensor([ids])).logits
     before = AutoModelForSequenceClassification.from_pretrained("models/export").eval()(torch.tensor([ids])).logits
-print(abs(found.numpy() - again.numpy()).max() < 1e-4, abs(before - again).max() > 1e-3)
+print(abs(found.numpy() - again.numpy()).max() < 1e-4, bool(abs(before - again).max() > 1e-3))
 """
     code = "\n".join(
         [
