@@ -87,8 +87,6 @@ def add_adapters(model: PreTrainedModel, lora: LoraConfig, frozen: int) -> None:
 
     PyTorch's global generator draws the adapters.
     """
-    import peft
-
     layers, targets = layers_of(model), targets_of(model, lora, frozen)
     trained = [
         weight
@@ -96,13 +94,28 @@ def add_adapters(model: PreTrainedModel, lora: LoraConfig, frozen: int) -> None:
         if weight.requires_grad and layers.depths[name] == layers.top
     ]
     # without the model's configuration, by which peft would replace targets in some families
-    bare = torch.nn.ModuleDict({_BARE: model})
-    with warnings.catch_warnings():
-        # it is set by each layer's kind, where there are both
-        warnings.filterwarnings("ignore", message=".*fan_in_fan_out.*")
-        peft.inject_adapter_in_model(_peft_config(lora, bare, [f"{_BARE}.{name}" for name in targets]), bare)
+    _inject(lora, torch.nn.ModuleDict({_BARE: model}), [f"{_BARE}.{name}" for name in targets])
     for weight in trained:
         weight.requires_grad_(True)
+
+
+def require_readable(model: PreTrainedModel, lora: LoraConfig, frozen: int) -> None:
+    """Raise ModelError if peft would load what `write_adapters` writes into other layers. This puts adapters into `model`.
+
+    In some families of experts peft takes the names of targets for those that an older transformers had.
+    """
+    targets = targets_of(model, lora, frozen)
+    try:
+        _inject(lora, model, targets)
+    except ValueError:  # peft refuses them
+        replaced = targets
+    else:
+        replaced = [name for name in targets if not hasattr(model.get_submodule(name), "base_layer")]
+    if replaced:
+        raise ModelError(
+            f"train.keep_adapter=true: peft can't load an adapter on {replaced[0]} of {model.config.model_type}; set "
+            "it to false, or leave that out of train.lora.targets"
+        )
 
 
 def has_adapters(model: torch.nn.Module) -> bool:
@@ -144,6 +157,16 @@ def write_adapters(model: PreTrainedModel, lora: LoraConfig, folder: Path) -> No
         folder / _WEIGHTS,
         metadata={"format": "pt"},
     )
+
+
+def _inject(lora: LoraConfig, model: torch.nn.Module, targets: Sequence[str]) -> None:
+    import peft
+
+    with warnings.catch_warnings():
+        # it is set by each layer's kind, where there are both
+        warnings.filterwarnings("ignore", message=".*fan_in_fan_out.*")
+        warnings.filterwarnings("ignore", message=".*_pattern keys did not match.*")  # told by `require_readable`
+        peft.inject_adapter_in_model(_peft_config(lora, model, targets), model)
 
 
 def _peft_config(lora: LoraConfig, model: torch.nn.Module, targets: Sequence[str]) -> "peft.LoraConfig":

@@ -1,5 +1,6 @@
 """Adapters: which layers get one, what is trained, and what becomes of them when they are merged."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from transformers import AutoConfig, PreTrainedModel
 
 from stages.configuration.schema import TrainConfig
-from stages.modeling.adapters import add_adapters, targets_of, write_adapters
+from stages.modeling.adapters import add_adapters, require_readable, targets_of, write_adapters
 from stages.modeling.frozen import parameter_counts
 from stages.modeling.preparation import Use, prepare, undo_for_saving
 from stages.pipeline.errors import ModelError
@@ -130,6 +131,26 @@ def test_what_is_kept_is_loaded_by_peft_on_the_base_model(family: str, kind: str
     assert first == second and first.keys() == {"adapter_config.json", "adapter_model.safetensors"}
     trained = parameter_counts(model).trained
     assert 4 * trained < len(first["adapter_model.safetensors"]) < 4 * trained + 10_000
+
+
+@pytest.mark.parametrize(
+    ("family", "targets", "refused"),
+    [
+        ("bert", "auto", None),
+        ("mixtral", "auto", None),
+        ("deepseek_v3", ["q_a_proj", "o_proj"], None),
+        ("deepseek_v3", "auto", "model.layers.0.mlp.gate_proj of deepseek_v3"),
+        ("deepseek_v3", ["gate_proj"], "model.layers.0.mlp.gate_proj of deepseek_v3"),
+    ],
+)
+def test_adapters_that_peft_would_load_into_other_layers_are_not_kept(
+    family: str, targets: Any, refused: str | None, tmp_path: Path
+) -> None:
+    write_family(family, tmp_path)
+    model = HEADS["text"].from_config(AutoConfig.from_pretrained(tmp_path))
+    told = nullcontext() if refused is None else pytest.raises(ModelError, match=f"can't load an adapter on {refused}")
+    with told:
+        require_readable(model, with_lora(targets=targets).lora, frozen=-1)
 
 
 @pytest.mark.parametrize("targets", [["query"], ["key"], ["value"], ["query", "value"], ["dense"], "auto"], ids=str)
