@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from stages.modeling.load import encoder_name
 
-_ABOVE = re.compile("after|final|norm|pool|out")
+_ABOVE = re.compile("after|final|norm|pool|(^|_)out")
 """In the name of what stands beside a list of layers, and comes after them, although it may be declared before."""
 
 
