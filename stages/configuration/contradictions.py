@@ -1,6 +1,7 @@
 """Faults in a group or between groups: values that are valid on their own and do not fit together."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from importlib.util import find_spec
 from typing import Any, TypeAlias
 
@@ -13,6 +14,7 @@ from stages.configuration.schema import (
     DemoData,
     EvaluateConfig,
     ExportConfig,
+    LoraConfig,
     TabularData,
     TaskConfig,
     TokenizeConfig,
@@ -179,6 +181,10 @@ def _batch_fault(train: TrainConfig) -> str | None:
 def _adapter_fault(train: TrainConfig) -> str | None:
     if train.adapter == "none" and train.keep_adapter:
         return "train.keep_adapter=true keeps adapters, and train.adapter=none trains none; set train.adapter=lora"
+    changed = [name for name, value in asdict(train.lora).items() if value != getattr(LoraConfig, name)]
+    if train.adapter == "none" and changed:
+        key = f"train.lora.{changed[0]}"
+        return f"{key} is for adapters, and train.adapter=none trains none; set train.adapter=lora, or drop it"
     if train.frozen_precision != "fp32" and train.adapter == train.freeze == "none":
         return (
             f"train.frozen_precision={train.frozen_precision} is for frozen weights, and nothing is frozen; "

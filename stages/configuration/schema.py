@@ -110,7 +110,7 @@ class LoraConfig:
     """The dropout of what adapters read."""
     targets: Auto | Annotated[list[Name], Field(min_length=1)] = "auto"
     """The linear layers that get an adapter, by the ends of their names, such as `[query, value]`. `auto`: all of the
-    encoder's, which learns best for its size."""
+    encoder's, which learns best for its size. Never those with one output, nor those that have a weight in common."""
 
 
 @dataclass(frozen=True)

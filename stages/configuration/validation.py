@@ -128,7 +128,7 @@ def _fault_of_key(group: str, key: str, details: Sequence[ErrorDetails]) -> str:
             where, what = f"{key}.source={shortened(str(source))}", f"choose from {detail['ctx']['expected_tags']}"
         case "union_tag_not_found":
             where, what = f"{key}.source", "is missing"
-        case "literal_error":
+        case "literal_error" if len(details) == 1:
             where, what = f"{key}={shortened(str(value))}", f"choose from {detail['ctx']['expected']}"
         case "string_pattern_mismatch":
             where, what = f"{key}={shortened(repr(value))}", _PATTERNS[key.split(".")[1]]

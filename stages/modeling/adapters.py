@@ -5,6 +5,7 @@
 
 import json
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _NAME = "default"
 """What peft calls the adapters of a model that has one set of them."""
+_BARE = "model"
+"""The name of the model in what adapters are put into."""
 _IN_FILES = "base_model.model."
 """What stands before the name of a weight in a file of peft's."""
 _CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -35,9 +38,9 @@ def targets_of(model: PreTrainedModel, lora: LoraConfig, frozen: int) -> list[st
     """
     layers, family = layers_of(model), model.config.model_type
     linear = {
-        name: module.weight.shape
-        for name, module in model.named_modules()
-        if type(module) in (torch.nn.Linear, Conv1D) and 0 < layers.depths.get(f"{name}.weight", 0) < layers.top
+        name: shape
+        for name, shape in _linear_layers(model).items()
+        if 0 < layers.depths.get(f"{name}.weight", 0) < layers.top
     }
     if not linear:
         raise ModelError(
@@ -64,31 +67,60 @@ def targets_of(model: PreTrainedModel, lora: LoraConfig, frozen: int) -> list[st
     return found
 
 
+def _linear_layers(model: PreTrainedModel) -> dict[str, torch.Size]:
+    """Return the shapes of the weights that can have an adapter, by the names of their layers.
+
+    Not those that several layers share: each layer would have an adapter, and the weight would get all of them when merged. Nor
+    those with a single output, such as gates: they have no rank to be lowered.
+    """
+    layers = {name: module for name, module in model.named_modules() if type(module) in (torch.nn.Linear, Conv1D)}
+    uses = Counter(id(module.weight) for module in layers.values())
+    return {
+        name: module.weight.shape
+        for name, module in layers.items()
+        if uses[id(module.weight)] == 1 and min(module.weight.shape) > 1
+    }
+
+
 def add_adapters(model: PreTrainedModel, lora: LoraConfig, frozen: int) -> None:
     """Freeze all weights but the head's, and put an adapter beside each target. Raises as `targets_of`.
 
     PyTorch's global generator draws the adapters.
     """
-    import peft
-
     layers, targets = layers_of(model), targets_of(model, lora, frozen)
     trained = [
         weight
         for name, weight in model.named_parameters()
         if weight.requires_grad and layers.depths[name] == layers.top
     ]
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message=".*fan_in_fan_out.*"
-        )  # set by each layer's kind, where there are both
-        peft.inject_adapter_in_model(_peft_config(lora, model, targets), model)
+    # without the model's configuration, by which peft would replace targets in some families
+    _inject(lora, torch.nn.ModuleDict({_BARE: model}), [f"{_BARE}.{name}" for name in targets])
     for weight in trained:
         weight.requires_grad_(True)
 
 
+def require_readable(model: PreTrainedModel, lora: LoraConfig, frozen: int) -> None:
+    """Raise ModelError if peft would load what `write_adapters` writes into other layers. This puts adapters into `model`.
+
+    In some families of experts peft takes the names of targets for those that an older transformers had.
+    """
+    targets = targets_of(model, lora, frozen)
+    try:
+        _inject(lora, model, targets)
+    except ValueError:  # peft refuses them
+        replaced = targets
+    else:
+        replaced = [name for name in targets if not hasattr(model.get_submodule(name), "base_layer")]
+    if replaced:
+        raise ModelError(
+            f"train.keep_adapter=true: peft can't load an adapter on {replaced[0]} of {model.config.model_type}; set "
+            "it to false, or leave that out of train.lora.targets"
+        )
+
+
 def has_adapters(model: torch.nn.Module) -> bool:
     """Return whether the model has adapters that are not merged."""
-    return hasattr(model, "peft_config")
+    return any(_is_of_adapter(name) for name, _ in model.named_parameters())
 
 
 def merge_adapters(model: PreTrainedModel) -> None:
@@ -101,7 +133,6 @@ def merge_adapters(model: PreTrainedModel) -> None:
         if isinstance(module, LoraLayer):
             module.merge()
             model.set_submodule(name, module.get_base_layer())
-    del model.peft_config
 
 
 def write_adapters(model: PreTrainedModel, lora: LoraConfig, folder: Path) -> None:
@@ -128,7 +159,17 @@ def write_adapters(model: PreTrainedModel, lora: LoraConfig, folder: Path) -> No
     )
 
 
-def _peft_config(lora: LoraConfig, model: PreTrainedModel, targets: Sequence[str]) -> "peft.LoraConfig":
+def _inject(lora: LoraConfig, model: torch.nn.Module, targets: Sequence[str]) -> None:
+    import peft
+
+    with warnings.catch_warnings():
+        # it is set by each layer's kind, where there are both
+        warnings.filterwarnings("ignore", message=".*fan_in_fan_out.*")
+        warnings.filterwarnings("ignore", message=".*_pattern keys did not match.*")  # told by `require_readable`
+        peft.inject_adapter_in_model(_peft_config(lora, model, targets), model)
+
+
+def _peft_config(lora: LoraConfig, model: torch.nn.Module, targets: Sequence[str]) -> "peft.LoraConfig":
     import peft
 
     layers = [getattr(layer, "base_layer", layer) for layer in map(model.get_submodule, targets)]

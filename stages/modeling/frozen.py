@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from stages.modeling.layers import layers_of
 from stages.modeling.occurring_embeddings import OccurringEmbeddings
-from stages.pipeline.errors import ModelError
+from stages.pipeline.errors import ModelError, TrainingError
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,25 @@ def freeze_lowest(model: PreTrainedModel, freeze: Literal["none", "embeddings"] 
     for name, weight in model.named_parameters():
         if layers.depths[name] <= highest:
             weight.requires_grad_(False)
+
+
+def require_gradients(model: PreTrainedModel) -> None:
+    """Raise TrainingError if layers are to be trained, and a backward pass has given none of their weights a gradient.
+
+    The head alone would learn. Reversible layers are such, as Reformer's: they have no backward pass of their own unless what
+    they read has one.
+    """
+    layers = layers_of(model)
+    trained = [
+        weight
+        for name, weight in model.named_parameters()
+        if weight.requires_grad and 0 < layers.depths[name] < layers.top
+    ]
+    if trained and all(weight.grad is None for weight in trained):
+        raise TrainingError(
+            f"train: no layer of {model.config.model_type} gets a gradient while its embeddings are frozen; set "
+            "train.adapter=none and train.freeze=none"
+        )
 
 
 def parameter_counts(model: torch.nn.Module) -> ParameterCounts:

@@ -1,5 +1,6 @@
 """The layers of a model, found in its modules: embeddings at the bottom, layer upon layer, and the head at the top."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -7,6 +8,9 @@ import torch
 from transformers import PreTrainedModel
 
 from stages.modeling.load import encoder_name
+
+_ABOVE = re.compile("after|final|norm|pool|(^|_)out")
+"""In the name of what stands beside a list of layers, and comes after them, although it may be declared before."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ def layers_of(model: PreTrainedModel) -> Layers:
     the lowest.
     """
     prefix = f"{encoder_name(model)}."
-    starts, count = _starts(model.get_submodule(prefix[:-1]), prefix)
+    starts, ends, count = _stacks(model.get_submodule(prefix[:-1]), prefix)
     found = {name: _depth_in_lists(name, starts) for name, _ in model.named_parameters()}
     in_layers = [number for number, depth in enumerate(found.values()) if depth is not None]
     last = in_layers[-1] if in_layers else -1
@@ -40,28 +44,44 @@ def layers_of(model: PreTrainedModel) -> Layers:
     depths, reached = dict[str, int](), 0
     for number, (name, depth) in enumerate(found.items()):
         reached = reached if depth is None else depth
+        end = _end_of_stack(name, ends)
         if depth is not None:
             depths[name] = depth
         elif not name.startswith(prefix):
             depths[name] = count + 1
-        elif any(map(name.startswith, embeddings)) or "emb" in name.removeprefix(prefix):
+        elif any(map(name.startswith, embeddings)) or _is_of_embeddings(name.removeprefix(prefix)):
             depths[name] = 0
-        else:  # parameters stand in the order in which they are used
+        elif end is not None:
+            depths[name] = end if end < count else count + 1
+        else:  # other parameters stand in the order in which they are used
             depths[name] = reached if number < last else count + 1
     return Layers(count, depths)
 
 
-def _starts(encoder: torch.nn.Module, prefix: str) -> tuple[dict[str, int], int]:
-    """Return how many layers are below each list of layers, by its name, and how many layers there are."""
+def _is_of_embeddings(name: str) -> bool:
+    return "emb" in name and "after" not in name
+
+
+def _end_of_stack(name: str, ends: Mapping[str, int]) -> int | None:
+    """Return the depth of the last layer of the stack that a parameter comes after; None if its name doesn't tell."""
+    for place, end in ends.items():
+        if name.startswith(place) and _ABOVE.search(name.removeprefix(place).partition(".")[0]):
+            return end
+    return None
+
+
+def _stacks(encoder: torch.nn.Module, prefix: str) -> tuple[dict[str, int], dict[str, int], int]:
+    """Return how many layers are below each list of layers by its name, and up to the end of those in each place; and all."""
     lists = dict(_outermost_lists(encoder))
     of_layers = {name: items for name, items in lists.items() if any(any(item.children()) for item in items)}
     places = dict.fromkeys((_place(name), len(items)) for name, items in of_layers.items())
-    starts, count = dict[str, int](), 0
+    starts, ends, count = dict[str, int](), dict[str, int](), 0
     for place, length in places:
         same = (name for name, items in lists.items() if (_place(name), len(items)) == (place, length))
         starts |= {f"{prefix}{name}.": count for name in same}
         count += length
-    return starts, count
+        ends[f"{prefix}{place}.".replace("..", ".")] = count
+    return starts, ends, count
 
 
 def _outermost_lists(encoder: torch.nn.Module) -> Iterator[tuple[str, torch.nn.ModuleList]]:

@@ -6,36 +6,58 @@ import torch
 from transformers.pytorch_utils import Conv1D
 
 
-class StoredLinear(torch.nn.Linear):
+class _Stored(torch.nn.Module):
+    """A layer whose weight may be stored in another dtype than that of its input."""
+
+    @property
+    def stored(self) -> torch.nn.Parameter:
+        """The weight as it is stored."""
+        weight = self._parameters["weight"]
+        assert weight is not None
+        return weight
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """The weight in fp32: the code of some families reads it, to multiply with it itself or to know its dtype."""
+        if "weight" not in self._parameters:  # torch.nn.Module asks before it registers one
+            raise AttributeError("weight")
+        return self.stored.float() if self.stored.dtype == torch.bfloat16 else self.stored
+
+
+class StoredLinear(_Stored, torch.nn.Linear):  # type: ignore[override]
     """A `torch.nn.Linear` whose weight may be stored in another dtype than that of its input."""
 
     def __init__(self, layer: torch.nn.Linear) -> None:
         """Take over the parameters of `layer`."""
         super().__init__(layer.in_features, layer.out_features, bias=False, device="meta")
-        self.weight, self.bias = layer.weight, layer.bias
+        _take_over(self, layer)
         self.train(layer.training)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Map […, inputs] to […, outputs]."""
-        return _product(input, self.weight, self.bias) if _differs(input, self.weight) else super().forward(input)
+        if _is_cast_here(self.stored, input):
+            return _product(input, self.stored, self.bias)
+        return torch.nn.functional.linear(input, self.stored, self.bias)
 
 
-class StoredConv1D(Conv1D):
+class StoredConv1D(_Stored, Conv1D):  # type: ignore[misc]
     """GPT-2's linear layer, whose weight [inputs, outputs] may be stored in another dtype than that of its input."""
 
     def __init__(self, layer: Conv1D) -> None:
         """Take over the parameters of `layer`."""
         torch.nn.Module.__init__(self)
         self.nf, self.nx = layer.nf, layer.nx
-        self.weight, self.bias = layer.weight, layer.bias
+        _take_over(self, layer)
         self.train(layer.training)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map […, inputs] to […, outputs]."""
-        return _product(x, self.weight.t(), self.bias) if _differs(x, self.weight) else super().forward(x)
+        if _is_cast_here(self.stored, x):
+            return _product(x, self.stored.t(), self.bias)
+        return torch.addmm(self.bias, x.flatten(0, -2), self.stored).view(*x.shape[:-1], -1)
 
 
-class StoredEmbedding(torch.nn.Embedding):
+class StoredEmbedding(_Stored, torch.nn.Embedding):  # type: ignore[override]
     """A `torch.nn.Embedding` that is stored in bf16 and gives fp32."""
 
     def __init__(self, embeddings: torch.nn.Embedding) -> None:
@@ -43,11 +65,11 @@ class StoredEmbedding(torch.nn.Embedding):
         super().__init__(
             embeddings.num_embeddings, embeddings.embedding_dim, embeddings.padding_idx, _weight=embeddings.weight
         )
-        self.weight = embeddings.weight
+        _take_over(self, embeddings)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Look up codes […] and return [… , width]."""
-        return super().forward(input).float()
+        return torch.nn.functional.embedding(input, self.stored, self.padding_idx).float()
 
 
 def store_frozen_in_bf16(model: torch.nn.Module) -> None:
@@ -57,7 +79,7 @@ def store_frozen_in_bf16(model: torch.nn.Module) -> None:
             kind = _STORED.get(type(child))
             if kind is not None and not child.weight.requires_grad:
                 stored = kind(child)
-                stored.weight.data = stored.weight.data.to(torch.bfloat16)
+                stored.stored.data = stored.stored.data.to(torch.bfloat16)
                 setattr(module, name, stored)
 
 
@@ -76,9 +98,15 @@ _STORED: dict[type[torch.nn.Module], Any] = {
 """What takes the place of each kind of layer. Kinds derived from these may compute in ways of their own."""
 
 
-def _differs(input: torch.Tensor, weight: torch.Tensor) -> bool:
+def _take_over(stored: _Stored, layer: torch.nn.Module) -> None:
+    """Give a layer the parameters of another one, in the dtypes in which they are stored there."""
+    for name, parameter in layer._parameters.items():
+        stored.register_parameter(name, parameter)
+
+
+def _is_cast_here(weight: torch.Tensor, input: torch.Tensor) -> bool:
     """Return whether the product has to cast the weight itself. Autocast does so where it is on."""
-    return input.dtype != weight.dtype and not torch.is_autocast_enabled(input.device.type)
+    return weight.dtype == torch.bfloat16 and not torch.is_autocast_enabled(input.device.type)
 
 
 def _product(input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:

@@ -3,6 +3,8 @@
 from importlib.util import find_spec
 
 from stages.configuration.schema import TrainConfig, TrainStage
+from stages.modeling.adapters import require_readable
+from stages.modeling.frozen import highest_frozen
 from stages.modeling.layers import layers_of
 from stages.modeling.load import skeleton
 from stages.modeling.preparation import asks_for_steps, rehearse
@@ -19,6 +21,9 @@ def require_applicable(config: TrainStage) -> None:
         return
     model = skeleton(task_for(config.task), BASE_WEIGHTS)
     rehearse(model, train)
+    if train.keep_adapter:
+        bare = skeleton(task_for(config.task), BASE_WEIGHTS)
+        require_readable(bare, train.lora, highest_frozen(train.freeze))
     if train.layer_decay < 1 and not layers_of(model).count:
         raise ModelError(
             f"train.layer_decay={train.layer_decay:g}: {model.config.model_type} has no layers that can be told apart; set 1"

@@ -17,7 +17,7 @@ from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer, Traine
 from stages.columns.names import EXAMPLE, LABELS
 from stages.modeling.batches import PaddingCollator, ends_of_texts_told
 from stages.modeling.cpu.gradients import clip_in_next_step, gradient_norm
-from stages.modeling.frozen import load_trained_state, parameter_counts, trained_state
+from stages.modeling.frozen import load_trained_state, parameter_counts, require_gradients, trained_state
 from stages.modeling.precision import Precision
 from stages.modeling.prediction import predict
 from stages.pipeline.arrow import rows
@@ -110,12 +110,17 @@ class ValidatingTrainer(Trainer):
         return self.bare_model
 
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> torch.Tensor:
-        """One part of a batch, forward and backward. Raises TrainingError if the loss is no number, or memory is full."""
+        """One part of a batch, forward and backward.
+
+        Raises TrainingError if the loss is no number, memory is full, or no layer gets a gradient.
+        """
         examples = inputs.pop(EXAMPLE)
         advice = for_steps(self.args.gradient_accumulation_steps)
         with memory_or(advice), ends_of_texts_told("train", lambda: examples):
             loss = super().training_step(model, inputs, num_items_in_batch)
         self._losses.add(self.state.global_step + 1, loss, examples)
+        if self.state.global_step == 0:
+            require_gradients(self.bare_model)
         return loss
 
     def floating_point_ops(self, inputs: Batch) -> int:

@@ -73,6 +73,31 @@ def test_adapters_leave_nothing_behind_that_a_later_stage_would_see(family: str,
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("family", "recipe", "told"),
+    [
+        (
+            "reformer",
+            ("train.freeze=embeddings",),
+            "no layer of reformer gets a gradient while its embeddings are frozen",
+        ),
+        (
+            "deepseek_v3",
+            ("train.adapter=lora", "train.lora.rank=2", "train.keep_adapter=true"),
+            "peft can't load an adapter on",
+        ),
+    ],
+)
+def test_a_recipe_that_would_not_do_what_it_says_is_told_in_one_line(
+    family: str, recipe: tuple[str, ...], told: str, tmp_path: Path
+) -> None:
+    write_family(family, tmp_path / "model")
+    found = put_through(family, "text", tmp_path / "model", tmp_path / "work", onnx=False, recipe=recipe)
+    assert found.result == "refused" and told in found.told and "\n" not in found.told
+    assert not (tmp_path / "work/models/trained").exists()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "kind", "told"), REFUSED)
 def test_what_a_family_lacks_is_told_in_one_line(family: str, kind: Kind, told: str, tmp_path: Path) -> None:
     write_family(family, tmp_path / "model")

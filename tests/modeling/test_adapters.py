@@ -1,20 +1,22 @@
 """Adapters: which layers get one, what is trained, and what becomes of them when they are merged."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import peft
 import pytest
 import torch
-from transformers import PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 
 from stages.configuration.schema import TrainConfig
-from stages.modeling.adapters import add_adapters, targets_of, write_adapters
+from stages.modeling.adapters import add_adapters, require_readable, targets_of, write_adapters
 from stages.modeling.frozen import parameter_counts
 from stages.modeling.preparation import Use, prepare, undo_for_saving
 from stages.pipeline.errors import ModelError
+from tests.architectures.families import write_family
 from tests.support.recipes import recipe, with_lora
-from tests.support.tiny_batches import HEADS, batch_of, logits_of, model_of
+from tests.support.tiny_batches import HEADS, PAD, batch_of, logits_of, model_of
 
 FAMILIES = ("bert", "distilbert", "roberta", "modernbert", "gpt2", "llama")
 LENGTHS = (7, 3, 20, 1)
@@ -63,6 +65,31 @@ def test_a_merged_model_has_the_names_of_an_ordinary_one_and_the_logits_of_the_u
     assert (found - before).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("family", ["deepseek_v3", "qwen2_moe", "zamba"])
+def test_layers_of_unusual_families_are_merged_into_what_was_trained(family: str, tmp_path: Path) -> None:
+    """Experts, whose targets peft would replace; gates with a single output; layers that have their weights in common."""
+    write_family(family, tmp_path)
+
+    def new() -> PreTrainedModel:
+        torch.manual_seed(0)
+        model = HEADS["text"].from_config(AutoConfig.from_pretrained(tmp_path, num_labels=3, pad_token_id=PAD)).eval()
+        assert isinstance(model, PreTrainedModel)
+        return model
+
+    targets = targets_of(new(), with_lora().lora, frozen=-1)
+    model = prepared(new(), with_lora())
+    found = {name.partition(".lora_A")[0] for name, _ in model.named_parameters() if ".lora_A" in name}
+    assert found == set(targets)
+    draw_adapters(model)
+    codes = {"input_ids": torch.arange(6, 22).reshape(2, 8)}
+    with torch.no_grad():
+        expected, before = model(**codes).logits, new()(**codes).logits
+        (merged := new()).load_state_dict(undo_for_saving(model).state_dict())
+        after = merged(**codes).logits
+    assert torch.allclose(after, expected, atol=1e-5 * float(expected.abs().max()), rtol=1e-4)
+    assert (after - before).abs().max() > 1e-4 * before.abs().max()
+
+
 @pytest.mark.parametrize("family", ["bert", "gpt2"])
 def test_what_is_merged_is_the_scaled_product_of_both_halves(family: str) -> None:
     before = small(family, "text").state_dict()
@@ -104,6 +131,26 @@ def test_what_is_kept_is_loaded_by_peft_on_the_base_model(family: str, kind: str
     assert first == second and first.keys() == {"adapter_config.json", "adapter_model.safetensors"}
     trained = parameter_counts(model).trained
     assert 4 * trained < len(first["adapter_model.safetensors"]) < 4 * trained + 10_000
+
+
+@pytest.mark.parametrize(
+    ("family", "targets", "refused"),
+    [
+        ("bert", "auto", None),
+        ("mixtral", "auto", None),
+        ("deepseek_v3", ["q_a_proj", "o_proj"], None),
+        ("deepseek_v3", "auto", "model.layers.0.mlp.gate_proj of deepseek_v3"),
+        ("deepseek_v3", ["gate_proj"], "model.layers.0.mlp.gate_proj of deepseek_v3"),
+    ],
+)
+def test_adapters_that_peft_would_load_into_other_layers_are_not_kept(
+    family: str, targets: Any, refused: str | None, tmp_path: Path
+) -> None:
+    write_family(family, tmp_path)
+    model = HEADS["text"].from_config(AutoConfig.from_pretrained(tmp_path))
+    told = nullcontext() if refused is None else pytest.raises(ModelError, match=f"can't load an adapter on {refused}")
+    with told:
+        require_readable(model, with_lora(targets=targets).lora, frozen=-1)
 
 
 @pytest.mark.parametrize("targets", [["query"], ["key"], ["value"], ["query", "value"], ["dense"], "auto"], ids=str)

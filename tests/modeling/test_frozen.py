@@ -1,15 +1,19 @@
 """Frozen weights: which they are, and the state of a training without them."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from stages.modeling.frozen import load_trained_state, parameter_counts, trained_state
+from stages.modeling.frozen import load_trained_state, parameter_counts, require_gradients, trained_state
 from stages.modeling.layers import layers_of
 from stages.modeling.occurring_embeddings import OccurringEmbeddings
 from stages.modeling.preparation import Use, prepare, undo_for_saving
+from stages.pipeline.errors import TrainingError
+from tests.architectures.families import write_family
 from tests.modeling.test_layers import skeleton_of
 from tests.support.recipes import recipe, with_lora
 from tests.support.tiny_batches import PAD, model_of
@@ -52,6 +56,22 @@ def test_the_trained_state_and_the_base_model_make_the_model(train: Any) -> None
     assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in other.state_dict().items())
     with pytest.raises(AssertionError):
         load_trained_state(other, {**state, "another": torch.zeros(1)})
+
+
+@pytest.mark.parametrize("train", [recipe(), recipe(freeze="embeddings"), with_lora()], ids=["all", "freeze", "lora"])
+@pytest.mark.parametrize("family", ["bert", "reformer"])
+def test_layers_that_can_not_learn_are_told(family: str, train: Any, tmp_path: Path) -> None:
+    """Reversible layers get no gradient where what they read needs none."""
+    write_family(family, tmp_path)
+    config = AutoConfig.from_pretrained(tmp_path, num_labels=3)
+    model = prepare(AutoModelForSequenceClassification.from_config(config), Use("training", recipe=train)).train()
+    codes = torch.arange(6, 38).repeat(1, 4)
+    model(input_ids=codes, attention_mask=torch.ones_like(codes)).logits.sum().backward()
+    if family == "bert" or train == recipe():
+        require_gradients(model)
+    else:
+        with pytest.raises(TrainingError, match="no layer of reformer gets a gradient while its embeddings are frozen"):
+            require_gradients(model)
 
 
 def test_shared_weights_are_in_the_state_once() -> None:

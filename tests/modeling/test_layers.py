@@ -17,8 +17,8 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 
 
-def skeleton_of(family: str) -> PreTrainedModel:
-    config = AutoConfig.for_model(family, **SMALL.get(family, {"num_hidden_layers": 2}))
+def skeleton_of(family: str, **changed: Any) -> PreTrainedModel:
+    config = AutoConfig.for_model(family, **SMALL.get(family, {"num_hidden_layers": 2}), **changed)
     with torch.device("meta"):
         model = AutoModelForSequenceClassification.from_config(config)
     assert isinstance(model, PreTrainedModel)
@@ -51,6 +51,10 @@ def skeleton_of(family: str) -> PreTrainedModel:
         ("bart", 5, {"model.shared", "model.encoder.embed_positions", "model.encoder.layernorm_embedding",
                      "model.decoder.embed_positions", "model.decoder.layernorm_embedding"},
          "model.encoder.layers.0", "model.decoder.layers.2", {"classification_head"}),
+        ("opt", 2, {"model.decoder.embed_tokens", "model.decoder.embed_positions"}, "model.decoder.layers.0",
+         "model.decoder.layers.1", {"model.decoder.final_layer_norm", "score"}),
+        ("nomic_bert", 2, {"nomic_bert.embeddings"}, "nomic_bert.layers.0", "nomic_bert.layers.1",
+         {"nomic_bert.pooler", "classifier"}),
         ("xlm", 2, {"transformer.position_embeddings", "transformer.embeddings", "transformer.layer_norm_emb"},
          "transformer.attentions.0", "transformer.ffns.1", {"sequence_summary"}),
     ],
@@ -72,6 +76,12 @@ def test_every_parameter_has_a_depth(
     assert at(count + 1) == below(head) != set()
     assert below({lowest}) <= at(1) and below({highest}) <= at(count)
     assert {*layers.depths.values()} == {*range(count + 2)}
+
+
+def test_what_comes_after_layers_and_has_the_name_of_embeddings_is_none() -> None:
+    depths = layers_of(skeleton_of("esm", vocab_size=33, pad_token_id=1, emb_layer_norm_before=True)).depths
+    assert depths["esm.embeddings.layer_norm.weight"] == 0
+    assert depths["esm.encoder.emb_layer_norm_after.weight"] == 3
 
 
 def test_a_model_without_lists_of_layers_has_none() -> None:

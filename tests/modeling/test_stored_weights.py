@@ -1,13 +1,18 @@
 """Frozen weights in bf16: half the memory, and the products of the rounded weights in any precision."""
 
+import copy
+from pathlib import Path
+
 import pytest
 import torch
+from transformers import AutoConfig
 from transformers.pytorch_utils import Conv1D
 
 from stages.modeling.preparation import Use, prepare, undo_for_saving
 from stages.modeling.stored_weights import StoredConv1D, StoredEmbedding, StoredLinear, store_frozen_in_bf16
+from tests.architectures.families import write_family
 from tests.support.recipes import recipe, with_lora
-from tests.support.tiny_batches import batch_of, logits_of, model_of
+from tests.support.tiny_batches import HEADS, PAD, batch_of, logits_of, model_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -25,7 +30,7 @@ def test_a_product_and_its_gradient_are_those_of_the_rounded_weight(layer: torch
     expected = torch.nn.functional.linear(states, rounded, layer.bias)
     (of_expected,) = torch.autograd.grad(expected.square().sum(), states)
     store_frozen_in_bf16(stored)
-    assert isinstance(stored[0], StoredLinear | StoredConv1D) and stored[0].weight.dtype == torch.bfloat16
+    assert isinstance(stored[0], StoredLinear | StoredConv1D) and stored[0].stored.dtype == torch.bfloat16
     kept: list[torch.Tensor] = []
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
         found = stored(states)
@@ -63,6 +68,28 @@ def test_only_frozen_matrices_of_known_kinds_are_rounded() -> None:
     assert [type(layer) for layer in layers] == [torch.nn.Linear, torch.nn.LayerNorm, Other, StoredLinear]
     of_bf16 = {name for name, weight in layers.named_parameters() if weight.dtype == torch.bfloat16}
     assert of_bf16 == {"3.weight"}
+
+
+@pytest.mark.parametrize("family", ["deberta-v2", "t5", "jamba"])
+def test_families_that_read_weights_themselves_compute_with_the_rounded_ones(family: str, tmp_path: Path) -> None:
+    """DeBERTa takes embeddings as states, T5 casts its states to a weight's dtype, Jamba multiplies with a weight itself."""
+    write_family(family, tmp_path)
+    config = AutoConfig.from_pretrained(tmp_path, num_labels=3, pad_token_id=PAD, eos_token_id=7)
+    torch.manual_seed(0)
+    model = HEADS["text"].from_config(config).eval()
+    rounded = copy.deepcopy(model)
+    prepare(model, Use("training", torch.device("cpu"), recipe=with_lora(frozen_precision="bf16")))
+    stored = {
+        name.replace(".base_layer.", ".") for name, weight in model.named_parameters() if weight.dtype == torch.bfloat16
+    }
+    codes = {"input_ids": torch.tensor([[8, 9, 10, 11, 12, 13, 14, 7]])}
+    with torch.no_grad():
+        for name, weight in rounded.named_parameters():
+            weight.copy_(weight.bfloat16() if name in stored else weight)
+        expected = rounded(**codes).logits
+        found = model(**codes).logits
+    assert stored and found.dtype == torch.float32
+    assert torch.allclose(found, expected, atol=1e-5 * float(expected.abs().max()), rtol=1e-5)
 
 
 @pytest.mark.parametrize("bf16", [False, True], ids=["fp32", "bf16"])

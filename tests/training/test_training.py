@@ -180,7 +180,10 @@ def test_the_result_holds_no_pickle_no_checkpoints_and_no_times(tokenized: Works
     assert files == {"config.json", "model.safetensors", "batch_format.json", *tokenizer}
     assert not (tokenized.root / ".checkpoints").exists()
     summary = json.loads((tokenized.root / "metrics/train.json").read_text())
-    assert set(summary) == {"validation", "best_step", "steps", "epochs", "rows", "batch_size", "gradient_accumulation"}
+    assert set(summary) == {
+        "validation", "best_step", "steps", "epochs", "rows", "batch_size", "gradient_accumulation",
+        "parameters", "trained_parameters",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("block", ["pass", "sys.exit(3)"])

@@ -69,7 +69,7 @@ class JoinedProduct:
         self._keeps_cast, self._cast = is_kept, None
 
     def _compute(self, input: torch.Tensor) -> Sequence[torch.Tensor]:
-        weights, biases = [layer.weight for layer in self._layers], [layer.bias for layer in self._layers]
+        weights, biases = [layer.stored for layer in self._layers], [layer.bias for layer in self._layers]
         cast = self._cast or (_cast_side_by_side(weights), None if biases[0] is None else _cast_side_by_side(biases))
         self._cast = cast if self._keeps_cast else None
         outputs: Sequence[torch.Tensor] = _LinearFunction.apply(input, *cast, self._layers, *weights, *biases)
@@ -184,7 +184,7 @@ class _LinearFunction(torch.autograd.Function):
         of_weights = (gradient.t() @ rows).split(context.sizes)
         of_biases = gradient.sum(0).split(context.sizes) if context.has_bias else [None] * len(parts)
         for_autograd = [
-            [_written(layer.weight, of_weight, layer.gradients[0]), _written(layer.bias, of_bias, layer.gradients[1])]
+            [_written(layer.stored, of_weight, layer.gradients[0]), _written(layer.bias, of_bias, layer.gradients[1])]
             for layer, of_weight, of_bias in zip(context.layers, of_weights, of_biases, strict=True)
         ]
         return of_input, None, None, None, *chain.from_iterable(zip(*for_autograd, strict=True))
