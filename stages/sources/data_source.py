@@ -22,7 +22,7 @@ from stages.sources.examples import PLACE, Columns, checked_examples, choose_col
 from stages.sources.hub import fetch_dataset
 from stages.sources.label_names import LabelNames, LeftOut, Naming, canonical_label, configured_names, ignored_labels
 from stages.sources.locations import Located, find, find_files
-from stages.sources.readers.brat import without_second_halves
+from stages.sources.readers.brat import with_second_halves, without_second_halves
 from stages.sources.readers.formats import open_table
 from stages.sources.readers.table_file import ReadOptions, TableFile
 from stages.sources.reading import Line, files_in_words
@@ -87,7 +87,18 @@ def _require_fingerprint(config: FilesData) -> None:
 
 def _digests(config: TabularData, files: Mapping[Split, Sequence[Located]]) -> dict[Split, list[str]]:
     """Return the digests of the files as they came, before anything is unpacked or read."""
-    return {split: checked_digests(split, found, getattr(config.sha256, split)) for split, found in files.items()}
+    return {
+        split: checked_digests(split, _with_read_beside(found, config), getattr(config.sha256, split))
+        for split, found in files.items()
+    }
+
+
+def _with_read_beside(files: Sequence[Located], config: TabularData) -> list[Located]:
+    """Return files with those that are read with them: brat's texts with their annotations."""
+    if not labels_words(config.kind) or config.format not in ("auto", "brat"):
+        return list(files)
+    named = {file.path: file for file in files}
+    return [named.get(path) or Located(path, path.name) for path in with_second_halves([file.path for file in files])]
 
 
 def checked_digests(split: Split, files: Sequence[Located], wanted: str | list[str] | None) -> list[str]:

@@ -96,13 +96,19 @@ def choose_columns(file: TableFile, config: TabularData, *, may_lack_labels: boo
     """
     text, pair = _inputs(file, config)
     flags = _flags(file, config, may_lack_labels=may_lack_labels)
+    label = None if isinstance(config.label_column, list) else _label(file, config, text, may_be_none=may_lack_labels)
+    used = [column for column in (text, pair, label, *flags.values()) if column is not None]
+    twice = next((column for column in used if used.count(column) > 1), None)
+    if twice is not None:
+        raise DataError(
+            f"{file.name}: column {twice} can't be both text and label, nor two texts; give data.text_column, data.pair_column "
+            "and data.label_column as different columns (places from 0, which fit files without labels too)"
+        )
     group = _group(file, config)
     return Columns(
         input=text,
         pair=pair,
-        label=None
-        if isinstance(config.label_column, list)
-        else _label(file, config, text, may_be_none=may_lack_labels),
+        label=label,
         id=_ID if _ID in file.columns else None,
         group=group,
         misaligned=MISALIGNED if MISALIGNED in file.columns else None,
@@ -172,7 +178,9 @@ def _group(file: TableFile, config: TabularData) -> str | None:
 
 def _has(file: TableFile, wanted: ColumnChoice | None, ranks: Ranks) -> bool:
     if isinstance(wanted, int):
-        return file.places_are_chosen or -len(file.columns) <= wanted < len(file.columns)
+        if file.places_are_chosen:
+            return usual_column(file.columns, ranks) is not None
+        return -len(file.columns) <= wanted < len(file.columns)
     try:
         found = usual_column(file.columns, ranks) if wanted is None else named_column(file.columns, wanted)
     except AmbiguousColumnError:
@@ -250,9 +258,11 @@ def checked_examples(
 
 
 def _groups(file: TableFile, columns: Columns, rows: Rows, where: Where) -> pa.Array:
-    of_file = f"{file.path}\0"
+    """Return the group of each row. The files of a folder, such as brat's documents, are files of their own."""
+    of_file = f"{file.path}\0" if rows.file is None else f"{file.path}\0{rows.file}\0"
     if columns.group is None:
-        return pa.array([of_file] * len(rows.numbers), pa.string())
+        own = [f"{of_file}{number}" if file.unit == "file" else of_file for number in rows.numbers]
+        return pa.array(own, pa.string())
     names = identifiers(rows.columns[columns.group], where)
     return pc.binary_join_element_wise(of_file, names, "") if columns.group_by_file else names
 

@@ -121,9 +121,23 @@ def _label_texts(column: Column, where: Where, what: str) -> tuple[pa.Array, boo
 
 
 def label_lists(column: Column, where: Where, naming: Naming, what: str) -> pa.Array:
-    """Return lists of labels by name; those that are ignored are null in them."""
-    offsets, flat = _flat(column, where, what)
+    """Return lists of labels by name; those that are ignored are null in them. A missing list of labels is no label."""
+    offsets, flat = _flat(_without_gaps(column) if what == "label" else column, where, what)
     return pa.ListArray.from_arrays(offsets, labels(flat, where.flattened(offsets), naming, what))
+
+
+def _without_gaps(column: Column) -> Column:
+    """Return a column of lists with empty ones for those that are missing, as they are in tables of pandas."""
+    if not isinstance(column, pa.Array):
+        return [[] if _is_missing(value) else value for value in column]
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        return pc.if_else(pc.is_valid(column), column, pa.scalar([], column.type))
+    return _without_gaps(column.to_pylist()) if column.null_count else column
+
+
+def _is_missing(value: object) -> bool:
+    is_blank = isinstance(value, str) and not value.strip()
+    return value is None or is_blank or (isinstance(value, float) and math.isnan(value))
 
 
 def separated_labels(column: Column, where: Where, naming: Naming, separator: str) -> pa.Array:
@@ -140,7 +154,7 @@ def separated_labels(column: Column, where: Where, naming: Naming, separator: st
 
 
 def _separated(value: object, where: Where, place: int, separator: str) -> list[str]:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if _is_missing(value):
         return []
     if isinstance(value, int | float) and not isinstance(value, bool) and value == math.floor(value):
         return [str(int(value))]

@@ -675,6 +675,11 @@ BROKEN: dict[str, tuple[Files, dict[str, Any], list[str]]] = {
         {**PLACES, "group_column": "who"},
         ["train.csv: columns are given by name (who) and by place (0)"],
     ),
+    "a text that would be its label": (
+        {"train.csv": csv("a,x", "b,y"), "test.csv": csv("c", "d")},
+        {"text_column": 0, "label_column": -1},
+        ["test.csv: column 0 can't be both text and label"],
+    ),
     "a place too far": (
         {"train.csv": csv("a,x")},
         {"text_column": 0, "label_column": 1, "pair_column": 2},
