@@ -352,6 +352,7 @@ def test_flags_and_lists_say_the_same(rows: list[list[bool]], order: Sequence[st
     [
         ("names.txt", "neg\npos\n\n"),
         ("names.txt", "1: pos\n0: neg\n"),
+        ("names.csv", "1,pos\n0,neg\n"),
         ("names.tsv", "0\tneg\n1\tpos\n"),
         ("names.json", '["neg", "pos"]'),
         ("names.json", '{"0": "neg", "1": "pos"}'),
@@ -674,6 +675,11 @@ BROKEN: dict[str, tuple[Files, dict[str, Any], list[str]]] = {
         {"train.csv": csv("a,b,x")},
         {**PLACES, "group_column": "who"},
         ["train.csv: columns are given by name (who) and by place (0)"],
+    ),
+    "integers as the names of labels": (
+        {"train.csv": csv("text,label", "a,0", "b,1")},
+        {"label_names": {"neg": "0", "pos": "1"}},
+        ["data.label_names=", "maps names to integers; write what each stands for, such as {0: neg}"],
     ),
     "a text that would be its label": (
         {"train.csv": csv("a,x", "b,y"), "test.csv": csv("c", "d")},

@@ -408,6 +408,18 @@ def test_label_studios_short_forms_are_read(form: str, tmp_path: Path) -> None:
     assert sorted(labels_of(path, target="labels")) == [[], ["x"], ["x", "y"]]
 
 
+@pytest.mark.parametrize("hashed", [True, False])
+def test_texts_whose_label_was_rejected_in_prodigy_are_left_out(
+    hashed: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    answers = [("a", "x", "accept"), ("b", "x", "reject"), ("c", "y", "accept"), ("d", "y", "ignore")]
+    found = [{"text": text, "label": label, "answer": answer} for text, label, answer in answers]
+    path = written(tmp_path, "a.jsonl", lines(*({**row, "_task_hash": 1} if hashed else row for row in found)))
+    assert labels_of(path) == (["x", "y"] if hashed else ["x", "x", "y", "y"])
+    assert ("left out 2 rows that the annotator rejected" in caplog.text) == hashed
+
+
 def test_any_task_of_label_studio_may_lack_a_choice(tmp_path: Path) -> None:
     tasks = [{"data": {"text": "none"}, "annotations": [{"result": []}]}, task("a", "x"), task("b", "y")]
     assert labels_of(written(tmp_path, "a.json", json.dumps(tasks)), target="labels") == [[], ["x"], ["y"]]
