@@ -186,7 +186,7 @@ def _open(location: Located, split: Split, config: TabularData, label_names: Lab
         empty_words=config.empty_words,
     )
     file = open_table(location.path, location.name, options)
-    columns = choose_columns(file, config, may_lack_labels=split == "test")
+    columns = choose_columns(file, config, split)
     return _OpenFile(file, columns, _names_in(file, columns, label_names))
 
 

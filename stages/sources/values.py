@@ -64,14 +64,23 @@ def texts(column: Column, where: Where, what: str) -> pa.Array:
     return _strings([str(value) for value in column], where)
 
 
-def identifiers(column: Column, where: Where) -> pa.Array:
-    """Return strings, from text or integers."""
+def identifiers(column: Column, where: Where, what: str = "id") -> pa.Array:
+    """Return strings, from text or integers. `what` names one in messages."""
     if isinstance(column, pa.Array):
         array = _plain(column)
-        _refuse_nulls(array, where, "id")
+        _refuse_nulls(array, where, what)
         return array.cast(pa.string())
-    _require(column, where, "id", str, int)
+    if not set(map(type, column)) <= {str, int}:
+        place = next(place for place, value in enumerate(column) if type(value) not in (str, int))
+        if not _is_missing(column[place]):
+            raise where.fault(place, f"the {what} is {_shown(column[place])}, neither text nor an integer; correct it")
+        raise where.fault(place, f"has no {what}; fill it in or remove the row")
     return _strings([str(value) for value in column], where)
+
+
+def groups(column: Column, where: Where) -> pa.Array:
+    """Return the names of groups, from text or integers, none of them empty: rows without a name are in no group together."""
+    return _filled(identifiers(column, where, "group"), where, "group")
 
 
 def as_text(column: Column, where: Where, name: str) -> pa.Array:
