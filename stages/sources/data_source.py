@@ -149,6 +149,9 @@ def _read_files(
         split: _grouped_alike([_open(each, split, config, configured) for each in _once_each(found)])
         for split, found in files.items()
     }
+    for split in SPLITS[1:]:
+        for part in opened.get(split, []):
+            _refuse_other_use(part, opened["train"])
     # in the order in which the files of train first name them; integer labels have become names by then
     named = dict.fromkeys(name for part in opened["train"] for name in part.all_names)
     ignored = ignored_labels(config)
@@ -162,6 +165,21 @@ def _read_files(
         sha256=sha256,
         read=read,
     )
+
+
+def _refuse_other_use(part: _OpenFile, train: Sequence[_OpenFile]) -> None:
+    """Raise DataError if a file's text or label is in a column that train has as well, and uses for something else.
+
+    So it is where the usual names are tried, and the column that train takes is missing.
+    """
+    for what, key in (("input", "text"), ("pair", "pair"), ("label", "label")):
+        column, others = (getattr(part.columns, what), [getattr(each.columns, what) for each in train])
+        if column is not None and column not in others and any(column in each.file.columns for each in train):
+            wanted = " or ".join(dict.fromkeys(repr(other) for other in others if other is not None)) or "none"
+            raise DataError(
+                f"{part.file.name}: its column {column!r} would be what {wanted} is in train, and train has {column!r} too; set "
+                f"data.{key}_column, or name the columns as train's"
+            )
 
 
 def _once_each(files: Sequence[Located]) -> list[Located]:

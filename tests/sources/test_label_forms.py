@@ -461,6 +461,21 @@ UNLABELLED: dict[str, tuple[Kind, Files, dict[str, Any], list[Any]]] = {
         {},
         [[-1, -1], [-1]],
     ),
+    "words of a table": (
+        "tokens",
+        {
+            "train.csv": csv("sentence,word,tag", "1,a,B-x", "1,b,O", "2,c,O"),
+            "test.csv": csv("sentence,word", "1,x", ",y", "2,z"),
+        },
+        {},
+        [[-1, -1], [-1]],
+    ),
+    "tokens of CoNLL": (
+        "tokens",
+        {"train.conll": csv("a B-x", "b O", "", "c O"), "test.conll": csv("x", "y", "", "z")},
+        {"convert_to": "iobes"},
+        [[-1, -1], [-1]],
+    ),
     "tokens converted": (
         "tokens",
         {
@@ -680,6 +695,21 @@ BROKEN: dict[str, tuple[Files, dict[str, Any], list[str]]] = {
         {"train.csv": csv("text,label", "a,0", "b,1")},
         {"label_names": {"neg": "0", "pos": "1"}},
         ["data.label_names=", "maps names to integers; write what each stands for, such as {0: neg}"],
+    ),
+    "a label of test in another of train's columns": (
+        {"train.csv": csv("text,label,score", "a,1,0", "b,0,1"), "test.csv": csv("text,score", "c,0")},
+        {},
+        ["test.csv: its column 'score' would be what 'label' is in train", "set data.label_column"],
+    ),
+    "a text of test in another of train's columns": (
+        {"train.csv": csv("title,text,label", "t,a,1", "u,b,0"), "test.csv": csv("title,label", "c,0")},
+        {},
+        ["test.csv: its column 'title' would be what 'text' is in train", "set data.text_column"],
+    ),
+    "a place from the end, without labels": (
+        {"train.csv": csv("a,5,x", "b,6,y"), "test.csv": csv("c,7")},
+        {"text_column": 0, "label_column": -1},
+        ["test.csv: its column '1' would be what '2' is in train"],
     ),
     "a text that would be its label": (
         {"train.csv": csv("a,x", "b,y"), "test.csv": csv("c", "d")},
