@@ -10,6 +10,7 @@ from stages.configuration.schema import (
     CANONICAL_COLUMNS,
     PREDICTION_COLUMNS,
     SLICES,
+    SPLITS,
     DataBase,
     DemoData,
     EvaluateConfig,
@@ -232,6 +233,19 @@ def _sliced_fault(data: DataBase, evaluate: EvaluateConfig) -> str | None:
 
 def _kept(data: DataBase) -> Sequence[str]:
     return [str(name) for name in data.keep_columns] if isinstance(data, TabularData) else ()
+
+
+@_rule
+def _digest_fault(data: DataBase) -> str | None:
+    if not isinstance(data, TabularData):
+        return None
+    for split in SPLITS:
+        if getattr(data.sha256, split) is not None and getattr(data, split) is None:
+            return (
+                f"data.sha256.{split} is of files, and data.{split}=null names none, so that it would be carved out of train; "
+                "name the files, or set the digest to null"
+            )
+    return None
 
 
 @_rule

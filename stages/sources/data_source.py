@@ -22,7 +22,7 @@ from stages.sources.examples import PLACE, Columns, checked_examples, choose_col
 from stages.sources.hub import fetch_dataset
 from stages.sources.label_names import LabelNames, LeftOut, Naming, canonical_label, configured_names, ignored_labels
 from stages.sources.locations import Located, find, find_files
-from stages.sources.readers.brat import without_second_halves
+from stages.sources.readers.brat import with_second_halves, without_second_halves
 from stages.sources.readers.formats import open_table
 from stages.sources.readers.table_file import ReadOptions, TableFile
 from stages.sources.reading import Line, files_in_words
@@ -87,7 +87,18 @@ def _require_fingerprint(config: FilesData) -> None:
 
 def _digests(config: TabularData, files: Mapping[Split, Sequence[Located]]) -> dict[Split, list[str]]:
     """Return the digests of the files as they came, before anything is unpacked or read."""
-    return {split: checked_digests(split, found, getattr(config.sha256, split)) for split, found in files.items()}
+    return {
+        split: checked_digests(split, _with_read_beside(found, config), getattr(config.sha256, split))
+        for split, found in files.items()
+    }
+
+
+def _with_read_beside(files: Sequence[Located], config: TabularData) -> list[Located]:
+    """Return files with those that are read with them: brat's texts with their annotations."""
+    if not labels_words(config.kind) or config.format not in ("auto", "brat"):
+        return list(files)
+    named = {file.path: file for file in files}
+    return [named.get(path) or Located(path, path.name) for path in with_second_halves([file.path for file in files])]
 
 
 def checked_digests(split: Split, files: Sequence[Located], wanted: str | list[str] | None) -> list[str]:
@@ -138,6 +149,9 @@ def _read_files(
         split: _grouped_alike([_open(each, split, config, configured) for each in _once_each(found)])
         for split, found in files.items()
     }
+    for split in SPLITS[1:]:
+        for part in opened.get(split, []):
+            _refuse_other_use(part, opened["train"])
     # in the order in which the files of train first name them; integer labels have become names by then
     named = dict.fromkeys(name for part in opened["train"] for name in part.all_names)
     ignored = ignored_labels(config)
@@ -151,6 +165,21 @@ def _read_files(
         sha256=sha256,
         read=read,
     )
+
+
+def _refuse_other_use(part: _OpenFile, train: Sequence[_OpenFile]) -> None:
+    """Raise DataError if a file's text or label is in a column that train has as well, and uses for something else.
+
+    So it is where the usual names are tried, and the column that train takes is missing.
+    """
+    for what, key in (("input", "text"), ("pair", "pair"), ("label", "label")):
+        column, others = (getattr(part.columns, what), [getattr(each.columns, what) for each in train])
+        if column is not None and column not in others and any(column in each.file.columns for each in train):
+            wanted = " or ".join(dict.fromkeys(repr(other) for other in others if other is not None)) or "none"
+            raise DataError(
+                f"{part.file.name}: its column {column!r} would be what {wanted} is in train, and train has {column!r} too; set "
+                f"data.{key}_column, or name the columns as train's"
+            )
 
 
 def _once_each(files: Sequence[Located]) -> list[Located]:
@@ -175,7 +204,7 @@ def _open(location: Located, split: Split, config: TabularData, label_names: Lab
         empty_words=config.empty_words,
     )
     file = open_table(location.path, location.name, options)
-    columns = choose_columns(file, config, may_lack_labels=split == "test")
+    columns = choose_columns(file, config, split)
     return _OpenFile(file, columns, _names_in(file, columns, label_names))
 
 

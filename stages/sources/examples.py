@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.configuration.kinds import labels_words
-from stages.configuration.schema import CANONICAL_COLUMNS, ColumnChoice, TabularData, Target
+from stages.configuration.schema import CANONICAL_COLUMNS, ColumnChoice, Split, TabularData, Target
 from stages.pipeline.errors import DataError
 from stages.sources.column_names import (
     LABEL_LISTS,
@@ -39,6 +39,7 @@ from stages.sources.values import (
     as_lists_of_nulls,
     as_text,
     flagged_labels,
+    groups,
     identifiers,
     label_lists,
     labels,
@@ -89,26 +90,36 @@ class Columns:
         return list(dict.fromkeys(name for name in wanted if name is not None))
 
 
-def choose_columns(file: TableFile, config: TabularData, *, may_lack_labels: bool = False) -> Columns:
+def choose_columns(file: TableFile, config: TabularData, split: Split) -> Columns:
     """Return the columns that `config` names, the usual ones where it names none.
 
-    Raises DataError if there is no such column, or two are equally likely. `may_lack_labels`: without labels is no error.
+    Files of test may lack labels. Groups are of train alone, as splits are carved out of nothing else. Raises DataError if
+    there is no such column, or two are equally likely.
     """
+    may_lack_labels, is_grouped = split == "test", split == "train"
     text, pair = _inputs(file, config)
     flags = _flags(file, config, may_lack_labels=may_lack_labels)
-    group = _group(file, config)
+    label = None if isinstance(config.label_column, list) else _label(file, config, text, may_be_none=may_lack_labels)
+    used = [column for column in (text, pair, label, *flags.values()) if column is not None]
+    twice = next((column for column in used if used.count(column) > 1), None)
+    if twice is not None:
+        raise DataError(
+            f"{file.name}: column {twice} can't be both text and label, nor two texts; give data.text_column, data.pair_column "
+            "and data.label_column as different columns (places from 0, which fit files without labels too)"
+        )
+    group = _group(file, config) if is_grouped else None
     return Columns(
         input=text,
         pair=pair,
-        label=None
-        if isinstance(config.label_column, list)
-        else _label(file, config, text, may_be_none=may_lack_labels),
+        label=label,
         id=_ID if _ID in file.columns else None,
         group=group,
         misaligned=MISALIGNED if MISALIGNED in file.columns else None,
         kept={str(name): _column(file, "data.keep_columns", name, ()) for name in config.keep_columns},
         flags=flags,
-        group_by_file=group == DOCUMENT and file.numbers_documents if group else config.group_column is not None,
+        group_by_file=group == DOCUMENT and file.numbers_documents
+        if group
+        else is_grouped and config.group_column == FILE,
     )
 
 
@@ -172,7 +183,9 @@ def _group(file: TableFile, config: TabularData) -> str | None:
 
 def _has(file: TableFile, wanted: ColumnChoice | None, ranks: Ranks) -> bool:
     if isinstance(wanted, int):
-        return file.places_are_chosen or -len(file.columns) <= wanted < len(file.columns)
+        if file.places_are_chosen:
+            return usual_column(file.columns, ranks) is not None
+        return -len(file.columns) <= wanted < len(file.columns)
     try:
         found = usual_column(file.columns, ranks) if wanted is None else named_column(file.columns, wanted)
     except AmbiguousColumnError:
@@ -250,10 +263,12 @@ def checked_examples(
 
 
 def _groups(file: TableFile, columns: Columns, rows: Rows, where: Where) -> pa.Array:
-    of_file = f"{file.path}\0"
+    """Return the group of each row. The files of a folder, such as brat's documents, are files of their own."""
+    of_file = f"{file.path}\0" if rows.file is None else f"{file.path}\0{rows.file}\0"
     if columns.group is None:
-        return pa.array([of_file] * len(rows.numbers), pa.string())
-    names = identifiers(rows.columns[columns.group], where)
+        own = [f"{of_file}{number}" if file.unit == "file" else of_file for number in rows.numbers]
+        return pa.array(own, pa.string())
+    names = groups(rows.columns[columns.group], where)
     return pc.binary_join_element_wise(of_file, names, "") if columns.group_by_file else names
 
 

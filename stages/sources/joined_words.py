@@ -1,4 +1,4 @@
-"""Sentences whose words, and tags, are joined by spaces in a cell each."""
+"""Sentences whose words, and often their tags, are joined by spaces in a cell each."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,15 @@ from stages.sources.readers.table_file import Column
 
 
 def split_cells(words: Column, tags: Column) -> tuple[Column, Column]:
-    """Return words and tags as lists, in rows whose cells both are text that is no list of tags in JSON or Python's notation.
+    """Return words and tags as lists, where cells hold them as text with spaces between.
 
-    Cells are split at spaces alone, since a word may hold a no-break space.
+    Tags that are a list already, or text that is one in JSON or Python's notation, stay as they are (Kaggle's `ner.csv` has
+    such tags beside joined words). Cells are split at spaces alone, since a word may hold a no-break space.
     """
-    in_words, in_tags = _values(words), _values(tags)
-    if in_words is None or in_tags is None or str not in set(map(type, in_tags)):
+    in_words = _values(words)
+    if in_words is None or str not in set(map(type, in_words)):
         return words, tags
+    in_tags = tags.to_pylist() if isinstance(tags, pa.Array) else tags
     made = [_split(text, marks) for text, marks in zip(in_words, in_tags, strict=True)]
     return [text for text, _ in made], [marks for _, marks in made]
 
@@ -28,6 +30,13 @@ def _values(column: Column) -> Sequence[object] | None:
 
 
 def _split(words: object, tags: object) -> tuple[object, object]:
-    if not isinstance(words, str) or not isinstance(tags, str) or tags.lstrip().startswith("["):
+    are_listed = isinstance(tags, list) or (isinstance(tags, str) and tags.lstrip().startswith("["))
+    if not isinstance(words, str) or not (are_listed or isinstance(tags, str)):
         return words, tags
-    return [word for word in words.split(" ") if word], [tag for tag in tags.split(" ") if tag]
+    if are_listed:
+        return (words if words.lstrip().startswith("[") else _parts(words)), tags
+    return _parts(words), _parts(str(tags))
+
+
+def _parts(text: str) -> list[str]:
+    return [part for part in text.split(" ") if part]

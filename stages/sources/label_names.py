@@ -129,14 +129,17 @@ def configured_names(config: TabularData) -> LabelNames | None:
     if len(set(values)) < len(values):
         twice = next(value for value in values if values.count(value) > 1)
         raise DataError(f"{origin}: {twice} occurs twice; give each value one name")
+    if all(map(is_integer, given.values())) and not any(map(is_integer, values)):
+        name, value = next(iter(given.items()))
+        raise DataError(f"{origin}: maps names to integers; write what each stands for, such as {{{value}: {name}}}")
     return LabelNames(list(dict.fromkeys(given.values())), by_value=given)
 
 
-_PAIR = re.compile(r"(-?\d+)\s*(?::|\t)\s*(.+)")
+_PAIR = re.compile(r"(-?\d+)\s*(?::|\t|,)\s*(.+)")
 
 
 def _read(path: Path, origin: str) -> list[str] | dict[str, str]:
-    """Read names: one a line, or `0: neg` (`0<TAB>neg`) on each, or JSON, an array of names or an object of values to names."""
+    """Read names: one a line, or `0: neg` (`0<TAB>neg`, `0,neg`) on each, or JSON, an array of names or an object."""
     if not path.is_file():
         raise DataError(
             f"{origin}: there is no such file; name one with a label a line, or give a list such as [neg,pos]"

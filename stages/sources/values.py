@@ -64,14 +64,23 @@ def texts(column: Column, where: Where, what: str) -> pa.Array:
     return _strings([str(value) for value in column], where)
 
 
-def identifiers(column: Column, where: Where) -> pa.Array:
-    """Return strings, from text or integers."""
+def identifiers(column: Column, where: Where, what: str = "id") -> pa.Array:
+    """Return strings, from text or integers. `what` names one in messages."""
     if isinstance(column, pa.Array):
         array = _plain(column)
-        _refuse_nulls(array, where, "id")
+        _refuse_nulls(array, where, what)
         return array.cast(pa.string())
-    _require(column, where, "id", str, int)
+    if not set(map(type, column)) <= {str, int}:
+        place = next(place for place, value in enumerate(column) if type(value) not in (str, int))
+        if not _is_missing(column[place]):
+            raise where.fault(place, f"the {what} is {_shown(column[place])}, neither text nor an integer; correct it")
+        raise where.fault(place, f"has no {what}; fill it in or remove the row")
     return _strings([str(value) for value in column], where)
+
+
+def groups(column: Column, where: Where) -> pa.Array:
+    """Return the names of groups, from text or integers, none of them empty: rows without a name are in no group together."""
+    return _filled(identifiers(column, where, "group"), where, "group")
 
 
 def as_text(column: Column, where: Where, name: str) -> pa.Array:
@@ -121,9 +130,23 @@ def _label_texts(column: Column, where: Where, what: str) -> tuple[pa.Array, boo
 
 
 def label_lists(column: Column, where: Where, naming: Naming, what: str) -> pa.Array:
-    """Return lists of labels by name; those that are ignored are null in them."""
-    offsets, flat = _flat(column, where, what)
+    """Return lists of labels by name; those that are ignored are null in them. A missing list of labels is no label."""
+    offsets, flat = _flat(_without_gaps(column) if what == "label" else column, where, what)
     return pa.ListArray.from_arrays(offsets, labels(flat, where.flattened(offsets), naming, what))
+
+
+def _without_gaps(column: Column) -> Column:
+    """Return a column of lists with empty ones for those that are missing, as they are in tables of pandas."""
+    if not isinstance(column, pa.Array):
+        return [[] if _is_missing(value) else value for value in column]
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        return pc.if_else(pc.is_valid(column), column, pa.scalar([], column.type))
+    return _without_gaps(column.to_pylist()) if column.null_count else column
+
+
+def _is_missing(value: object) -> bool:
+    is_blank = isinstance(value, str) and not value.strip()
+    return value is None or is_blank or (isinstance(value, float) and math.isnan(value))
 
 
 def separated_labels(column: Column, where: Where, naming: Naming, separator: str) -> pa.Array:
@@ -140,7 +163,7 @@ def separated_labels(column: Column, where: Where, naming: Naming, separator: st
 
 
 def _separated(value: object, where: Where, place: int, separator: str) -> list[str]:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if _is_missing(value):
         return []
     if isinstance(value, int | float) and not isinstance(value, bool) and value == math.floor(value):
         return [str(int(value))]

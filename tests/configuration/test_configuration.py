@@ -145,6 +145,7 @@ def test_a_reference_job_runs_from_local_files_by_configuration_alone() -> None:
         (["evaluate.slices=[size]"], ["evaluate.slices has size", "'length'", "data.keep_columns"]),
         (["data=files", "data.keep_columns=[gold]"], ["data.keep_columns has gold", "rename the column"]),
         (["data=files", "data.format=csv", "data.sheet=a"], ["data.sheet='a'", "data.format=csv", "set null"]),
+        (["data=files", "data.train=a", f"data.sha256.test={'0' * 64}"], ["data.sha256.test", "data.test=null"]),
         (["data=files", "data.sentence_column=a"], ["data.sentence_column=a", "data.kind=text", "set null"]),
         (["data=files", "data.empty_words=drop"], ["data.empty_words=drop", "data.kind=text", "set error"]),
         (["data=files", "task=regression", "evaluate.slices=[length,label]"], ["evaluate.slices has label", "number"]),

@@ -30,6 +30,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "project/.dvc").mkdir()
     monkeypatch.chdir(tmp_path / "project")
     write("train.csv", ROWS), write("test.csv", ROWS), write("parts/1.csv", ROWS), write("parts/b/2.csv", "x")
+    write("brat/a.txt", "Ana"), write("brat/a.ann", "T1\tPER 0 3\tAna\n")
     return tmp_path / "project"
 
 
@@ -58,6 +59,8 @@ CHANGES: dict[str, Callable[[], object]] = {
     "'parts/**/*.csv'": lambda: Path("parts/b/2.csv").rename("parts/b/0.csv"),
     "[train.csv,parts/1.csv]": lambda: Path("parts/1.csv").write_text("z"),
     "'zip://a/*.csv::train.csv'": in_place,
+    **dict.fromkeys(["brat", "brat/*.txt", "brat/a.txt"], lambda: write("brat/a.ann", "T1\tLOC 0 3\tAna\n")),
+    "brat/a.ann": lambda: write("brat/a.txt", "Bob"),
 }
 
 

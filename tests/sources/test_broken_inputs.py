@@ -181,7 +181,7 @@ BROKEN = {
     "CoNLL without a sentence": tokens("test.conll", b"-DOCSTART- O\n\n", "test.conll"),
     "an unknown tag": tokens("test.conll", b"a\tO\nb\tB-y\n", "line", label_names=["O", "B-x"]),
     "more tags than words": tokens("test.jsonl", lines({"tokens": ["a"], "tags": ["O", "O"]}), "line 1"),
-    "words that are one text": tokens("test.jsonl", lines({"tokens": "a b", "tags": ["O", "O"]}), "line 1"),
+    "joined words with too few tags": tokens("test.jsonl", lines({"tokens": "a b", "tags": ["O"]}), "line 1"),
     "a number for a word": tokens("test.jsonl", lines({"tokens": ["a", 5], "tags": ["O", "O"]}), "line 1"),
     "a missing tag": tokens("test.jsonl", lines({"tokens": ["a", "b"], "tags": ["O", None]}), "line 1"),
     "a list in a list": tokens("test.jsonl", lines({"tokens": [["a"]], "tags": [["O"]]}), "line 1"),

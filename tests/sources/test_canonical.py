@@ -318,7 +318,7 @@ def test_a_sentence_that_cannot_be_used_is_told_with_file_and_row(
 @pytest.mark.parametrize(
     ("table", "expected"),
     [
-        (pa.table({"tokens": ["a b"], "tags": [["O"]]}), "holds 'a b', not a list of words"),
+        (pa.table({"tokens": ["a b"], "tags": [["O"]]}), "has 2 words but 1 tags"),
         (pa.table({"tokens": [["a"]], "tags": ["O"]}), "holds 'O', not a list of tags"),
         (pa.table({"tokens": [[1]], "tags": [["O"]]}), "the word is int64, not text"),
         (pa.table({"tokens": [["a"]], "tags": [[0.5]]}), "the tag is 0.5, neither text nor an integer"),

@@ -352,6 +352,7 @@ def test_flags_and_lists_say_the_same(rows: list[list[bool]], order: Sequence[st
     [
         ("names.txt", "neg\npos\n\n"),
         ("names.txt", "1: pos\n0: neg\n"),
+        ("names.csv", "1,pos\n0,neg\n"),
         ("names.tsv", "0\tneg\n1\tpos\n"),
         ("names.json", '["neg", "pos"]'),
         ("names.json", '{"0": "neg", "1": "pos"}'),
@@ -458,6 +459,21 @@ UNLABELLED: dict[str, tuple[Kind, Files, dict[str, Any], list[Any]]] = {
             "test.jsonl": csv('{"tokens": ["x", "y"]}', '{"tokens": ["z"]}'),
         },
         {},
+        [[-1, -1], [-1]],
+    ),
+    "words of a table": (
+        "tokens",
+        {
+            "train.csv": csv("sentence,word,tag", "1,a,B-x", "1,b,O", "2,c,O"),
+            "test.csv": csv("sentence,word", "1,x", ",y", "2,z"),
+        },
+        {},
+        [[-1, -1], [-1]],
+    ),
+    "tokens of CoNLL": (
+        "tokens",
+        {"train.conll": csv("a B-x", "b O", "", "c O"), "test.conll": csv("x", "y", "", "z")},
+        {"convert_to": "iobes"},
         [[-1, -1], [-1]],
     ),
     "tokens converted": (
@@ -674,6 +690,31 @@ BROKEN: dict[str, tuple[Files, dict[str, Any], list[str]]] = {
         {"train.csv": csv("a,b,x")},
         {**PLACES, "group_column": "who"},
         ["train.csv: columns are given by name (who) and by place (0)"],
+    ),
+    "integers as the names of labels": (
+        {"train.csv": csv("text,label", "a,0", "b,1")},
+        {"label_names": {"neg": "0", "pos": "1"}},
+        ["data.label_names=", "maps names to integers; write what each stands for, such as {0: neg}"],
+    ),
+    "a label of test in another of train's columns": (
+        {"train.csv": csv("text,label,score", "a,1,0", "b,0,1"), "test.csv": csv("text,score", "c,0")},
+        {},
+        ["test.csv: its column 'score' would be what 'label' is in train", "set data.label_column"],
+    ),
+    "a text of test in another of train's columns": (
+        {"train.csv": csv("title,text,label", "t,a,1", "u,b,0"), "test.csv": csv("title,label", "c,0")},
+        {},
+        ["test.csv: its column 'title' would be what 'text' is in train", "set data.text_column"],
+    ),
+    "a place from the end, without labels": (
+        {"train.csv": csv("a,5,x", "b,6,y"), "test.csv": csv("c,7")},
+        {"text_column": 0, "label_column": -1},
+        ["test.csv: its column '1' would be what '2' is in train"],
+    ),
+    "a text that would be its label": (
+        {"train.csv": csv("a,x", "b,y"), "test.csv": csv("c", "d")},
+        {"text_column": 0, "label_column": -1},
+        ["test.csv: column 0 can't be both text and label"],
     ),
     "a place too far": (
         {"train.csv": csv("a,x")},

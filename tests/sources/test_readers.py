@@ -267,6 +267,28 @@ def test_numbers_that_count_words_are_no_words(
     assert (read["tokens"], read["tags"]) == (tokens, tags)
 
 
+@pytest.mark.parametrize(
+    ("content", "places", "tokens"),
+    [
+        ("#a\nb\n\nc\n", {}, [["#a", "b"], ["c"]]),
+        ("# id = 1\na\nb\n\nc\n", {"text_column": 0, "label_column": 1}, [["a", "b"], ["c"]]),
+        ("a\nb\n\nc", {"label_column": -1}, [["a", "b"], ["c"]]),
+        ("a NN\n\n# x y\nb NN\n", {"text_column": 0, "label_column": 2}, [["a"], ["b"]]),
+    ],
+)
+def test_words_of_test_may_have_no_tags(
+    content: str, places: dict[str, Any], tokens: list[list[str]], tmp_path: Path
+) -> None:
+    path = written(tmp_path, "a.conll", f"-DOCSTART-\n\n{content}")
+    file = open_table(path, "a.conll", ReadOptions("tokens", split="test", **places))
+    assert file.columns == ("tokens", "document")
+    assert [found for batch in file.read(["tokens"]) for found in batch.columns["tokens"]] == tokens
+    with pytest.raises(DataError):
+        rows(path, ReadOptions("tokens", split="train", **places))
+    with pytest.raises(DataError):  # tags of some words are no test without tags
+        rows(written(tmp_path, "b.conll", f"{content}\n\nd NN O"), ReadOptions("tokens", split="test", **places))
+
+
 def test_columns_of_conll_are_chosen_by_place(tmp_path: Path) -> None:
     path = written(tmp_path, "a.txt", "1 Paris NNP B-loc\n2 is VBZ O\n")
     options = ReadOptions("tokens", text_column=1, label_column=-2)
@@ -481,6 +503,26 @@ def test_a_folder_of_label_folders_is_read_in_natural_order(tmp_path: Path) -> N
     assert read["text"][1] == "text of pos/2.txt\n"
 
 
+@pytest.mark.parametrize(
+    ("names", "texts", "left_out"),
+    [
+        (["med/58043", "med/9", "space/1/2"], ["med/9", "med/58043", "space/1/2"], None),
+        (["ham/0001.ea7e79", "spam/0001.bfc8d6", "spam/cmds.sh"], ["ham/0001.ea7e79", "spam/0001.bfc8d6"], "spam/cmds.sh"),
+        (["ham/1.txt", "spam/2.TXT", "spam/README"], ["ham/1.txt", "spam/2.TXT"], "spam/README"),
+    ],
+)  # fmt: skip
+def test_texts_may_lack_a_suffix_and_what_is_left_out_is_told(
+    names: list[str], texts: list[str], left_out: str | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in names:
+        written(tmp_path, f"train/{name}", name)
+    read = rows(tmp_path / "train", TEXT)
+    assert read["text"] == texts and read["label"] == [name.partition("/")[0] for name in texts]
+    assert len(set(read["id"])) == len(texts)
+    told_of = f"left out 1 files that are no texts by their names, the first {left_out}"
+    assert (told_of in caplog.text) == (left_out is not None)
+
+
 def test_only_the_named_label_folders_are_read_and_the_others_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -585,6 +627,14 @@ def test_the_encoding_that_a_file_has_is_advised(encoding: str, tmp_path: Path) 
         rows(path, TEXT)
     assert re.search(r"data\.encoding=([\w-]+)", told(error))[1] == encoding  # type: ignore[index]
     assert rows(path, ReadOptions("text", encoding=encoding))["text"][1] == PROSE[encoding]
+
+
+def test_an_encoding_that_is_set_already_is_not_advised(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", "text,label\nso „schön“,1\n".encode("cp1252") + b"a\x81,2\n")
+    with pytest.raises(DataError) as error:
+        rows(path, ReadOptions("text", encoding="cp1252"))
+    assert told(error).startswith("a.csv, line 3: byte 0x81 is not cp1252")
+    assert "mend the line" in told(error) and "data.encoding" not in told(error)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -239,6 +240,36 @@ def test_one_file_is_enough_and_its_digest_is_checked(tmp_path: Path) -> None:
     assert list(made.report.sha256) == ["train"]
     with pytest.raises(DataError, match="has SHA-256"):
         made_of(FilesData(name="x", kind="text", source="files", train=file, sha256=Digests(train="0" * 64)))
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_every_row_of_train_has_a_group_and_other_files_need_none(form: str, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"text": [f"text {row}" for row in range(40)], "label": ["a", "b"] * 20})
+    test, train = tmp_path / f"test.{form}", tmp_path / f"train.{form}"
+    frame["author"] = [f"author {row // 4}" for row in range(40)]
+
+    def made(gap: bool) -> dict[str, int]:
+        frame.loc[7, "author"] = None if gap else "author 1"
+        for path, written in ((train, frame), (test, frame.drop(columns="author"))):
+            if form == "csv":
+                written.to_csv(path, index=False)
+            else:
+                written.to_json(path, orient="records", lines=True)
+        config = FilesData(
+            name="x",
+            kind="text",
+            source="files",
+            train=str(train),
+            test=str(test),
+            group_column="author",
+            fail_on="never",
+        )
+        return {name: len(split) for name, split in made_of(config).splits.items()}
+
+    assert made(gap=False) == {"train": 36, "validation": 4, "test": 40}
+    with pytest.raises(DataError) as error:
+        made(gap=True)
+    assert f"train.{form}, line {9 if form == 'csv' else 8}: " in told(error) and "group" in told(error)
 
 
 def test_the_test_files_are_not_read_in_a_fold(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.configuration.schema import FilesData
+from stages.pipeline.digests import sha256_of
 from stages.pipeline.errors import DataError
 from stages.sources.readers.formats import open_table
 from stages.sources.readers.table_file import ReadOptions
@@ -300,6 +301,16 @@ def test_words_and_tags_joined_by_spaces_are_split(tmp_path: Path) -> None:
     ]
     mixed = written(tmp_path, "b.csv", 'tokens,labels\n"[""a"", ""b""]","[""O"", ""B-x""]"\nc d,O O\n')
     assert sentences_of(mixed) == [[("a", "O"), ("b", "B-x")], [("c", "O"), ("d", "O")]]
+    listed = [written(tmp_path, "c.csv", "text,tags\nin [ York,\"['O', 'O', 'B-LOC']\"\nno,['O']\n")]
+    listed += [
+        written(
+            tmp_path,
+            "d.jsonl",
+            lines({"text": "in [ York", "tags": ["O", "O", "B-LOC"]}, {"text": "no", "tags": ["O"]}),
+        )
+    ]
+    for path in listed:
+        assert sentences_of(path) == [[("in", "O"), ("[", "O"), ("York", "B-LOC")], [("no", "O")]]
 
 
 @pytest.mark.parametrize("form", ["conll", "csv"])
@@ -385,6 +396,52 @@ def test_label_studios_short_forms_are_read(form: str, tmp_path: Path) -> None:
     read = rows(path, TEXT)
     assert read["label"] == read["tone"] == ["pos", ["neg", "pos"]]
 
+    several = [{"text": "none", **SHORT}] if form == "json" else []
+    several += [{"text": "a", "tone": "x", **SHORT}, {"text": "b", "tone": {"choices": ["x", "y"]}, **SHORT}]
+    path = written(tmp_path, "b.json", json.dumps(several[::-1]))
+    if form == "csv":
+        for row in several:
+            row["tone"] = json.dumps(row["tone"]) if isinstance(row["tone"], dict) else row["tone"]
+        several.append({"text": "none", **SHORT})
+        pd.DataFrame(several[1:] + several[:1]).to_csv(tmp_path / "b.csv", index=False)
+        path = tmp_path / "b.csv"
+    assert sorted(labels_of(path, target="labels")) == [[], ["x"], ["x", "y"]]
+
+
+@pytest.mark.parametrize("hashed", [True, False])
+def test_texts_whose_label_was_rejected_in_prodigy_are_left_out(
+    hashed: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    answers = [("a", "x", "accept"), ("b", "x", "reject"), ("c", "y", "accept"), ("d", "y", "ignore")]
+    found = [{"text": text, "label": label, "answer": answer} for text, label, answer in answers]
+    path = written(tmp_path, "a.jsonl", lines(*({**row, "_task_hash": 1} if hashed else row for row in found)))
+    assert labels_of(path) == (["x", "y"] if hashed else ["x", "x", "y", "y"])
+    assert ("left out 2 rows that the annotator rejected" in caplog.text) == hashed
+
+
+def test_any_task_of_label_studio_may_lack_a_choice(tmp_path: Path) -> None:
+    tasks = [{"data": {"text": "none"}, "annotations": [{"result": []}]}, task("a", "x"), task("b", "y")]
+    assert labels_of(written(tmp_path, "a.json", json.dumps(tasks)), target="labels") == [[], ["x"], ["y"]]
+    other = task("c", "z")
+    other["annotations"][1]["result"][0]["from_name"] = "other"
+    with pytest.raises(DataError) as error:  # `label` could mean either
+        labels_of(written(tmp_path, "b.json", json.dumps([*tasks[1:], other])))
+    assert "set data.label_column to one of its columns: from, tone, other" in told(error)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+def test_a_missing_list_of_labels_is_no_label(form: str, tmp_path: Path) -> None:
+    table = pd.DataFrame({"text": ["a", "b", "c"], "labels": [["x", "y"], None, []]})
+    path = tmp_path / f"a.{form}"
+    if form == "jsonl":
+        table.to_json(path, orient="records", lines=True)
+    elif form == "csv":
+        table.to_csv(path, index=False)
+    else:
+        table.to_parquet(path)
+    assert labels_of(path, target="labels") == [["x", "y"], [], []]
+
 
 # brat
 
@@ -424,6 +481,24 @@ def test_a_folder_of_brat_is_read_a_line_a_row(tmp_path: Path, caplog: pytest.Lo
 def test_a_document_of_brat_is_read_once_by_any_of_its_files(pattern: str, tmp_path: Path) -> None:
     folder = brat_folder(tmp_path / "brat")
     assert sentences_of(folder / pattern) == FIRST
+
+
+@pytest.mark.parametrize("pattern", ["10.*", "10.txt", "10.ann"])
+def test_the_digests_of_brat_are_of_both_files(pattern: str, tmp_path: Path) -> None:
+    folder = brat_folder(tmp_path / "brat")
+    digests = {sha256_of(folder / name) for name in ("10.txt", "10.ann")}
+    assert set(made(folder / pattern, "tokens").report.sha256["train"]) == digests
+
+
+def test_the_files_of_a_folder_of_brat_are_groups(tmp_path: Path) -> None:
+    for number in range(12):
+        written(tmp_path, f"brat/{number}.txt", f"Ana {number}\nBob {number}\n")
+        written(tmp_path, f"brat/{number}.ann", "T1\tPER 0 3\tAna\n")
+    config = FilesData(
+        name="a", kind="tokens", source="files", train=str(tmp_path / "brat"), group_column="file", test_fraction=0.25
+    )
+    found = [{words[1] for words in split["tokens"]} for split in made_of(config).splits.values()]
+    assert sum(map(len, found)) == len(set.union(*found)) == 12
 
 
 def test_brat_is_read_from_an_archive(tmp_path: Path) -> None:
@@ -536,7 +611,7 @@ BROKEN: list[tuple[str, str | bytes, ReadOptions, list[str]]] = [
     ("rows.conll", "a O\n", WORD_ROWS, ["rows.conll: is conll, which has sentences", "data.sentence_column"]),
     ("none.json", json.dumps([{"data": {"text": "a"}, "annotations": []}]), TEXT, ["none.json, row 1: has no annotation"]),
     ("skipped.json", json.dumps([task("a", skipped=True)]), TEXT, ["skipped.json: every task was skipped"]),
-    ("spans.json", json.dumps([{"data": {}, "annotations": [{"result": []}]}]), TEXT, ["spans.json, row 1: has no choice"]),
+    ("spans.json", json.dumps([{"data": {}, "annotations": [{"result": []}]}]), TEXT, ["spans.json: no task has a choice"]),
     ("result.json", json.dumps([task("a", "b"), {"data": {}, "annotations": [{}]}]), TEXT, ["result.json, row 2", "'result'"]),
     ("min.csv", "text,label,annotation_id,lead_time\na,b,1,2\n", TOKENS, ["min.csv: is Label Studio's CSV", "export as JSON"]),
     ("two.txt", "__label__a x\n__label__a __label__b y\n", TEXT, ["two.txt, line 2: has 2 labels", "task=multilabel"]),

@@ -66,7 +66,7 @@ def made_from(
 
     def examples(split: Split, table: pa.Table) -> Iterator[pa.RecordBatch]:
         file = _in_memory(f"{split}.file", table, rows_at_once)
-        columns = choose_columns(file, config, may_lack_labels=split == "test")
+        columns = choose_columns(file, config, split)
         yield from checked_examples(file, columns, config, Naming(order))
 
     source = Source(

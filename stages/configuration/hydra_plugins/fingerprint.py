@@ -7,7 +7,7 @@ import glob
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from hashlib import file_digest, sha256
@@ -83,14 +83,25 @@ def _files(place: str) -> list[tuple[str, Path]]:
         place = unquote(urlsplit(place).path)
     path = Path(place).expanduser()
     if path.is_file():
-        return [("", path)]
+        return [("", path), *((other.name, other) for other in _beside([path]))]
     matches = [path] if path.exists() else [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207
     if not matches:
         raise FileNotFoundError(place)
     files = {file for match in matches for file in ([match] if match.is_file() else match.rglob("*")) if file.is_file()}
+    files.update(_beside(files))
     base = os.path.commonpath([match if match.is_dir() else match.parent for match in matches])
     named = ((os.path.relpath(file, base), file) for file in files)
     return sorted((name, file) for name, file in named if not any(part.startswith(".") for part in Path(name).parts))
+
+
+_HALVES = {".txt": ".ann", ".ann": ".txt"}
+"""The files that consist of two, of which one may be named alone: brat's texts and annotations."""
+
+
+def _beside(files: Collection[Path]) -> list[Path]:
+    """Return the files that are read with those that are named."""
+    others = (file.with_suffix(_HALVES[file.suffix]) for file in files if file.suffix in _HALVES)
+    return [other for other in others if other not in files and other.is_file()]
 
 
 def _digest(path: Path) -> str:

@@ -39,6 +39,17 @@ def without_second_halves(paths: Sequence[Path]) -> list[Path]:
     return [path for path in paths if path.suffix != ANNOTATION_SUFFIX or path.with_suffix(TEXT_SUFFIX) not in texts]
 
 
+def with_second_halves(paths: Sequence[Path]) -> list[Path]:
+    """Return files, each text with its annotations behind it and each annotations with their text, every file once."""
+    found: dict[Path, None] = {}
+    for path in paths:
+        found[path] = None
+        other = path.with_suffix(TEXT_SUFFIX if path.suffix == ANNOTATION_SUFFIX else ANNOTATION_SUFFIX)
+        if path.suffix in (TEXT_SUFFIX, ANNOTATION_SUFFIX) and other not in paths and other.is_file():
+            found[other] = None
+    return list(found)
+
+
 def open_brat(path: Path, name: str, options: ReadOptions) -> TableFile:
     """Open a document by its text or its annotations, or a folder of them, sorted by name in natural order.
 

@@ -35,19 +35,26 @@ class Places:
     """The columns of the word and the tag; negative places count from the end of the line."""
 
     word: int
-    tag: int
+    tag: int | None
+    """None: the file has words alone."""
 
     def fit(self, width: int) -> bool:
-        """Whether a line of `width` columns has both."""
+        """Whether a line of `width` columns has both, or the word where there are no tags."""
+        if self.tag is None:
+            return -width <= self.word < width
         return width >= 2 and all(-width <= place < width for place in (self.word, self.tag))
+
+    def tag_of(self, columns: Sequence[str]) -> str | None:
+        """Return the tag on a line that they fit, if there are tags."""
+        return None if self.tag is None else columns[self.tag].strip()
 
     def lack_word(self, columns: Sequence[str]) -> bool:
         """Whether a line with both has a tag and an empty word."""
-        return self.fit(len(columns)) and not columns[self.word] and bool(columns[self.tag].strip())
+        return self.fit(len(columns)) and not columns[self.word] and bool(self.tag_of(columns))
 
     def differ(self, width: int) -> bool:
         """Whether they are two different columns of such a line."""
-        return self.word % width != self.tag % width
+        return self.tag is None or self.word % width != self.tag % width
 
 
 @dataclass
@@ -69,10 +76,10 @@ class _Survey:
                 survey.has_documents = True
             elif isinstance(line, Line) and not line.begins_like_a_comment and places.fit(len(line.columns)):
                 survey.widths.add(len(line.columns))
-                survey.tags.add(line.columns[places.tag].strip())
+                survey.tags.add(places.tag_of(line.columns) or "")
                 survey.last_columns.add(line.columns[-1].strip())
                 if places.lack_word(line.columns):
-                    empty.add(line.number, line.columns[places.tag].strip())
+                    empty.add(line.number, places.tag_of(line.columns))
         return survey
 
     def is_word(self, line: Line, widths: set[int]) -> bool:
@@ -80,7 +87,9 @@ class _Survey:
         width = len(line.columns)
         if not self.places.fit(width) or (widths and width not in widths):
             return False
-        tag = line.columns[self.places.tag].strip()
+        tag = self.places.tag_of(line.columns)
+        if tag is None:
+            return width == 1 or line.columns[-1].strip() in self.last_columns
         if tag == "O" or tag in self.tags or line.columns[-1].strip() in self.last_columns:
             return True
         return _ENTITY_TAG.fullmatch(tag) is not None and ("\t" in line.text or not line.text.startswith("# "))
@@ -93,7 +102,8 @@ def open_conll(path: Path, name: str, options: ReadOptions) -> TableFile:
     column and the tag the last unless the options give places. A first column that numbers the words of each sentence
     holds no words: they are in the second. If the third marks entities then, it has the tags, as in GermEval 2014, whose
     last column has nested entities. A line of nothing but white space ends a sentence:
-    WNUT 17 has lines with a lone tab.
+    WNUT 17 has lines with a lone tab. A file of the test split in which no line has the tag's column, such as one of a word a
+    line, has no column `tags`.
 
     A line that begins with `#` is a word if it has as many columns as the lines of its sentence that do not, and its
     tag or last column occurs on such lines of the file, or is `O`; an entity tag (`B-event`) that occurs on no such
@@ -104,10 +114,13 @@ def open_conll(path: Path, name: str, options: ReadOptions) -> TableFile:
     """
     usual = _usual_places(_lines(path, name, options.encoding))
     places = places_of(options, default=usual)
+    if options.split == "test" and _lack_tags(_lines(path, name, options.encoding), places):
+        places = Places(places.word, tag=None)
     empty = EmptyWords(name, "line", options.empty_words)
     survey = _Survey.of(path, name, options.encoding, places, empty)
     empty.tell()
-    columns = ("tokens", "tags", "document") if survey.has_documents else ("tokens", "tags")
+    has = {"tokens": True, "tags": places.tag is not None, "document": survey.has_documents}
+    columns = tuple(column for column, is_there in has.items() if is_there)
     sentences = partial(_sentences, path, name, options.encoding, survey)
     if next(sentences(), None) is None:
         raise DataError(f"{name}: holds no sentence; expected one word and its tag a line")
@@ -146,6 +159,17 @@ def _usual_places(lines: Iterator[Line | str]) -> Places:
         return usual
     mark_entities = tags != {"O"} and all(tag == "O" or _ENTITY_TAG.fullmatch(tag) for tag in tags)
     return Places(word=1, tag=2 if mark_entities else -1)
+
+
+def _lack_tags(lines: Iterator[Line | str], places: Places) -> bool:
+    """Whether no line that can't be a comment has the column of the tag, and all have that of the word."""
+    alone, found = Places(places.word, tag=None), False
+    for line in lines:
+        if isinstance(line, Line) and not line.begins_like_a_comment:
+            width, found = len(line.columns), True
+            if places.fit(width) or not alone.fit(width):
+                return False
+    return found
 
 
 _FEWEST_IF_NUMBERED = 3
@@ -224,14 +248,15 @@ def _row(lines: list[Line], document: int, name: str, survey: _Survey) -> Iterat
         _check(line, words[0], name, places)
     if words:
         tokens = [line.columns[places.word] for line in words]
-        tags = [line.columns[places.tag].strip() for line in words]
+        tags = [places.tag_of(line.columns) for line in words]
         yield words[0].number, {"tokens": tokens, "tags": tags, "document": str(document)}
 
 
 def _check(line: Line, first: Line, name: str, places: Places) -> None:
     where = f"{name}, line {line.number}"
     width = len(line.columns)
-    if width < 2 or (places.fit(width) and not (line.columns[places.word] and line.columns[places.tag].strip())):
+    fewest = 1 if places.tag is None else 2
+    if width < fewest or (places.fit(width) and not (line.columns[places.word] and places.tag_of(line.columns) != "")):
         raise DataError(
             f"{where}: expected a word and its tag, separated by a tab or spaces; got {_shortened(line.text)!r}"
         )
@@ -294,7 +319,7 @@ def _conllu_sentences(path: Path, name: str, encoding: str, places: Places) -> I
         elif columns := _word_columns(line, f"{name}, line {number}"):
             first = first if tokens else number
             tokens.append(columns[places.word])
-            tags.append(columns[places.tag])
+            tags.append(places.tag_of(columns))
     if tokens:
         yield first, {"tokens": tokens, "tags": tags}
 

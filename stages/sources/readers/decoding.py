@@ -78,7 +78,10 @@ def advice(data: bytes, encoding: str) -> str:
     text = data.decode("utf-8", "surrogateescape")
     bad = len(_UNDECODED.findall(text))
     if not codecs.lookup(encoding).name.startswith("utf-8"):
-        return f"say how the file is encoded, for example data.encoding={guessed_encoding(data) if bad else 'utf-8'}"
+        guess = guessed_encoding(data) if bad else "utf-8"
+        if codecs.lookup(guess) == codecs.lookup(encoding):
+            return "mend the line, or say how the file is encoded if it is otherwise"
+        return f"say how the file is encoded, for example data.encoding={guess}"
     if bad >= len(_BEYOND_ASCII.findall(text)):
         return f"say how the file is encoded, for example data.encoding={guessed_encoding(data)}, or mend the line"
     lines = sum(_UNDECODED.search(line) is not None for line in text.split("\n"))

@@ -193,7 +193,7 @@ def _names_word_rows(head: bytes, options: ReadOptions) -> bool:
         return True
     line = head.removeprefix(codecs.BOM_UTF8).decode("latin-1").lstrip().partition("\n")[0]
     columns = [column.strip().strip('"') for column in line.split("\t")]
-    return holds_word_rows(columns)
+    return holds_word_rows(columns, options)
 
 
 def _json_variant(path: Path, name: str, options: ReadOptions, by_name: Format) -> Format:

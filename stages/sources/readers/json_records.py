@@ -6,6 +6,7 @@ JSON is parsed strictly: no NaN, no duplicate keys, no half of a surrogate pair.
 """
 
 import json
+import logging
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,8 @@ from stages.sources.column_names import is_usual
 from stages.sources.readers.compression import suffix_inside
 from stages.sources.readers.decoding import read_blocks, read_lines
 from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
+
+log = logging.getLogger("stages.sources")
 
 JsonObject: TypeAlias = dict[str, object]
 
@@ -125,6 +128,17 @@ class JsonFile:
     def unit(self) -> Literal["line", "row"]:
         """The unit that the records' numbers count."""
         return "line" if self.layout == "jsonl" else "row"
+
+    def accepted(self) -> Iterator[tuple[int, JsonObject]]:
+        """Yield the records that the annotator has not rejected or skipped (Prodigy's `answer`). The log tells of the others."""
+        rejected = 0
+        for number, row in self.records():
+            if row.get("answer") in ("reject", "ignore"):
+                rejected += 1
+            else:
+                yield number, row
+        if rejected:
+            log.info("%s: left out %d rows that the annotator rejected or ignored", self.name, rejected)
 
     def records(self) -> Iterator[tuple[int, JsonObject]]:
         """Yield each object with its number; a pair `[text, object]` (spaCy 2) is an object with the key `text`.
@@ -376,6 +390,7 @@ def open_json(path: Path, name: str, options: ReadOptions, layout: Literal["json
 
     The first object's keys are the columns; what a later one lacks is None. Arrays have the columns `text` and `label` if they
     are of two values and columns are not configured by place, else their places; a first array of usual names is a header.
+    Rows of Prodigy that the annotator rejected or skipped are left out of the splits, since their label is not theirs.
     """
     configured = (options.text_column, options.label_column, *options.other_columns)
     file = JsonFile(
@@ -389,16 +404,20 @@ def open_json(path: Path, name: str, options: ReadOptions, layout: Literal["json
         by_place=any(isinstance(column, int) for column in configured),
     )
     columns = tuple(next(file.records())[1])
+    is_annotated = options.split is not None and _PRODIGYS in columns  # rows to be predicted are all kept
+    records = file.accepted if is_annotated else file.records
     if columns == _PAIR and _begins_with_array(file):
         _refuse_reversed(file)
 
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
-        return in_batches(file.records(), wanted)
+        return in_batches(records(), wanted)
 
     return TableFile(path, name, file.unit, columns, read)
 
 
 _SAMPLE = 100
+_PRODIGYS = "_task_hash"
+"""A key of every row of Prodigy, whose `answer` says whether its label is right. That of others may be anything."""
 
 
 def _begins_with_array(file: JsonFile) -> bool:

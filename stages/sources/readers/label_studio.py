@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from stages.pipeline.errors import DataError
+from stages.sources.column_names import LABEL_LISTS, AmbiguousColumnError, named_column, usual_column
 from stages.sources.readers.json_records import JsonFile, JsonObject, layout_of
 from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
 
@@ -38,14 +40,9 @@ def open_label_studio(path: Path, name: str, options: ReadOptions) -> TableFile:
     taken; tasks with skipped ones alone are left out. The log tells of both. Raises DataError naming file and row.
     """
     file = JsonFile(path, name, options.encoding, layout_of(path, name, options.encoding))
-    first = next(_tasks(file, tell=False), None)
-    if first is None:
-        raise DataError(f"{name}: every task was skipped; export annotated tasks")
-    data, results = first[1]
-    if not results:
-        raise DataError(f"{name}, {file.unit} {first[0]}: has no choice; export tasks whose texts are labelled")
-    alias = {_LABEL: next(iter(results))} if len(results) == 1 and _LABEL not in {**data, **results} else {}
-    columns = tuple(dict.fromkeys([*data, *results, *alias]))
+    columns_of_data, controls = _columns(file)
+    alias = {_LABEL: controls[0]} if len(controls) == 1 and _LABEL not in (*columns_of_data, *controls) else {}
+    columns = tuple(dict.fromkeys([*columns_of_data, *controls, *alias]))
 
     def rows() -> Iterator[tuple[int, JsonObject]]:
         for number, (data, results) in _tasks(file, tell=True):
@@ -56,6 +53,20 @@ def open_label_studio(path: Path, name: str, options: ReadOptions) -> TableFile:
         return in_batches(rows(), wanted)
 
     return TableFile(path, name, file.unit, columns, read)
+
+
+def _columns(file: JsonFile) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the keys of the first task's data, and the controls of all tasks, as one may be left out in any."""
+    keys: Sequence[str] | None = None
+    controls: dict[str, None] = {}
+    for _, (data, results) in _tasks(file, tell=False):
+        keys = list(data) if keys is None else keys
+        controls |= dict.fromkeys(results)
+    if keys is None:
+        raise DataError(f"{file.name}: every task was skipped; export annotated tasks")
+    if not controls:
+        raise DataError(f"{file.name}: no task has a choice; export tasks whose texts are labelled")
+    return keys, list(controls)
 
 
 def _tasks(file: JsonFile, *, tell: bool) -> Iterator[tuple[int, tuple[JsonObject, JsonObject]]]:
@@ -116,29 +127,46 @@ def refuse_spans(table: TableFile) -> None:
 def with_plain_choices(table: TableFile, options: ReadOptions) -> TableFile:
     """Return a table of the short form with plain labels, any other as it is.
 
-    Several choices are `{"choices": [...]}` there, as text in CSV. Where one column beside the text may hold labels, `label`
-    means it too.
+    Several choices are `{"choices": [...]}` there, as text in CSV, and one is its name alone: for `target=labels` a list of it.
+    Where one column beside the text may hold labels, `label` means it too.
     """
     if not is_short_form(table.columns):
         return table
     own = [column for column in table.columns if column not in _OWN_COLUMNS]
     others = [column for column in own if column not in (options.text_column, "text")]
     alias = {_LABEL: others[0]} if len(others) == 1 and len(own) == 2 and _LABEL not in own else {}
+    columns = (*table.columns, *alias)
+    labels = named_column(columns, options.label_column) if isinstance(options.label_column, str) else _usual(columns)
+    listed = labels if options.target == "labels" else None
 
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         originals = [alias.get(column, column) for column in wanted]
         for rows in table.read(list(dict.fromkeys(originals))):
             columns = {
-                column: _plain_column(rows.columns[original])
+                column: _plain_column(rows.columns[original], as_lists=column == listed)
                 for column, original in zip(wanted, originals, strict=True)
             }
             yield replace(rows, columns=columns)
 
-    return replace(table, columns=(*table.columns, *alias), read=read)
+    return replace(table, columns=columns, read=read)
 
 
-def _plain_column(column: list[object] | pa.Array) -> list[object] | pa.Array:
-    return column if isinstance(column, pa.Array) else [_plain(value) for value in column]
+def _usual(columns: Sequence[str]) -> str | None:
+    with suppress(AmbiguousColumnError):  # it is told when the columns are chosen
+        return usual_column(columns, LABEL_LISTS)
+    return None
+
+
+def _plain_column(column: list[object] | pa.Array, *, as_lists: bool) -> list[object] | pa.Array:
+    if isinstance(column, pa.Array):
+        return column
+    plain = [_plain(value) for value in column]
+    return [_listed(value) for value in plain] if as_lists else plain
+
+
+def _listed(value: object) -> object:
+    """Return one choice as a list of it; one that begins like a list is read as such later."""
+    return [value] if isinstance(value, str) and value and not value.startswith("[") else value
 
 
 def _plain(value: object) -> object:

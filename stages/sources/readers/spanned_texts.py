@@ -1,6 +1,5 @@
 """Read texts with labelled spans of characters, as several annotation tools export them, as words with IOB2 tags."""
 
-import logging
 import re
 import sys
 import unicodedata
@@ -62,11 +61,6 @@ def is_spanned(row: Mapping[str, object]) -> bool:
     words = row.get("tokens", row.get("words"))
     are_words = isinstance(words, list) and all(isinstance(word, str) for word in words)
     return isinstance(row.get("text"), str) and has_list and not are_words
-
-
-def is_rejected(row: Mapping[str, object]) -> bool:
-    """Whether the annotator rejected or skipped the row (Prodigy's `answer`)."""
-    return row.get("answer") in ("reject", "ignore")
 
 
 def spanned_text(row: Mapping[str, object], text_key: str | None, spans_key: str | None) -> SpannedText:
@@ -162,8 +156,6 @@ def _label_studio(row: Mapping[str, object], text_key: str | None) -> SpannedTex
     return SpannedText(_text(data, text_key or "text"), spans, None)
 
 
-log = logging.getLogger("stages.download")
-
 _MADE_COLUMNS = ("tokens", "tags", "misaligned")
 
 
@@ -208,17 +200,11 @@ def _key(option: str, column: str | int | None) -> str | None:
 
 
 def _rows(file: JsonFile, keys: _Keys) -> Iterator[tuple[int, JsonObject]]:
-    rejected = 0
-    for number, row in file.records():
-        if is_rejected(row):
-            rejected += 1
-            continue
+    for number, row in file.accepted():
         try:
             yield number, _tagged(row, keys)
         except NotSpansError as error:
             raise DataError(f"{file.name}, {file.unit} {number}: {error}") from error
-    if rejected:
-        log.info("%s: left out %d rows that the annotator rejected or ignored", file.name, rejected)
 
 
 def _tagged(row: JsonObject, keys: _Keys) -> JsonObject:

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from stages.pipeline.errors import DataError
 from stages.sources.readers.decoding import read_blocks
@@ -23,18 +23,32 @@ _CALLED = {"text": "the files", "label": "the folders' names"}
 class _Document:
     path: Path
     label: str
-    id: str
-    """Its path below the folder, without the suffix."""
+    inner: str
+    """Its path below the folder."""
+
+    @property
+    def id(self) -> str:
+        """Its path below the folder, without the suffix of texts."""
+        return self.inner[: -len(_TEXT_SUFFIX)] if _is_text(self.inner) else self.inner
 
 
 def open_folder(folder: Path, name: str, options: ReadOptions) -> TableFile:
     """Open `folder/LABEL/**/*.txt`: columns `text`, `label` and `id`, sorted by label and name in natural order.
 
-    Only the labels of `label_names` are read, where these are given. Files beside the label folders and hidden ones
-    are ignored. Raises DataError for a folder without such texts.
+    Where no file ends with `.txt`, those without a suffix are the texts, as in 20 Newsgroups (`sci.med/58043`), and so are
+    those with a digit in it (SpamAssassin's `0001.ea7e79`). The log tells of what is left out. Only the labels of
+    `label_names` are read, where these are given. Files beside the label folders and hidden ones are ignored. Raises DataError
+    for a folder without such texts.
     """
     labels = _labels(folder, name, options.label_names)
-    documents = [document for label in labels for document in _documents(folder, label)]
+    found = [document for label in labels for document in _documents(folder, label)]
+    is_text = _is_text if any(_is_text(document.inner) for document in found) else _is_nameless_text
+    documents = [document for document in found if is_text(document.inner)]
+    others = [document.inner for document in found if not is_text(document.inner)]
+    if documents and others:
+        log.warning(
+            "%s: left out %d files that are no texts by their names, the first %s", name, len(others), others[0]
+        )
     if not documents:
         raise DataError(
             f"{name}: holds no texts in folders (LABEL/*{_TEXT_SUFFIX}); if it holds tables, name them, for example {name}/*.csv"
@@ -42,7 +56,7 @@ def open_folder(folder: Path, name: str, options: ReadOptions) -> TableFile:
 
     def rows() -> Iterator[tuple[int, dict[str, object]]]:
         for number, document in enumerate(documents, start=1):
-            text = "".join(read_blocks(document.path, f"{name}/{document.id}{document.path.suffix}", options.encoding))
+            text = "".join(read_blocks(document.path, f"{name}/{document.inner}", options.encoding))
             yield number, {"text": text, "label": document.label, "id": document.id}
 
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
@@ -72,9 +86,18 @@ def _documents(folder: Path, label: str) -> list[_Document]:
     paths: list[Path] = []
     for parent, folders, files in os.walk(folder / label):
         folders[:] = [name for name in folders if not _hidden(name)]  # `walk` then leaves the others out
-        paths += [Path(parent, name) for name in files if name.lower().endswith(_TEXT_SUFFIX) and not _hidden(name)]
-    documents = [_Document(path, label, path.relative_to(folder).with_suffix("").as_posix()) for path in paths]
+        paths += [Path(parent, name) for name in files if not _hidden(name)]
+    documents = [_Document(path, label, path.relative_to(folder).as_posix()) for path in paths]
     return sorted(documents, key=lambda document: natural_key(document.id))
+
+
+def _is_text(inner: str) -> bool:
+    return inner.lower().endswith(_TEXT_SUFFIX)
+
+
+def _is_nameless_text(inner: str) -> bool:
+    suffix = PurePosixPath(inner).suffix
+    return not suffix or any(map(str.isdecimal, suffix))
 
 
 def _hidden(name: str) -> bool:

@@ -21,9 +21,14 @@ TAGS = ("tag", "ner tag", "ner", "label", "entity", "pos")
 """The usual names, in any case and with `_` or `-` for the space."""
 
 
-def holds_word_rows(columns: Sequence[str]) -> bool:
-    """Whether a table's columns have the names of a sentence's number, a word and a tag."""
-    return all(_usual(columns, names) is not None for names in (SENTENCES, WORDS, TAGS))
+def holds_word_rows(columns: Sequence[str], options: ReadOptions) -> bool:
+    """Whether a table's columns have the names of a sentence's number, a word and, but for test, a tag."""
+    needed = (SENTENCES, WORDS) if _may_lack_tags(options) else (SENTENCES, WORDS, TAGS)
+    return all(_usual(columns, names) is not None for names in needed)
+
+
+def _may_lack_tags(options: ReadOptions) -> bool:
+    return options.split == "test"
 
 
 def as_sentences(table: TableFile, options: ReadOptions) -> TableFile:
@@ -31,17 +36,19 @@ def as_sentences(table: TableFile, options: ReadOptions) -> TableFile:
 
     A new sentence begins where the sentence column changes; where it is empty, the sentence goes on. The columns of words
     and tags hold lists then, under the names that the configuration gives them, else as `tokens` and `tags`. Of each other
-    column the value of the sentence's first word is kept. Raises DataError naming file and row.
+    column the value of the sentence's first word is kept. A table of the test split may lack the column of tags. Raises
+    DataError naming file and row.
     """
-    if options.sentence_column is None and not holds_word_rows(table.columns):
+    if options.sentence_column is None and not holds_word_rows(table.columns, options):
         return table
     names = _Names.of(table, options)
-    made = {names.word: names.made_word, names.tag: names.made_tag}
+    made = {names.word: names.made_word} | ({} if names.tag is None else {names.tag: names.made_tag})
     columns = tuple(made.get(column, column) for column in table.columns)
 
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         originals = {made.get(column, column): column for column in table.columns}
-        needed = dict.fromkeys([names.sentence, names.word, names.tag, *(originals[column] for column in wanted)])
+        own = [column for column in (names.sentence, names.word, names.tag) if column is not None]
+        needed = dict.fromkeys([*own, *(originals[column] for column in wanted)])
         return in_batches(_sentences(table, list(needed), names, options), wanted)
 
     return replace(table, columns=columns, read=read)
@@ -53,26 +60,24 @@ class _Names:
 
     sentence: str
     word: str
-    tag: str
+    tag: str | None
+    """None: the table has none."""
     made_word: str
     """What the column of word lists is called."""
     made_tag: str
 
     @classmethod
     def of(cls, table: TableFile, options: ReadOptions) -> "_Names":
-        wanted = (options.sentence_column, options.text_column, options.label_column)
-        keys = ("sentence_column", "text_column", "label_column")
-        found = [
-            _column(table, key, choice, names)
-            for key, choice, names in zip(keys, wanted, (SENTENCES, WORDS, TAGS), strict=True)
-        ]
+        sentence = _column(table, "sentence_column", options.sentence_column, SENTENCES)
+        word = _column(table, "text_column", options.text_column, WORDS)
+        tag = _found(table, options.label_column, TAGS)
+        if tag is None and not _may_lack_tags(options):
+            tag = _column(table, "label_column", options.label_column, TAGS)
+        found = [column for column in (sentence, word, tag) if column is not None]
         if len(set(found)) < len(found):
             raise DataError(f"{table.name}: sentences, words and tags are in {', '.join(found)}; choose three columns")
-        sentence, word, tag = found
-        made_word, made_tag = (
-            name if choice is not None else usual
-            for name, choice, usual in ((word, wanted[1], "tokens"), (tag, wanted[2], "tags"))
-        )
+        made_word = "tokens" if options.text_column is None else word
+        made_tag = "tags" if options.label_column is None or tag is None else tag
         return cls(sentence, word, tag, made_word, made_tag)
 
 
@@ -81,12 +86,18 @@ def _usual(columns: Iterable[str], names: Sequence[str]) -> str | None:
     return next((normal[name] for name in names if name in normal), None)
 
 
-def _column(table: TableFile, key: str, wanted: str | int | None, names: Sequence[str]) -> str:
+def _found(table: TableFile, wanted: str | int | None, names: Sequence[str]) -> str | None:
+    """Return the column that is wanted, or the usual one; None if there is no such column."""
     if isinstance(wanted, int):
-        if -len(table.columns) <= wanted < len(table.columns):
-            return table.columns[wanted]
-    elif (found := _usual(table.columns, names) if wanted is None else wanted) in table.columns:
-        assert found is not None
+        return table.columns[wanted] if -len(table.columns) <= wanted < len(table.columns) else None
+    if wanted is None:
+        return _usual(table.columns, names)
+    return wanted if wanted in table.columns else None
+
+
+def _column(table: TableFile, key: str, wanted: str | int | None, names: Sequence[str]) -> str:
+    found = _found(table, wanted, names)
+    if found is not None:
         return found
     raise DataError(
         f"{table.name}: has no column {' or '.join(names) if wanted is None else wanted}; set data.{key} to one of its "
@@ -107,10 +118,10 @@ def _sentences(
             first = first or word
             token = word.values[names.word]
             if token is None or token == "":
-                empty.add(word.number, word.values[names.tag])
+                empty.add(word.number, word.values.get(names.tag or ""))
                 continue
             tokens.append(token)
-            tags.append(word.values[names.tag])
+            tags.append(word.values.get(names.tag or ""))
         if first is not None and tokens:
             yield first.number, {**first.values, names.made_word: tokens, names.made_tag: tags}
     empty.tell()
