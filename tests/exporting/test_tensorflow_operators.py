@@ -49,6 +49,7 @@ ALONE = (
 )
 REDUCTIONS = ("ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum")
 DIRECTIONS = [(axis, exclusive, reverse) for axis in (0, -1) for exclusive in (0, 1) for reverse in (0, 1)]
+PLANE = {"group": 2, "pads": [1, 0, 1, 2], "strides": [2, 1], "dilations": [1, 2]}
 TO_FLOAT, TO_INT, TO_BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
 
 # operator, inputs (None: left out), attributes
@@ -85,6 +86,9 @@ CASES: list[tuple[str, list[Array | None], dict[str, Any]]] = [
     ("Conv", [IMAGE, floats(4, 6, 3), floats(4)], {"pads": [1, 2], "strides": [2]}),
     ("Conv", [IMAGE, floats(6, 2, 3), None], {"group": 3, "dilations": [2], "pads": [0, 0]}),
     ("Conv", [IMAGE, floats(6, 1, 5), floats(6)], {"group": 6, "kernel_shape": [5]}),
+    ("Conv", [floats(2, 4, 7, 8), floats(6, 2, 3, 2), floats(6)], PLANE),
+    ("Conv", [floats(2, 4, 5, 6), floats(4, 1, 3, 1), None], {"group": 4, "pads": [1, 0, 1, 0]}),
+    ("Acos", [np.tanh(X)], {}),
     ("MaxPool", [IMAGE], {"kernel_shape": [4], "strides": [4]}),
     ("MaxPool", [IMAGE], {"kernel_shape": [3], "strides": [2], "pads": [1, 1], "ceil_mode": 1}),
     ("MaxPool", [floats(2, 3, 7, 8)], {"kernel_shape": [2, 3], "strides": [2, 1]}),

@@ -31,6 +31,11 @@ class GraphModule(tf.Module):
         super().__init__()
         self._graph = model.graph
         self._arrays = {each.name: to_array(each) for each in self._graph.initializer}
+        self._ranks = {
+            info.name: len(info.type.tensor_type.shape.dim)
+            for info in self._graph.value_info
+            if info.type.tensor_type.HasField("shape")
+        }
         self._weights = {key: name for key, name in weights.items() if key in self._arrays}
         # a list, as names have dots
         self.parameters = [
@@ -45,7 +50,7 @@ class GraphModule(tf.Module):
     def _logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
         variables = {variable.name.removesuffix(":0"): tf.convert_to_tensor(variable) for variable in self.parameters}
         values: Values = {**self._arrays, **{key: variables[name] for key, name in self._weights.items()}, **inputs}
-        compute(self._graph.node, values)
+        compute(self._graph.node, values, self._ranks)
         return values["logits"]
 
 
@@ -54,14 +59,19 @@ Value: TypeAlias = Any
 Values: TypeAlias = dict[str, Value]
 
 
-def compute(nodes: Sequence[NodeProto], values: Values) -> None:
-    """Compute nodes one after the other, each from the values before it, and add what they give to `values`."""
+def compute(nodes: Sequence[NodeProto], values: Values, ranks: Mapping[str, int] | None = None) -> None:
+    """Compute nodes one after the other, each from the values before it, and add what they give to `values`.
+
+    `ranks`: of values by their names, where the graph states them. TensorFlow can't tell the rank behind some reshapes.
+    """
     for node in nodes:
         if node.domain not in ("", "ai.onnx"):
             raise UntranslatedError(f"the operator {node.op_type} of {node.domain}")
         outputs = _outputs(node, values)
         for name, value in zip(node.output, outputs if isinstance(outputs, tuple) else (outputs,), strict=False):
             values[name] = value
+            if ranks and name in ranks and not _is_constant(value) and tf.is_tensor(value) and value.shape.rank is None:
+                value.set_shape([None] * ranks[name])
 
 
 def _outputs(node: NodeProto, values: Values) -> Value | tuple[Value, ...]:

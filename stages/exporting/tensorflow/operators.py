@@ -5,6 +5,7 @@ defaults of operator set 20 (https://onnx.ai/onnx/operators). An attribute that 
 it takes but can't do is an UntranslatedError, so that nothing is left out in silence.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial, reduce
 from typing import Any, TypeAlias
@@ -26,6 +27,7 @@ Operator: TypeAlias = Callable[..., Any]
 OPERATORS: dict[str, Operator] = {
     # of one input or two, each number by itself
     "Abs": tf.abs,
+    "Acos": tf.acos,
     "Add": tf.add,
     "And": tf.logical_and,
     "BitwiseAnd": tf.bitwise.bitwise_and,
@@ -239,21 +241,29 @@ def _Conv(
     bias: Tensor | None = None,
     *,
     auto_pad: bytes = b"NOTSET",
-    dilations: Sequence[int] = (1,),
+    dilations: Sequence[int] | None = None,
     group: int = 1,
     kernel_shape: Sequence[int] | None = None,
-    pads: Sequence[int] = (0, 0),
-    strides: Sequence[int] = (1,),
+    pads: Sequence[int] | None = None,
+    strides: Sequence[int] | None = None,
 ) -> Tensor:
-    if x.shape.rank != 3 or auto_pad != b"NOTSET":
-        raise UntranslatedError("Conv of anything but one dimension, with its padding stated")
-    outputs, inputs, size = weight.shape
-    seen = _windows(x, 2, size, strides[0], dilations[0], pads, 0)
+    if auto_pad != b"NOTSET":
+        raise UntranslatedError("a convolution without its padding stated")
+    outputs, inputs, *sizes = weight.shape
+    dimensions = len(sizes)
+    seen = x
+    for place, size in enumerate(sizes):
+        around = (0, 0) if pads is None else (pads[place], pads[place + dimensions])
+        stride, dilation = (1 if each is None else each[place] for each in (strides, dilations))
+        seen = _windows(seen, 2 * place + 2, size, stride, dilation, around, 0)
+    of_windows, in_window = (list(range(first, 2 * dimensions + 2, 2)) for first in (2, 3))
     shape = _shape(seen)
-    in_groups = tf.reshape(seen, tf.stack([shape[0], group, inputs, shape[2], size]))
-    found = tf.einsum("rgctk,gock->rgot", in_groups, tf.reshape(weight, [group, outputs // group, inputs, size]))
-    found = tf.reshape(found, tf.stack([shape[0], outputs, shape[2]]))
-    return found if bias is None else found + bias[:, None]
+    windows = [shape[place] for place in of_windows]
+    size = inputs * math.prod(sizes)
+    in_groups = tf.reshape(tf.transpose(seen, [0, 1, *in_window, *of_windows]), tf.stack([shape[0], group, size, -1]))
+    found = tf.einsum("rgsw,gos->rgow", in_groups, tf.reshape(weight, [group, outputs // group, size]))
+    found = tf.reshape(found, tf.stack([shape[0], outputs, *windows]))
+    return found if bias is None else found + tf.reshape(bias, [-1, *[1] * dimensions])
 
 
 def _pooled(
