@@ -5,7 +5,7 @@ from dataclasses import asdict
 from importlib.util import find_spec
 from typing import Any, TypeAlias
 
-from stages.configuration.kinds import labels_words, rules_of, target_rules
+from stages.configuration.kinds import labels_words, rules_of, takes_several_labels, target_rules
 from stages.configuration.schema import (
     CANONICAL_COLUMNS,
     PREDICTION_COLUMNS,
@@ -270,7 +270,7 @@ def _words_fault(data: DataBase) -> str | None:
 
 @_rule
 def _several_labels_fault(data: DataBase) -> str | None:
-    if not isinstance(data, TabularData) or (data.target == "labels" and not labels_words(data.kind)):
+    if not isinstance(data, TabularData) or takes_several_labels(data.kind, data.target):
         return None
     if isinstance(data.label_column, list):
         return f"data.label_column is a list, a label each, and data.target={data.target}; choose task=multilabel, or one column"

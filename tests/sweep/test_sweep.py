@@ -170,7 +170,7 @@ def test_a_search_prunes_what_lags_behind(project: SweptProject, machines: Machi
         (["-S", "train.epochs=1,banana"], "train.epochs='banana'"),
         (["-S", "train.epoch=1,2"], "did you mean epochs?"),
         (["-S", "train.learning_rate=interval(1e-5,1e-3)"], "--trials 40"),
-        (["-S", "seed=interval(1,9)", "--trials", "3"], "seed=3.5"),
+        (["-S", "seed=interval(1,9)", "--trials", "3"], "seed=1.0: input should be a valid integer"),
         (["-S", "seed=1", "-S", "seed=2"], "seed: is given twice"),
         (["-S", "seed=1", "--prune"], "--trials"),
         (["-S", "seed=1,2", "--remote", "nowhere"], "no such DVC remote"),

@@ -137,7 +137,7 @@ def with_plain_choices(table: TableFile, options: ReadOptions) -> TableFile:
     alias = {_LABEL: others[0]} if len(others) == 1 and len(own) == 2 and _LABEL not in own else {}
     columns = (*table.columns, *alias)
     labels = named_column(columns, options.label_column) if isinstance(options.label_column, str) else _usual(columns)
-    listed = labels if options.target == "labels" else None
+    listed = labels if options.takes_several_labels else None
 
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         originals = [alias.get(column, column) for column in wanted]

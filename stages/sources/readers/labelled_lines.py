@@ -24,12 +24,12 @@ def open_fasttext(path: Path, name: str, options: ReadOptions) -> TableFile:
                 raise DataError(
                     f"{name}, line {number}: has {FASTTEXT_LABEL} without a name; write {FASTTEXT_LABEL}NAME"
                 )
-            if options.target != "labels" and len(labels) != 1:
+            if not options.takes_several_labels and len(labels) != 1:
                 raise DataError(
                     f"{name}, line {number}: has {len(labels) or 'no'} label{'s'[: len(labels)]} ({FASTTEXT_LABEL}…); give each "
                     "line one, or choose task=multilabel for any number"
                 )
-            yield number, {"text": text, "label": labels if options.target == "labels" else labels[0]}
+            yield number, {"text": text, "label": labels if options.takes_several_labels else labels[0]}
 
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         return in_batches(rows(), wanted)

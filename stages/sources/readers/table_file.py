@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 import pyarrow as pa
 
-from stages.configuration.kinds import labels_words
+from stages.configuration.kinds import labels_words, takes_several_labels
 from stages.configuration.schema import Format, Kind, Split, Target
 from stages.pipeline.errors import DataError
 
@@ -39,6 +39,11 @@ class ReadOptions:
     empty_words: Literal["error", "drop"] = "error"
     refuse: Callable[[DataError], None] | None = None
     """What is done with a line of CSV or JSON Lines that can't be read; None: the error is raised."""
+
+    @property
+    def takes_several_labels(self) -> bool:
+        """Whether a text may have any number of labels."""
+        return takes_several_labels(self.kind, self.target)
 
     @property
     def labels_words(self) -> bool:
