@@ -277,7 +277,7 @@ PAIRS = [
         '[{"predicted": "x", "score": [1]}]',
         "p.json: score has list<item: int64> values, not numbers",
     ),
-    ("w.conll", "p.xlsx", "PK\x03\x04", "p.xlsx: is a ZIP archive (as Excel files are); save its table as CSV"),
+    ("w.conll", "p.xlsx", "PK\x03\x04", "p.xlsx: is a damaged ZIP archive (Excel workbooks are ZIP archives)"),
     ("w.conll", "p.txt", " \n", "p.txt: is empty; give a file with gold or predictions"),
     ("w.conll", "p.pkl", "x", "p.pkl: unpickling runs whatever code the file holds"),
 ]
