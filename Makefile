@@ -25,12 +25,10 @@ install: .venv/installed  ## make the environment from pinned dependencies
 	@touch .venv/installed
 
 compose: install  ## compose conf/ into params.yaml
-	@python -m stages.configuration.compose $(OVERRIDES)
+	@stagewright compose $(OVERRIDES)
 
-repro: compose  ## run the pipeline, write the report and print the scores
-	@python -m stages.reproduction.reproduce $(ARGS)
-	@python -m stages.reporting.write
-	@python -m stages.reporting.summary
+repro: install  ## compose conf/, run the pipeline, write the report and print the scores
+	@stagewright run $(OVERRIDES) -- $(ARGS)
 
 test: install  ## all tests
 	@$(PYTEST)
@@ -42,7 +40,7 @@ check: install  ## lint, types, and params.yaml against conf/
 	@ruff check .
 	@ruff format --check .
 	@mypy
-	@python -m stages.configuration.compose --check
+	@stagewright compose --check
 
 architectures: install  ## put every architecture of transformers through the pipeline; writes the README's table of families
 	@python -m tests.architectures $(FAMILIES)

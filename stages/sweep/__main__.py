@@ -1,9 +1,15 @@
-"""`python -m stages.sweep -S KEY=VALUE,VALUE …`: run the trials of a sweep, each as a DVC experiment, on all devices there are.
+"""`stagewright sweep -S KEY=VALUE,VALUE …`: run the trials of a sweep, each as a DVC experiment, on all devices there are.
 
 -S takes Hydra's syntax: `seed=1,2,3`, `train.epochs=range(1,4)`, and with --trials also `interval(1e-5,1e-3)`. Every
 combination is run, or with --trials as many as a search by Optuna tries. All are validated before anything starts.
 
 The same call again skips what is finished and does the rest. Other commands: status, report, logs, retry, stop, clean.
+
+Examples:
+  stagewright sweep -S 'train.learning_rate=1e-5,5e-5' -S 'seed=1,2,3'       every combination
+  stagewright sweep -S 'train.learning_rate=interval(1e-5,1e-3)' --trials 40 --prune
+  stagewright sweep status
+  stagewright sweep report --html leaderboard.html
 """
 
 import argparse
@@ -187,7 +193,7 @@ def main() -> None:
     words = sys.argv[1:]
     if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help")):
         words = ["run", *words]
-    arguments = _parser().parse_args(words)
+    arguments = parser().parse_args(words)
     with one_line_errors():
         match arguments.command:
             case "run":
@@ -223,11 +229,12 @@ def _call(arguments: argparse.Namespace) -> SweepCall:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m stages.sweep", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
+        prog="stagewright sweep", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{" + ",".join(_COMMANDS) + "}")
+    commands = made.add_subparsers(dest="command", required=True, metavar="{" + ",".join(_COMMANDS) + "}")
     add = commands.add_parser("run", help="run trials; the command if none is named").add_argument
     add("-S", "--set-param", action="append", metavar="KEY=VALUE,…", help="what is swept, or set for all trials")
     add("--name", help="of the sweep, before the names of its trials; default: from what is swept")
@@ -264,7 +271,7 @@ def _parser() -> argparse.ArgumentParser:
     logs = commands.add_parser("logs", help="print what a trial has printed")
     logs.add_argument("trial", help="its name, or the end of it")
     logs.add_argument("--name", help="of the sweep; default: the newest")
-    return parser
+    return made
 
 
 def _count(text: str) -> int:
