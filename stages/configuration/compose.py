@@ -175,9 +175,7 @@ def require_equal(params: dict[str, object], path: Path) -> None:
     """Raise ConfigError naming the keys whose values in `path` are not what `conf/` composes to."""
     if keys := differing_keys(params, path):
         shown = ", ".join(keys[:_MOST_KEYS]) + (f" and {len(keys) - _MOST_KEYS} more" if len(keys) > _MOST_KEYS else "")
-        raise ConfigError(
-            f"{path}: is not what {CONF}/ composes to ({shown}); run `python -m stages.configuration.compose`"
-        )
+        raise ConfigError(f"{path}: is not what {CONF}/ composes to ({shown}); run `stagewright compose`")
 
 
 def _read(path: Path) -> object:

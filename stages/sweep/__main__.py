@@ -85,7 +85,7 @@ def run(call: SweepCall, name: str | None) -> int:
         for line in failures(record.trials):
             print(line)
     if driver.signum:
-        print("the same call, or `python -m stages.sweep retry`, goes on", file=sys.stderr)
+        print("the same call, or `stagewright sweep retry`, goes on", file=sys.stderr)
         return 128 + driver.signum
     return int(any(trial.state == "failed" for trial in record.trials))
 
@@ -96,7 +96,7 @@ def _record(name: str, base: str, call: SweepCall) -> SweepRecord:
     if record is not None and sorted(record.call.overrides) != sorted(call.overrides):
         raise ConfigError(
             f"--name {name}: is a sweep of other values ({' '.join(record.call.overrides)}); choose another name, or remove its "
-            f"logs with `python -m stages.sweep clean {name}`"
+            f"logs with `stagewright sweep clean {name}`"
         )
     if record is None or record.base != base:
         if record is not None:
@@ -149,7 +149,7 @@ def _logs(name: str, sweep: str | None) -> None:
     record = chosen_record(sweep)
     file = record.log(named(record, name).name)
     if not file.is_file():
-        raise ConfigError(f"{name}: has no log yet; see `python -m stages.sweep status`")
+        raise ConfigError(f"{name}: has no log yet; see `stagewright sweep status`")
     sys.stdout.buffer.write(file.read_bytes())
 
 
@@ -159,7 +159,7 @@ def _stop() -> None:
     if running is None:
         raise ConfigError("no sweep is running here")
     os.kill(running.pid, signal.SIGTERM)
-    print(f"{running.name}: stopping; `python -m stages.sweep retry` goes on")
+    print(f"{running.name}: stopping; `stagewright sweep retry` goes on")
 
 
 def _clean(name: str | None, address: str | None) -> None:
