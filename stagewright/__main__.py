@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import NoReturn
 
-from stagewright.code_path import make_importable, root
+from stagewright.code_path import CODE, make_callable, make_importable, root
 from stagewright.commands import COMMANDS, GROUPS
 
 _EXAMPLES = """
@@ -70,9 +70,16 @@ def unknown(name: str) -> str:
 
 def run_command(name: str, arguments: list[str]) -> NoReturn:
     """Become `python -m` with the command's module: signals, exit status and terminal are its own."""
+    command = COMMANDS[name]
     make_importable()
+    make_callable()
+    if command.reads_code and CODE.is_dir():
+        from stagewright.project_code import is_project, write_digests  # it reads YAML, which takes time to import
+
+        if is_project():
+            write_digests()
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", COMMANDS[name].module, *arguments])
+    os.execv(sys.executable, [sys.executable, "-m", command.module, *arguments])
 
 
 def main() -> None:

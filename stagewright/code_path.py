@@ -11,6 +11,8 @@ from pathlib import Path
 _HERE = Path(__file__).resolve().parent
 INSTALLED = _HERE / "installed"
 """What a wheel has of a clone."""
+CODE = Path("code")
+"""Where a project has the digests of the installed code."""
 
 
 def root() -> Path:
@@ -36,3 +38,11 @@ def make_importable() -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join([folder, *others])
     os.environ["PYTHONSAFEPATH"] = "1"
     sys.path.insert(0, folder)
+
+
+def make_callable() -> None:
+    """Let DVC's stages find the `stagewright` command of this environment, activated or not."""
+    folder = str(Path(sys.executable).parent)
+    paths = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    if folder not in paths:
+        os.environ["PATH"] = os.pathsep.join([folder, *paths])

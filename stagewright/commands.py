@@ -11,13 +11,15 @@ class Command:
     name: str
     about: str
     module: str
+    reads_code: bool = False
+    """Whether it has DVC look at the code, of which a project has digests."""
 
 
 GROUPS: Mapping[str, tuple[Command, ...]] = {
     "run the pipeline": (
-        Command("run", "compose, run what has changed, write the report, print the scores", "stagewright.run"),
-        Command("compose", "compose conf/ into params.yaml", "stages.configuration.compose"),
-        Command("reproduce", "run what has changed, on params.yaml as it is", "stages.reproduction.reproduce"),
+        Command("run", "compose, run what has changed, write the report, print the scores", "stagewright.run", True),
+        Command("compose", "compose conf/ into params.yaml", "stages.configuration.compose", True),
+        Command("reproduce", "run what has changed, on params.yaml as it is", "stages.reproduction.reproduce", True),
         Command("stage", "run one stage, whatever has changed", "stagewright.stage"),
         Command("look", "read the data, tell about them, write nothing", "stagewright.look"),
         Command("sweep", "run trials as DVC experiments on all devices, and rank them", "stages.sweep"),
@@ -27,6 +29,7 @@ GROUPS: Mapping[str, tuple[Command, ...]] = {
         Command("report", "write the report of the run as one HTML page", "stages.reporting.write"),
         Command("compare", "test whether one run is better than another", "stages.comparison.compare"),
         Command("pull-request", "print the comment on a pull request", "stages.comparison.pull_request"),
+        Command("post-comment", "put it on a pull request, or update it there", "stages.comparison.post_comment"),
         Command("score", "score the predictions of any system", "stages.scoring.score"),
         Command("label-issues", "find gold labels that are probably wrong", "stages.label_issues"),
     ),
@@ -36,6 +39,7 @@ GROUPS: Mapping[str, tuple[Command, ...]] = {
         Command("push", "upload the exported model to the Hugging Face Hub", "stages.push"),
     ),
     "set up": (
+        Command("new", "start a project of your own", "stagewright.new"),
         Command("completion", "print a script that completes commands in your shell", "stagewright.completion"),
     ),
 }
