@@ -36,10 +36,11 @@ test: install  ## all tests
 test-fast: install  ## the tests that run no pipeline and train nothing
 	@$(PYTEST) -m "not slow"
 
-check: install  ## lint, types, and params.yaml against conf/
+check: install  ## lint, types, workflows, and params.yaml against conf/
 	@ruff check .
 	@ruff format --check .
 	@mypy
+	@zizmor --offline --no-progress --quiet .github stagewright/template/dot_github/workflows/checks.yml
 	@stagewright compose --check
 
 architectures: install  ## put every architecture of transformers through the pipeline; writes the README's table of families

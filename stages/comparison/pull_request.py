@@ -19,15 +19,13 @@ from stages.comparison.gates import add_gates, gated_metrics, require_all
 from stages.comparison.html import as_html
 from stages.comparison.loaded_runs import WORKSPACE, Run, load_run
 from stages.comparison.markdown import details, folded, footer, table, tables, verdicts
+from stages.comparison.post_comment import MARK
 from stages.comparison.results import Comparison
 from stages.pipeline.errors import DataError
 from stages.pipeline.escaping import code
 from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.outputs import write_text
 from stages.reporting.content import Curve
-
-MARK = "<!-- stagewright -->"
-"""By this the workflow finds its comment again, to update it in place."""
 
 _HEAD = "this change"
 _DRAWN = ("train/loss", "validation/loss", "validation/accuracy", "validation/f1", "validation/pearson")

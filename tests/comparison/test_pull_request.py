@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.comparison.pull_request import MARK
+from stages.comparison.post_comment import MARK
 from stages.pipeline.errors import UserError
 from stages.reporting.summary import summary
 from tests.support.workspace import Workspace
