@@ -116,7 +116,7 @@ def test_commands_work_in_a_project(installed: Installed, project: Path, tmp_pat
     installed.ok(project, "stagewright", "predict", str(tmp_path / "new.txt"), "--out", str(tmp_path / "out.csv"))
     assert len((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()) == 3
     predictions = "data/predictions/test.parquet"
-    shown = installed.ok(project, "stagewright", "compare", "workspace", predictions, "--resamples", "50")
+    shown = installed.ok(project, "stagewright", "compare", "workspace", predictions, "--resamples", "100")
     assert "accuracy" in shown and "no evidence" in shown
 
 
