@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from difflib import get_close_matches
+from pathlib import Path
 from typing import NoReturn
 
 from stagewright.code_path import CODE, make_callable, make_importable, root
@@ -71,6 +72,10 @@ def unknown(name: str) -> str:
 def run_command(name: str, arguments: list[str]) -> NoReturn:
     """Become `python -m` with the command's module: signals, exit status and terminal are its own."""
     command = COMMANDS[name]
+    if command.in_project and not Path("dvc.yaml").is_file() and not {"-h", "--help"} & set(arguments):
+        sys.exit(
+            f"error: {Path.cwd()}: is no project (no dvc.yaml); cd into one, or start one with `stagewright new FOLDER`"
+        )
     make_importable()
     make_callable()
     if command.reads_code and CODE.is_dir():

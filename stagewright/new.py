@@ -83,12 +83,24 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _requirement() -> str:
-    """The version that runs, at its commit if it was installed from git."""
+    """Say for pip where the installed version comes from: an index, a commit, a file, or the clone and its remote."""
     made = metadata.distribution("stagewright")
     origin = json.loads(made.read_text("direct_url.json") or "{}")
+    if not origin:
+        return f"stagewright[demo]=={made.version}"
     if commit := origin.get("vcs_info", {}).get("commit_id"):
         return f"stagewright[demo] @ git+{origin['url']}@{commit}"
-    return f"stagewright[demo]=={made.version}"
+    remote, revision = _git("remote", "get-url", "origin"), _git("rev-parse", "HEAD")
+    if "dir_info" in origin and remote and revision:
+        address = re.sub(r"^([\w.-]+@[\w.-]+):", r"ssh://\1/", remote)
+        return f"stagewright[demo] @ git+{address}@{revision}"
+    return f"stagewright[demo] @ {origin['url']}"
+
+
+def _git(*arguments: str) -> str:
+    """Ask git about the clone that the code lies in; empty if there is no answer."""
+    asked = subprocess.run(["git", "-C", str(root()), *arguments], capture_output=True, text=True, check=False)
+    return asked.stdout.strip()
 
 
 def _write_pipeline(file: Path) -> None:
@@ -124,17 +136,19 @@ def _compose() -> None:
         sys.exit(done.returncode)
 
 
-def _is_in_git(folder: Path) -> bool:
-    asked = subprocess.run(["git", "-C", str(folder), "rev-parse", "--git-dir"], capture_output=True, check=False)
-    return asked.returncode == 0
+def _has_repository(*commit: str) -> bool:
+    """Whether the current folder is in a git repository, which has `commit` if that is given."""
+    what = ["--verify", *commit] if commit else ["--git-dir"]
+    return subprocess.run(["git", "rev-parse", "--quiet", *what], capture_output=True, check=False).returncode == 0
 
 
 def _make_repository() -> None:
-    """Make the current folder a git repository with one commit, which DVC needs to make experiments on."""
+    """Make the current folder a git repository, or part of one, with a commit, which DVC needs to make experiments on."""
     known = subprocess.run(["git", "config", "user.email"], capture_output=True, check=False).returncode == 0
     author = [] if known else ["-c", "user.name=stagewright new", "-c", "user.email=stagewright@localhost"]
-    for command in (["init", "--quiet", "--initial-branch=main"], ["add", "--all"], [*author, *_COMMIT]):
-        subprocess.run(["git", *command], check=True)
+    for command in (["init", "--quiet", "--initial-branch=main"], ["add", "--all", "."], [*author, *_COMMIT]):
+        if command[0] != "init" or not _has_repository():
+            subprocess.run(["git", *command], check=True)
 
 
 def _faults(folder: Path, data: Path | None, task: str) -> Iterator[str]:
@@ -165,7 +179,7 @@ def main() -> None:
         if was_there:
             place.mkdir()
         raise
-    if not _is_in_git(place):
+    if not _has_repository("HEAD"):
         _make_repository()
     print(f"{folder}: a new project; now: cd {folder} && stagewright run")
 

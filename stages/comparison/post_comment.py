@@ -4,7 +4,8 @@ The comment is known by the mark in its first line, so that a pull request has o
 GITHUB_REPOSITORY say where, as in a workflow, and GITHUB_API_URL where another server than github.com does.
 
 Examples:
-  stagewright pull-request origin/main > comment.md && stagewright post-comment comment.md --pull-request 12
+  stagewright pull-request origin/main > comment.md
+  stagewright post-comment comment.md --pull-request 12
 """
 
 import argparse

@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import os
 import re
 import shlex
 import subprocess
@@ -100,7 +101,18 @@ def test_a_command_ends_as_its_module_does() -> None:
     assert same.stderr == wrong.stderr
 
 
-def test_a_stage_gets_its_overrides(tmp_path: Path) -> None:
+def test_outside_of_a_project_a_command_says_so_and_writes_nothing(tmp_path: Path) -> None:
+    for command in ("run", "stage", "summary"):
+        done = subprocess.run(
+            [sys.executable, "-m", "stagewright", command, "train"], cwd=tmp_path, capture_output=True, text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
+        )  # fmt: skip
+        assert done.returncode == 1 and done.stderr.startswith(f"error: {tmp_path}: is no project")
+        assert "stagewright new FOLDER" in done.stderr and done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_stage_gets_its_overrides() -> None:
     done = ran("stage", "tokenize", "tokenize.max_lenght=3")
     assert done.returncode == 1 and "tokenize.max_lenght" in done.stderr
 

@@ -103,11 +103,12 @@ def test_nothing_has_to_run_again(installed: Installed, project: Path) -> None:
     assert "composing" not in installed.ok(project, "stagewright", "compose", *SMALL, *_model(project))
 
 
-def test_a_project_is_committed_as_it_was_made(project: Path) -> None:
+def test_a_project_is_committed_as_it_was_made(project: Path, wheel: Path) -> None:
     shown = subprocess.run(
         ["git", "ls-tree", "-r", "--name-only", "HEAD"], cwd=project, capture_output=True, text=True, check=True
     ).stdout.splitlines()
     assert {"dvc.yaml", "params.yaml", "README.md", ".github/workflows/checks.yml", "code/train.sha256"} <= set(shown)
+    assert f"stagewright[demo] @ {wheel.as_uri()}\n" in (project / "requirements.txt").read_text(encoding="utf-8")
     assert "# my project\n" in (project / "README.md").read_text(encoding="utf-8")
 
 
@@ -159,8 +160,13 @@ def test_the_digests_are_those_of_the_modules(stage: str) -> None:
 
 def test_a_project_of_ones_own_data(installed: Installed, tmp_path: Path) -> None:
     (tmp_path / "stars: 1.csv").write_text("text,label\nbad,no\ngreat,yes\n" * 10, encoding="utf-8")
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     installed.ok(tmp_path, "stagewright", "new", "own", "--data", "stars: 1.csv", "--task", "text")
     params = (tmp_path / "own/params.yaml").read_text(encoding="utf-8")
+    committed = subprocess.run(
+        ["git", "ls-files"], cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "own/params.yaml" in committed and all(name.startswith("own/") for name in committed)
     assert f"train: '{tmp_path / 'stars: 1.csv'}'" in params and "name: stars-1" in params and "sha256-" in params
 
 
