@@ -83,7 +83,7 @@ def _written() -> dict[str, object]:
     """Return the content of the file, as `load_yaml` does."""
     if not PARAMS.is_file():
         raise ConfigError(
-            f"{PARAMS}: not found in {Path.cwd().name}; run from the repository root, after `stagewright compose`"
+            f"{PARAMS}: not found in {Path.cwd().name}; run from the root of a clone or project, after `stagewright compose`"
         )
     found = load_yaml(PARAMS)
     if not isinstance(found, DictConfig):

@@ -89,7 +89,7 @@ def _require_extra() -> None:
     if missing:
         raise ConfigError(
             f"the server needs {' and '.join(missing)}; install with: "
-            "pip install --constraint constraints.txt --editable '.[serve]'"
+            "pip install --constraint constraints.txt 'stagewright[serve]'"
         )
 
 

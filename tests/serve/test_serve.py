@@ -373,7 +373,7 @@ def test_what_keeps_it_from_starting_is_one_line(exported_runs: Mapping[str, Pat
     assert "there is no exported model here; make one with `stagewright run`" in asked_to_start(tmp_path)
     without = "import sys; sys.modules['uvicorn'] = None; from stages.serve.__main__ import main; main()"
     assert asked_to_start(root, program=without) == (
-        "error: the server needs uvicorn; install with: pip install --constraint constraints.txt --editable '.[serve]'"
+        "error: the server needs uvicorn; install with: pip install --constraint constraints.txt 'stagewright[serve]'"
     )
 
 
