@@ -65,7 +65,8 @@ def draw_report(path: Path, width: int = 1280, height: int = 900) -> None:
             [
                 browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
                 "--disable-background-networking", f"--user-data-dir={folder}/profile", "--virtual-time-budget=3000",
-                "--blink-settings=preferredColorScheme=1", f"--window-size={width},{height}", f"--screenshot={path}", report.as_uri(),
+                "--blink-settings=preferredColorScheme=1", f"--window-size={width},{height}",
+                f"--screenshot={path}", report.as_uri(),
             ],
             capture_output=True, check=True, timeout=120,
         )  # fmt: skip
