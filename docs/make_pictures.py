@@ -42,11 +42,14 @@ def printed(*modules: str) -> str:
 
 
 def draw_terminal(path: Path) -> None:
-    """Draw `make repro` and the summary that it ends with."""
+    """Draw `make repro` and the summary that it ends with. Refuse one with notes, which say that scores are stale."""
+    summary = printed("stages.reporting.summary")
+    if "\nnote: " in summary:
+        sys.exit("error: the scores are stale; run `make repro` first")
     console = Console(record=True, width=COLUMNS, file=io.StringIO())
     console.print(Text.assemble(("$ ", "bold green"), ("make repro", "bold")))
     console.print(Text("…", style="dim"))
-    for line in printed("stages.reporting.summary").splitlines():
+    for line in summary.splitlines():
         console.print(Text(line))
     console.print()
     svg = console.export_svg(title="make repro", theme=MONOKAI, code_format=SVG, unique_id="terminal")
