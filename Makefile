@@ -43,7 +43,7 @@ check: install  ## lint, types, workflows, and params.yaml against conf/
 	@zizmor --offline --no-progress --quiet .github stagewright/template/dot_github/workflows/checks.yml
 	@stagewright compose --check
 
-architectures: install  ## put every architecture of transformers through the pipeline; writes the README's table of families
+architectures: install  ## put every architecture of transformers through the pipeline; writes the table of families in docs/models.md
 	@python -m tests.architectures $(FAMILIES)
 
 bench: install  ## training beside the tutorial recipe on this CPU; DATA=FOLDER holds wnut17/ and imdb/ (default: the Hub)
