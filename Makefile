@@ -38,11 +38,12 @@ test: install  ## all tests
 test-fast: install  ## the tests that run no pipeline and train nothing
 	@$(PYTEST) -m "not slow"
 
-check: install  ## lint, types, and params.yaml against conf/
+check: install  ## lint, types, params.yaml against conf/, the configuration reference
 	@ruff check .
 	@ruff format --check .
 	@mypy
 	@python -m stages.configuration.compose --check
+	@python -m stages.configuration.reference --check
 
 architectures: install  ## put every architecture of transformers through the pipeline; writes the README's table of families
 	@python -m tests.architectures $(FAMILIES)
