@@ -63,7 +63,7 @@ def main() -> None:
             _predict(arguments, folder)
     except KeyboardInterrupt:
         is_kept = STANDARD_INPUT not in (arguments.input, arguments.out)
-        hint = "the same command goes on where it ended" if is_kept else "the same command begins anew"
+        hint = "run the same command to continue" if is_kept else "run the same command to start again"
         print(f"interrupted; {hint}", file=sys.stderr)
         sys.exit(_STATUS_OF_SIGINT)
 
@@ -140,17 +140,25 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m stages.predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("input", type=Path, help="what is to be labelled; - for standard input")
+    parser.add_argument("input", type=Path, help="the file or folder to label; - for standard input")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="where predictions go; - for standard output"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the file to write the predictions to; - for standard output",
     )
     parser.add_argument(
         "--format", choices=FORMATS, default="auto", help="the input's format; auto: by its name and content"
     )
     parser.add_argument("--out-format", choices=OUTPUT_FORMATS, help="the output's format; default: by its name")
     parser.add_argument("--encoding", default="utf-8", help="the input's encoding")
-    parser.add_argument("--text-column", metavar="NAME", help="the column of texts or words (CoNLL: its place, from 0)")
-    parser.add_argument("--pair-column", metavar="NAME", help="the column of second texts, for a model of pairs")
+    parser.add_argument(
+        "--text-column", metavar="NAME", help="the column of texts or words (CoNLL: its position, from 0)"
+    )
+    parser.add_argument(
+        "--pair-column", metavar="NAME", help="the column of second texts, for a model that was trained on pairs"
+    )
     parser.add_argument("--probabilities", action="store_true", help="write the probability of every label, too")
     parser.add_argument(
         "--on-error",

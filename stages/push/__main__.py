@@ -28,8 +28,10 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m stages.push", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("repo", metavar="OWNER/NAME", help="the repository; it is made if there is none")
-    parser.add_argument("--public", action="store_true", help="for all to read; without it the repository is private")
+    parser.add_argument("repo", metavar="OWNER/NAME", help="the repository; it is created if it does not exist")
+    parser.add_argument(
+        "--public", action="store_true", help="create a public repository; without it, the repository is private"
+    )
     parser.add_argument("--tag", help=f"the tag of the revision (default: {_TAG_DIGITS} digits of the git commit)")
     parser.add_argument("--dry-run", action="store_true", help="list the files and their sizes, and send nothing")
     return parser.parse_args()

@@ -104,7 +104,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text} is no port: those are numbers from 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text} is not a port number from 0 to 65535")
     return int(text)
 
 
@@ -112,8 +112,10 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m stages.serve", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen at; default: this machine alone")
-    parser.add_argument("--port", type=_port, default=8000, help="default: 8000; 0: any that is free, which is printed")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on; default: only this machine")
+    parser.add_argument(
+        "--port", type=_port, default=8000, help="the port; 0 chooses a free one and prints it; default: 8000"
+    )
     add_model_options(parser)
     for name, default, help in (
         ("--max-texts", 128, "the most texts in a request"),
