@@ -50,7 +50,7 @@ check: install  ## lint, types, params.yaml against conf/, the configuration ref
 docs: install  ## build the documentation as a site, into site/
 	@NO_MKDOCS_2_WARNING=1 mkdocs build --quiet
 
-architectures: install  ## put every architecture of transformers through the pipeline; writes the README's table of families
+architectures: install  ## put every architecture of transformers through the pipeline; writes the table of families in docs/models.md
 	@python -m tests.architectures $(FAMILIES)
 
 bench: install  ## training beside the tutorial recipe on this CPU; DATA=FOLDER holds wnut17/ and imdb/ (default: the Hub)

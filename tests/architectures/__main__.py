@@ -1,4 +1,4 @@
-"""Put every architecture through the pipeline: write `results.json`, and the README's table of families from it.
+"""Put every architecture through the pipeline: write `results.json`, and the table of families in docs/models.md from it.
 
 `make architectures` runs this, in about 40 minutes on one core. With names of families it prints what becomes of these alone.
 """
@@ -16,8 +16,8 @@ from transformers.utils import logging as transformers_logging
 
 from stages.configuration.schema import Kind
 from tests.architectures.families import TEXT, TOKENS, UNMAKEABLE, write_family
+from tests.architectures.families_table import RESULTS, write_table
 from tests.architectures.matrix import Outcome, put_through
-from tests.architectures.readme_table import RESULTS, write_readme
 
 
 def outcome_of(family: str, kind: Kind, *, onnx: bool = True) -> Outcome:
@@ -48,7 +48,7 @@ def main(chosen: list[str]) -> None:
                 )
     if not chosen:
         RESULTS.write_text(json.dumps([asdict(each) for each in outcomes], indent=1) + "\n", encoding="utf-8")
-        write_readme()
+        write_table()
 
 
 if __name__ == "__main__":

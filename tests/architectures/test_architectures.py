@@ -8,8 +8,8 @@ import torch
 
 from stages.configuration.schema import Kind
 from tests.architectures.families import TEXT, TOKENS, write_family
+from tests.architectures.families_table import BEGIN, END, PAGE, RESULTS, table
 from tests.architectures.matrix import put_through
-from tests.architectures.readme_table import BEGIN, END, README, RESULTS, table
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -126,8 +126,8 @@ def test_the_committed_result_holds_every_family_and_no_fault() -> None:
     assert right.count("text") >= 120 and right.count("tokens") >= 95
 
 
-def test_the_readmes_table_is_the_committed_results() -> None:
-    assert README.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0].strip() == table().strip()
+def test_the_table_of_families_is_the_committed_results() -> None:
+    assert PAGE.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0].strip() == table().strip()
 
 
 def test_the_families_are_drawn_by_their_seed_alone(tmp_path: Path) -> None:

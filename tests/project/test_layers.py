@@ -1,6 +1,7 @@
 """The layers of the house: a sub-package imports from the layers below its own alone, so none are in a cycle."""
 
 import ast
+import re
 from pathlib import Path
 
 from tests.support.imports import ROOT
@@ -61,6 +62,12 @@ def imports_against_the_layers() -> dict[tuple[str, str], list[str]]:
 def test_every_sub_package_is_in_one_layer() -> None:
     packages = {file.parent.name for file in (ROOT / "stages").glob("*/__init__.py")}
     assert sorted(package for layer in LAYERS for package in layer) == sorted(packages)
+
+
+def test_the_page_on_architecture_shows_the_layers() -> None:
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \d+ \| (.*) \|$", page, re.MULTILINE)
+    assert [set(re.findall(r"(?:^|· )`(\w+)`:", row)) for row in rows] == [*LAYERS]
 
 
 def test_sub_packages_import_from_lower_layers_alone() -> None:

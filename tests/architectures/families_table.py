@@ -1,4 +1,4 @@
-"""The README's table of families, from the committed result of `make architectures`."""
+"""The table of families in docs/models.md, from the committed result of `make architectures`."""
 
 import json
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Any
 from tests.support.imports import ROOT
 
 RESULTS = Path(__file__).parent / "results.json"
-README = ROOT / "README.md"
+PAGE = ROOT / "docs/models.md"
 BEGIN, END = "<!-- families: written by `make architectures` -->", "<!-- end of families -->"
 
 _REASONS = {
@@ -19,11 +19,11 @@ _REASONS = {
 }
 
 
-def write_readme() -> None:
-    """Put the table into the README."""
-    text = README.read_text(encoding="utf-8")
+def write_table() -> None:
+    """Put the table into the page."""
+    text = PAGE.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
-    README.write_text(before + BEGIN + "\n" + table() + END + rest.split(END)[1], encoding="utf-8")
+    PAGE.write_text(before + BEGIN + "\n\n" + table() + "\n" + END + rest.split(END)[1], encoding="utf-8")
 
 
 def table() -> str:
