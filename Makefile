@@ -25,12 +25,10 @@ install: .venv/installed  ## make the environment from pinned dependencies
 	@touch .venv/installed
 
 compose: install  ## compose conf/ into params.yaml
-	@python -m stages.configuration.compose $(OVERRIDES)
+	@stagewright compose $(OVERRIDES)
 
-repro: compose  ## run the pipeline, write the report and print the scores
-	@python -m stages.reproduction.reproduce $(ARGS)
-	@python -m stages.reporting.write
-	@python -m stages.reporting.summary
+repro: install  ## compose conf/, run the pipeline, write the report and print the scores
+	@stagewright run $(OVERRIDES) -- $(ARGS)
 
 test: install  ## all tests
 	@$(PYTEST)
@@ -38,11 +36,12 @@ test: install  ## all tests
 test-fast: install  ## the tests that run no pipeline and train nothing
 	@$(PYTEST) -m "not slow"
 
-check: install  ## lint, types, params.yaml against conf/, the configuration reference, spelling and prose
+check: install  ## lint, types, workflows, params.yaml and docs/configuration.md against conf/, spelling and prose
 	@ruff check .
 	@ruff format --check .
 	@mypy
-	@python -m stages.configuration.compose --check
+	@zizmor --offline --no-progress --quiet .github stagewright/template/dot_github/workflows/checks.yml
+	@stagewright compose --check
 	@python -m stages.configuration.reference --check
 	@codespell
 	@proselint check --config .proselint.json *.md docs/*.md conf/*.yaml conf/*/*.yaml

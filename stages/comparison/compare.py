@@ -1,7 +1,13 @@
-"""`python -m stages.comparison.compare BASE OTHER…`: what one run has better than another, and whether that is chance.
+"""`stagewright compare BASE OTHER…`: what one run has better than another, and whether that is chance.
 
 A run is `workspace`, a git revision, a DVC experiment (name or hash) or a file with both gold and predictions; with
 --gold it is a file of predictions. Files are of any format that `stages.scoring.score` reads.
+
+Examples:
+  stagewright compare workspace my-experiment                        or a revision, or a file of predictions
+  stagewright compare HEAD --experiments --html comparison.html      all that `dvc exp run` left on this commit
+  stagewright compare origin/main workspace --fail-on-worse f1:0.01
+  stagewright compare --gold gold.conll a.conll b.conll              two systems, from their files
 """
 
 import argparse
@@ -39,7 +45,7 @@ def as_json(comparison: Comparison) -> str:
 
 def main() -> None:
     """The command line. Exits with 1 if runs can't be compared, or a gate forbids one."""
-    arguments = _parser().parse_args()
+    arguments = parser().parse_args()
     with one_line_errors():
         names, found = _names(arguments)
         runs = _runs(arguments, names, found)
@@ -107,17 +113,18 @@ def _write(comparison: Comparison, arguments: argparse.Namespace) -> None:
         sys.stdout.write(as_text(comparison, details=arguments.details))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m stages.comparison.compare",
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
+        prog="stagewright compare",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
+    add = made.add_argument
     add("base", help="the run that the others are compared with")
     add("others", nargs="*", metavar="other", help="another run")
     add("--gold", type=Path, metavar="FILE", help="compare files of predictions on this file's gold")
-    add_reading_options(parser)
+    add_reading_options(made)
     add("--experiments", action="store_true", help=_EXPERIMENTS)
     add(
         "--details",
@@ -134,8 +141,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--level", type=_share, default=LEVEL, help=f"of significance, for all verdicts together (default: {LEVEL})")
     add("--resamples", type=_count, default=RESAMPLES, help=f"resamples and random exchanges (default: {RESAMPLES})")
     add("--each-seed", dest="by_seed", action="store_false", help="don't take runs that differ only in seed together")
-    add_gates(parser)
-    return parser
+    add_gates(made)
+    return made
 
 
 def _share(text: str) -> float:

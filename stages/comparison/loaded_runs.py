@@ -241,7 +241,7 @@ def _lock(files: RunFiles, name: str) -> LockFile:
     content = files.read(LOCK)
     lock = LockFile(schema="2.0") if content is None else parse_lock(content)
     if lock is None:
-        raise DataError(f"{name}: {LOCK} is not whole; run `git checkout {LOCK}`, or `make repro`")
+        raise DataError(f"{name}: {LOCK} is not whole; run `git checkout {LOCK}`, or `stagewright run`")
     return lock
 
 

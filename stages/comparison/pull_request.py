@@ -1,7 +1,11 @@
-"""`python -m stages.comparison.pull_request BASE`: the comment on a pull request, as Markdown.
+"""`stagewright pull-request BASE`: the comment on a pull request, as Markdown.
 
 It compares the revision BASE with the workspace. Predictions come from DVC's cache or remote; where there are none, or
 they are stale, it shows what the committed metrics say, which is no evidence. A workspace that is stale is an error.
+
+Examples:
+  stagewright pull-request origin/main
+  stagewright pull-request origin/main --html comparison.html --fail-on-worse headline --fail-on-slower train:1.5
 """
 
 import argparse
@@ -15,15 +19,13 @@ from stages.comparison.gates import add_gates, gated_metrics, require_all
 from stages.comparison.html import as_html
 from stages.comparison.loaded_runs import WORKSPACE, Run, load_run
 from stages.comparison.markdown import details, folded, footer, table, tables, verdicts
+from stages.comparison.post_comment import MARK
 from stages.comparison.results import Comparison
 from stages.pipeline.errors import DataError
 from stages.pipeline.escaping import code
 from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.outputs import write_text
 from stages.reporting.content import Curve
-
-MARK = "<!-- stagewright -->"
-"""By this the workflow finds its comment again, to update it in place."""
 
 _HEAD = "this change"
 _DRAWN = ("train/loss", "validation/loss", "validation/accuracy", "validation/f1", "validation/pearson")
@@ -117,13 +119,20 @@ def _chart(name: str, base: Curve | None, head: Curve | None) -> str | None:
     ])  # fmt: skip
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
+        prog="stagewright pull-request", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("base", help="the revision to compare with, such as origin/main")
+    made.add_argument("--html", type=Path, metavar="FILE", help="write the comparison's page as well")
+    add_gates(made)
+    return made
+
+
 def main() -> None:
-    """The command line. The comment is written before a gate fails."""
-    parser = argparse.ArgumentParser(prog="python -m stages.comparison.pull_request", description=__doc__)
-    parser.add_argument("base", help="the revision to compare with, such as origin/main")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write the comparison's page as well")
-    add_gates(parser)
-    arguments = parser.parse_args()
+    """Run the command line. The comment is written before a gate fails."""
+    arguments = parser().parse_args()
     with one_line_errors():
         runs = [load_run(arguments.base), _head()]
         comparison = compare(runs, by_seed=False, lenient=True, judged=gated_metrics(arguments))

@@ -1,10 +1,14 @@
-"""`python -m stages.configuration.compose [group=choice] [key=value]`: compose `conf/` into `params.yaml`.
+"""`stagewright compose [OVERRIDE]…`: compose `conf/` into `params.yaml`.
 
 `dvc repro` reads `params.yaml` and does not look at `conf/`. `dvc exp run` composes by itself.
 
-No stage reads this module, and `.dvcignore` names it: a change of it re-runs nothing.
+Examples:
+  stagewright compose                                 what conf/ says
+  stagewright compose task=tokens train.epochs=3      another choice of a group, another value of a key
+  stagewright compose --check                         is params.yaml what conf/ says?
 """
 
+# No stage reads this module, and `.dvcignore` names it: a change of it re-runs nothing.
 import argparse
 import json
 import shlex
@@ -171,9 +175,7 @@ def require_equal(params: dict[str, object], path: Path) -> None:
     """Raise ConfigError naming the keys whose values in `path` are not what `conf/` composes to."""
     if keys := differing_keys(params, path):
         shown = ", ".join(keys[:_MOST_KEYS]) + (f" and {len(keys) - _MOST_KEYS} more" if len(keys) > _MOST_KEYS else "")
-        raise ConfigError(
-            f"{path}: is not what {CONF}/ composes to ({shown}); run `python -m stages.configuration.compose`"
-        )
+        raise ConfigError(f"{path}: is not what {CONF}/ composes to ({shown}); run `stagewright compose`")
 
 
 def _read(path: Path) -> object:
@@ -194,12 +196,19 @@ def _flat(content: object, prefix: str = "") -> dict[str, object]:
 _TO_KEEP = f"to keep them, name them as overrides, or: cp {PARAMS_BEFORE} {PARAMS} && dvc repro"
 
 
-def main() -> None:
+def parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m stages.configuration.compose", description=__doc__)
-    parser.add_argument("overrides", nargs="*", help="Hydra overrides, such as experiment=wnut17 or train.epochs=3")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if params.yaml differs")
-    arguments = parser.parse_args()
+    made = argparse.ArgumentParser(
+        prog="stagewright compose", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("overrides", nargs="*", help="Hydra overrides, such as experiment=wnut17 or train.epochs=3")
+    made.add_argument("--check", action="store_true", help="write nothing; exit 1 if params.yaml differs")
+    return made
+
+
+def main() -> None:
+    """Run the command line."""
+    arguments = parser().parse_args()
     with one_line_errors():
         params = compose_params(arguments.overrides)
         if arguments.check:

@@ -311,5 +311,5 @@ def _tensorflow_fault(export: ExportConfig) -> str | None:
         return None
     return (
         "export.tensorflow=true: TensorFlow is not installed; run `python -m pip install --constraint constraints.txt "
-        "--editable '.[tensorflow]'`, or set it to false"
+        "'stagewright[tensorflow]'`, or set it to false"
     )

@@ -83,12 +83,11 @@ def _written() -> dict[str, object]:
     """Return the content of the file, as `load_yaml` does."""
     if not PARAMS.is_file():
         raise ConfigError(
-            f"{PARAMS}: not found in {Path.cwd().name}; run from the repository root, after "
-            "`python -m stages.configuration.compose`"
+            f"{PARAMS}: not found in {Path.cwd().name}; run from the root of a clone or project, after `stagewright compose`"
         )
     found = load_yaml(PARAMS)
     if not isinstance(found, DictConfig):
-        raise ConfigError(f"{PARAMS}: does not hold groups of keys; run `python -m stages.configuration.compose`")
+        raise ConfigError(f"{PARAMS}: does not hold groups of keys; run `stagewright compose`")
     written = _plain(found, resolve=False)
     if faults := unknown_groups(written):
         raise ConfigError(f"{PARAMS}: {'; '.join(faults)}")

@@ -47,7 +47,7 @@ _PADDING = (
 
 _DECODE = (
     "The scores below are of the most probable tags of whole sentences that the scheme of the tags allows (Viterbi), as "
-    "`python -m stages.predict` gives them. `pipeline` takes the most probable tag of each sub-word by itself."
+    "`stagewright predict` gives them. `pipeline` takes the most probable tag of each sub-word by itself."
 )
 
 

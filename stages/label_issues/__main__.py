@@ -1,7 +1,11 @@
-"""`python -m stages.label_issues`: name the gold labels that are probably wrong, the surest first.
+"""`stagewright label-issues`: name the gold labels that are probably wrong, the surest first.
 
 By confident learning on what the model says of examples that it was not trained on: those of the test and validation
 splits, or with --folds those of train, each part of which is predicted by a model that was trained on the others.
+
+Examples:
+  stagewright label-issues --out issues.jsonl --out issues.csv      test and validation, from the predictions at hand
+  stagewright label-issues --folds 5 -S experiment=wnut17           train, each fifth by a model trained on the others
 """
 
 import argparse
@@ -43,7 +47,7 @@ def issues_in_train(folds: int, overrides: Sequence[str]) -> IssueTable:
 
 def main() -> None:
     """Run the command line."""
-    arguments = _arguments()
+    arguments = parser().parse_args()
     with one_line_errors():
         for path in arguments.out:
             require_format(path)
@@ -63,11 +67,12 @@ def main() -> None:
             print(f"{path}: {len(written):,} labels")
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m stages.label_issues", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
+        prog="stagewright label-issues", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add = parser.add_argument
+    add = made.add_argument
     add(
         "--out",
         type=Path,
@@ -96,7 +101,7 @@ def _arguments() -> argparse.Namespace:
         metavar="KEY=VALUE",
         help="overrides of the folds' configuration, as in `dvc exp run -S`",
     )
-    return parser.parse_args()
+    return made
 
 
 def _count(text: str, least: int = 1) -> int:

@@ -36,7 +36,7 @@ def cross_validated(folds: int, overrides: Sequence[str]) -> tuple[list[Source],
     revisions = finished(base)
     if missing := [trial for trial in trials if trial.name not in revisions]:
         raise DataError(
-            f"{', '.join(map(_fold, missing))}: {len(missing)} of {folds} folds not finished; see `python -m stages.sweep "
+            f"{', '.join(map(_fold, missing))}: {len(missing)} of {folds} folds not finished; see `stagewright sweep "
             f"status {name}`. The same call runs them again, and no others"
         )
     runs = [load_run(revisions[trial.name]) for trial in trials]

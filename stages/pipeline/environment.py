@@ -10,7 +10,8 @@ from archspec import cpu
 from packaging.requirements import Requirement
 
 _PROJECT = "stagewright"
-_CODE = ("stages", "dvc.yaml", "pyproject.toml", "constraints.txt")
+_CODE = ("stages", "code", "dvc.yaml", "pyproject.toml", "constraints.txt")
+"""`code` is what a project that has the code installed records of it."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,12 @@
-"""`python -m stages.predict INPUT --out FILE`: label new data with an exported model.
+"""`stagewright predict INPUT --out FILE`: label new data with an exported model.
 
 INPUT: CSV, TSV, JSON Lines, JSON, Parquet, Arrow, CoNLL, a text file with one text a line, a folder of .txt files, or - for
 standard input. FILE: .csv, .tsv, .jsonl or .parquet; for words also .conll, or --out-format doccano or label-studio.
+
+Examples:
+  stagewright predict reviews.csv --out labelled.csv                        its columns, label and score
+  stagewright predict notes.txt --out spans.jsonl --model my-experiment     one text a line
+  cat one.txt | stagewright predict - --out - --runtime torch --probabilities
 """
 
 import argparse
@@ -57,7 +62,7 @@ class _Refused:
 
 def main() -> None:
     """The command line."""
-    arguments = _arguments()
+    arguments = parser().parse_args()
     try:
         with one_line_errors(), _as_options(), model_folder(arguments.model) as folder:
             _predict(arguments, folder)
@@ -136,38 +141,39 @@ def _digest(folder: Path, runtime: str) -> str:
     return " ".join(sha256_of(file) for file in (*others, *used))
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m stages.predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
+        prog="stagewright predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("input", type=Path, help="the file or folder to label; - for standard input")
-    parser.add_argument(
+    made.add_argument("input", type=Path, help="the file or folder to label; - for standard input")
+    made.add_argument(
         "--out",
         type=Path,
         required=True,
         metavar="FILE",
         help="the file to write the predictions to; - for standard output",
     )
-    parser.add_argument(
+    made.add_argument(
         "--format", choices=FORMATS, default="auto", help="the input's format; auto: by its name and content"
     )
-    parser.add_argument("--out-format", choices=OUTPUT_FORMATS, help="the output's format; default: by its name")
-    parser.add_argument("--encoding", default="utf-8", help="the input's encoding")
-    parser.add_argument(
+    made.add_argument("--out-format", choices=OUTPUT_FORMATS, help="the output's format; default: by its name")
+    made.add_argument("--encoding", default="utf-8", help="the input's encoding")
+    made.add_argument(
         "--text-column", metavar="NAME", help="the column of texts or words (CoNLL: its position, from 0)"
     )
-    parser.add_argument(
+    made.add_argument(
         "--pair-column", metavar="NAME", help="the column of second texts, for a model that was trained on pairs"
     )
-    parser.add_argument("--probabilities", action="store_true", help="write the probability of every label, too")
-    parser.add_argument(
+    made.add_argument("--probabilities", action="store_true", help="write the probability of every label, too")
+    made.add_argument(
         "--on-error",
         choices=["stop", "skip"],
         default="stop",
         help="skip: leave out rows that can't be read, and list them",
     )
-    add_model_options(parser)
-    return parser.parse_args()
+    add_model_options(made)
+    return made
 
 
 if __name__ == "__main__":

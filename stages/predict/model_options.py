@@ -53,7 +53,7 @@ def model_folder(model: str) -> Iterator[Path]:
         return
     if model == str(EXPORTED_MODEL):
         raise ModelError(
-            f"{model}: there is no exported model here; make one with `make repro`, or name one with --model"
+            f"{model}: there is no exported model here; make one with `stagewright run`, or name one with --model"
         )
     from stages.comparison.loaded_runs import RevisionFiles  # importing DVC takes a second
 

@@ -32,7 +32,7 @@ def read_settings(folder: Path) -> PredictionSettings:
     """Read those of an exported model. Raise ModelError if the folder holds none."""
     if not folder.is_dir():
         raise ModelError(
-            f"{folder}: there is no such folder; export a model with `make repro`, or name another with --model"
+            f"{folder}: there is no such folder; export a model with `stagewright run`, or name another with --model"
         )
     if not (folder / _FILE).is_file():
         raise ModelError(f"{folder}: has no {_FILE}, so Stagewright did not export it; choose another --model")

@@ -1,1 +1,1 @@
-"""Bring the exported model to the Hub: what may be pushed, and how. `python -m stages.push OWNER/NAME`."""
+"""Bring the exported model to the Hub: what may be pushed, and how. `stagewright push OWNER/NAME`."""

@@ -1,7 +1,12 @@
-"""`python -m stages.push OWNER/NAME`: bring `models/export` to a model's repository on the Hugging Face Hub.
+"""`stagewright push OWNER/NAME`: bring `models/export` to a model's repository on the Hugging Face Hub.
 
 What is pushed is what the commit says: nothing may be uncommitted, and the folder must be the one that `dvc.lock` records. The
 revision on the Hub is tagged with the commit once all of it is there. The token is taken from HF_TOKEN or `hf auth login`.
+
+Examples:
+  stagewright push acme/my-model --dry-run      files and sizes; nothing is sent
+  stagewright push acme/my-model                private
+  stagewright push acme/my-model --public --tag v1.0
 """
 
 import argparse
@@ -24,17 +29,18 @@ def listing(export: Export) -> Iterator[str]:
     yield f"{total:{width},}  {len(export.files)} files"
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m stages.push", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
+        prog="stagewright push", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("repo", metavar="OWNER/NAME", help="the repository; it is created if it does not exist")
-    parser.add_argument(
+    made.add_argument("repo", metavar="OWNER/NAME", help="the repository; it is created if it does not exist")
+    made.add_argument(
         "--public", action="store_true", help="create a public repository; without it, the repository is private"
     )
-    parser.add_argument("--tag", help=f"the tag of the revision (default: {_TAG_DIGITS} digits of the git commit)")
-    parser.add_argument("--dry-run", action="store_true", help="list the files and their sizes, and send nothing")
-    return parser.parse_args()
+    made.add_argument("--tag", help=f"the tag of the revision (default: {_TAG_DIGITS} digits of the git commit)")
+    made.add_argument("--dry-run", action="store_true", help="list the files and their sizes, and send nothing")
+    return made
 
 
 def _told(pushed: Pushed, to: Destination) -> Iterator[str]:
@@ -52,7 +58,7 @@ def _told(pushed: Pushed, to: Destination) -> Iterator[str]:
 
 def main() -> None:
     """The command line."""
-    arguments = _arguments()
+    arguments = parser().parse_args()
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # warnings of single attempts hold signed addresses
     with one_line_errors():
         require_name(arguments.repo)

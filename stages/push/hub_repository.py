@@ -161,7 +161,7 @@ def _require_valid_card(export: Export, to: Destination) -> None:
     except ValueError as error:
         raise HubError(
             f"{to.repo}: the Hub refuses the model card's metadata{_told(str(error))}; correct export.language, "
-            "export.license or data.name, run `make repro`, commit, and push again"
+            "export.license or data.name, run `stagewright run`, commit, and push again"
         ) from error
 
 

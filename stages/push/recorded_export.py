@@ -47,11 +47,11 @@ def recorded_export() -> Export:
     """
     commit = _commit_of_clean_tree()
     if not EXPORTED_MODEL.is_dir():
-        raise PushError(f"{EXPORTED_MODEL}: is not there; make it with `make repro`, or get it with `dvc pull`")
+        raise PushError(f"{EXPORTED_MODEL}: is not there; make it with `stagewright run`, or get it with `dvc pull`")
     files = files_of(EXPORTED_MODEL)
     if dvc_hash(files) != _recorded_hash():
         raise PushError(
-            f"{EXPORTED_MODEL}: is not what {LOCK} records; run `make repro`, or `dvc checkout {EXPORTED_MODEL}`"
+            f"{EXPORTED_MODEL}: is not what {LOCK} records; run `stagewright run`, or `dvc checkout {EXPORTED_MODEL}`"
         )
     if found := stale_here(EXPORTED_MODEL):
         raise PushError(f"{EXPORTED_MODEL}: is stale: {found}, and commit what it writes")
@@ -90,11 +90,13 @@ def _recorded_hash() -> str:
     """Return the hash of the export in `dvc.lock`."""
     lock = parse_lock(LOCK.read_bytes()) if LOCK.is_file() else None
     if lock is None:
-        raise PushError(f"{LOCK}: is missing or incomplete; run `make repro` in the project's folder, and commit it")
+        raise PushError(
+            f"{LOCK}: is missing or incomplete; run `stagewright run` in the project's folder, and commit it"
+        )
     for out in (out for stage in lock.stages.values() for out in stage.outs):
         if out.path == EXPORTED_MODEL.as_posix() and out.md5:
             return out.md5
-    raise PushError(f"{LOCK}: records no {EXPORTED_MODEL}; run `make repro`, and commit it")
+    raise PushError(f"{LOCK}: records no {EXPORTED_MODEL}; run `stagewright run`, and commit it")
 
 
 def _commit_of_clean_tree() -> str:

@@ -1,5 +1,10 @@
-"""`python -m stages.reporting.summary`: the scores of the last run, and where its outputs lie."""
+"""`stagewright summary`: print the scores of the last run, and where its outputs are.
 
+Examples:
+  stagewright summary
+"""
+
+import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -69,6 +74,19 @@ def _bounds(interval: Sequence[float] | None) -> str:
     return "" if interval is None else f"  [{interval[0]:.3f}, {interval[1]:.3f}]"
 
 
-if __name__ == "__main__":
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    return argparse.ArgumentParser(
+        prog="stagewright summary", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def main() -> None:
+    """Run the command line."""
+    parser().parse_args()
     with one_line_errors():
         print(summary())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,9 @@
-"""`python -m stages.reporting.write [PATH]`: the report of the run in the workspace, as one HTML file."""
+"""`stagewright report [PATH]`: write the report of the run in the workspace, as one HTML file.
+
+Examples:
+  stagewright report                     metrics/report.html
+  stagewright report reports/run.html    another place
+"""
 
 import argparse
 from collections.abc import Mapping
@@ -90,11 +95,18 @@ def _facts(params: Mapping[str, Any], metrics: Mapping[str, Any]) -> tuple[Fact,
     return tuple(Fact(name, str(value)) for name, value in {**shown, **counts}.items())
 
 
-def main() -> None:
+def parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m stages.reporting.write", description=__doc__)
-    parser.add_argument("path", nargs="?", type=Path, default=REPORT, help=f"where to write it (default: {REPORT})")
-    path = parser.parse_args().path
+    made = argparse.ArgumentParser(
+        prog="stagewright report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("path", nargs="?", type=Path, default=REPORT, help=f"where to write it (default: {REPORT})")
+    return made
+
+
+def main() -> None:
+    """Run the command line."""
+    path = parser().parse_args().path
     with one_line_errors():
         report = report_of_workspace()
         write_text(path, render_report(report))

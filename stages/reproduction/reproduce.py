@@ -1,8 +1,14 @@
-"""`python -m stages.reproduction.reproduce`: run `dvc repro`, with its arguments, after any kill and never twice at once.
+"""`stagewright reproduce [ARGUMENT]…`: run `dvc repro`, with its arguments, after any kill and never twice at once.
 
 It repairs what a killed run left half-written in DVC's own files, and runs `dvc repro` as a child process that ends with it.
+
+Examples:
+  stagewright reproduce                        what has changed, on params.yaml as it is
+  stagewright reproduce --force --single-item train
+  stagewright reproduce --dry                  tell what would run
 """
 
+import argparse
 import os
 import signal
 import sys
@@ -135,8 +141,19 @@ def mend() -> None:
         mend_cache()
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line, of which all but --help is DVC's."""
+    made = argparse.ArgumentParser(
+        prog="stagewright reproduce", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="of `dvc repro`; its own --help lists them")
+    return made
+
+
 def main() -> None:
     """Run the command line."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        parser().parse_args(["--help"])
     one_line_log()
     with one_line_errors():
         try:

@@ -1,4 +1,10 @@
-"""`python -m stages.scoring.score GOLD PREDICTIONS`: scores with 95 % intervals of any system's predictions."""
+"""`stagewright score GOLD PREDICTIONS`: scores with 95 % intervals of any system's predictions.
+
+Examples:
+  stagewright score gold.conll predicted.conll              entities, as conlleval and seqeval count them
+  stagewright score gold.csv predicted.txt --json           labels of texts, one a line
+  stagewright score gold.conll predicted.conll --out scored.parquet && stagewright compare scored.parquet other.parquet
+"""
 
 import argparse
 import json
@@ -111,45 +117,44 @@ def _plural(noun: str, count: int) -> str:
     return noun if count == 1 else f"{noun}s"
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m stages.scoring.score",
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
+        prog="stagewright score",
         description=f"{__doc__}\n\n{FORMATS}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("gold", type=Path, help="the gold file, or one with both gold and predictions")
-    parser.add_argument("predictions", type=Path, nargs="?", help="the predictions of the same texts or words")
-    add_reading_options(parser)
-    parser.add_argument(
-        "--mode", choices=get_args(ScoringMode), default="conll", help="how entities are read from tags"
-    )
-    parser.add_argument(
+    made.add_argument("gold", type=Path, help="the gold file, or one with both gold and predictions")
+    made.add_argument("predictions", type=Path, nargs="?", help="the predictions of the same texts or words")
+    add_reading_options(made)
+    made.add_argument("--mode", choices=get_args(ScoringMode), default="conll", help="how entities are read from tags")
+    made.add_argument(
         "--scheme",
         choices=["auto", *get_args(EntityScheme), "plain"],
         default="auto",
         help="the tag scheme of strict scores; plain: tags are labels, without entities",
     )
-    parser.add_argument("--metric", help="a metric to show beside the usual ones, with an interval")
-    parser.add_argument(
+    made.add_argument("--metric", help="a metric to show beside the usual ones, with an interval")
+    made.add_argument(
         "--resamples", type=int, default=RESAMPLES, help="bootstrap resamples for the intervals; 0: no intervals"
     )
-    parser.add_argument(
+    made.add_argument(
         "--slice",
         action="append",
         default=[],
         metavar="COLUMN",
         help="also score each value of this column separately; label and length (tokens) work too",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument(
+    made.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    made.add_argument(
         "--out", type=Path, metavar="FILE.parquet", help="write what was scored, for stages.comparison.compare"
     )
-    return parser.parse_args()
+    return made
 
 
 def main() -> None:
     """The command line."""
-    arguments = _arguments()
+    arguments = parser().parse_args()
     with one_line_errors():
         resamples = max(0, arguments.resamples)
         options = ScoringOptions(arguments.mode, arguments.scheme, resamples, arguments.slice, arguments.metric)

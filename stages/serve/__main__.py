@@ -1,4 +1,4 @@
-"""`python -m stages.serve`: answer requests for predictions over HTTP with an exported model.
+"""`stagewright serve`: answer requests for predictions over HTTP with an exported model.
 
     curl http://127.0.0.1:8000/predict -d '{"inputs": "It arrived broken."}'
     curl http://127.0.0.1:8000/predict -d '{"inputs": ["one text", "another"], "parameters": {"top_k": null}}'
@@ -7,6 +7,10 @@
 Answers are those of transformers' pipelines. http://127.0.0.1:8000/ is a page to try the model by hand. Ctrl-C or SIGTERM ends
 the server once the requests that it has accepted are answered. There is no authentication: --host other than the
 default lets everybody use it who can reach this machine.
+
+Examples:
+  stagewright serve                                      models/export at http://127.0.0.1:8000/
+  stagewright serve --model my-experiment --port 0       an experiment's model, at any free port
 """
 
 import argparse
@@ -32,7 +36,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 def main() -> None:
     """The command line."""
-    arguments = _arguments()
+    arguments = parser().parse_args()
     for number in _SIGNALS:
         signal.signal(number, lambda *_: sys.exit(0))  # until there is something to finish
     with one_line_errors(), model_folder(arguments.model) as folder:
@@ -85,7 +89,7 @@ def _require_extra() -> None:
     if missing:
         raise ConfigError(
             f"the server needs {' and '.join(missing)}; install with: "
-            "pip install --constraint constraints.txt --editable '.[serve]'"
+            "pip install --constraint constraints.txt 'stagewright[serve]'"
         )
 
 
@@ -108,23 +112,24 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m stages.serve", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
+        prog="stagewright serve", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on; default: only this machine")
-    parser.add_argument(
+    made.add_argument("--host", default="127.0.0.1", help="the address to listen on; default: only this machine")
+    made.add_argument(
         "--port", type=_port, default=8000, help="the port; 0 chooses a free one and prints it; default: 8000"
     )
-    add_model_options(parser)
+    add_model_options(made)
     for name, default, help in (
         ("--max-texts", 128, "the most texts in a request"),
         ("--max-bytes", 1 << 20, "the most bytes in the body of a request"),
         ("--max-waiting", 1024, "the most texts that wait for the model; requests beyond are answered with 503"),
         ("--stop-within", 30, "seconds to answer what was accepted before a signal; then the exit status is 1"),
     ):
-        parser.add_argument(name, type=count, default=default, metavar="N", help=f"{help}; default: {default}")
-    return parser.parse_args()
+        made.add_argument(name, type=count, default=default, metavar="N", help=f"{help}; default: {default}")
+    return made
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def _require_fingerprint(config: FilesData) -> None:
         if fingerprint(places_of(vars(config))) != config.fingerprint:
             raise DataError(
                 f"data.fingerprint={config.fingerprint}: the files have changed since {PARAMS} was composed; compose it again "
-                "(`make repro`, or `python -m stages.configuration.compose` with your overrides), or set null to take any"
+                "(`stagewright run`, or `stagewright compose` with your overrides), or set null to take any"
             )
 
 

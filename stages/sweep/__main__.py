@@ -1,9 +1,15 @@
-"""`python -m stages.sweep -S KEY=VALUE,VALUE …`: run the trials of a sweep, each as a DVC experiment, on all devices there are.
+"""`stagewright sweep -S KEY=VALUE,VALUE …`: run the trials of a sweep, each as a DVC experiment, on all devices there are.
 
 -S takes Hydra's syntax: `seed=1,2,3`, `train.epochs=range(1,4)`, and with --trials also `interval(1e-5,1e-3)`. Every
 combination is run, or with --trials as many as a search by Optuna tries. All are validated before anything starts.
 
 The same call again skips what is finished and does the rest. Other commands: status, report, logs, retry, stop, clean.
+
+Examples:
+  stagewright sweep -S 'train.learning_rate=1e-5,5e-5' -S 'seed=1,2,3'       every combination
+  stagewright sweep -S 'train.learning_rate=interval(1e-5,1e-3)' --trials 40 --prune
+  stagewright sweep status
+  stagewright sweep report --html leaderboard.html
 """
 
 import argparse
@@ -79,7 +85,7 @@ def run(call: SweepCall, name: str | None) -> int:
         for line in failures(record.trials):
             print(line)
     if driver.signum:
-        print("the same call, or `python -m stages.sweep retry`, goes on", file=sys.stderr)
+        print("the same call, or `stagewright sweep retry`, goes on", file=sys.stderr)
         return 128 + driver.signum
     return int(any(trial.state == "failed" for trial in record.trials))
 
@@ -90,7 +96,7 @@ def _record(name: str, base: str, call: SweepCall) -> SweepRecord:
     if record is not None and sorted(record.call.overrides) != sorted(call.overrides):
         raise ConfigError(
             f"--name {name}: is a sweep of other values ({' '.join(record.call.overrides)}); choose another name, or remove its "
-            f"logs with `python -m stages.sweep clean {name}`"
+            f"logs with `stagewright sweep clean {name}`"
         )
     if record is None or record.base != base:
         if record is not None:
@@ -143,7 +149,7 @@ def _logs(name: str, sweep: str | None) -> None:
     record = chosen_record(sweep)
     file = record.log(named(record, name).name)
     if not file.is_file():
-        raise ConfigError(f"{name}: has no log yet; see `python -m stages.sweep status`")
+        raise ConfigError(f"{name}: has no log yet; see `stagewright sweep status`")
     sys.stdout.buffer.write(file.read_bytes())
 
 
@@ -153,7 +159,7 @@ def _stop() -> None:
     if running is None:
         raise ConfigError("no sweep is running here")
     os.kill(running.pid, signal.SIGTERM)
-    print(f"{running.name}: stopping; `python -m stages.sweep retry` goes on")
+    print(f"{running.name}: stopping; `stagewright sweep retry` goes on")
 
 
 def _clean(name: str | None, address: str | None) -> None:
@@ -187,7 +193,7 @@ def main() -> None:
     words = sys.argv[1:]
     if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help")):
         words = ["run", *words]
-    arguments = _parser().parse_args(words)
+    arguments = parser().parse_args(words)
     with one_line_errors():
         match arguments.command:
             case "run":
@@ -223,11 +229,12 @@ def _call(arguments: argparse.Namespace) -> SweepCall:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m stages.sweep", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
+        prog="stagewright sweep", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{" + ",".join(_COMMANDS) + "}")
+    commands = made.add_subparsers(dest="command", required=True, metavar="{" + ",".join(_COMMANDS) + "}")
     add = commands.add_parser("run", help="run trials; the command if none is named").add_argument
     add(
         "-S", "--set-param", action="append", metavar="KEY=VALUE,…", help="values to sweep, or one value for all trials"
@@ -266,7 +273,7 @@ def _parser() -> argparse.ArgumentParser:
     logs = commands.add_parser("logs", help="print what a trial has printed")
     logs.add_argument("trial", help="its name, or the end of it")
     logs.add_argument("--name", help="of the sweep; default: the newest")
-    return parser
+    return made
 
 
 def _count(text: str) -> int:

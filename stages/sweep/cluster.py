@@ -37,7 +37,8 @@ def before_import() -> None:
     missing = [package for package in ("ray", "optuna") if find_spec(package) is None]
     if missing:
         raise ConfigError(
-            f"{', '.join(missing)}: not installed; `python -m pip install -e '.[sweep]'` has what sweeps need"
+            f"{', '.join(missing)}: not installed; install what sweeps need with "
+            "`python -m pip install --constraint constraints.txt 'stagewright[sweep]'`"
         )
     os.environ.update(_SILENT)
 

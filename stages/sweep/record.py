@@ -121,7 +121,7 @@ def read_record(folder: Path) -> SweepRecord:
     try:
         return _ADAPTER.validate_json((folder / _RECORD).read_bytes())
     except (OSError, ValidationError) as error:
-        raise DataError(f"{folder / _RECORD}: can't be read; remove it with `python -m stages.sweep clean`") from error
+        raise DataError(f"{folder / _RECORD}: can't be read; remove it with `stagewright sweep clean`") from error
 
 
 def known_record(name: str) -> SweepRecord | None:
@@ -167,7 +167,5 @@ def named(record: SweepRecord, name: str) -> TrialRecord:
         trial for trial in record.trials if trial.name.endswith(name)
     ]
     if len(found) != 1:
-        raise ConfigError(
-            f"{name}: names {len(found) or 'no'} trial of {record.name}; see `python -m stages.sweep status`"
-        )
+        raise ConfigError(f"{name}: names {len(found) or 'no'} trial of {record.name}; see `stagewright sweep status`")
     return found[0]

@@ -13,7 +13,7 @@ from stages.pipeline.outputs import write_text
 from stages.pipeline.paths import CONF, LOCK, METRICS, PARAMS
 from stages.sweep.node import TOKEN, Sharing
 
-_CODE = (str(CONF), "stages", "dvc.yaml")
+_CODE = (str(CONF), "stages", "code", "dvc.yaml")
 """What a file that is not in git can change a trial in."""
 _MADE = (f":(exclude){PARAMS}", f":(exclude){LOCK}", f":(exclude){METRICS}")
 """What runs write: no trial reads it, and each run changes some of it."""

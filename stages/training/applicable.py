@@ -32,7 +32,10 @@ def require_applicable(config: TrainStage) -> None:
 
 def _require_packages(train: TrainConfig) -> None:
     if train.adapter == "lora" and find_spec("peft") is None:
-        raise ConfigError("train.adapter=lora needs peft; install it with `python -m pip install '.[lora]'`")
+        raise ConfigError(
+            "train.adapter=lora needs peft; install it with "
+            "`python -m pip install --constraint constraints.txt 'stagewright[lora]'`"
+        )
     if train.optimizer == "adamw_8bit" and find_spec("bitsandbytes") is None:
         raise ConfigError(
             "train.optimizer=adamw_8bit needs bitsandbytes; install it with `python -m pip install bitsandbytes`, or set adamw"

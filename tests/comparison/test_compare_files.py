@@ -1,4 +1,4 @@
-"""`python -m stages.comparison.compare` on files of any systems."""
+"""`stagewright compare` on files of any systems."""
 
 import json
 import math

@@ -1,11 +1,11 @@
-"""The comment on a pull request, and the summary that `make repro` ends with."""
+"""The comment on a pull request, and the summary that `stagewright run` ends with."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from stages.comparison.pull_request import MARK
+from stages.comparison.post_comment import MARK
 from stages.pipeline.errors import UserError
 from stages.reporting.summary import summary
 from tests.support.workspace import Workspace
@@ -62,5 +62,5 @@ def test_the_summary_fits_80_columns_and_tells_scores_and_places(
 
 def test_without_a_run_the_summary_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="run `make repro` first"):
+    with pytest.raises(UserError, match="run `stagewright run` first"):
         summary()

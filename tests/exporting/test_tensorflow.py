@@ -234,6 +234,6 @@ def test_what_has_no_translation_ends_the_stage_in_one_line(
 
 def test_without_the_extra_nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stages.configuration.contradictions.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"TensorFlow is not installed; run .*'\.\[tensorflow\]'"):
+    with pytest.raises(ConfigError, match=r"TensorFlow is not installed; run .*'stagewright\[tensorflow\]'"):
         validate(compose_params(["export.tensorflow=true"]), "test")
     validate(compose_params([]), "test")

@@ -1,4 +1,4 @@
-"""`python -m stages.label_issues` as a user runs it: on the predictions of every task, and where there is nothing to rank."""
+"""`stagewright label-issues` as a user runs it: on the predictions of every task, and where there is nothing to rank."""
 
 import csv
 import hashlib

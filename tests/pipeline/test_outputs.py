@@ -228,7 +228,7 @@ def test_missing_data_are_told_in_one_line(tmp_path: Path) -> None:
         load_splits(tmp_path / "data")
     assert "\n" not in str(error.value)
     assert str(error.value).startswith(f"{tmp_path}/data/dataset_dict.json: is missing")
-    assert str(error.value).endswith("run `make repro` first")
+    assert str(error.value).endswith("run `stagewright run` first")
 
 
 SMALL = DatasetDict({"train": Dataset(table()).select(range(30)), "test": Dataset(table()).select([1])})

@@ -333,7 +333,7 @@ def commit_all(root: Path) -> None:
     [
         (lambda root: (root / "dvc.yaml").write_text("stages: {}\n"), "dvc.yaml: not committed"),
         (lambda root: (root / "new.py").touch(), "new.py: not committed"),
-        (lambda root: shutil.rmtree(root / EXPORT), "models/export: is not there; make it with `make repro`"),
+        (lambda root: shutil.rmtree(root / EXPORT), "models/export: is not there; make it with `stagewright run`"),
         (change_a_byte, "models/export: is not what dvc.lock records"),
         (lambda root: (root / EXPORT / "extra").touch(), "models/export: is not what dvc.lock records"),
         (lambda root: (root / EXPORT / BIG).unlink(), "models/export: is not what dvc.lock records"),

@@ -1,4 +1,4 @@
-"""`python -m stages.scoring.score`: any system's predictions, with the scores that conlleval and papers give."""
+"""`stagewright score`: any system's predictions, with the scores that conlleval and papers give."""
 
 import argparse
 import json

@@ -370,10 +370,10 @@ def test_what_keeps_it_from_starting_is_one_line(exported_runs: Mapping[str, Pat
         ("--port", "0", "--runtime", "int8"): "has no model_int8.onnx",
     }.items():
         assert expected in asked_to_start(root, *arguments), arguments
-    assert "there is no exported model here; make one with `make repro`" in asked_to_start(tmp_path)
+    assert "there is no exported model here; make one with `stagewright run`" in asked_to_start(tmp_path)
     without = "import sys; sys.modules['uvicorn'] = None; from stages.serve.__main__ import main; main()"
     assert asked_to_start(root, program=without) == (
-        "error: the server needs uvicorn; install with: pip install --constraint constraints.txt --editable '.[serve]'"
+        "error: the server needs uvicorn; install with: pip install --constraint constraints.txt 'stagewright[serve]'"
     )
 
 

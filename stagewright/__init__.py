@@ -1,0 +1,1 @@
+"""The `stagewright` command, and projects of one's own."""

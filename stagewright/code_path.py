@@ -1,0 +1,48 @@
+"""Where the pipeline's code lies, and the environment in which Python finds it.
+
+A clone has it in `stages/`, where `python -m` finds it by itself. The wheel installs it inside of this package, so that no
+other project meets a top-level package `stages`; Python is told where by PYTHONPATH, which reaches DVC and its stages.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+_HERE = Path(__file__).resolve().parent
+INSTALLED = _HERE / "installed"
+"""What a wheel has of a clone."""
+CODE = Path("code")
+"""Where a project has the digests of the installed code."""
+
+
+def root() -> Path:
+    """Return the folder that holds `stages/` and `conf/`: the clone that this package is part of, or the installed copy."""
+    return INSTALLED if INSTALLED.is_dir() else _HERE.parent
+
+
+def in_clone() -> bool:
+    """Whether the current folder is a clone of Stagewright, whose own code is the one to run."""
+    return Path("stages/configuration/run_stage.py").is_file()
+
+
+def make_importable() -> None:
+    """Let this process, and those that it starts, import `stages`.
+
+    Outside of a clone they don't import from the current folder: a project may have a package of that name.
+    """
+    if in_clone():
+        sys.path.insert(0, str(Path.cwd()))
+        return
+    folder = str(root())
+    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path != folder]
+    os.environ["PYTHONPATH"] = os.pathsep.join([folder, *others])
+    os.environ["PYTHONSAFEPATH"] = "1"
+    sys.path.insert(0, folder)
+
+
+def make_callable() -> None:
+    """Let DVC's stages find the `stagewright` command of this environment, activated or not."""
+    folder = str(Path(sys.executable).parent)
+    paths = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    if folder not in paths:
+        os.environ["PATH"] = os.pathsep.join([folder, *paths])

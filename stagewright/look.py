@@ -1,0 +1,35 @@
+"""`stagewright look [OVERRIDE]…`: read the data, tell about them, and write nothing, also beside a run.
+
+It tells the files and columns read, the labels, where each split comes from, two examples of each, and what is odd.
+
+Examples:
+  stagewright look                                                     the data of params.yaml
+  stagewright look task=tokens data=files data.train=train.conll       files of your own
+  stagewright look data=files data.train=reviews.csv data.label_column=stars
+"""
+
+import argparse
+import os
+import sys
+
+from stagewright.code_path import make_importable
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
+        prog="stagewright look", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="such as data=files or data.train=reviews.csv")
+    return made
+
+
+def main() -> None:
+    """Run the command line: become the download stage."""
+    overrides = parser().parse_args().overrides
+    make_importable()
+    os.execv(sys.executable, [sys.executable, "-m", "stages.download", "--look", *overrides])
+
+
+if __name__ == "__main__":
+    main()
