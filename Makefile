@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport VIRTUAL_ENV PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help install compose repro test test-fast check architectures audit bench bench-gpu clean
+.PHONY: help install compose repro test test-fast check docs architectures audit bench bench-gpu clean
 
 help:  ## what the targets do
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -21,7 +21,7 @@ install: .venv/installed  ## make the environment from pinned dependencies
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	python -m pip install --quiet --constraint constraints.txt --editable ".[demo,dev]"
+	python -m pip install --quiet --constraint constraints.txt --editable ".[demo,dev,docs]"
 	@touch .venv/installed
 
 compose: install  ## compose conf/ into params.yaml
@@ -36,12 +36,18 @@ test: install  ## all tests
 test-fast: install  ## the tests that run no pipeline and train nothing
 	@$(PYTEST) -m "not slow"
 
-check: install  ## lint, types, workflows, and params.yaml against conf/
+check: install  ## lint, types, workflows, params.yaml and docs/configuration.md against conf/, spelling and prose
 	@ruff check .
 	@ruff format --check .
 	@mypy
 	@zizmor --offline --no-progress --quiet .github stagewright/template/dot_github/workflows/checks.yml
 	@stagewright compose --check
+	@python -m stages.configuration.reference --check
+	@codespell
+	@proselint check --config .proselint.json *.md docs/*.md conf/*.yaml conf/*/*.yaml
+
+docs: install  ## build the documentation as a site, into site/
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --quiet
 
 architectures: install  ## put every architecture of transformers through the pipeline; writes the table of families in docs/models.md
 	@python -m tests.architectures $(FAMILIES)
@@ -58,4 +64,4 @@ audit: install  ## look the pinned packages up among the known vulnerabilities; 
 	@python -m pip_audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 clean:  ## remove the environment and what the pipeline wrote
-	rm -rf .venv data models *.egg-info
+	rm -rf .venv data models site *.egg-info

@@ -64,9 +64,7 @@ def _explained(error: Exception, overrides: Sequence[str]) -> str:
         choices = keys_of(group) if group in groups() else [*groups(), "experiment"]
         return f"{path}: there is no such key; {did_you_mean(key, choices)}"
     if isinstance(error, OverrideParseException):
-        return (
-            f"{error.override}: is no override ({text}); write key=value, and quotes around what Hydra reads otherwise"
-        )
+        return f"{error.override}: is not a valid override ({text}); write key=value, and quote what Hydra would parse"
     if isinstance(error, InterpolationKeyError | UnsupportedInterpolationType | GrammarParseError):
         text += r"; write \${ for a text that has ${"
     key = getattr(error, "full_key", None)

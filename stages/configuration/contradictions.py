@@ -67,7 +67,7 @@ def _target_fault(task: TaskConfig, data: DataBase) -> str | None:
 def _demo_fault(data: DataBase) -> str | None:
     if not isinstance(data, DemoData) or data.target == DemoData.target:
         return None
-    return f"data.target={data.target}: the demo makes data with one label alone; set data.target=label, or other data"
+    return f"data.target={data.target}: the demo data have one label for each example; set data.target=label, or other data"
 
 
 @_rule
@@ -111,7 +111,7 @@ def _scheme_fault(task: TaskConfig, evaluate: EvaluateConfig) -> str | None:
     if task.decode == "argmax" or evaluate.scheme != "plain":
         return None
     return (
-        f"task.decode={task.decode} keeps to a scheme of tags, and evaluate.scheme=plain says that there is none; "
+        f"task.decode={task.decode} needs a tag scheme, and evaluate.scheme=plain says that there is none; "
         "change one of them"
     )
 

@@ -45,6 +45,11 @@ def register_kind(kind: str, rules: KindRules) -> None:
     _KINDS[kind] = rules
 
 
+def registered_kinds() -> Mapping[str, KindRules]:
+    """Return every kind that is registered, with its rules."""
+    return dict(_KINDS)
+
+
 def rules_of(kind: str) -> KindRules:
     """The rules of a kind that is registered."""
     return _KINDS[kind]

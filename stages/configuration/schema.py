@@ -51,201 +51,215 @@ PREDICTION_COLUMNS = ("id", "word", "token", "gold", "predicted", "score", "prob
 """The columns of the predictions file that have a meaning of their own."""
 
 SLICES = ("length", "label")
-"""What any test split can be sliced by; besides, columns that `data.keep_columns` names."""
+"""What any test split can be sliced by, besides the columns in `data.keep_columns`."""
 
 
 @dataclass(frozen=True)
 class TaskConfig:
-    """`task`: what is learned."""
+    """What the model learns to predict, and which metric decides."""
 
     __pydantic_config__ = STRICT
 
     kind: Kind
-    """`text`: one label for a text. `tokens`: one tag for each word of a sentence."""
+    """The kind of task. `text` predicts labels or a number for a whole text. `tokens` predicts one tag for each word of a
+    sentence."""
     target: Target
-    """What a text is given: one `label`, any number of `labels`, or a `number`. Words are always given one label each."""
+    """What is predicted for a text: one `label`, any number of `labels`, or a `number`. With `kind=tokens` it is always
+    `label`, because each word has one tag."""
     metric: Name
-    """The headline score: it chooses the best checkpoint on the validation split (never on test). One of the metrics in
-    `stages.scoring.core.metrics` that are defined for the target.
-    `f1` is the macro average for text and seqeval's overall F1 for entities; `accuracy` of several labels counts the
-    texts whose labels are all right; `pearson` is for numbers, and `loss` then their mean squared error."""
+    """The headline metric. It selects the best checkpoint on the validation split, never on test, and it comes first in
+    reports and comparisons. `f1` is the macro average for texts and seqeval's overall F1 for entities. With
+    `target=labels`, `accuracy` is the share of texts whose labels are all correct. With `target=number`, `loss` is the
+    mean squared error."""
     pooling: Pooling
-    """How the logits of a long text's windows become one: their mean, their largest, or the first window's alone."""
+    """How the logits of a long text's windows are combined: their mean, their maximum, or the first window's logits
+    only."""
     decode: Decode = "argmax"
-    """How the tags of a sentence are chosen, on validation as on test and in the export. `argmax`: the most probable tag of
-    each word by itself, so that tags such as `O I-PER` may come out, which strict scores count as no entity. `viterbi`: the
-    most probable tags of the whole sentence that their scheme allows. The scheme is `evaluate.scheme`; `auto` tells it by
-    the tags of train. Nothing more is trained, and a word's score stays the probability of the tag that it gets."""
+    """How the tags of a sentence are chosen, on validation, on test and in the exported model. `argmax` takes the most
+    probable tag of each word independently. It can produce invalid sequences such as `O I-PER`, which strict scoring does
+    not count as an entity. `viterbi` takes the most probable sequence that the tag scheme allows. The scheme is
+    `evaluate.scheme`, detected from the training tags if that is `auto`. Viterbi decoding trains no extra parameters, and
+    a word's score remains the probability of its tag."""
 
 
 @dataclass(frozen=True)
 class TokenizeConfig:
-    """`tokenize`: how examples become rows of sub-words."""
+    """How examples are split into rows of sub-words."""
 
     __pydantic_config__ = STRICT
 
     max_length: Annotated[int, Field(ge=8)] | None
-    """Sub-words in a row at most, special ones included. `null`: as many as the model takes, but no more than 512."""
+    """The maximum number of sub-words in a row, special tokens included. `null` uses the model's own limit, up to 512."""
     overflow: Literal["windows", "truncate"]
-    """What happens to an example longer than `max_length`. `windows`: it becomes several overlapping rows, and
-    nothing is lost. `truncate`: its tail is dropped, as tutorials do (text only: tokens must all be scored)."""
+    """What happens to an example that is longer than `max_length`. `windows` splits it into overlapping rows, so that
+    nothing is lost. `truncate` drops the tail, as most tutorials do. Only texts can be truncated, because every word of a
+    token task must be scored."""
     stride: Annotated[int, Field(ge=0)] | None
-    """Sub-words that neighbouring windows share. `null`: a quarter of a row."""
+    """The number of sub-words that neighbouring windows share. `null` is a quarter of a row."""
     label_on: LabelOn
-    """The sub-words of a word that are trained on its label. The word is read off its first (`all`: too) or last one.
-    On `all`, the sub-words behind the first take the inside tag of their entity."""
+    """Which sub-words of a word are trained on its label. The prediction for the word is read from its `last` sub-word
+    with `last`, and from its first one otherwise. With `all`, the sub-words after the first are trained on the inside tag
+    of the entity."""
 
 
 @dataclass(frozen=True)
 class LoraConfig:
-    """`train.lora`: the adapters of `train.adapter=lora`."""
+    """The low-rank adapters of `train.adapter=lora`."""
 
     __pydantic_config__ = STRICT
 
     rank: Count = 16
-    """The rank of each adapter: it adds rank x (inputs + outputs) parameters to a layer of inputs x outputs. More learn more."""
+    """The rank of each adapter. It adds rank x (inputs + outputs) parameters to a layer of inputs x outputs. A higher rank
+    can learn more and takes more memory."""
     alpha: Count = 32
-    """Adapters are scaled by alpha / rank. Keep the ratio where you change the rank."""
+    """The scale: the adapters' output is multiplied by alpha / rank. Keep the ratio when you change the rank."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """The dropout of what adapters read."""
+    """The dropout probability of the adapters' inputs."""
     targets: Auto | Annotated[list[Name], Field(min_length=1)] = "auto"
-    """The linear layers that get an adapter, by the ends of their names, such as `[query, value]`. `auto`: all of the
-    encoder's, which learns best for its size. Never those with one output, nor those that have a weight in common."""
+    """The linear layers that get an adapter, by the ends of their names, such as `[query, value]`. `auto` adapts all linear
+    layers of the encoder. Layers with a single output and layers that share a weight never get one."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """`train`: the recipe."""
+    """The training recipe."""
 
     __pydantic_config__ = STRICT
 
     epochs: Annotated[float, Field(gt=0)]
-    """Passes over the training rows."""
+    """The number of passes over the training rows. It can be a fraction."""
     max_steps: Count | None
-    """Optimizer steps; overrides `epochs` where given."""
+    """The number of optimizer steps. Overrides `epochs` if given."""
     batch_size: Count | Auto
-    """Rows an optimizer step, over all processes and accumulation steps together: using more devices or
-    accumulating does not change the recipe. `auto`: the largest power of two (times processes and accumulation steps) of
-    which the longest rows fit into memory, as long as an epoch has 100 steps. What is learned then depends on the
-    machine: `metrics/train.json` has the number found, to be set for a repeat. Where memory is short and the recipe
-    is to stay, leave this a number and set `gradient_accumulation=auto`."""
+    """The number of rows in an optimizer step, summed over all processes and accumulation steps. More devices or more
+    accumulation steps therefore do not change the recipe. `auto` takes the largest power of two (times processes and
+    accumulation steps) whose longest rows fit into memory, while an epoch still has 100 steps. The result then depends on
+    the machine. To repeat such a run, set the number that `metrics/train.json` records. If memory is short, keep a number
+    here and set `gradient_accumulation=auto`."""
     batch_tokens: Count | None
-    """Sub-words an optimizer step, at most and almost; overrides `batch_size` where given. Rows keep their shuffled order,
-    all batches have about as many sub-words, and a row longer than this is a batch of its own. `null`: batches of equal
-    row count. This changes the optimisation: batches of short rows have more rows than others. The log says how many
-    rows a step has on average. If that is `batch_size`, keep the learning rate. If it is k times `batch_size`, multiply the
-    learning rate by the square root of k (for AdamW), and check the validation scores."""
+    """The maximum number of sub-words in an optimizer step. Overrides `batch_size` if given. Rows keep their shuffled order,
+    batches are filled up to this number, and a longer row is a batch of its own. `null` makes batches of equal row count.
+    Batches of short rows have more rows than others, which changes the optimisation. The log tells the average number of
+    rows in a step. If it is about `batch_size`, keep the learning rate. If it is k times `batch_size`, multiply the
+    learning rate by the square root of k (for AdamW) and check the validation scores."""
     gradient_accumulation: Count | Auto
-    """Parts that each batch is computed in, one after the other, to save memory. `auto`: as few as fit into memory with
-    the longest rows; the recipe stays the same, but for the last bits of sums."""
+    """The number of parts that each batch is split into to save memory. They are computed one after the other. `auto` takes
+    the smallest number whose longest rows fit into memory. The recipe stays the same except for rounding in the last
+    bits."""
     learning_rate: Annotated[float, Field(gt=0)]
     """The peak learning rate."""
     schedule: Literal["linear", "cosine", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt"]
     """How the learning rate changes after the warm-up."""
     warmup: Annotated[float, Field(ge=0, lt=1)]
-    """The share of all steps in which the learning rate rises from 0."""
+    """The share of all steps in which the learning rate rises from 0 to its peak."""
     weight_decay: Annotated[float, Field(ge=0)]
-    """AdamW's decoupled weight decay."""
+    """The decoupled weight decay of AdamW."""
     max_grad_norm: Annotated[float, Field(gt=0)]
-    """Gradients are clipped to this norm."""
+    """The maximum norm of the gradients. Larger gradients are clipped to it."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    """The probability mass that is spread evenly over all labels in the loss; for `task.target=label` alone."""
+    """The probability mass that the loss spreads evenly over all labels. Only for `task.target=label`."""
     class_weights: Literal["none", "balanced"]
-    """`balanced`: each label weighs in the loss by the inverse of its frequency in train; where a text has several
-    labels, having one weighs as much as not having it. Not for numbers."""
+    """`balanced` weights each label in the loss by the inverse of its frequency in train. With `task.target=labels`, it gives
+    the texts that have a label the same total weight as those that do not. Not for numbers."""
     evaluate_every: Count | None
-    """Optimizer steps between evaluations on validation. `null`: each epoch."""
+    """The number of optimizer steps between evaluations on validation. `null` evaluates after each epoch."""
     early_stopping: Count | None
-    """Evaluations without a better `task.metric` after which training ends. `null`: never."""
+    """Training stops after this many evaluations without an improvement of `task.metric`. `null` never stops early."""
     precision: Literal["auto", "fp32", "bf16", "fp16"]
-    """The encoder's precision; head and loss are in fp32. `auto`: bf16 where the device computes it fast, else fp32. A GPU
-    multiplies fp32 matrices in TF32."""
+    """The precision of the encoder. The head and the loss are always computed in fp32. `auto` uses bf16 if the device
+    supports it in hardware, and fp32 otherwise. On a GPU, fp32 matrices are multiplied in TF32."""
     processes: Count
-    """Processes that share each batch, one a GPU. With more than 1 the stage starts itself under torchrun."""
+    """The number of processes that share each batch, one for each GPU. With more than 1, the stage starts itself under
+    torchrun."""
     evaluation_batch_size: Count
-    """Rows in a forward pass on validation if they are as long as the longest one; of shorter rows more are taken."""
+    """The number of rows in a forward pass on validation, for rows of the maximum length. Batches of shorter rows are
+    larger."""
     deterministic: bool
-    """Whether a GPU uses only deterministic algorithms, which are slower. On a CPU they are deterministic in any case."""
+    """Whether a GPU uses only deterministic algorithms, which are slower. On a CPU, training is always deterministic."""
     adapter: Literal["none", "lora"] = "none"
-    """What is trained. `none`: all weights. `lora`: low-rank adapters beside frozen layers, and the head. It takes a fraction
-    of the memory and of a checkpoint's size, and a learning rate of about ten times. At the end adapters are merged into the
-    layers, so that the trained model is an ordinary one."""
+    """Which weights are trained. `none` trains all of them. `lora` freezes the encoder and trains low-rank adapters and the
+    head. It needs a fraction of the memory, writes small checkpoints, and wants a learning rate about ten times as high.
+    The adapters are merged into the layers at the end, so that the trained model is an ordinary one."""
     lora: LoraConfig = LoraConfig()
-    """The adapters of `adapter=lora`."""
+    """The settings of `adapter=lora`."""
     keep_adapter: bool = False
-    """Whether to write the adapters and the head by themselves as well, into `models/trained/adapter`, in the format of
-    `peft`: a few megabytes for which whoever uses them has the base model already."""
+    """Whether to write the adapters and the head to `models/trained/adapter` as well, in the format of `peft`. They take a few
+    megabytes and need the base model to be used."""
     freeze: Count | Literal["none", "embeddings"] = "none"
-    """What stays as it is in the base model: nothing, the embeddings, or the embeddings and so many layers from the bottom.
-    Frozen layers take no memory for gradients, and no time for their backward pass. They get no adapters."""
+    """Which part of the base model is not trained: nothing, the `embeddings`, or the embeddings and this number of layers from
+    the bottom. Frozen layers need no memory for gradients and no backward pass. They get no adapters."""
     frozen_precision: Literal["fp32", "bf16"] = "fp32"
-    """How frozen weights are stored. `bf16`: in half the memory, rounded to 8 bits of mantissa; what the base model itself
-    stores in bf16 loses nothing. They are computed with as `precision` says."""
+    """How frozen weights are stored. `bf16` halves their memory and rounds them to 8 significant bits. Weights that the base
+    model stores in bf16 lose nothing. The computation follows `precision` in either case."""
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """The head learns at `learning_rate`, each layer below at this times the rate of the one above, the embeddings at the
-    least: 0.9 keeps more of the base model, and helps where there is little data. 1: all learn at one rate."""
+    """The factor by which the learning rate decreases from each layer to the one below. The head learns at `learning_rate`,
+    the embeddings at the lowest rate. A value such as 0.9 keeps more of the base model and can help with little data. With
+    1, all layers learn at the same rate."""
     gradient_checkpointing: bool = False
-    """Whether the backward pass computes each layer's inner values anew, where they would be kept in memory: a step takes
-    about a third longer, and learns the same. For long rows and large models."""
+    """Whether to recompute the activations of each layer in the backward pass instead of storing them. This saves memory with
+    long rows and large models. A step takes about a third longer, and the result is the same."""
     optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
-    """`adamw_8bit`: AdamW's two moments are stored in 8 bits, a quarter of the memory. Needs the package bitsandbytes."""
+    """The optimizer. `adamw_8bit` stores the two moments of AdamW in 8 bits, which takes a quarter of the memory. It needs the
+    package bitsandbytes."""
 
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """`evaluate`: how the test split is predicted."""
+    """How the test split is predicted and scored."""
 
     __pydantic_config__ = STRICT
 
     batch_size: Count
-    """Rows in a forward pass if they are as long as the longest one; of shorter rows more are taken."""
+    """The number of rows in a forward pass, for rows of the maximum length. Batches of shorter rows are larger."""
     precision: Literal["auto", "fp32", "bf16"]
-    """As `train.precision`."""
+    """The precision of prediction. `auto` is as in `train.precision`."""
     score: bool
-    """Whether the test split is scored. With `true`, every row of it must be labelled; with `false`, it is predicted
-    alone, and the metrics hold no scores."""
+    """Whether the test split is scored. With `true`, every row of it must have a label. With `false`, it is predicted only,
+    and the metrics contain no scores."""
     mode: ScoringMode
-    """How entities are read off tags for the headline. `conll`: as CoNLL's script and seqeval do by default, whatever the
-    scheme, so that a stray `I-` begins an entity. `strict`: only what is well-formed in the scheme is an entity."""
+    """How entities are read from tags for the headline metric. `conll` follows the CoNLL script and seqeval's default: a stray
+    `I-` begins an entity, whatever the scheme. `strict` counts only entities that are well-formed in the scheme."""
     scheme: SchemeChoice
-    """The scheme of strict scores. `auto` tells by the gold tags; `plain` scores tags as labels, without entities."""
+    """The tag scheme of strict scores. `auto` detects it from the gold tags. `plain` scores tags as labels, without
+    entities."""
     resamples: Annotated[int, Field(ge=0)]
-    """Bootstrap resamples of the test split that the 95 % intervals are taken from; 0: no intervals."""
+    """The number of bootstrap resamples of the test split for the 95 % intervals. 0 computes no intervals."""
     slices: list[Name]
-    """Parts of the test split that are scored by themselves. `length`: four parts by length (words for tokens, sub-words
-    for texts). `label`: for each label or entity type the examples whose gold has it. A column of `data.keep_columns`: for
-    each of its values the examples that have it."""
+    """Parts of the test split to score separately. `length` makes four parts by length, counted in words for tokens and in
+    sub-words for texts. `label` takes, for each label or entity type, the examples that have it. A column of
+    `data.keep_columns` takes the examples of each of its values."""
 
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """`export`: what is made of the trained model."""
+    """Which formats the trained model is exported to."""
 
     __pydantic_config__ = STRICT
 
     onnx: bool | Auto
-    """Whether to write `model.onnx` as well. `auto`: where PyTorch's exporter can; else the log and the metrics say why there
-    is none. With `true` that ends the stage."""
+    """Whether to write `model.onnx` as well. `auto` writes it if PyTorch can export the model, and otherwise records the reason
+    in the log and the metrics. With `true`, a failed export is an error."""
     onnx_timeout: Count
-    """Seconds after which PyTorch's exporter is taken to be unable: it unrolls the loops of some state-space models for hours."""
+    """The time limit of the ONNX export, in seconds. PyTorch unrolls the loops of some state-space models for hours."""
     onnx_tolerance: Annotated[float, Field(gt=0)]
-    """The largest absolute difference between ONNX and torch logits that is accepted, and between TensorFlow's and torch's."""
+    """The largest accepted absolute difference of the logits between PyTorch and ONNX, and between PyTorch and TensorFlow."""
     onnx_check_rows: Count
-    """How many rows of the test split they are compared on, the longest and the shortest among them."""
+    """The number of test rows that the logits are compared on, the longest and the shortest among them."""
     quantize: Literal["none", "int8"]
-    """`int8`: write `model_int8.onnx` as well, which is faster on a CPU. It is written only where `model.onnx` is."""
+    """Whether to write a quantized model. `int8` writes `model_int8.onnx`, which is faster on a CPU. It needs `model.onnx`."""
     max_loss: Annotated[float, Field(ge=0)]
-    """How much of `task.metric` on validation quantization may cost (0.005: half a point; of `metric=loss` the share by which
-    it may grow). If it costs more, the file is not written, and the log says so."""
+    """How much quantization may lower `task.metric` on validation. 0.005 is half a point. For `metric=loss` it is the share by
+    which the loss may grow. If the quantized model is worse than that, it is not written, and the log says so."""
     max_loss_examples: Count
-    """How many examples of validation that is measured on at most, spread evenly."""
+    """The maximum number of validation examples for this measurement. They are spread evenly over the split."""
     tensorflow: bool = False
-    """Whether to write the folder `saved_model` as well, TensorFlow's form of the model, for prediction and for training on with
-    Keras. It needs the extra `tensorflow`, and what can't be translated ends the stage."""
+    """Whether to write the folder `saved_model` as well, a TensorFlow model for prediction and further training in Keras. It
+    needs the extra `tensorflow`. A model that cannot be translated is an error."""
     language: Language | Annotated[list[Language], Field(min_length=1)] | None = None
-    """The language of the texts for the model card, or several: `en`, or `multilingual`. `null`: the card tells none."""
+    """The language of the texts for the model card, or a list of several, such as `en` or `multilingual`. `null` leaves it
+    out."""
     license: License | None = None
-    """The model's license for the model card, by the Hub's name for it, such as `apache-2.0`. `null`: the card tells none."""
+    """The license of the model for the model card, by its name on the Hub, such as `apache-2.0`. `null` leaves it out."""
 
 
 @dataclass(frozen=True)
@@ -254,20 +268,22 @@ class Params:
 
     task: TaskConfig
     data: DataConfig
+    """The examples to train on and to score."""
     model: ModelConfig
+    """The pretrained encoder to start from."""
     tokenize: TokenizeConfig
     train: TrainConfig
     evaluate: EvaluateConfig
     export: ExportConfig
     seed: Seed
-    """Seeds the classification head's first weights, dropout and the order of batches."""
+    """The seed of the classification head's initial weights, of dropout and of the order of batches."""
     threads: Count
-    """CPU threads that a process computes with. A different thread count changes the last bits of the weights. On one
-    kind of CPU, equal thread counts give equal bytes, however many cores there are."""
+    """The number of CPU threads of a process. A different number changes the last bits of the weights. On one kind of CPU, the
+    same number gives the same bytes, however many cores there are."""
 
 
 KEY = "key"
-"""The metadata entry that names the key of a field which holds one key of a group, such as `task.kind`, not the group."""
+"""The metadata entry of a field that holds a single key of a group, such as `task.kind`, instead of the whole group."""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """The groups `data` and `model` of the configuration: where they come from, each key typed, with its meaning below it."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
-from stages.configuration.kinds import known_kind
+from stages.configuration.kinds import known_kind, registered_kinds
 
 
 def known_fold(fold: str) -> str:
@@ -16,7 +16,12 @@ def known_fold(fold: str) -> str:
     return fold
 
 
-Kind = Annotated[str, AfterValidator(known_kind)]
+def _with_kinds(schema: dict[str, Any]) -> None:
+    """List the registered kinds in a JSON schema."""
+    schema["enum"] = list(registered_kinds())
+
+
+Kind = Annotated[str, AfterValidator(known_kind), Field(json_schema_extra=_with_kinds)]
 Target = Literal["label", "labels", "number"]
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -32,7 +37,7 @@ Sha256s = Sha256 | Annotated[list[Sha256], Field(min_length=1)]
 Fold = Annotated[str, AfterValidator(known_fold)]
 Locations = Name | Annotated[list[Name], Field(min_length=1)]
 ColumnChoice = Name | int
-"""A column by its name or, where columns have none, by its place, counted from 0 or, if negative, from the end."""
+"""A column by its name or, if columns have none, by its position, counted from 0 or, if negative, from the end."""
 Format = Literal[
     "auto", "csv", "tsv", "xlsx", "json", "jsonl", "parquet", "arrow", "conll", "conllu", "spans", "spacy", "spacy_json", "brat",
     "label_studio", "fasttext", "trec", "folder",
@@ -49,7 +54,7 @@ STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 @dataclass(frozen=True)
 class MaxExamples:
-    """How many examples of a split to keep; `null` keeps all."""
+    """The maximum number of examples in each split. `null` keeps all of them."""
 
     __pydantic_config__ = STRICT
 
@@ -60,9 +65,9 @@ class MaxExamples:
 
 @dataclass(frozen=True)
 class Digests:
-    """SHA-256 of each split's files in their order, archives as they are; `null` takes any.
+    """The SHA-256 digests that the files of each split must have, in order. Archives are hashed as they are.
 
-    Those of the files that were read are in `metrics/download.json`.
+    `null` accepts any file. `metrics/download.json` records the digests of the files that were read.
     """
 
     __pydantic_config__ = STRICT
@@ -74,108 +79,115 @@ class Digests:
 
 @dataclass(frozen=True, kw_only=True)
 class DataBase:
-    """The keys of every data source."""
+    """The keys that every data source has."""
 
     __pydantic_config__ = STRICT
 
     name: Name
-    """The data set's name in metrics and in the model card."""
+    """The name of the data set in the metrics and in the model card."""
     kind: Kind
-    """The kind of task these data are for; it must equal `task.kind`."""
+    """The kind of task that the data are for. It must equal `task.kind`."""
     target: Target = "label"
-    """What a text is labelled with; it must equal `task.target`."""
+    """What each text is labelled with. It must equal `task.target`."""
     seed: Seed = 0
-    """Seeds which examples are sampled, split off for validation or generated. Apart from it only content decides."""
+    """The seed for sampling, splitting and generating examples. Which examples are selected depends on it and on their content,
+    not on their order."""
     max_examples: MaxExamples = field(default_factory=MaxExamples)
-    """A sample of each split for a quick run, with the label shares of the whole."""
+    """The maximum number of examples in each split, for quick runs. The sample keeps the label shares of the split."""
     deduplicate: Literal["none", "within", "across"] = "none"
-    """`within`: of equal inputs in a split the first is kept. `across`: in addition, inputs of test are removed from train
-    and validation, and inputs of validation from train."""
+    """How duplicate inputs are removed. `within` keeps the first of equal inputs in a split. `across` also removes inputs of
+    test from train and validation, and inputs of validation from train."""
     fold: Fold | None = None
-    """`2/5`: train is divided into 5 parts, as validation is carved out of it, and the second becomes test; no test files are
-    read. All 5 parts together are train, after `deduplicate` and `max_examples.train`, and have the same labels. `null`: no
-    cross-validation."""
+    """The part of train to use as the test split in cross-validation. `2/5` divides train into 5 parts and takes the second.
+    Test files are not read then. The parts are stratified and grouped like a carved-out validation split, after
+    `deduplicate` and `max_examples.train`. `null` does no cross-validation."""
     fail_on: Literal["error", "warning", "never"] = "error"
-    """The findings of the data report that stop the run: errors, warnings as well, or none."""
+    """Which findings of the data report stop the run: errors only, warnings as well, or none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoData(DataBase):
-    """`data=demo`: sentences made by the project's own seeded generator."""
+    """`data=demo`: examples made by the project's own seeded generator."""
 
     source: Literal["demo"]
     train: Count
-    """How many training examples to make."""
+    """The number of training examples to generate."""
     validation: Count
-    """How many validation examples to make."""
+    """The number of validation examples to generate."""
     test: Count
-    """How many test examples to make."""
+    """The number of test examples to generate."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TabularData(DataBase):
-    """The keys of data that are read from files, wherever the files come from."""
+    """The keys of all data that are read from files, local or on the Hub."""
 
     train: Locations
-    """The training files: paths or globs on this machine or in the Hub repository, addresses (`https://`, `s3://`,
-    `gs://`), archives (`.zip`, `.tar`, `.tar.gz`; `zip://inner/*.csv::archive.zip` for a part of one), or a folder."""
+    """The training files: a path, a glob, a folder, an address (`https://`, `s3://`, `gs://`), an archive (`.zip`, `.tar`,
+    `.tar.gz`), or a list of these. `zip://inner/*.csv::archive.zip` names a part of an archive. Paths are relative to the
+    project, or to the Hub repository."""
     validation: Locations | None = None
-    """The validation files. `null`: `validation_fraction` of train is carved out instead (test never stands in)."""
+    """The validation files. `null` carves `validation_fraction` out of train. The test split is never used for validation."""
     test: Locations | None = None
-    """The test files. They select nothing. Rows labelled `-1`, and files without a column of labels, have no label: they can be
-    predicted (`evaluate.score=false`), not scored. `null`: `test_fraction` of train is carved out instead."""
+    """The test files. The test split is only scored; it selects nothing. Rows labelled `-1` and files without a label column
+    are unlabelled: they can be predicted (`evaluate.score=false`) but not scored. `null` carves `test_fraction` out of
+    train."""
     fingerprint: Fingerprint | None = None
-    """A digest of the files on this machine, taken when `params.yaml` was composed, so that DVC sees when they change.
-    Download refuses other files. `null`: any are taken."""
+    """A digest of the local files, computed when `params.yaml` is composed. It lets DVC notice when they change. The download
+    stage refuses files with another digest. `null` accepts any file."""
     sha256: Digests = field(default_factory=Digests)
-    """The digests that the files must have."""
+    """The SHA-256 digests that the files must have."""
     validation_fraction: Share = 0.1
-    """The share of train that becomes validation where none is given, with the label shares of the whole."""
+    """The share of train that becomes validation if no validation files are given. The label shares are kept."""
     test_fraction: Share = 0.1
-    """The share of train that becomes test where none is given, with the label shares of the whole. Validation is carved out
-    of the rest."""
+    """The share of train that becomes test if no test files are given. The label shares are kept. Validation is then carved
+    out of the remaining examples."""
     group_column: ColumnChoice | None = None
-    """The column of documents, authors or the like that carved splits must not share with train; `file`: the files
-    themselves; `document`: those of CoNLL files (`-DOCSTART-`). `null`: the documents where there are at least 20, else equal
-    inputs stay together."""
+    """The column that groups examples, such as documents or authors. A group is never divided between carved-out splits and
+    train. `file` groups by file, and `document` by the `-DOCSTART-` lines of CoNLL files. `null` groups by document if there
+    are at least 20, and otherwise keeps only equal inputs together."""
     format: Format = "auto"
-    """The files' format. `auto` recognises each file's by name and content."""
+    """The format of the files. `auto` detects it for each file from its name and content."""
     sheet: Name | None = None
-    """The sheet of Excel workbooks. `null`: the first."""
+    """The name of the sheet in Excel workbooks. `null` reads the first."""
     encoding: Name = "utf-8"
     """The character encoding of text files."""
     text_column: ColumnChoice | None = None
-    """The column of texts or word lists; for CoNLL, and for CSV without a header, its place, counted from 0, or from the end if
-    negative. Columns of CSV are given by name or all by place. `null`: the usual names are tried in any case, and in CoNLL the
-    first column."""
+    """The column of texts or word lists. In CoNLL files, and in CSV files without a header, it is a position, counted from 0 or,
+    if negative, from the end. CSV columns are given either all by name or all by position. `null` tries the usual names in
+    upper or lower case, and takes the first column of CoNLL files."""
     pair_column: ColumnChoice | None = None
-    """The column of second texts, for tasks on pairs. `null`: the usual names of pairs are tried."""
+    """The column of second texts, for tasks on pairs of texts. `null` tries the usual names of pairs."""
     label_column: ColumnChoice | Annotated[list[ColumnChoice], Field(min_length=1)] | None = None
-    """The column of labels or tag lists; for CoNLL its place. For `target=labels` it may be a list: each column is a label, and
-    its 0 or 1 (false or true) says whether a text has it. `null`: the usual names are tried, in CoNLL the last column."""
+    """The column of labels or tag lists. In CoNLL files it is a position. With `target=labels` it can be a list of columns, one
+    for each label, that hold 0 or 1 (false or true). `null` tries the usual names, and takes the last column of CoNLL
+    files."""
     label_separator: Name | None = None
-    """What separates the labels of a cell, for `target=labels`: `,`, `;`, `|` or another string. An empty cell has no label then.
-    `null`: a cell holds a list."""
+    """The string that separates several labels in a cell, such as `,`, `;` or `|`, for `target=labels`. An empty cell has no
+    labels. `null` expects a list in each cell."""
     sentence_column: ColumnChoice | None = None
-    """The column that numbers the sentences of a table with a word a row: all words, or the first of each sentence. `null`: such
-    a table is known by the usual names of its columns (`Sentence #`, `Word`, `Tag`)."""
+    """The column of sentence numbers, for tables with one word in a row. The number can be given for all words or only for the
+    first word of each sentence. `null` recognises such a table by the usual names of its columns (`Sentence #`, `Word`,
+    `Tag`)."""
     empty_words: Literal["error", "drop"] = "error"
-    """Whether words that are empty, in CoNLL and in tables with a word a row, stop the run or are left out."""
+    """What happens to empty words in CoNLL files and in tables with one word in a row. `error` stops the run, and `drop` leaves
+    them out."""
     label_names: Name | list[Name] | Annotated[dict[Name, Name], Field(min_length=1)] | None = None
-    """The labels in order, where the files do not name them; integers count from 0. A mapping (`{1: bad, 2: good}`) says what
-    each value stands for, in any order and several for one name. A string is a file with one name a line, with `1: bad` on
-    each, or JSON of either form. `null`: as the files say, else all that occur, sorted."""
+    """The names of the labels, if the files do not contain them. A list names the integers from 0. A mapping such as
+    `{1: bad, 2: good}` names each value, in any order, and several values can share a name. A string is the path of a file
+    with one name, or one `1: bad`, in each line, or of a JSON file with a list or mapping. `null` takes the names in the
+    files, or all labels that occur, sorted."""
     ignore_labels: list[Name | int] = field(default_factory=list)
-    """Labels that mean none, such as SNLI's `-`: texts with one of them are left out of every split, and counted."""
+    """Labels that mean "no label", such as `-` in SNLI. Texts with such a label are left out of every split, and counted."""
     keep_columns: list[ColumnChoice] = field(default_factory=list)
-    """Other columns that come along as text, such as where an example is from: `evaluate.slices` can name them, and the
-    predictions file has them. One given by its place has that as its name."""
+    """Other columns to keep as text, such as the origin of an example. They appear in the predictions file, and
+    `evaluate.slices` can name them. A column that is given by its position is named by it."""
     scheme: DataScheme = "auto"
-    """How tags mark entities. `auto` recognises it by what most tags of train say, however they are spelled (`B-PER`, `b-per`,
-    `B_PER`, `PER-B`, `B`, BMES). `plain` is for tags such as parts of speech, `io` for types alone (`PER`), which are written
-    as `I-PER`."""
+    """How tags mark entities. `auto` detects the scheme from the majority of the training tags, in any spelling (`B-PER`,
+    `b-per`, `B_PER`, `PER-B`, `B`, BMES). `plain` is for tags without entities, such as parts of speech. `io` is for types
+    without a prefix (`PER`), which are stored as `I-PER`."""
     convert_to: EntityScheme | None = None
-    """The scheme that entity tags are converted to; `null` keeps them as they are."""
+    """The scheme to convert entity tags to. `null` keeps them as they are."""
 
     @property
     def places(self) -> dict[Split, str | list[str]]:
@@ -190,20 +202,20 @@ class TabularData(DataBase):
 
 @dataclass(frozen=True, kw_only=True)
 class FilesData(TabularData):
-    """`data=files`: files on this machine."""
+    """`data=files`: files on this machine or at an address."""
 
     source: Literal["files"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class HubData(TabularData):
-    """A data set on the Hub, at a pinned revision. A token is taken from the environment (`HF_TOKEN`)."""
+    """A data set on the Hugging Face Hub, at a pinned revision. Private data need a token in the environment (`HF_TOKEN`)."""
 
     source: Literal["hub"]
     repo: Name
-    """The data set's `owner/name`."""
+    """The data set's `owner/name` on the Hub."""
     revision: Revision
-    """The commit to take: 40 hexadecimal digits, so that the same commit of this project gives the same data."""
+    """The commit to download, as 40 hexadecimal digits. A pinned commit makes runs repeatable."""
 
 
 DataConfig = Annotated[DemoData | FilesData | HubData, Field(discriminator="source")]
@@ -211,45 +223,45 @@ DataConfig = Annotated[DemoData | FilesData | HubData, Field(discriminator="sour
 
 @dataclass(frozen=True, kw_only=True)
 class ModelBase:
-    """The keys of every model source."""
+    """The keys that every model source has."""
 
     __pydantic_config__ = STRICT
 
     name: Name
-    """The pretrained model's name in metrics and in the model card."""
+    """The name of the pretrained model in the metrics and in the model card."""
     sha256: Sha256 | None = None
-    """The digest that `model.safetensors` must have; `null` accepts any."""
+    """The SHA-256 digest that `model.safetensors` must have. `null` accepts any file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PackageModel(ModelBase):
-    """A model that an installed Python package carries."""
+    """`model=minilm`: a model inside an installed Python package."""
 
     source: Literal["package"]
     package: Name
     """The import name of the package."""
     folder: str = ""
-    """The model's folder inside the package."""
+    """The folder of the model inside the package."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FilesModel(ModelBase):
-    """A model in a folder on this machine, as `save_pretrained` writes it."""
+    """`model=files`: a model in a local folder, as `save_pretrained` writes it."""
 
     source: Literal["files"]
     path: Name
-    """The folder."""
+    """The path of the folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HubModel(ModelBase):
-    """A model on the Hub, at a pinned revision. A token is taken from the environment (`HF_TOKEN`)."""
+    """A model on the Hugging Face Hub, at a pinned revision. Private models need a token in the environment (`HF_TOKEN`)."""
 
     source: Literal["hub"]
     repo: Name
-    """The model's `owner/name`."""
+    """The model's `owner/name` on the Hub."""
     revision: Revision
-    """The commit to take: 40 hexadecimal digits."""
+    """The commit to download, as 40 hexadecimal digits."""
 
 
 ModelConfig = Annotated[PackageModel | FilesModel | HubModel, Field(discriminator="source")]

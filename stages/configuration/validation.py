@@ -59,11 +59,11 @@ _WORDS = {"a valid array": "a list", "an object": "a mapping of keys to values"}
 _PATTERNS = {
     "revision": "is not pinned; give the 40 hexadecimal digits of a commit, as `git ls-remote` with the repository's "
     "address prints them",
-    "sha256": "is no SHA-256; give the 64 hexadecimal digits that `sha256sum` prints",
-    "fingerprint": "is no fingerprint; leave it to composition, or set null",
-    "language": "is no code of a language; give the two or three letters of ISO 639, such as en, or multilingual "
+    "sha256": "is not a SHA-256 digest; give the 64 hexadecimal digits that `sha256sum` prints",
+    "fingerprint": "is not a fingerprint; leave it to the composition, or set null",
+    "language": "is not a language code; give the two or three letters of ISO 639, such as en, or multilingual "
     "(Norwegian is nb, nn or nor: YAML reads no as false)",
-    "license": "is none of the Hub's names; they are in small letters, such as apache-2.0, mit or other",
+    "license": "is not a license name of the Hub; write it in lower case, such as apache-2.0, mit or other",
 }
 """What is wrong with a string that has not the form of its key, and what to do."""
 

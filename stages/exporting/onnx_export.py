@@ -73,7 +73,7 @@ def _at_most(seconds: int) -> Iterator[None]:
     """Raise ModelError in the block when it has taken so many seconds. Only the main thread can be interrupted so."""
 
     def end(*_: object) -> None:
-        raise ModelError(f"export: there is no ONNX model after export.onnx_timeout={seconds} seconds")
+        raise ModelError(f"export: the ONNX export did not finish within export.onnx_timeout={seconds} seconds")
 
     if current_thread() is not main_thread():
         yield

@@ -51,8 +51,8 @@ class QuantizationCost:
         """Return why there is no int8 model, in one line."""
         return (
             f"export: int8 has {self.metric}={_number(self.after[self.metric])} on validation, fp32 "
-            f"{_number(self.before[self.metric])}: more is lost than export.max_loss={self.limit:g}, so there is no int8 "
-            "model; raise the limit, or set export.quantize=none to save the time"
+            f"{_number(self.before[self.metric])}: more than export.max_loss={self.limit:g} is lost, so no int8 "
+            "model is written; raise the limit, or set export.quantize=none to save the time"
         )
 
     def to_json(self) -> dict[str, Json]:

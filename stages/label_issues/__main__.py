@@ -79,29 +79,34 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="FILE",
-        help="write the ranked table, by its name as .jsonl or .csv; may be given twice",
+        help="write the ranked table to this file, as .jsonl or .csv; can be given twice",
     )
     add(
         "--top",
         type=_count,
         metavar="N",
-        help=f"show so many examples, and write so many labels (default: {_MOST_SHOWN} shown, all written)",
+        help=f"the number of examples to show and of labels to write (default: {_MOST_SHOWN} shown, all written)",
     )
-    add("--folds", type=_folds, metavar="K", help="look at train, by K models; each is a DVC experiment, and made once")
+    add(
+        "--folds",
+        type=_folds,
+        metavar="K",
+        help="check train with K models that are trained on the other parts; each is a DVC experiment",
+    )
     add(
         "-S",
         "--set-param",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="what the folds' configuration differs in from conf/, as in `dvc exp run -S`",
+        help="overrides of the folds' configuration, as in `dvc exp run -S`",
     )
     return made
 
 
 def _count(text: str, least: int = 1) -> int:
     if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(f"{text} is no number from {least} on")
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least {least}")
     return int(text)
 
 

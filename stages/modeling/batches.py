@@ -164,8 +164,8 @@ def ends_of_texts_told(split: str, examples: Callable[[], Sequence[object]]) -> 
             raise
         told = ", ".join(map(str, examples()))
         raise DataError(
-            f"{split}, one of the examples {told}: its text holds the sub-word by which the model's head finds a text's end; "
-            "take it out"
+            f"{split}, one of the examples {told}: its text contains the sub-word that marks the end of a text for the "
+            "model's head; remove it"
         ) from error
 
 

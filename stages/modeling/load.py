@@ -166,11 +166,11 @@ def _require_encoder(model: PreTrainedModel, report: dict[str, Collection[Any]],
     if of_layers or 2 * len(missing) > len(names):
         first = (of_layers or sorted(missing))[0]
         raise ModelError(
-            f"{called}: the weights are not whole, or those of another model: {len(missing)} of the encoder's {len(names)} are "
+            f"{called}: the weights are incomplete, or belong to another model: {len(missing)} of the encoder's {len(names)} are "
             f"missing, such as {first}; choose a checkpoint that has them"
         )
     unused = sorted(filter(_IN_A_LAYER.search, report["unexpected_keys"]))
-    for what, found in (("not stored, and drawn anew", sorted(missing)), ("stored, and not used", unused)):
+    for what, found in (("not stored, and initialized at random", sorted(missing)), ("stored, and not used", unused)):
         if found:
             log.info(
                 "%s: weights that are %s: %s%s",

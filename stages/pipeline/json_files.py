@@ -24,7 +24,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: is missing or not whole; run `stagewright run` first") from error
+        raise DataError(f"{path}: is missing or incomplete; run `stagewright run` first") from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: does not hold a JSON object; run `stagewright run` first")
     return content

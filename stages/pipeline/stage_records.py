@@ -55,4 +55,4 @@ def stage_runs(content: bytes, origin: str) -> Mapping[str, StageRun]:
     try:
         return _RECORD.validate_json(content)
     except ValidationError as error:
-        raise DataError(f"{origin}: is not whole, or of another version; the next run writes it anew") from error
+        raise DataError(f"{origin}: is incomplete, or from another version; the next run rewrites it") from error

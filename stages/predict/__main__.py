@@ -68,7 +68,7 @@ def main() -> None:
             _predict(arguments, folder)
     except KeyboardInterrupt:
         is_kept = STANDARD_INPUT not in (arguments.input, arguments.out)
-        hint = "the same command goes on where it ended" if is_kept else "the same command begins anew"
+        hint = "run the same command to continue" if is_kept else "run the same command to start again"
         print(f"interrupted; {hint}", file=sys.stderr)
         sys.exit(_STATUS_OF_SIGINT)
 
@@ -146,17 +146,25 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="stagewright predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("input", type=Path, help="what is to be labelled; - for standard input")
+    made.add_argument("input", type=Path, help="the file or folder to label; - for standard input")
     made.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="where predictions go; - for standard output"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the file to write the predictions to; - for standard output",
     )
     made.add_argument(
         "--format", choices=FORMATS, default="auto", help="the input's format; auto: by its name and content"
     )
     made.add_argument("--out-format", choices=OUTPUT_FORMATS, help="the output's format; default: by its name")
     made.add_argument("--encoding", default="utf-8", help="the input's encoding")
-    made.add_argument("--text-column", metavar="NAME", help="the column of texts or words (CoNLL: its place, from 0)")
-    made.add_argument("--pair-column", metavar="NAME", help="the column of second texts, for a model of pairs")
+    made.add_argument(
+        "--text-column", metavar="NAME", help="the column of texts or words (CoNLL: its position, from 0)"
+    )
+    made.add_argument(
+        "--pair-column", metavar="NAME", help="the column of second texts, for a model that was trained on pairs"
+    )
     made.add_argument("--probabilities", action="store_true", help="write the probability of every label, too")
     made.add_argument(
         "--on-error",

@@ -24,16 +24,16 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--runtime", choices=["auto", "torch", "onnx", "int8"], default="auto",
-        help="auto: int8 by ONNX Runtime where the export has it and there is no GPU, else PyTorch",
+        help="auto: int8 with ONNX Runtime if the export has it and there is no GPU, else PyTorch",
     )  # fmt: skip
     parser.add_argument(
-        "--batch-size", type=count, default=32, help="rows in a forward pass if they are as long as the longest"
+        "--batch-size", type=count, default=32, help="rows in a forward pass, for rows of the maximum length"
     )
-    parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto", help="for PyTorch alone")
+    parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto", help="only for PyTorch")
     parser.add_argument(
         "--decode",
         choices=get_args(Decode),
-        help="how the tags of words are chosen: each by itself, or as a sentence that their scheme allows; default: as evaluated",
+        help="argmax: the most probable tag of each word; viterbi: the most probable valid sequence; default: as evaluated",
     )
     parser.add_argument("--threads", type=count, default=2, help="CPU threads")
 
@@ -41,7 +41,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 def count(text: str) -> int:
     """Read a number from 1 on. Raises argparse.ArgumentTypeError for anything else."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
     return int(text)
 
 

@@ -42,7 +42,7 @@ class PredictionOptions:
     batch_size: int = 32
     """Rows in a forward pass if they are as long as the longest one; of shorter rows more are taken."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """As `evaluate.precision`; for PyTorch alone."""
+    """As `evaluate.precision`; only for PyTorch."""
     decode: Decode | None = None
     """How tags are chosen, as `task.decode`; None: as the model was evaluated."""
 

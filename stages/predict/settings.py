@@ -35,9 +35,7 @@ def read_settings(folder: Path) -> PredictionSettings:
             f"{folder}: there is no such folder; export a model with `stagewright run`, or name another with --model"
         )
     if not (folder / _FILE).is_file():
-        raise ModelError(
-            f"{folder}: has no {_FILE}, so it is no model that Stagewright has exported; choose another --model"
-        )
+        raise ModelError(f"{folder}: has no {_FILE}, so Stagewright did not export it; choose another --model")
     try:
         return TypeAdapter(PredictionSettings).validate_json(json.dumps(read_json(folder / _FILE)))
     except ValidationError as error:

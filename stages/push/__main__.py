@@ -34,8 +34,10 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="stagewright push", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("repo", metavar="OWNER/NAME", help="the repository; it is made if there is none")
-    made.add_argument("--public", action="store_true", help="for all to read; without it the repository is private")
+    made.add_argument("repo", metavar="OWNER/NAME", help="the repository; it is created if it does not exist")
+    made.add_argument(
+        "--public", action="store_true", help="create a public repository; without it, the repository is private"
+    )
     made.add_argument("--tag", help=f"the tag of the revision (default: {_TAG_DIGITS} digits of the git commit)")
     made.add_argument("--dry-run", action="store_true", help="list the files and their sizes, and send nothing")
     return made

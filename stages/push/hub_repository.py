@@ -148,7 +148,7 @@ def _commit_of_tag(api: HfApi, to: Destination, export: Export) -> str | None:
     commit = next((tag.target_commit for tag in refs.tags if tag.name == to.tag), None)
     if commit is not None and _difference(api, to.repo, commit, export):
         raise HubError(
-            f"{to.repo}: the tag {to.tag} stands on other content (revision {commit}); choose another --tag, or remove it with "
+            f"{to.repo}: the tag {to.tag} marks other content (revision {commit}); choose another --tag, or remove it with "
             f"`hf repos tag delete {to.repo} {to.tag}`"
         )
     return commit
@@ -160,8 +160,8 @@ def _require_valid_card(export: Export, to: Destination) -> None:
         ModelCard((export.folder / _CARD).read_text(encoding="utf-8")).validate()
     except ValueError as error:
         raise HubError(
-            f"{to.repo}: the Hub refuses the model card's metadata{_told(str(error))}; mend export.language, export.license or "
-            "data.name, run `stagewright run`, commit, and push again"
+            f"{to.repo}: the Hub refuses the model card's metadata{_told(str(error))}; correct export.language, "
+            "export.license or data.name, run `stagewright run`, commit, and push again"
         ) from error
 
 

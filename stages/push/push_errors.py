@@ -18,9 +18,9 @@ _TEXTS = {
     401: "the Hub does not know the token; set HF_TOKEN to a valid one, or run `hf auth login`",
     403: "the token may not write there; set HF_TOKEN to one that may write to what belongs to {owner}",
     404: "no such repository, or the token may not see it; set HF_TOKEN to one that may",
-    409: "the Hub has it already (409): a tag that was set meanwhile, or a repository that the token may not see; run again, or "
-    "choose another name",
-    412: "somebody else has committed there meanwhile; run again",
+    409: "the Hub has it already (409): a tag that was set in the meantime, or a repository that the token may not see; "
+    "run again, or choose another name",
+    412: "somebody else has committed there in the meantime; run again",
 }
 """What answers mean, by their status."""
 

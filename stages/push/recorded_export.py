@@ -72,7 +72,7 @@ def dvc_hash(files: Sequence[ExportedFile]) -> str:
 def require_tag(tag: str) -> None:
     """Raise PushError if git would not take `tag` for a tag's name."""
     if _git("check-ref-format", f"refs/tags/{tag}") is None or tag.startswith("-"):
-        raise PushError(f"--tag {tag!r}: is no name that git takes for a tag; give one such as v1.0")
+        raise PushError(f"--tag {tag!r}: is not a valid git tag; give one such as v1.0")
 
 
 def _read(path: Path, name: str) -> ExportedFile:
@@ -91,7 +91,7 @@ def _recorded_hash() -> str:
     lock = parse_lock(LOCK.read_bytes()) if LOCK.is_file() else None
     if lock is None:
         raise PushError(
-            f"{LOCK}: is missing or not whole; run `stagewright run` in the project's folder, and commit it"
+            f"{LOCK}: is missing or incomplete; run `stagewright run` in the project's folder, and commit it"
         )
     for out in (out for stage in lock.stages.values() for out in stage.outs):
         if out.path == EXPORTED_MODEL.as_posix() and out.md5:
@@ -103,9 +103,7 @@ def _commit_of_clean_tree() -> str:
     commit = _git("rev-parse", "--verify", "HEAD")
     status = _git("--no-optional-locks", "status", "--porcelain", "--untracked-files=normal")
     if commit is None or status is None:
-        raise PushError(
-            "a push names the git commit it is of, and there is none here; run it in a clone of the project"
-        )
+        raise PushError("a push records its git commit, and there is none here; run it in a clone of the project")
     if status:
         names = [line[3:] for line in status.splitlines()]
         more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""

@@ -127,21 +127,23 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("gold", type=Path, help="the gold file, or one with both gold and predictions")
     made.add_argument("predictions", type=Path, nargs="?", help="the predictions of the same texts or words")
     add_reading_options(made)
-    made.add_argument("--mode", choices=get_args(ScoringMode), default="conll", help="how entities are read off tags")
+    made.add_argument("--mode", choices=get_args(ScoringMode), default="conll", help="how entities are read from tags")
     made.add_argument(
         "--scheme",
         choices=["auto", *get_args(EntityScheme), "plain"],
         default="auto",
-        help="the scheme of strict scores; plain: tags are labels, without entities",
+        help="the tag scheme of strict scores; plain: tags are labels, without entities",
     )
     made.add_argument("--metric", help="a metric to show beside the usual ones, with an interval")
-    made.add_argument("--resamples", type=int, default=RESAMPLES, help="for the intervals; 0: none")
+    made.add_argument(
+        "--resamples", type=int, default=RESAMPLES, help="bootstrap resamples for the intervals; 0: no intervals"
+    )
     made.add_argument(
         "--slice",
         action="append",
         default=[],
         metavar="COLUMN",
-        help="score each value of this column of the predictions by itself, too; also: label, length (tokens)",
+        help="also score each value of this column separately; label and length (tokens) work too",
     )
     made.add_argument("--json", action="store_true", help="print JSON instead of a table")
     made.add_argument(

@@ -108,7 +108,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text} is no port: those are numbers from 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text} is not a port number from 0 to 65535")
     return int(text)
 
 
@@ -117,8 +117,10 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="stagewright serve", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("--host", default="127.0.0.1", help="the address to listen at; default: this machine alone")
-    made.add_argument("--port", type=_port, default=8000, help="default: 8000; 0: any that is free, which is printed")
+    made.add_argument("--host", default="127.0.0.1", help="the address to listen on; default: only this machine")
+    made.add_argument(
+        "--port", type=_port, default=8000, help="the port; 0 chooses a free one and prints it; default: 8000"
+    )
     add_model_options(made)
     for name, default, help in (
         ("--max-texts", 128, "the most texts in a request"),

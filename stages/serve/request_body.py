@@ -99,7 +99,7 @@ def _ranks(parameters: JsonValue, accepted: Accepted) -> Ranks:
         raise BodyError(f"parameters: is {_shown(parameters)}; send an object, or leave it out")
     _require_known(parameters, ("aggregation_strategy",) if accepted.of_words else ("top_k",), "parameters")
     if (strategy := parameters.get("aggregation_strategy", "simple")) != "simple":
-        raise BodyError(f'parameters.aggregation_strategy: is {_shown(strategy)}; this server has "simple" alone')
+        raise BodyError(f'parameters.aggregation_strategy: is {_shown(strategy)}; this server supports only "simple"')
     if "top_k" not in parameters:
         return "best"
     top_k = parameters["top_k"]

@@ -178,7 +178,7 @@ def _checked_files(archive: Archive) -> list[str]:
         parents.update("/".join(parts[:depth]) for depth in range(1, len(parts) + entry.is_folder))
         if not entry.is_folder:
             if name.casefold() in files:
-                raise _refused(archive, entry.raw_name, "occurs twice (capitals aside)")
+                raise _refused(archive, entry.raw_name, "occurs twice, apart from upper and lower case")
             files[name.casefold()] = name
     clash = next((name for folded, name in files.items() if folded in parents), None)
     if clash is not None:

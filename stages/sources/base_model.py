@@ -82,8 +82,8 @@ def _weight_files(name: str, folder: Path) -> list[str]:
         return [WEIGHTS_INDEX, *shards]
     lacking = WEIGHTS if (folder / CONFIG).is_file() else CONFIG
     raise ModelError(
-        f"model={name}: has no {lacking}; Stagewright loads safetensors only, never pickled weights: where you "
-        "trust those, load the model with transformers and save it anew, which writes safetensors"
+        f"model={name}: has no {lacking}; Stagewright loads safetensors only, never pickled weights: if you "
+        "trust those, load the model with transformers and save it again, which writes safetensors"
     )
 
 
@@ -128,8 +128,8 @@ def _refuse_own_code(name: str, folder: Path) -> None:
     for file in (CONFIG, TOKENIZER_CONFIG):
         if (folder / file).is_file() and "auto_map" in read_json(folder / file):
             raise ModelError(
-                f"model={name}: its {file} asks for code of its own (auto_map), and code that comes with a model is never "
-                "run; choose a model that transformers has itself, or take auto_map out of a copy and use model=files"
+                f"model={name}: its {file} needs code that comes with the model (auto_map), which is never run; choose a model "
+                "that transformers supports itself, or remove auto_map from a copy and use model=files"
             )
     from transformers import CONFIG_MAPPING
 

@@ -150,7 +150,7 @@ class _Labels:
                 shown = ", ".join(label_order(named, splits["train"].labels)[:5])
                 raise DataError(
                     f"data.convert_to={target}: the tags ({shown}, …) mark no entities; set null, or data.scheme=io if they are "
-                    "types alone"
+                    "types without a prefix"
                 )
             read = _spelled_alike(splits, named)
             labels = {name: {read.get(label, label) for label in split.labels} for name, split in splits.items()}

@@ -207,7 +207,7 @@ class DataReport:
         faults = [finding for finding in self.findings.all() if finding.kind.severity in refused]
         if faults:
             raise DataError(
-                f"data={self.name}: {'; '.join(map(_in_words, faults))}; mend the data, or let it pass with data.fail_on="
+                f"data={self.name}: {'; '.join(map(_in_words, faults))}; correct the data, or accept it with data.fail_on="
                 f"{'error' if all(fault.kind.severity == 'warning' for fault in faults) else 'never'}"
             )
 

@@ -35,10 +35,10 @@ KINDS: Mapping[str, Kind] = {
     "single_label": Kind("error", "every example has the same label, so there is nothing to learn"),
     "duplicate_ids": Kind("error", "examples have the id of an earlier one"),
     "many_foreign_tags": Kind(
-        "error", "tags are spelled unlike the others (data.scheme=plain if they mark no entities)"
+        "error", "tags are spelled differently from the others (data.scheme=plain if they mark no entities)"
     ),
     "duplicates": Kind("warning", "examples repeat an earlier input of their split (data.deduplicate=within)"),
-    "shared_inputs": Kind("warning", "inputs occur in two splits, so scores flatter (data.deduplicate=across)"),
+    "shared_inputs": Kind("warning", "inputs occur in two splits, so scores are too high (data.deduplicate=across)"),
     "conflicting_labels": Kind("warning", "inputs have different labels in different places"),
     "unseen_labels": Kind("warning", "labels do not occur in train, so they can't be learned"),
     "named_in_vain": Kind(
@@ -49,14 +49,12 @@ KINDS: Mapping[str, Kind] = {
     "ignored_in_vain": Kind("warning", "labels of data.ignore_labels do not occur"),
     "label_as_header": Kind(
         "warning",
-        "columns of labels are called like a label, so the first line may be an example and no header (then give columns by "
+        "label columns have the name of a label, so the first line may be an example and no header (then give columns by "
         "place, such as data.label_column=0)",
     ),
-    "integer_names": Kind(
-        "note", "names of labels are integers, so integers were read as names and not as their places"
-    ),
+    "integer_names": Kind("note", "label names are integers, so integers were read as names, not as positions"),
     "foreign_tags": Kind(
-        "warning", "tags are spelled unlike the others and were read as the entity that they name, or as O"
+        "warning", "tags are spelled differently from the others and were read as the entity that they name, or as O"
     ),
     "illegal_transitions": Kind("warning", "tags may not follow the one before, or end a sentence, in their scheme"),
     "misaligned_spans": Kind("warning", "spans begin or end inside a word and were widened to whole words"),

@@ -67,7 +67,7 @@ def require_whole(repo: Repo, names: Sequence[str]) -> None:
             path.unlink()
             blob.unlink(missing_ok=True)
             raise HubError(
-                f"{repo} ({name}): is not the file that the Hub has, and was removed; run again to fetch it anew"
+                f"{repo} ({name}): is not the file that the Hub has, and was removed; run again to download it"
             )
 
 
@@ -102,7 +102,7 @@ def hub_address() -> str:
     return re.sub("//[^/@]*@", "//", constants.ENDPOINT)
 
 
-BROKEN = "the connection broke; run again: what has arrived whole is kept, and the rest starts anew"
+BROKEN = "the connection broke; run again: complete files are kept, and the rest is downloaded again"
 WITHOUT_XET = "if the network blocks the Hub's Xet storage, set HF_HUB_DISABLE_XET=1"
 
 
@@ -150,7 +150,7 @@ def explain_connection(error: BaseException) -> str:
                 f"can't reach {hub_address()} ({error}); check the network, HF_ENDPOINT and HTTPS_PROXY, then run again"
             )
         case UnicodeEncodeError():
-            return "the token holds characters that no token has; set HF_TOKEN anew"
+            return "the token contains invalid characters; set HF_TOKEN again"
         case errors.FileMetadataError() | ValueError():
             return f"{hub_address()} does not answer as a Hub does; check HF_ENDPOINT, and whether the network wants a login"
         case _:
@@ -260,7 +260,7 @@ def shards_of(index: Path) -> list[str]:
     try:
         names = sorted(set(read_json(index)["weight_map"].values()))
     except (KeyError, AttributeError, TypeError) as error:
-        raise ModelError(f"{index.name}: names no weights; fetch it anew") from error
+        raise ModelError(f"{index.name}: names no weights; download it again") from error
     if any(Path(name).name != name for name in names):
         raise ModelError(f"{index.name}: names files outside its folder")
     return names

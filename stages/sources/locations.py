@@ -82,7 +82,7 @@ def _find(key: str, place: str, scratch: Path) -> list[Located]:
         scheme, _, inner = first.partition("://")
         if scheme.lower() not in _ARCHIVE_SCHEMES:
             raise DataError(
-                f"{key}={shown(place)}: only zip:// and tar:// can stand before ::, as in zip://inner/*.csv::archive.zip"
+                f"{key}={shown(place)}: only zip:// and tar:// can come before ::, as in zip://inner/*.csv::archive.zip"
             )
         archives = _find(key, rest, scratch) if "::" in rest else _unexpanded(key, rest, scratch)
         return [part for archive in archives for part in _unpacked(archive, inner.strip("/"), scratch)]
@@ -217,7 +217,7 @@ def _file_system(key: str, address: str) -> tuple[Any, str]:
         ) from error
     except ValueError as error:
         reason = without_secrets(str(error), address)
-        raise DataError(f"{key}={shown(address)}: is no address that can be read ({reason})") from error
+        raise DataError(f"{key}={shown(address)}: is not a valid address ({reason})") from error
     except (
         Exception
     ) as error:  # each storage has its own classes, and raises them already when it looks for credentials

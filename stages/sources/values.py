@@ -276,13 +276,13 @@ def _unnamed(value: str, naming: Naming, what: str) -> str:
     names = ", ".join(naming.names.names)
     if naming.names.by_value is not None:
         values = ", ".join(naming.names.by_value)
-        return f"the {what} {_shown(value)} is none of {values}, which data.label_names gives names; give it one, or correct it"
+        return f"the {what} {_shown(value)} is not one of {values}, which data.label_names names; name it, too, or correct it"
     if is_integer(value) and not naming.names.take_integers_as_names:
         return (
-            f"the {what} {value} is none of the {len(naming.names.names)} that are named: {names}; they count from 0 "
+            f"the {what} {value} is not one of the {len(naming.names.names)} that are named: {names}; they count from 0 "
             "(data.label_names={1: NAME, …} says what each integer stands for)"
         )
-    return f"the {what} {_shown(value)} is none of {names}; correct it, remove the row or set data.label_names"
+    return f"the {what} {_shown(value)} is not one of {names}; correct it, remove the row or set data.label_names"
 
 
 def _refuse_mixed_indices(array: pa.Array, where: Where, names: LabelNames, what: str) -> None:
@@ -292,7 +292,7 @@ def _refuse_mixed_indices(array: pa.Array, where: Where, names: LabelNames, what
     if indices and len(indices) < len(found):
         raise where.fault(
             pc.index(array, indices[0]).as_py(),
-            f"the {what} {indices[0]} stands beside names; write all as names or all as integers",
+            f"the {what} {indices[0]} is mixed with names; write all as names or all as integers",
         )
 
 
@@ -388,7 +388,7 @@ def _strings(values: Sequence[str | None], where: Where) -> pa.Array:
         return pa.array(values, pa.string())
     except UnicodeEncodeError:
         place = next(place for place, value in enumerate(values) if value and not _is_unicode(value))
-        raise where.fault(place, "holds half of a surrogate pair, which is no character; correct it") from None
+        raise where.fault(place, "holds half of a surrogate pair, which is not a character; correct it") from None
 
 
 def _is_unicode(text: str) -> bool:

@@ -236,19 +236,21 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = made.add_subparsers(dest="command", required=True, metavar="{" + ",".join(_COMMANDS) + "}")
     add = commands.add_parser("run", help="run trials; the command if none is named").add_argument
-    add("-S", "--set-param", action="append", metavar="KEY=VALUE,…", help="what is swept, or set for all trials")
-    add("--name", help="of the sweep, before the names of its trials; default: from what is swept")
-    add("--trials", type=_count, help="search: try so many, each chosen by what the others have shown")
-    add("--prune", action="store_true", help="end trials early whose validation scores lag behind")
+    add(
+        "-S", "--set-param", action="append", metavar="KEY=VALUE,…", help="values to sweep, or one value for all trials"
+    )
+    add("--name", help="the name of the sweep, which begins the names of its trials; default: from the swept keys")
+    add("--trials", type=_count, help="the number of trials of a search, each chosen from the results of the others")
+    add("--prune", action="store_true", help="stop trials early if their validation scores lag behind")
     add("--gpus-per-job", type=_share, metavar="N", help="default: 1 where there are GPUs; 0.5 puts two on each")
     add("--cpus-per-job", type=_count, metavar="N", help="default: threads x train.processes of the configuration")
-    add("--jobs", type=_count, metavar="N", help="at most so many trials at once")
-    add("--retries", type=int, default=2, metavar="N", help="attempts more, where a trial's machine or process is lost")
-    add("--address", help="of a Ray cluster, such as HEAD:6379; default: this machine alone")
-    add("--remote", metavar="NAME", help="DVC remote for data and results, where machines share no disk")
+    add("--jobs", type=_count, metavar="N", help="the maximum number of trials at once")
+    add("--retries", type=int, default=2, metavar="N", help="more attempts if a trial's machine or process is lost")
+    add("--address", help="of a Ray cluster, such as HEAD:6379; default: only this machine")
+    add("--remote", metavar="NAME", help="the DVC remote for data and results if the machines share no disk")
     for command, text, default in (
         ("status", "all sweeps and their trials", "all"),
-        ("retry", "go on with a sweep, and try again what failed", "the newest"),
+        ("retry", "continue a sweep, and retry the trials that failed", "the newest"),
         ("clean", "remove logs, clones and checkpoints", "all"),
     ):
         added = commands.add_parser(command, help=text)
@@ -257,13 +259,13 @@ def parser() -> argparse.ArgumentParser:
             added.add_argument("--address", help="of a Ray cluster whose machines share no disk: clean these, too")
     commands.add_parser("stop", help="stop the sweep that is running; its trials write checkpoints")
     add = commands.add_parser("report", help="the leaderboard of all experiments on this commit").add_argument
-    add("--sweep", metavar="NAME", help="the experiments of this sweep alone")
+    add("--sweep", metavar="NAME", help="only the experiments of this sweep")
     add("--metric", help="rank by this metric; default: task.metric")
     add(
         "--level",
         type=float,
         default=0.05,
-        help="how probably the best may be missing from those marked as not told apart",
+        help="the accepted probability that the best is not among those marked as indistinguishable",
     )
     add("--markdown", metavar="FILE", help="write Markdown; - for standard output")
     add("--json", metavar="FILE", help="write JSON; - for standard output")
@@ -276,14 +278,14 @@ def parser() -> argparse.ArgumentParser:
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
     return int(text)
 
 
 def _share(text: str) -> float:
     value = float(text)
     if not 0 <= value < float("inf") or (value > 1 and value != int(value)):
-        raise argparse.ArgumentTypeError(f"{text} is neither a part of one GPU nor a number of whole ones")
+        raise argparse.ArgumentTypeError(f"{text} is neither a fraction of one GPU nor a whole number of GPUs")
     return value
 
 

@@ -75,7 +75,7 @@ def _require_answer(address: str) -> None:
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         raise ConfigError(
-            f"--address {address}: is no address of a Ray cluster; write HOST:PORT, as `ray start` prints it"
+            f"--address {address}: is not the address of a Ray cluster; write HOST:PORT, as `ray start` prints it"
         )
     try:
         socket.create_connection((host, int(port)), _PATIENCE).close()
@@ -124,7 +124,7 @@ def require_own_machine() -> None:
     own = ray.get_runtime_context().get_node_id()
     if not any(machine["Alive"] for machine in ray.nodes() if machine["NodeID"] == own):
         raise ConfigError(
-            "Ray has died on this machine, and all trials with it; start it again, and the same call goes on"
+            "Ray has stopped on this machine, and all trials with it; start it again, and run the same command to continue"
         )
 
 

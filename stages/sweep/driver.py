@@ -274,7 +274,7 @@ class Driver:
             status = self._records[job.trial.name].status or _DIED
             self._failed(job, status, f"{why}, in each of {attempts} attempts")
             return
-        self._display.event(f"{name}: {why}; attempt {attempts + 1} goes on from its checkpoint")
+        self._display.event(f"{name}: {why}; attempt {attempts + 1} continues from its checkpoint")
         if job.purpose == "run":
             self._set(job.trial, "waiting")
             self._waiting.insert(0, job.trial)

@@ -43,7 +43,7 @@ def swept(overrides: Sequence[str]) -> list[Override]:
         parsed = parsed_overrides(overrides)
     except HydraException as error:
         raise ConfigError(
-            f"-S {' '.join(overrides)}: is no override ({' '.join(str(error).split())}); write key=value, "
+            f"-S {' '.join(overrides)}: is not a valid override ({' '.join(str(error).split())}); write key=value, "
             "key=value,value or key=interval(low,high)"
         ) from error
     keys = [override.get_key_element() for override in parsed]

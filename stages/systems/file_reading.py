@@ -110,7 +110,7 @@ def _conll(request: Request) -> SystemFile:
         return _words(request, "conll", word, tags)
     except DataError as error:
         places = ", ".join(f"{place} for {role}" for role, place in zip(request.roles, tags, strict=True))
-        alone = "; gold may be a file of its own" if len(request.roles) == 2 else ""
+        alone = "; gold can be a separate file" if len(request.roles) == 2 else ""
         raise DataError(
             f"{error} (here: {request.option}, which is {word} for words and {places}; with several fields a line, the file "
             f"is read as CoNLL{alone})"
@@ -195,7 +195,7 @@ def _parquet(request: Request) -> SystemFile:
             table = pq.read_table(content)
     except (OSError, pa.ArrowInvalid) as error:
         raise DataError(
-            f"{request.name}: is not readable as Parquet: it is no whole Parquet file; write it again, or rename what is none"
+            f"{request.name}: is not a complete Parquet file; write it again, or rename it if it is of another format"
         ) from error
     named = _named(request, table.column_names)
     file = SystemFile(request.name, "row", np.arange(1, table.num_rows + 1), table)

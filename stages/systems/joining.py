@@ -270,7 +270,7 @@ def _require_equal_sentences(gold: SystemFile, predictions: SystemFile) -> None:
         if length is None or other is None:
             raise DataError(
                 f"{predictions.name}: has {len(others)} sentences where {gold.name} has {len(lengths)}; give tags of all "
-                "sentences, parted as in gold"
+                "sentences, separated as in gold"
             )
         if length != other:
             here, there = (file.where(int(start[place])) for file, start in zip(files, starts, strict=True))

@@ -226,7 +226,7 @@ def _in_sentences(file: SystemFile) -> SystemFile:
     wrong = np.flatnonzero((words != 0) & (words != before + 1))
     if len(wrong):
         raise DataError(
-            f"{file.where(int(wrong[0]))}: word is {words[wrong[0]]}, which does not go on from the row before; number the "
+            f"{file.where(int(wrong[0]))}: word is {words[wrong[0]]}, which does not continue the row before; number the "
             "words of each sentence from 0"
         )
     return file

@@ -122,7 +122,7 @@ def _parsed(tags: TagSequences, types: Sequence[str], reading: Reading) -> tuple
             prefix = _AS_IOBES.get(prefix, prefix)
         if occurs and (tag is None or prefix not in PREFIXES_OF[reading]):
             raise DataError(
-                f"tag {name} is none of scheme {reading}, whose prefixes are {', '.join(PREFIXES_OF[reading])}; choose another "
+                f"tag {name} is not in scheme {reading}, whose prefixes are {', '.join(PREFIXES_OF[reading])}; choose another "
                 "scheme, or plain for tags without prefixes"
             )
         prefixes.append(_PREFIXES.index(prefix))

@@ -68,8 +68,8 @@ def spelling_of(counts: Mapping[str, int], scheme: DataScheme) -> Spelling | Non
     if (max(read) > _SURE * total) == (scheme == "io") and scheme != "auto":
         shown = ", ".join(sorted(inside)[:_MOST_SHOWN])
         raise DataError(
-            f"data.scheme={scheme}: most tags of train are none of it ({shown}); set io for types alone, plain for tags that "
-            "mark no entities, or auto"
+            f"data.scheme={scheme}: most tags of train are not in it ({shown}); set io for types without a prefix, plain "
+            "for tags without entities, or auto"
         )
     if scheme == "io":
         return Spelling(None, frozenset(inside))

@@ -26,7 +26,7 @@ def require_applicable(config: TrainStage) -> None:
         require_readable(bare, train.lora, highest_frozen(train.freeze))
     if train.layer_decay < 1 and not layers_of(model).count:
         raise ModelError(
-            f"train.layer_decay={train.layer_decay:g}: {model.config.model_type} has no layers that can be told apart; set 1"
+            f"train.layer_decay={train.layer_decay:g}: {model.config.model_type} has no layers that can be distinguished; set 1"
         )
 
 

@@ -250,7 +250,7 @@ class Pace:
         try:
             self._chosen = None if chosen is None else float(chosen)
         except ValueError as error:
-            raise ConfigError(f"{SECONDS}={chosen!r} is no number of seconds") from error
+            raise ConfigError(f"{SECONDS}={chosen!r} is not a number of seconds") from error
         self.took(size / _EXPECTED_SPEED)
 
     @property

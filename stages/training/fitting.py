@@ -98,7 +98,7 @@ def _from_long_to_short(split: Dataset) -> _Lengths:
 
 def _too_little(longest: _Lengths) -> TrainingError:
     return TrainingError(
-        f"train: memory does not suffice for a single row of {longest[0]} sub-words; lower tokenize.max_length, or "
+        f"train: there is not enough memory for a single row of {longest[0]} sub-words; lower tokenize.max_length, or "
         "choose a smaller model"
     )
 

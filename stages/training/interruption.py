@@ -30,12 +30,12 @@ def _what_next(saved_step: int | None) -> str:
     """What the same command does."""
     if are_lost_with_the_run():
         return (
-            "DVC removes this run's folder with its checkpoints, and the same command begins anew: let "
-            f"{FOLDER} name a folder that stays"
+            "DVC removes this run's folder with its checkpoints, and the same command starts from the beginning: let "
+            f"{FOLDER} name a folder that is kept"
         )
     if saved_step is None:
-        return "the same command begins again, from the last checkpoint if there is one"
-    return "the same command goes on from there"
+        return "run the same command to start again, from the last checkpoint if there is one"
+    return "run the same command to continue from there"
 
 
 class Interruption:

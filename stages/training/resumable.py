@@ -113,7 +113,9 @@ class ResumableTrainer(ValidatingTrainer):
         except (OSError, RuntimeError, SafetensorError) as error:  # as Python, torch.save and safetensors raise them
             if not self._was_told:
                 folder = self._checkpoints.folder
-                log.warning("%s: no checkpoint could be written (%s); training goes on, make room", folder, error)
+                log.warning(
+                    "%s: a checkpoint could not be written (%s); training continues, but free some space", folder, error
+                )
             self._was_told = True
             return False
         return True

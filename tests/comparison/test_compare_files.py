@@ -141,6 +141,6 @@ def test_score_and_compare_refuse_the_same(columns: dict[str, Any], message: str
 
 def test_options_that_do_not_go_together_are_told(commands: Commands) -> None:
     assert "give --gold FILE" in commands.refused(command, "a.conll", "b.conll", "--columns", "0,1")
-    assert "gold may be a file of its own" in commands.refused(command, "worse.conll", "better.conll")
+    assert "gold can be a separate file" in commands.refused(command, "worse.conll", "better.conll")
     arguments = ("--gold", "gold.conll", "worse.conll", "better.conll", "--experiments")
     assert "leave out --gold, or --experiments" in commands.refused(command, *arguments)

@@ -591,7 +591,7 @@ def test_an_int8_model_that_costs_too_much_is_not_exported(
     assert not (folder / "model_int8.onnx").exists() and (folder / "model.onnx").exists()
     metrics = json.loads((root / "metrics/export.json").read_text(encoding="utf-8"))
     assert metrics["int8"]["exported"] is False and "model_int8.onnx" not in metrics["bytes"]
-    assert "more is lost than export.max_loss=0.005, so there is no int8 model" in caplog.text
+    assert "more than export.max_loss=0.005 is lost, so no int8 model is written" in caplog.text
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "int8" not in card and "model.onnx" in card
 
@@ -627,7 +627,7 @@ def test_an_export_that_takes_too_long_is_ended(
     started = time.monotonic()
     folder = run_export(kind, onnx="auto", onnx_timeout=1)
     assert time.monotonic() - started < 20
-    assert "there is no ONNX model after export.onnx_timeout=1 seconds" in caplog.text
+    assert "the ONNX export did not finish within export.onnx_timeout=1 seconds" in caplog.text
     assert not list(folder.glob("*.onnx"))
     with pytest.raises(ModelError, match="onnx_timeout=1 seconds"):
         run_export(kind, onnx=True, onnx_timeout=1)

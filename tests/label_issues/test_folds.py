@@ -46,7 +46,7 @@ if sys.argv[1] == "tokenize":
 with open(LOG, "a") as file:
     file.write(fold + "\\n")
 if part == 2 and Path(BROKEN).exists():
-    print("error: the second part is broken; mend it", file=sys.stderr)
+    print("error: the second part is broken; correct it", file=sys.stderr)
     sys.exit(1)
 ids = range(part - 1, 30, parts)
 names = ["neg", "pos"]

@@ -270,4 +270,4 @@ def test_settings_without_folds_are_refused(
     assert "as in --folds 5" in refused(run, monkeypatch, capsys, "-S", "seed=7")
     with pytest.raises(SystemExit):
         called(run, monkeypatch, "--folds", "1")
-    assert "1 is no number from 2 on" in capsys.readouterr().err
+    assert "1 is not a whole number of at least 2" in capsys.readouterr().err

@@ -109,7 +109,7 @@ def test_weights_of_another_encoder_are_refused(tmp_path: Path) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError) as error:
         new_model(task_of("text"), folder, NAMES, called="model=mine")
-    assert told(error).startswith("model=mine: the weights are not whole, or those of another model: ")
+    assert told(error).startswith("model=mine: the weights are incomplete, or belong to another model: ")
 
 
 def test_weights_of_another_size_are_refused(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_weights_without_a_layer_that_the_configuration_states_are_refused(famil
             continue
         with pytest.raises(ModelError) as error:
             new_model(task_of("text"), tmp_path / "base", NAMES, called="model=m")
-        assert told(error).startswith("model=m: the weights are not whole, or those of another model: ")
+        assert told(error).startswith("model=m: the weights are incomplete, or belong to another model: ")
 
 
 def test_layers_that_are_stored_and_not_used_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,4 +1,4 @@
-"""New data are labelled as the test split is, in every form, and a killed run goes on where it ended."""
+"""New data are labelled as the test split is, in every form, and a killed run run the same command to continue."""
 
 import csv
 import io
@@ -521,7 +521,7 @@ def test_an_interrupted_run_says_whether_it_can_go_on(
     with pytest.raises(SystemExit) as stop:
         called(runs["text"], given, "--out", str(tmp_path / "out.jsonl"), monkeypatch=monkeypatch)
     assert stop.value.code == 130
-    told = "goes on where it ended" if source == "in.txt" else "begins anew"
+    told = "run the same command to continue" if source == "in.txt" else "begins anew"
     assert f"interrupted; the same command {told}" in capsys.readouterr().err
     assert (tmp_path / "out.jsonl.partial").exists() == (source == "in.txt")
 

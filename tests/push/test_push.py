@@ -250,7 +250,7 @@ def test_a_tag_on_other_content_is_not_kept_silently(
     repo, commit = hub.repos["acme/model"], hub.repos["acme/model"].commit
     (project.root / "prepared/config.json").write_text("{}", encoding="utf-8")
     project.reproduce("another")
-    assert f"the tag v1.0 stands on other content (revision {commit})" in told(push("--tag", "v1.0"))
+    assert f"the tag v1.0 marks other content (revision {commit})" in told(push("--tag", "v1.0"))
     assert repo.commit == commit and repo.tags == {"v1.0": commit}
     assert push("--tag", "v1.1").status == 0
     assert repo.tags == {"v1.0": commit, "v1.1": repo.commit} and repo.commit != commit
@@ -375,7 +375,7 @@ def test_a_name_that_is_none_is_told(name: str, project: Project, hub: WritableH
 
 @pytest.mark.parametrize("tag", ["a b", "a..b", "", "x" * 300 + "~"])
 def test_a_tag_that_is_none_is_told(tag: str, project: Project, hub: WritableHub, push: Callable[..., Done]) -> None:
-    assert "no name that git takes for a tag" in told(push("--tag", tag))
+    assert "not a valid git tag" in told(push("--tag", tag))
     assert not hub.requests
 
 
@@ -384,7 +384,7 @@ def test_a_tag_that_is_none_is_told(tag: str, project: Project, hub: WritableHub
     [
         (None, "pushing needs a token; set HF_TOKEN"),
         ("hf_of_nobody", "does not know the token"),
-        ("hf_ümlaut", "characters that no token has"),
+        ("hf_ümlaut", "contains invalid characters"),
         (STRANGER, "may write to what belongs to acme"),
     ],
 )

@@ -115,7 +115,7 @@ def test_a_tag_that_the_scheme_does_not_have_is_told() -> None:
     words = words_of([["B-per", "O"]], [["S-per", "O"]])
     with pytest.raises(DataError) as error:
         EntityPairs.read(words, "iob2")
-    assert "tag S-per is none of scheme iob2" in told(error)
+    assert "tag S-per is not in scheme iob2" in told(error)
 
 
 # Errors

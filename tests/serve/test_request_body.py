@@ -124,4 +124,4 @@ def test_a_model_that_labels_words_takes_neither_pairs_nor_ranks() -> None:
     assert "takes no pairs; send a text" in refusal(b'{"inputs": {"text": "a"}}', WORDS)
     assert "unknown key 'top_k'" in refusal(b'{"inputs": "a", "parameters": {"top_k": 1}}', WORDS)
     message = refusal(b'{"inputs": "a", "parameters": {"aggregation_strategy": "max"}}', WORDS)
-    assert message == "parameters.aggregation_strategy: is 'max'; this server has \"simple\" alone"
+    assert message == "parameters.aggregation_strategy: is 'max'; this server supports only \"simple\""

@@ -70,7 +70,7 @@ def test_code_that_comes_with_a_model_is_not_run(
         (model / file).write_text(json.dumps(content), encoding="utf-8")
         with pytest.raises(ModelError) as error:
             write(model, tmp_path / "base")
-        assert told(error).startswith(f"model=tiny: its {file} asks for code of its own (auto_map)")
+        assert told(error).startswith(f"model=tiny: its {file} needs code that comes with the model (auto_map)")
     assert not (tmp_path / "was run").exists() and not (tmp_path / "base").exists()
 
 

@@ -230,7 +230,7 @@ def test_integers_are_names_where_names_are_integers(kind: pa.DataType) -> None:
     assert found.findings()["integer_names"] == {"all": 5} and found.findings()["named_in_vain"] == {"train": 1}
     with pytest.raises(DataError) as error:
         splits(table, texts(pa.array([1, 0]).cast(kind)), names=["1", "2", "3", "4", "5"])
-    assert told(error).startswith("validation.file, row 2: the label '0' is none of 1, 2, 3, 4, 5")
+    assert told(error).startswith("validation.file, row 2: the label '0' is not one of 1, 2, 3, 4, 5")
 
 
 def test_integers_are_places_where_the_format_says_so() -> None:
@@ -334,7 +334,7 @@ def test_data_of_the_wrong_kind_are_refused(table: pa.Table, expected: str) -> N
 def test_a_tag_outside_the_names_is_told_with_its_row() -> None:
     with pytest.raises(DataError) as error:
         splits(tagged([0], [0, 1], [1, 0, 2]), tagged([0]), names=["O", "B-x"])
-    assert told(error).startswith("train.file, row 3: the tag 2 is none of the 2 that are named: O, B-x")
+    assert told(error).startswith("train.file, row 3: the tag 2 is not one of the 2 that are named: O, B-x")
 
 
 # Columns

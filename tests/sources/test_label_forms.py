@@ -580,27 +580,27 @@ BROKEN: dict[str, tuple[Files, dict[str, Any], list[str]]] = {
     "an unknown label in a cell": (
         {"train.csv": csv("text,labels", "x,a", 'y,"a,c"')},
         {**SEPARATED, "label_names": ["a", "b"]},
-        ["train.csv, line 3: the label 'c' is none of a, b"],
+        ["train.csv, line 3: the label 'c' is not one of a, b"],
     ),
     "a label that no value stands for": (
         {"train.csv": csv("text,label", "a,1", "b,3")},
         {"label_names": {"1": "x", "2": "y"}},
-        ["train.csv, line 3: the label '3' is none of 1, 2"],
+        ["train.csv, line 3: the label '3' is not one of 1, 2"],
     ),
     "counted from 1 without saying so": (
         {"train.jsonl": csv('{"text": "a", "label": 1}', '{"text": "b", "label": 2}')},
         {"label_names": ["x", "y"]},
-        ["train.jsonl, line 2: the label 2 is none of the 2", "count from 0", "{1: NAME"],
+        ["train.jsonl, line 2: the label 2 is not one of the 2", "count from 0", "{1: NAME"],
     ),
     "booleans for names": (
         {"train.jsonl": csv('{"text": "a", "label": true}')},
         {"label_names": ["no", "yes"]},
-        ["train.jsonl, line 1: the label 'true' is none of no, yes"],
+        ["train.jsonl, line 1: the label 'true' is not one of no, yes"],
     ),
     "integers beside names": (
         {"train.csv": csv("text,label", "a,x", "b,1")},
         {"label_names": ["x", "y"]},
-        ["train.csv, line 3: the label 1 stands beside names"],
+        ["train.csv, line 3: the label 1 is mixed with names"],
     ),
     "a fraction": (
         {"train.jsonl": csv('{"text": "a", "stars": 4.0}', '{"text": "b", "stars": 4.5}')},

@@ -477,9 +477,9 @@ BROKEN_PLACES: list[tuple[str, str]] = [
     ("file:///nowhere.csv", "data.train=/nowhere.csv: there is no such file"),
     ("memory://nowhere/a.csv", "data.train=memory://nowhere/a.csv: there is no such file"),
     ("memory://nowhere/*.csv", "data.train=memory://nowhere/*.csv: there is no such file"),
-    ("tape://a.csv", "data.train=tape://a.csv: is no address that can be read"),
+    ("tape://a.csv", "data.train=tape://a.csv: is not a valid address"),
     ("zip://a.csv", "data.train=zip://a.csv: does not name the archive; write zip://inner::archive.zip"),
-    ("gzip://a.csv::b.gz", "data.train=gzip://a.csv::b.gz: only zip:// and tar:// can stand before ::"),
+    ("gzip://a.csv::b.gz", "data.train=gzip://a.csv::b.gz: only zip:// and tar:// can come before ::"),
     ("zip://a.csv::nowhere.zip", "data.train=nowhere.zip: there is no such file"),
     ("https://", "data.train=https://: "),
 ]

@@ -519,7 +519,7 @@ def test_texts_may_lack_a_suffix_and_what_is_left_out_is_told(
     read = rows(tmp_path / "train", TEXT)
     assert read["text"] == texts and read["label"] == [name.partition("/")[0] for name in texts]
     assert len(set(read["id"])) == len(texts)
-    told_of = f"left out 1 files that are no texts by their names, the first {left_out}"
+    told_of = f"left out 1 files whose names are not those of texts, the first {left_out}"
     assert (told_of in caplog.text) == (left_out is not None)
 
 
@@ -634,14 +634,14 @@ def test_an_encoding_that_is_set_already_is_not_advised(tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
         rows(path, ReadOptions("text", encoding="cp1252"))
     assert told(error).startswith("a.csv, line 3: byte 0x81 is not cp1252")
-    assert "mend the line" in told(error) and "data.encoding" not in told(error)
+    assert "correct the line" in told(error) and "data.encoding" not in told(error)
 
 
 @pytest.mark.parametrize(
     ("bad_rows", "told_as"),
     [
-        ([1200], "all the rest is UTF-8: mend this line"),
-        ([1200, 1500], "mend this line and the other damaged ones (2 in all)"),
+        ([1200], "all the rest is UTF-8: correct this line"),
+        ([1200, 1500], "correct this line and the other damaged ones (2 in all)"),
     ],
 )
 def test_a_damaged_line_of_a_utf8_file_is_told_as_damaged(bad_rows: list[int], told_as: str, tmp_path: Path) -> None:
@@ -690,7 +690,7 @@ BROKEN: list[tuple[str, str | bytes, ReadOptions, list[str]]] = [
     ("long.csv", "text,label\na,1,2\n", TEXT, ["long.csv, line 2: has 3 fields"]),
     ("open.csv", 'text,label\na,1\n"b,1\nc,2\n', TEXT, ["open.csv, line 3: a quote opens here and does not close"]),
     ("open.tsv", 'text\tlabel\n"b\t1\nc\n', TEXT, ["open.tsv, line 2: a quote opens here and does not close"]),
-    ("after.csv", 'text,label\n"a" b,1\n', TEXT, ["after.csv, line 2: a quoted field goes on"]),
+    ("after.csv", 'text,label\n"a" b,1\n', TEXT, ["after.csv, line 2: a quoted field continues"]),
     ("cr.csv", "text,label\na,1\rb,2\n", TEXT, ["cr.csv, line 2: holds a carriage return"]),
     ("twice.csv", "text,text\na,1\n", TEXT, ["twice.csv, line 1: column 'text' occurs twice"]),
     ("nameless.csv", "text,label,\na,1,\nb,0,c\n", TEXT, ["nameless.csv, line 3: column 3 holds 'c' and has no name"]),

@@ -93,7 +93,7 @@ def test_a_tag_spelled_unlike_the_others_is_told_and_the_rest_are_still_entities
 def test_many_of_them_are_an_error() -> None:
     with pytest.raises(DataError) as error:
         made_from(tagged(*[IOB2] * 5, ["LOC"]), tagged(IOB2), fail_on="error")
-    assert "tags are spelled unlike the others (data.scheme=plain if they mark no entities)" in told(error)
+    assert "tags are spelled differently from the others (data.scheme=plain if they mark no entities)" in told(error)
     assert "(first: LOC in train.file, row 6; 2.78% of the words)" in told(error)
 
 
@@ -115,11 +115,11 @@ def test_tags_of_another_scheme_than_the_one_that_is_named_are_told() -> None:
     with pytest.raises(DataError) as error:
         made_from(table, table, scheme="iob1", convert_to="iob2")
     assert told(error).startswith(
-        "data.scheme=iob1: most tags of train are none of it (LOC, PER); set io for types alone"
+        "data.scheme=iob1: most tags of train are not in it (LOC, PER); set io for types without a prefix"
     )
     with pytest.raises(DataError) as error:
         made_from(tagged(IOB2), tagged(IOB2), scheme="io")
-    assert told(error).startswith("data.scheme=io: most tags of train are none of it (B-LOC, B-PER")
+    assert told(error).startswith("data.scheme=io: most tags of train are not in it (B-LOC, B-PER")
 
 
 def test_types_alone_are_a_scheme_of_their_own() -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,11 +31,11 @@ FIXED = (
 class Workspace:
     """A git repository with the project's own code and configuration, and nothing that was computed."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, files_of: Sequence[str] = FIXED) -> None:
         self.root = root
         root.mkdir(parents=True)
         files = subprocess.run(
-            ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", *FIXED],
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", *files_of],
             cwd=ROOT, capture_output=True, text=True, check=True,
         ).stdout  # fmt: skip
         for name in filter(None, files.split("\0")):

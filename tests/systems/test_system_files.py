@@ -317,13 +317,13 @@ TABLES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"gold": ["O"] * 2, "predicted": ["O"] * 2, "id": ["x"] * 2, "word": [1, 2]},
-        "row 1: word is 1, which does not go on",
+        "row 1: word is 1, which does not continue",
     ),
     (
         {"gold": ["O"] * 2, "predicted": ["O"] * 2, "id": ["x", "y"], "word": [0, 1]},
-        "row 2: word is 1, which does not go on",
+        "row 2: word is 1, which does not continue",
     ),
-    ({"gold": ["O"] * 2, "predicted": ["O"] * 2, "word": [0, 2]}, "row 2: word is 2, which does not go on"),
+    ({"gold": ["O"] * 2, "predicted": ["O"] * 2, "word": [0, 2]}, "row 2: word is 2, which does not continue"),
     ({"gold": ["O"], "predicted": ["O"], "word": [0.5]}, "word holds more than whole numbers"),
     ({"gold": pa.array([], pa.string()), "predicted": pa.array([], pa.string())}, "both.parquet: holds no examples"),
     ({"gold": ["a"]}, "its predictions have no column 'predicted'; choose one of gold with --columns"),

@@ -170,15 +170,17 @@ def test_a_training_that_was_stopped_says_what_the_same_command_does(
         return Interrupted(signal.SIGTERM, step).line
 
     monkeypatch.chdir(tmp_path)
-    assert line(5) == "stopped by SIGTERM after step 5; the same command goes on from there"
-    assert line(None).endswith("begins again, from the last checkpoint if there is one")
+    assert line(5) == "stopped by SIGTERM after step 5; run the same command to continue from there"
+    assert line(None).endswith("start again, from the last checkpoint if there is one")
     queued = tmp_path / ".dvc/tmp/exps/tmp1a2b"
     queued.mkdir(parents=True)
     monkeypatch.chdir(queued)
     for step in (5, None):
-        assert "the same command begins anew" in line(step) and f"let {FOLDER} name a folder" in line(step)
+        assert "the same command starts from the beginning" in line(step) and f"let {FOLDER} name a folder" in line(
+            step
+        )
     monkeypatch.setenv(FOLDER, str(tmp_path / "checkpoints"))
-    assert line(5).endswith("goes on from there")
+    assert line(5).endswith("continue from there")
 
 
 def test_a_checkpoint_that_took_long_is_followed_by_a_longer_pause(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,5 +219,5 @@ def test_the_pause_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     pace.took(100.0)
     assert pace.is_due
     monkeypatch.setenv(SECONDS, "often")
-    with pytest.raises(ConfigError, match="is no number of seconds"):
+    with pytest.raises(ConfigError, match="is not a number of seconds"):
         Pace(0)

@@ -176,8 +176,8 @@ def test_a_disk_too_full_for_checkpoints_costs_no_training(
         patch.setattr(ResumableTrainer, "_write", files_up_to(size)(ResumableTrainer._write))
         trainings.train(*SHORT)
     assert trainings.result() == before
-    assert [line.message for line in caplog.records if "no checkpoint could be written (" in line.message][1:] == []
-    assert "no checkpoint could be written (" in caplog.text
+    assert [line.message for line in caplog.records if "a checkpoint could not be written (" in line.message][1:] == []
+    assert "a checkpoint could not be written (" in caplog.text
     assert trainings.checkpoints() == []
 
 
@@ -265,4 +265,4 @@ def test_the_command_says_in_one_line_that_it_was_stopped(
     assert process.returncode == status, told
     assert time.monotonic() - started < 30
     step = int(trainings.checkpoints()[-1].name.removeprefix("step-"))
-    assert told == f"stopped by {signum.name} after step {step}; the same command goes on from there\n"
+    assert told == f"stopped by {signum.name} after step {step}; run the same command to continue from there\n"

@@ -299,7 +299,7 @@ def _require_finite(table: pa.Table, column: str, name: str) -> None:
     numbers = table[column].to_numpy()
     if not np.isfinite(numbers).all():
         row = int(np.argmin(np.isfinite(numbers)))
-        raise DataError(f"{name}, row {row + 1}: {column} is {numbers[row]}, which is no number; give a finite one")
+        raise DataError(f"{name}, row {row + 1}: {column} is {numbers[row]}, which is not a number; give a finite one")
 
 
 def _require_probabilities(table: pa.Table, name: str) -> None:
@@ -312,13 +312,13 @@ def _require_probabilities(table: pa.Table, name: str) -> None:
             parts = {f"{column} of {field.name}": pc.struct_field(values, [field.name]) for field in values.type}
         for what, part in parts.items():
             if not pa.types.is_floating(part.type) and not pa.types.is_integer(part.type):
-                raise DataError(f"{name}: {what} is no column of numbers; leave it out, or give probabilities")
+                raise DataError(f"{name}: {what} is not a column of numbers; leave it out, or give probabilities")
             numbers = part.to_numpy(zero_copy_only=False).astype(np.float64)
             wrong = ~((numbers >= 0) & (numbers <= 1))
             if wrong.any():
                 row = int(np.argmax(wrong))
                 raise DataError(
-                    f"{name}, row {row + 1}: {what} is {numbers[row]:g}, which is no probability; give one from 0 to 1"
+                    f"{name}, row {row + 1}: {what} is {numbers[row]:g}, which is not a probability; give one from 0 to 1"
                 )
 
 
@@ -365,6 +365,6 @@ def _codes(column: pa.ChunkedArray, names: Sequence[str], name: str) -> Codes:
     found = pc.index_in(column, pa.array(list(names), pa.string()))
     if found.null_count:
         label = column.filter(found.is_null())[0].as_py()
-        raise DataError(f"{name} have the label {label!r}, which is none of {', '.join(names)}; make them again")
+        raise DataError(f"{name} have the label {label!r}, which is not one of {', '.join(names)}; make them again")
     array: Codes = found.to_numpy().astype(np.int64)
     return array

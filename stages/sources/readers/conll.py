@@ -331,12 +331,12 @@ def _word_columns(line: str, where: str) -> list[str] | None:
     columns = line.split("\t")
     if len(columns) != _WIDTH:
         raise DataError(
-            f"{where}: has {len(columns)} columns separated by tabs, and CoNLL-U has {_WIDTH}; mend the line"
+            f"{where}: has {len(columns)} columns separated by tabs, and CoNLL-U has {_WIDTH}; correct the line"
         )
     if _RANGE_OR_EMPTY_NODE.fullmatch(columns[0]):
         return None
     if not _WORD_ID.fullmatch(columns[0]):
-        raise DataError(f"{where}: begins with {columns[0]!r}, not with the word's number; mend the line")
+        raise DataError(f"{where}: begins with {columns[0]!r}, not with the word's number; correct the line")
     if not all(columns):
         raise DataError(f"{where}: column {columns.index('') + 1} is empty; CoNLL-U writes _ where there is nothing")
     return columns

@@ -80,14 +80,14 @@ def advice(data: bytes, encoding: str) -> str:
     if not codecs.lookup(encoding).name.startswith("utf-8"):
         guess = guessed_encoding(data) if bad else "utf-8"
         if codecs.lookup(guess) == codecs.lookup(encoding):
-            return "mend the line, or say how the file is encoded if it is otherwise"
+            return "correct the line, or say how the file is encoded"
         return f"say how the file is encoded, for example data.encoding={guess}"
     if bad >= len(_BEYOND_ASCII.findall(text)):
-        return f"say how the file is encoded, for example data.encoding={guessed_encoding(data)}, or mend the line"
+        return f"say how the file is encoded, for example data.encoding={guessed_encoding(data)}, or correct the line"
     lines = sum(_UNDECODED.search(line) is not None for line in text.split("\n"))
     if lines > 1:
-        return f"most of the file is UTF-8: mend this line and the other damaged ones ({lines:,} in all)"
-    return "all the rest is UTF-8: mend this line"
+        return f"most of the file is UTF-8: correct this line and the other damaged ones ({lines:,} in all)"
+    return "all the rest is UTF-8: correct this line"
 
 
 _UNDECODED = re.compile("[\udc80-\udcff]")

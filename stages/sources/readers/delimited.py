@@ -185,7 +185,7 @@ def _explained(error: csv.Error) -> str:
     if "unexpected end of data" in reason or "field limit" in reason:
         return "a quote opens here and does not close; double quotes inside a field, and quote the field"
     if "expected after" in reason:
-        return "a quoted field goes on after its closing quote; double quotes inside a field"
+        return "a quoted field continues after its closing quote; double quotes inside a field"
     if "new-line character" in reason:
         return "holds a carriage return outside quotes; write lines that end with a newline"
     return f"is not CSV ({reason})"

@@ -171,7 +171,7 @@ def _unpacked(path: Path, name: str) -> bytes:
                 left -= len(pieces[-1])
     except zlib.error as error:
         raise DataError(
-            f"{name}: is not readable as a DocBin of spaCy (it is no zlib data: {error}); fetch it again"
+            f"{name}: is not readable as a DocBin of spaCy (it is not zlib data: {error}); fetch it again"
         ) from error
     if left <= 0:
         raise DataError(

@@ -40,7 +40,7 @@ class EmptyWords:
         more = f", like {self.count - 1} more ({shown})" if others else ""
         if self.choice == "error":
             raise DataError(
-                f"{self.name}, {self.unit} {first}: expected a word and its tag, and the word is empty{more}; mend them, or "
+                f"{self.name}, {self.unit} {first}: expected a word and its tag, and the word is empty{more}; correct them, or "
                 "leave such words out with data.empty_words=drop"
             )
         tagged = f", {self.tagged} of them with another tag than O" if self.tagged else ""

@@ -69,7 +69,7 @@ def _rows(
             if cell and not column and not counts_rows:
                 raise DataError(
                     f"{name}, row {number}: cell {_letters(place)}{number} is in a column without a name (a merged header "
-                    "names its first column alone); name every column"
+                    "names only its first column); name every column"
                 )
         padded = [*cells, *[""] * (len(header) - len(cells))]
         yield number, {column: cell for column, cell in zip(header, padded, strict=False) if column}

@@ -78,7 +78,7 @@ def _without_repeats(pairs: list[tuple[str, object]]) -> JsonObject:
 
 
 def _no_constant(literal: str) -> Never:
-    raise NotJsonError(f"{literal} is no JSON; write null where there is no value")
+    raise NotJsonError(f"{literal} is not JSON; write null where there is no value")
 
 
 def _finite(literal: str) -> float:

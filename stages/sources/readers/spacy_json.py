@@ -79,25 +79,25 @@ def _paragraphs(file: JsonFile) -> Iterator[tuple[int, str, JsonObject]]:
         where = f"{file.name}, {file.unit} {number}"
         paragraphs = document.get("paragraphs")
         if not isinstance(paragraphs, list):
-            raise DataError(f"{where}: has no list of paragraphs, as spaCy's JSON has; mend it")
+            raise DataError(f"{where}: has no list of paragraphs, as spaCy's JSON has; correct it")
         for place, paragraph in enumerate(paragraphs, start=1):
             if not isinstance(paragraph, dict):
-                raise DataError(f"{where}: paragraph {place} is no object with sentences; mend it")
+                raise DataError(f"{where}: paragraph {place} is not an object with sentences; correct it")
             yield number, f"{where}, paragraph {place}", paragraph
 
 
 def _tokens(paragraph: JsonObject, where: str) -> list[JsonObject]:
     sentences = paragraph.get("sentences")
     if not isinstance(sentences, list):
-        raise DataError(f"{where}: has no list of sentences; mend it")
+        raise DataError(f"{where}: has no list of sentences; correct it")
     found: list[JsonObject] = []
     for sentence in sentences:
         tokens = sentence.get("tokens") if isinstance(sentence, dict) else None
         if not isinstance(tokens, list):
-            raise DataError(f"{where}: a sentence has no list of tokens; mend it")
+            raise DataError(f"{where}: a sentence has no list of tokens; correct it")
         for token in tokens:
             if not isinstance(token, dict) or not isinstance(token.get("orth"), str):
-                raise DataError(f"{where}: token {len(found) + 1} has no text under 'orth'; mend it")
+                raise DataError(f"{where}: token {len(found) + 1} has no text under 'orth'; correct it")
             found.append(token)
     return found
 
@@ -110,5 +110,5 @@ def _cats(paragraph: JsonObject, where: str) -> dict[str, object]:
     if not isinstance(cats, list) or not all(
         isinstance(cat, dict) and isinstance(cat.get("label"), str) for cat in cats
     ):
-        raise DataError(f"{where}: its cats are no list of objects with a label and a value; mend them")
+        raise DataError(f"{where}: its cats are not a list of objects with a label and a value; correct them")
     return {str(cat["label"]): cat.get("value") for cat in cats}

@@ -129,11 +129,11 @@ def _tokens(items: object, text: str) -> tuple[Interval, ...] | None:
         start, end = item.get("start"), item.get("end")
         if not isinstance(start, int) or not isinstance(end, int) or not before <= start < end <= len(text):
             raise NotSpansError(
-                f"token {item!r} does not follow the one before it inside the text; mend its start and end"
+                f"token {item!r} does not follow the one before it inside the text; correct its start and end"
             )
         if item.get("text", text[start:end]) != text[start:end]:
             raise NotSpansError(
-                f"token {item['text']!r} stands where the text has {text[start:end]!r}; mend its start and end"
+                f"token {item['text']!r} stands where the text has {text[start:end]!r}; correct its start and end"
             )
         before = end
         if not text[start:end].isspace():
@@ -234,7 +234,7 @@ def iob2_tags(text: str, words: Sequence[Interval], spans: Sequence[Span]) -> tu
         start, end = _trimmed(text, span)
         first, last = bisect_right(ends, start), bisect_left(starts, end) - 1
         if first > last:
-            raise NotSpansError(f"{_shown(span)} covers no word; mend its start and end", span)
+            raise NotSpansError(f"{_shown(span)} covers no word; correct its start and end", span)
         if any(tag != "O" for tag in tags[first : last + 1]):
             raise NotSpansError(
                 f"{_shown(span)} and the span before it share the word {text[starts[first] : ends[first]]!r}", span

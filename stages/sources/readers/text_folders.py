@@ -47,7 +47,7 @@ def open_folder(folder: Path, name: str, options: ReadOptions) -> TableFile:
     others = [document.inner for document in found if not is_text(document.inner)]
     if documents and others:
         log.warning(
-            "%s: left out %d files that are no texts by their names, the first %s", name, len(others), others[0]
+            "%s: left out %d files whose names are not those of texts, the first %s", name, len(others), others[0]
         )
     if not documents:
         raise DataError(

@@ -17,7 +17,7 @@ _TO_CSV = "save its table as CSV or .xlsx"
 _TO_TEXT = "extract its text into a table first, a row a text"
 _TO_PARQUET = "write its table as Parquet where you can open it"
 _RUNS_CODE = (
-    "unpickling runs whatever code the file holds, so it is not read; convert it where you trust it, for example "
+    "unpickling runs whatever code the file holds, so it is not read; convert it if you trust it, for example "
     "pandas.read_pickle(...).to_parquet(...)"
 )
 _SQL = "is a database; export its table as CSV"

@@ -248,9 +248,7 @@ class SubwordEncoder:
         for name in ("unk_token", "mask_token", "eos_token", "bos_token"):
             if self._settings.get(name) is not None:
                 return self._code(name)
-        raise DataError(
-            "data: a word gives no sub-word, and the tokenizer has no unknown token to stand for it; remove such words"
-        )
+        raise DataError("data: the tokenizer gives no sub-word for a word, and has no unknown token; remove such words")
 
     def row(self, template: RowTemplate, *texts: Ids) -> tuple[Ids, Types]:
         """Return the sub-words and token types of a row, which has one at least: a row of none can't be computed."""
