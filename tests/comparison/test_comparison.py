@@ -340,7 +340,7 @@ def test_predictions_come_from_a_remote_where_the_cache_lacks_them(
 def test_one_run_under_two_names_is_left_out_and_told(runs: Runs, compare: Command) -> None:
     found = as_json(compare, "workspace", "HEAD", "better")
     assert [pair["other"] for pair in found["pairs"]] == ["better"]
-    assert found["notes"] == ["HEAD is left out: it is a run already named, with the same predictions."]
+    assert found["notes"] == ["HEAD is left out: it has the same predictions as a run that is already listed."]
 
 
 def test_rows_in_another_order_are_the_same_run(runs: Runs, compare: Command) -> None:
@@ -456,7 +456,7 @@ def test_what_stages_ran_on_travels_with_an_experiment_and_is_told_where_it_diff
     shown = " ".join(re.sub("<[^>]*>", " ", page.replace("<wbr>", "")).split())
     assert "Environment that differs setting workspace worse better compute.threads (evaluate) 4 2 4" in shown
     assert (
-        "Seconds of stages stage workspace worse better evaluate 1.5 s 15.0 s (other machine) 4.5 s (3.00 times)"
+        "Seconds of stages stage workspace worse better evaluate 1.5 s 15.0 s (on another machine) 4.5 s (3.00 times)"
         in shown
     )
 
@@ -478,7 +478,7 @@ def test_a_run_that_is_slower_beyond_the_tolerance_fails(
 
 def test_seconds_of_another_machine_fail_nothing(runs: Runs, compare: Command) -> None:
     status, out, _ = compare("workspace", "worse", "--resamples", "500", "--fail-on-slower", "evaluate")
-    assert status == 0 and "evaluate: 1.5 s → 15.0 s (other machine)" in out
+    assert status == 0 and "evaluate: 1.5 s → 15.0 s (on another machine)" in out
 
 
 def test_the_seconds_of_several_seeds_are_their_mean() -> None:
