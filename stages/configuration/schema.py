@@ -155,6 +155,9 @@ class TrainConfig:
     labels, having one weighs as much as not having it. Not for numbers."""
     evaluate_every: Count | None
     """Optimizer steps between evaluations on validation. `null`: each epoch."""
+    log_every: Count | None
+    """Optimizer steps between points of the curves of training: the mean loss since the last point, the gradients' norm
+    and the learning rate. Each validation has such a point as well; `null`: these alone."""
     early_stopping: Count | None
     """Evaluations without a better `task.metric` after which training ends. `null`: never."""
     precision: Literal["auto", "fp32", "bf16", "fp16"]

@@ -8,8 +8,8 @@ from stages.reporting.content import Calibration
 from stages.reporting.markup import Html, joined, tag
 from stages.scoring.evaluation.resampling import Interval
 
-_WIDTH, _HEIGHT = 360, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 12, 34
+_WIDTH, _HEIGHT = 560, 300
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 16, 12, 46
 _STYLES = 6
 """Styles of lines that the style sheet has (`line-0` …)."""
 
@@ -95,6 +95,13 @@ def interval_mark(value: float, interval: Interval, low: float, high: float, ref
     return tag("svg", *parts, class_="mark", viewBox=f"0 0 {width} 18", width=width, height=18, aria_hidden="true")
 
 
+def bar(share: float) -> Html:
+    """A bar that fills a share of its cell, from 0 to 1."""
+    filled = f"{100 * min(max(share, 0.0), 1.0):.1f}%"
+    track = tag("rect", width="100%", height="100%", rx="3", class_="track")
+    return tag("svg", track, tag("rect", width=filled, height="100%", rx="3", class_="filled"), aria_hidden="true")
+
+
 def ticks(low: float, high: float, about: int = 5) -> list[float]:
     """Round numbers that hold `low` and `high` between them; of short labels, even where these are close together."""
     if low == high == 0:
@@ -129,7 +136,7 @@ def _grid(frame: _Frame, x_ticks: Sequence[float], y_ticks: Sequence[float]) -> 
         parts.append(tag("line", x1=_LEFT, x2=right, y1=at, y2=at, class_="grid"))
         parts.append(tag("text", f"{y:g}", x=_LEFT - 6, y=_at(frame.py(y) + 4), text_anchor="end"))
     for x in x_ticks:
-        parts.append(tag("text", f"{x:g}", x=_at(frame.px(x)), y=bottom + 15, text_anchor="middle"))
+        parts.append(tag("text", f"{x:g}", x=_at(frame.px(x)), y=bottom + 19, text_anchor="middle"))
     return joined(parts)
 
 

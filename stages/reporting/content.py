@@ -47,6 +47,7 @@ class Fact:
 
     name: str
     value: str
+    """Text, or markup such as a command."""
 
 
 @dataclass(frozen=True)

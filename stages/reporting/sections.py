@@ -29,7 +29,13 @@ def section(name: str, title: str, *content: str) -> Html:
     """A section that the page's navigation leads to; nothing if there is no content."""
     if not any(content):
         return Html()
-    return tag("section", tag("h2", title, id=f"{name}-title"), *content, id=name, aria_labelledby=f"{name}-title")
+    return tag(
+        "section",
+        tag("h2", tag("a", title, href=f"#{name}"), id=f"{name}-title"),
+        *content,
+        id=name,
+        aria_labelledby=f"{name}-title",
+    )
 
 
 def notes(report: Report) -> Html:

@@ -641,6 +641,8 @@ def test_contrast_is_that_of_wcag_aa(scheme: str) -> None:
         for name, colour in rgb.items():
             if name.startswith("line-") or name == "control":
                 assert contrast(colour, rgb[surface]) >= 3, (name, surface)
+        for name, colour in rgb.items():
+            assert not name.startswith("kind-") or contrast(rgb["text"], colour) >= 7, name
     for level in range(1, 11):
         shade = np.average([rgb["heat"], rgb["surface"]], axis=0, weights=[level, 10 - level])
         assert contrast(rgb["text"], shade.tolist()) >= 4.5, level
