@@ -6,6 +6,7 @@ predictions. With --gold FILE, a run is a file of predictions alone. Every forma
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -63,7 +64,7 @@ def main() -> None:
         if arguments.html is not None:
             from stages.comparison.html import as_html  # needs what the other formats do not
 
-            write_text(Path(arguments.html), as_html(comparison, runs))
+            write_text(Path(arguments.html), as_html(comparison, runs, _command(arguments)))
         require_all(comparison, arguments)
 
 
@@ -108,6 +109,30 @@ def _write(comparison: Comparison, arguments: argparse.Namespace) -> None:
             write_text(Path(place), written(comparison))
     if _STDOUT not in (arguments.markdown, arguments.json):
         sys.stdout.write(as_text(comparison, details=arguments.details))
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    """What makes the page again, for a shell. Where this command wrote to is left out: the page does not depend on it."""
+    valued = {
+        "--gold": arguments.gold,
+        "--columns": arguments.columns,
+        "--predicted-columns": arguments.predicted_columns,
+        "--mode": arguments.mode,
+        "--scheme": arguments.scheme,
+        "--metric": arguments.metric,
+        "--level": None if arguments.level == LEVEL else arguments.level,
+        "--resamples": None if arguments.resamples == RESAMPLES else arguments.resamples,
+    }
+    flags = {
+        "--ignore-words": arguments.ignore_words,
+        "--experiments": arguments.experiments,
+        "--each-seed": not arguments.by_seed,
+    }
+    words = ["python", "-m", "stages.comparison.compare", arguments.base, *arguments.others]
+    words += [word for option, value in valued.items() if value is not None for word in (option, str(value))]
+    words += [option for option, is_on in flags.items() if is_on]
+    words += [word for gate in arguments.fail_on_worse for word in ("--fail-on-worse", str(gate))]
+    return shlex.join([*words, "--html", "comparison.html"])
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -64,6 +64,10 @@ class Gate:
     tolerance: float = 0.0
     """In the metric's own unit: 0.01 of F1 is one point."""
 
+    def __str__(self) -> str:
+        """As `parse` takes it."""
+        return f"{self.metric}:{self.tolerance:g}" if self.tolerance else self.metric
+
     @classmethod
     def parse(cls, text: str) -> Self:
         """`f1` or `f1:0.01`. Raises ArgumentTypeError if the tolerance is no number that is at least 0."""

@@ -5,6 +5,7 @@ they are stale, it shows what the committed metrics say, which is no evidence. A
 """
 
 import argparse
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -116,6 +117,12 @@ def _chart(name: str, base: Curve | None, head: Curve | None) -> str | None:
     ])  # fmt: skip
 
 
+def _command(arguments: argparse.Namespace) -> str:
+    """What makes the page again, for a shell."""
+    words = ["python", "-m", "stages.comparison.pull_request", arguments.base, "--html", "comparison.html"]
+    return shlex.join([*words, *(word for gate in arguments.fail_on_worse for word in ("--fail-on-worse", str(gate)))])
+
+
 def main() -> None:
     """The command line. The comment is written before a gate fails."""
     parser = argparse.ArgumentParser(prog="python -m stages.comparison.pull_request", description=__doc__)
@@ -129,7 +136,7 @@ def main() -> None:
         sys.stdout.write(comment(comparison))
         sys.stdout.flush()
         if arguments.html is not None:
-            write_text(arguments.html, as_html(comparison, runs))
+            write_text(arguments.html, as_html(comparison, runs, _command(arguments)))
         if runs[1].stale:
             raise DataError(f"predictions of {_HEAD} are stale: {runs[1].stale}")
         require_all(comparison, arguments)

@@ -26,6 +26,8 @@ class Estimate:
     """A class of the row: `headline`, `better` or `worse`."""
     said: str | None = None
     """What stands in place of the plot, such as why a value is on no axis."""
+    behind: Sequence[str] = ()
+    """What stands in the columns between the value and the plot. Text or markup."""
 
 
 def forest(
@@ -35,25 +37,27 @@ def forest(
     what: str = "score",
     value: str = "value",
     reference: float | None = None,
+    behind: Sequence[str] = (),
 ) -> Html:
     """A table of estimates, each with its value and interval in figures and, on one axis for all, as a picture.
 
     `what`, `value`: the titles of the first two columns. `reference`: the value to compare with, such as 0 for differences,
-    which are then written with their sign.
+    which are then written with their sign. `behind`: the titles of the columns between the value and the plot.
     """
     axis = _Axis.of(estimates, reference)
     head = tag(
         "tr",
         tag("th", what, scope="col"),
-        tag("th", value, scope="col", class_="number"),
+        *(tag("th", title, scope="col", class_="number") for title in (value, *behind)),
         tag("td", axis.labels(), class_="plot"),
     )
-    bodies = (_body(group, list(rows), axis) for group, rows in groupby(estimates, lambda each: each.group))
+    width = 3 + len(behind)
+    bodies = (_body(group, list(rows), axis, width) for group, rows in groupby(estimates, lambda each: each.group))
     return scrolling(caption, tag("table", tag("caption", caption), tag("thead", head), *bodies, class_="forest"))
 
 
-def _body(group: str, estimates: Iterable[Estimate], axis: "_Axis") -> Html:
-    heading = tag("tr", tag("th", group, scope="rowgroup", colspan=3), class_="group") if group else Html()
+def _body(group: str, estimates: Iterable[Estimate], axis: "_Axis", width: int) -> Html:
+    heading = tag("tr", tag("th", group, scope="rowgroup", colspan=width), class_="group") if group else Html()
     return tag("tbody", heading, *(_row(each, axis) for each in estimates))
 
 
@@ -69,6 +73,7 @@ def _row(estimate: Estimate, axis: "_Axis") -> Html:
         "tr",
         tag("th", estimate.name, scope="row"),
         tag("td", shown, interval, class_="number"),
+        *(tag("td", cell, class_="number") for cell in estimate.behind),
         tag("td", plot, class_=kind),
         class_=estimate.tone,
     )

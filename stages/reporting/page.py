@@ -48,7 +48,7 @@ def render_report(report: Report, *, budget: int = ERRORS_BUDGET) -> str:
         Part("labels", "Labels", sections.labels(report)),
         Part("confusion", "Confusion", pictures.confusion(report)),
         Part("calibration", "Calibration", pictures.calibration(report)),
-        Part("errors", "Errors", _errors(report, data)),
+        Part("errors", "Errors", errors(report, data)),
         Part(label_issues.NAME, "Label issues", label_issues.section_of(report.label_issues)),
     ]
     return document(
@@ -62,7 +62,8 @@ def render_report(report: Report, *, budget: int = ERRORS_BUDGET) -> str:
     )
 
 
-def _errors(report: Report, data: BrowserData) -> Html:
+def errors(report: Report, data: BrowserData) -> Html:
+    """The examples that runs got wrong, which the page's script lists from `data`."""
     if not report.examples:
         return sections.section("errors", "Errors", tag("p", "No example to show."))
     return sections.section(

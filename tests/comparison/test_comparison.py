@@ -250,7 +250,8 @@ def test_outputs_go_where_they_are_asked_to(runs: Runs, compare: Command, tmp_pa
     assert out.startswith("workspace → better")
     assert "| accuracy |" in (tmp_path / "shown.markdown").read_text()
     page = (tmp_path / "shown.html").read_text()
-    assert "better against workspace" in page and "no evidence" in page
+    assert "better compared with workspace" in page and "▲ better" in page
+    assert "python -m stages.comparison.compare workspace better --resamples 500 --html comparison.html" in page
     assert json.loads((tmp_path / "shown.json").read_text())["examples"] == 300
 
 
@@ -409,7 +410,7 @@ class TestWithoutTheCache:
     def test_the_comment_falls_back_to_metrics(self, comment: Command) -> None:
         Path("metrics/evaluate.json").write_text('{"accuracy": 0.9}')
         status, out, _ = comment("HEAD", "--fail-on-worse", "accuracy", "--html", "page.html")
-        assert "this change against HEAD" in Path("page.html").read_text(encoding="utf-8")
+        assert "this change compared with HEAD" in Path("page.html").read_text(encoding="utf-8")
         assert status == 0
         assert "no evidence: " in out and "predictions of HEAD are not at hand" in out
         row = next(line for line in out.splitlines() if line.startswith("| accuracy |"))
@@ -454,11 +455,9 @@ def test_what_stages_ran_on_travels_with_an_experiment_and_is_told_where_it_diff
     page = Path("compared.html").read_text(encoding="utf-8")
     Path("compared.html").unlink()
     shown = " ".join(re.sub("<[^>]*>", " ", page.replace("<wbr>", "")).split())
-    assert "Environment that differs setting workspace worse better compute.threads (evaluate) 4 2 4" in shown
-    assert (
-        "Seconds of stages stage workspace worse better evaluate 1.5 s 15.0 s (on another machine) 4.5 s (3.00 times)"
-        in shown
-    )
+    assert "A workspace base B better C worse" in shown  # the base first, then the best first
+    assert "Environment that differs environment A B C compute.threads (evaluate) 4 4 2" in shown
+    assert "Time per stage stage A B C evaluate 1.5 s 4.5 s (3.00 times) 15.0 s (on another machine)" in shown
 
 
 @pytest.mark.parametrize(
