@@ -26,6 +26,8 @@ class Estimate:
     """A class of the row: `headline`, `better` or `worse`."""
     said: str | None = None
     """What stands in place of the plot, such as why a value is on no axis."""
+    cells: tuple[str, ...] = ()
+    """What stands in columns between the name and the value."""
 
 
 def forest(
@@ -34,26 +36,30 @@ def forest(
     *,
     what: str = "score",
     value: str = "value",
+    columns: Sequence[str] = (),
     reference: float | None = None,
+    bounds: tuple[float, float] | None = None,
 ) -> Html:
     """A table of estimates, each with its value and interval in figures and, on one axis for all, as a picture.
 
-    `what`, `value`: the titles of the first two columns. `reference`: the value to compare with, such as 0 for differences,
-    which are then written with their sign.
+    `what`, `value`: the titles of the columns of names and values; `columns`: of those between them. `reference`: the value
+    to compare with, such as 0 for differences, which are then written with their sign. `bounds`: what values can be.
     """
-    axis = _Axis.of(estimates, reference)
+    axis = _Axis.of(estimates, reference, bounds)
     head = tag(
         "tr",
         tag("th", what, scope="col"),
-        tag("th", value, scope="col", class_="number"),
+        *(tag("th", title, scope="col", class_="number") for title in [*columns, value]),
         tag("td", axis.labels(), class_="plot"),
     )
-    bodies = (_body(group, list(rows), axis) for group, rows in groupby(estimates, lambda each: each.group))
+    bodies = (
+        _body(group, list(rows), axis, 3 + len(columns)) for group, rows in groupby(estimates, lambda each: each.group)
+    )
     return scrolling(caption, tag("table", tag("caption", caption), tag("thead", head), *bodies, class_="forest"))
 
 
-def _body(group: str, estimates: Iterable[Estimate], axis: "_Axis") -> Html:
-    heading = tag("tr", tag("th", group, scope="rowgroup", colspan=3), class_="group") if group else Html()
+def _body(group: str, estimates: Iterable[Estimate], axis: "_Axis", width: int) -> Html:
+    heading = tag("tr", tag("th", group, scope="rowgroup", colspan=width), class_="group") if group else Html()
     return tag("tbody", heading, *(_row(each, axis) for each in estimates))
 
 
@@ -68,6 +74,7 @@ def _row(estimate: Estimate, axis: "_Axis") -> Html:
     return tag(
         "tr",
         tag("th", estimate.name, scope="row"),
+        *(tag("td", cell, class_="number") for cell in estimate.cells),
         tag("td", shown, interval, class_="number"),
         tag("td", plot, class_=kind),
         class_=estimate.tone,
@@ -80,15 +87,20 @@ class _Axis:
     reference: float | None
 
     @classmethod
-    def of(cls, estimates: Sequence[Estimate], reference: float | None) -> "_Axis":
+    def of(cls, estimates: Sequence[Estimate], reference: float | None, bounds: tuple[float, float] | None) -> "_Axis":
         """From round number to round number, so that all that is drawn lies between."""
         ends = [end for each in estimates if each.said is None for end in _ends(each)]
         ends += [] if reference is None else [reference]
-        return cls(ticks(min(ends), max(ends)) if ends else [0.0, 1.0], reference)
+        return cls(ticks(min(ends), max(ends), bounds=bounds) if ends else [0.0, 1.0], reference)
 
     def labels(self) -> Html:
         """The numbers of the axis."""
-        texts = (tag("text", f"{mark:g}", x=self._at(mark), y="14", text_anchor="middle") for mark in self.marks)
+        texts = (
+            tag(
+                "text", f"{mark:g}", x=self._at(mark), y="14", text_anchor="middle", class_="between" if k % 2 else None
+            )
+            for k, mark in enumerate(self.marks)
+        )
         return tag("svg", *texts, aria_hidden="true")
 
     def drawn(self, estimate: Estimate) -> Html:
