@@ -76,11 +76,15 @@ class Score:
 
 
 @dataclass(frozen=True)
-class ScoreGroup:
-    """Scores on the test split that need a heading to be understood, such as those of entities that train has not."""
+class Rates:
+    """Precision, recall and F1 of another average, another reading of the tags, or a part of the entities."""
 
     title: str
-    scores: tuple[Score, ...]
+    precision: float
+    recall: float
+    f1: float
+    support: int | None = None
+    """How many gold entities they are of, where these are a part."""
 
 
 @dataclass(frozen=True)
@@ -134,8 +138,8 @@ class RunContent:
     name: str
     facts: tuple[Fact, ...] = ()
     scores: tuple[Score, ...] = ()
-    more_scores: tuple[ScoreGroup, ...] = ()
-    """Averages, other readings of the tags, parts of the entities."""
+    more_rates: tuple[Rates, ...] = ()
+    """To be seen beside the F1 in `scores`."""
     entity_errors: EntityErrors | None = None
     """What became of the entities; None where none are predicted."""
     labels: Mapping[str, LabelScore] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """A forest plot: estimates with their intervals as rows of a table, drawn on one axis that covers the intervals."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -46,21 +46,27 @@ def forest(
     to compare with, such as 0 for differences, which are then written with their sign. `bounds`: what values can be.
     """
     axis = _Axis.of(estimates, reference, bounds)
+    has_groups = any(each.group for each in estimates)
     head = tag(
         "tr",
         tag("th", what, scope="col"),
         *(tag("th", title, scope="col", class_="number") for title in [*columns, value]),
-        tag("td", axis.labels(), class_="plot"),
+        tag("td", "" if has_groups else axis.labels(), class_="plot"),
     )
     bodies = (
-        _body(group, list(rows), axis, 3 + len(columns)) for group, rows in groupby(estimates, lambda each: each.group)
+        _body(group, list(rows), axis, 2 + len(columns)) for group, rows in groupby(estimates, lambda each: each.group)
     )
     return scrolling(caption, tag("table", tag("caption", caption), tag("thead", head), *bodies, class_="forest"))
 
 
-def _body(group: str, estimates: Iterable[Estimate], axis: "_Axis", width: int) -> Html:
-    heading = tag("tr", tag("th", group, scope="rowgroup", colspan=width), class_="group") if group else Html()
-    return tag("tbody", heading, *(_row(each, axis) for each in estimates))
+def _body(group: str, estimates: Sequence[Estimate], axis: "_Axis", width: int) -> Html:
+    """Rows below their heading, which has the numbers of the axis. `width`: the columns left of the plot."""
+    rows = [_row(each, axis) for each in estimates]
+    if not group:
+        return tag("tbody", *rows)
+    labels = axis.labels() if any(each.said is None for each in estimates) else Html()
+    heading = tag("th", group, scope="rowgroup", colspan=width)
+    return tag("tbody", tag("tr", heading, tag("td", labels, class_="plot"), class_="group"), *rows)
 
 
 def _row(estimate: Estimate, axis: "_Axis") -> Html:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from stages.reporting.charts import bar, interval_mark
-from stages.reporting.content import Difference, PartDifference, Report, RunContent, Score, ValuesOfRuns, Verdict
+from stages.reporting.content import Difference, PartDifference, Rates, Report, RunContent, Score, ValuesOfRuns, Verdict
 from stages.reporting.forest import Estimate, forest
 from stages.reporting.markup import (
     MISSING,
@@ -105,11 +105,7 @@ def _scores_of_one_run(report: Report, run: RunContent) -> Html:
         Estimate(metric_title(each.name), each.value, each.interval, "All examples", tone=_tone(report, each))
         for each in on_axis
     ]
-    estimates += [
-        Estimate(metric_title(each.name), each.value, each.interval, group.title)
-        for group in run.more_scores
-        for each in group.scores
-    ]
+    estimates += [Estimate(_rates_name(each), each.f1, group="F1 in other ways") for each in run.more_rates]
     estimates += [
         Estimate(
             metric_title(each.name), each.value, each.interval, "On no common axis", _tone(report, each), _way(each)
@@ -122,6 +118,12 @@ def _scores_of_one_run(report: Report, run: RunContent) -> Html:
     )
     drawn = forest("Scores on the test split", estimates, value="test", bounds=_widest(on_axis))
     return section("scores", "Scores", drawn, tag("p", said))
+
+
+def _rates_name(rates: Rates) -> Html:
+    of = "" if rates.support is None else f"{rates.support:,} entities, "
+    said = f"{of}precision {score_text(rates.precision)}, recall {score_text(rates.recall)}"
+    return joined([rates.title, tag("span", said, class_="interval-text")])
 
 
 def _tone(report: Report, score: Score) -> str | None:
@@ -167,14 +169,13 @@ def _entity_errors_table(caption: str, errors: EntityErrors) -> Html:
     most = max(counts.values())
     rows = [
         [
-            Cell(_CLASSES[name][0], place),
-            Cell(tag("span", _CLASSES[name][1], class_="muted")),
+            Cell(joined([_CLASSES[name][0], tag("span", _CLASSES[name][1], class_="interval-text")]), place),
             Cell(_barred(f"{count:,}", count / most if most else 0.0), count),
             Cell(MISSING if name == "spurious" or not gold else f"{count / gold:.1%}"),
         ]
         for place, (name, count) in enumerate(counts.items())
     ]
-    columns = [Column("kind"), Column("what it is"), Column("entities", numeric=True), Column("of gold", numeric=True)]
+    columns = [Column("kind"), Column("entities", numeric=True), Column("of gold", numeric=True)]
     said = f"{gold:,} gold entities, {sum(counts.values()) - counts['missed']:,} predicted; each is counted once."
     return joined([table(caption, columns, rows, wide=True), tag("p", said)])
 

@@ -20,7 +20,7 @@ from stages.pipeline.paths import (
     REPORT,
     TRAIN_METRICS,
 )
-from stages.reporting.content import Fact, Report, RunContent, Score, ScoreGroup
+from stages.reporting.content import Fact, Rates, Report, RunContent, Score
 from stages.reporting.headline import tiles_of
 from stages.reporting.label_issues import found_in
 from stages.reporting.origin import base_run, code_facts
@@ -54,7 +54,7 @@ def report_of_workspace() -> Report:
         name="this run",
         facts=_facts(params, metrics),
         scores=_scores(metrics),
-        more_scores=tuple(_more_scores(params, metrics)),
+        more_rates=tuple(_more_rates(metrics)),
         entity_errors=EntityErrors(**metrics["errors"]) if "errors" in metrics else None,
         labels={
             label: LabelScore(values["precision"], values["recall"], values["f1"], values["support"])
@@ -136,28 +136,25 @@ def _wrong(predictions: RunPredictions | None, wrong: int, metrics: Mapping[str,
 
 
 _READINGS = {
-    "macro": "Mean over labels (macro)",
-    "weighted": "Mean over labels by support (weighted)",
-    "micro": "All decisions together (micro)",
-    "strict": "Tags read strictly",
-    "conll": "Tags read as CoNLL does",
-    "seen": "Entities seen in training",
-    "unseen": "Entities not seen in training",
+    "macro": "mean over labels (macro)",
+    "weighted": "mean by support (weighted)",
+    "micro": "all decisions together (micro)",
+    "strict": "tags read strictly",
+    "conll": "tags read as CoNLL does",
+    "seen": "entities seen in training",
+    "unseen": "entities not seen in training",
 }
 """Entries of `evaluate.json` that hold precision, recall and F1, and what each is of."""
 
 
-def _more_scores(params: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iterator[ScoreGroup]:
-    """Scores below the top of `evaluate.json`. Averages that the top holds already are left out."""
+def _more_rates(metrics: Mapping[str, Any]) -> Iterator[Rates]:
+    """Precision, recall and F1 below the top of `evaluate.json`, but for an average that the top holds already."""
     top = {name: metrics.get(name) for name in _RATES}
-    for name, title in _READINGS.items():
-        found = metrics.get(name)
-        if isinstance(found, Mapping) and {rate: found.get(rate) for rate in _RATES} != top:
-            support = f", {found['support']:,} in test" if "support" in found else ""
-            yield ScoreGroup(f"{title}{support}", tuple(Score(rate, found[rate]) for rate in _RATES if rate in found))
-    for mode, found in metrics.get("argmax", {}).items():
-        scores = tuple(Score(rate, found[rate]) for rate in _RATES if rate in found)
-        yield ScoreGroup(f"Most probable tag of each word, without Viterbi ({mode})", scores)
+    found = [(title, metrics.get(name)) for name, title in _READINGS.items()]
+    found += [(f"without Viterbi, read as {mode}", rates) for mode, rates in metrics.get("argmax", {}).items()]
+    for title, rates in found:
+        if isinstance(rates, Mapping) and {name: rates[name] for name in _RATES} != top:
+            yield Rates(title, rates["precision"], rates["recall"], rates["f1"], rates.get("support"))
 
 
 def _metrics(path: Path, *needed: str) -> dict[str, Any]:
