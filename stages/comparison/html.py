@@ -85,7 +85,7 @@ def _report(comparison: Comparison, shown: Sequence[LetteredRun]) -> Report:
         runs=tuple(_run(each.result, predictions.get(each.run.name)) for each in shown),
         examples=_examples(runs, predictions),
         examples_in_all=comparison.examples or None,
-        rank=next((each.rank for each in predictions.values()), "confidence"),
+        rank=next((each.rank for each in predictions.values()), None),
     )
 
 

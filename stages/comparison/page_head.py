@@ -7,8 +7,8 @@ from stages.comparison.lettered_runs import LetteredRun, headline_of
 from stages.comparison.results import Comparison, Difference, Pair
 from stages.configuration.schema import Kind, Target
 from stages.pipeline.json_files import Json
-from stages.reporting.content import Fact
-from stages.reporting.head import Tile, Tone, provenance, tiles
+from stages.reporting.content import Fact, Tile, Tone
+from stages.reporting.head import provenance, tiles
 from stages.reporting.markup import Html, interval_text, joined, score_text, signed_text, tag
 
 _UNITS: dict[tuple[Kind, Target], str] = {

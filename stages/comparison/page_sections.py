@@ -185,7 +185,7 @@ def labels(comparison: Comparison, shown: Sequence[LetteredRun]) -> Html:
 
 def slices(comparison: Comparison, shown: Sequence[LetteredRun]) -> Html:
     """The headline metric on parts of the test split."""
-    content = []
+    content: list[Html] = []
     for metric, by in dict.fromkeys((each.metric, each.by) for run in shown if run.pair for each in run.pair.slices):
         rows = _rows(shown, partial(_slices_by, by))
         is_good_up = higher_is_better(metric)

@@ -40,10 +40,20 @@ class _Frame:
         return _HEIGHT - _BOTTOM - _share(y, self.y) * (_HEIGHT - _TOP - _BOTTOM)
 
 
-def line_chart(title: str, x_label: str, lines: Sequence[Line]) -> Html:
-    """A figure of lines, with a legend that shows how each is drawn."""
+def line_chart(
+    title: str,
+    x_label: str,
+    lines: Sequence[Line],
+    *,
+    bounds: tuple[float, float] | None = None,
+    from_zero: bool = False,
+) -> Html:
+    """A figure of lines, with a legend that shows how each is drawn.
+
+    `bounds`: what the values can be, which the axis does not go beyond. `from_zero`: whether the x axis starts at 0.
+    """
     xs, ys = [x for line in lines for x in line.xs], [y for line in lines for y in line.ys]
-    x_ticks, y_ticks = ticks(min(xs), max(xs)), ticks(min(ys), max(ys))
+    x_ticks, y_ticks = ticks(0.0 if from_zero else min(xs), max(xs)), ticks(min(ys), max(ys), bounds=bounds)
     frame = _Frame(_span(xs, x_ticks), _span(ys, y_ticks))
     drawn = (_drawn(line, frame, style % _STYLES) for style, line in enumerate(lines))
     described = f"{title}. " + "; ".join(f"{line.name} ends at {line.ys[-1]:.4f}" for line in lines)
@@ -75,8 +85,10 @@ def reliability_diagram(title: str, calibration: Calibration) -> Html:
         )
         for each in shown
     )
-    described = f"{title}: expected calibration error {calibration.expected_error:.4f}"
-    picture = _picture(described, joined([_grid(frame, steps, steps), _x_title("confidence"), diagonal, path, *points]))
+    described = f"{title}: accuracy over confidence; expected calibration error {calibration.expected_error:.4f}"
+    picture = _picture(
+        described, joined([_grid(frame, steps, steps), _x_title("confidence of predictions"), diagonal, path, *points])
+    )
     return tag("figure", tag("figcaption", title), picture)
 
 
@@ -102,12 +114,17 @@ def bar(share: float) -> Html:
     return tag("svg", track, tag("rect", width=filled, height="100%", rx="3", class_="filled"), aria_hidden="true")
 
 
-def ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Round numbers that hold `low` and `high` between them; of short labels, even where these are close together."""
+def ticks(low: float, high: float, about: int = 5, bounds: tuple[float, float] | None = None) -> list[float]:
+    """Round numbers that hold `low` and `high` between them; of short labels, even where these are close together.
+
+    `bounds`: what the values can be, such as 0 and 1: nothing beyond them gets a number.
+    """
     if low == high == 0:
         high = 1.0
     if high - low < (least := max(_LEAST_SPAN * max(abs(low), abs(high)), 1e-9)):
         low, high = (low + high - least) / 2, (low + high + least) / 2
+    if bounds is not None:
+        low, high = max(low, bounds[0]), min(high, bounds[1])
     rough = (high - low) / about
     power = 10.0 ** math.floor(math.log10(rough))
     step = next((power * each for each in (1, 2, 2.5, 5) if power * each >= rough), power * 10)

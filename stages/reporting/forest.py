@@ -1,6 +1,6 @@
 """A forest plot: estimates with their intervals as rows of a table, drawn on one axis that covers the intervals."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -26,8 +26,10 @@ class Estimate:
     """A class of the row: `headline`, `better` or `worse`."""
     said: str | None = None
     """What stands in place of the plot, such as why a value is on no axis."""
-    behind: Sequence[str] = ()
-    """What stands in the columns between the value and the plot. Text or markup."""
+    cells: tuple[str, ...] = ()
+    """What stands in columns between the name and the value."""
+    behind: tuple[str, ...] = ()
+    """What stands in columns between the value and the plot."""
 
 
 def forest(
@@ -36,29 +38,38 @@ def forest(
     *,
     what: str = "score",
     value: str = "value",
-    reference: float | None = None,
+    columns: Sequence[str] = (),
     behind: Sequence[str] = (),
+    reference: float | None = None,
+    bounds: tuple[float, float] | None = None,
 ) -> Html:
     """A table of estimates, each with its value and interval in figures and, on one axis for all, as a picture.
 
-    `what`, `value`: the titles of the first two columns. `reference`: the value to compare with, such as 0 for differences,
-    which are then written with their sign. `behind`: the titles of the columns between the value and the plot.
+    `what`, `value`: the titles of the columns of names and values; `columns`: of those between them, and `behind`: of
+    those behind. `reference`: the value to compare with, such as 0 for differences, which are then written with their sign.
+    `bounds`: what values can be.
     """
-    axis = _Axis.of(estimates, reference)
+    axis = _Axis.of(estimates, reference, bounds)
+    has_groups = any(each.group for each in estimates)
     head = tag(
         "tr",
         tag("th", what, scope="col"),
-        *(tag("th", title, scope="col", class_="number") for title in (value, *behind)),
-        tag("td", axis.labels(), class_="plot"),
+        *(tag("th", title, scope="col", class_="number") for title in [*columns, value, *behind]),
+        tag("td", "" if has_groups else axis.labels(), class_="plot"),
     )
-    width = 3 + len(behind)
+    width = 2 + len(columns) + len(behind)
     bodies = (_body(group, list(rows), axis, width) for group, rows in groupby(estimates, lambda each: each.group))
     return scrolling(caption, tag("table", tag("caption", caption), tag("thead", head), *bodies, class_="forest"))
 
 
-def _body(group: str, estimates: Iterable[Estimate], axis: "_Axis", width: int) -> Html:
-    heading = tag("tr", tag("th", group, scope="rowgroup", colspan=width), class_="group") if group else Html()
-    return tag("tbody", heading, *(_row(each, axis) for each in estimates))
+def _body(group: str, estimates: Sequence[Estimate], axis: "_Axis", width: int) -> Html:
+    """Rows below their heading, which has the numbers of the axis. `width`: the columns left of the plot."""
+    rows = [_row(each, axis) for each in estimates]
+    if not group:
+        return tag("tbody", *rows)
+    labels = axis.labels() if any(each.said is None for each in estimates) else Html()
+    heading = tag("th", group, scope="rowgroup", colspan=width)
+    return tag("tbody", tag("tr", heading, tag("td", labels, class_="plot"), class_="group"), *rows)
 
 
 def _row(estimate: Estimate, axis: "_Axis") -> Html:
@@ -72,6 +83,7 @@ def _row(estimate: Estimate, axis: "_Axis") -> Html:
     return tag(
         "tr",
         tag("th", estimate.name, scope="row"),
+        *(tag("td", cell, class_="number") for cell in estimate.cells),
         tag("td", shown, interval, class_="number"),
         *(tag("td", cell, class_="number") for cell in estimate.behind),
         tag("td", plot, class_=kind),
@@ -85,15 +97,20 @@ class _Axis:
     reference: float | None
 
     @classmethod
-    def of(cls, estimates: Sequence[Estimate], reference: float | None) -> "_Axis":
+    def of(cls, estimates: Sequence[Estimate], reference: float | None, bounds: tuple[float, float] | None) -> "_Axis":
         """From round number to round number, so that all that is drawn lies between."""
         ends = [end for each in estimates if each.said is None for end in _ends(each)]
         ends += [] if reference is None else [reference]
-        return cls(ticks(min(ends), max(ends)) if ends else [0.0, 1.0], reference)
+        return cls(ticks(min(ends), max(ends), bounds=bounds) if ends else [0.0, 1.0], reference)
 
     def labels(self) -> Html:
         """The numbers of the axis."""
-        texts = (tag("text", f"{mark:g}", x=self._at(mark), y="14", text_anchor="middle") for mark in self.marks)
+        texts = (
+            tag(
+                "text", f"{mark:g}", x=self._at(mark), y="14", text_anchor="middle", class_="between" if k % 2 else None
+            )
+            for k, mark in enumerate(self.marks)
+        )
         return tag("svg", *texts, aria_hidden="true")
 
     def drawn(self, estimate: Estimate) -> Html:

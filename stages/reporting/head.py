@@ -1,25 +1,9 @@
 """The head of a page: what it is of and how to make it again, then its figures in one row of tiles."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
-from stages.reporting.content import Fact
+from stages.reporting.content import Fact, Tile
 from stages.reporting.markup import Html, joined, tag
-
-Tone: TypeAlias = Literal["headline", "better", "worse"]
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One figure that a reader should take away."""
-
-    name: str
-    figure: str
-    said: Sequence[str] = ()
-    """Lines below it: the interval, or what it is compared with. Text or markup."""
-    tone: Tone | None = None
-    """`headline` for the page's own figure; `better` and `worse` for a difference that has this verdict."""
 
 
 def provenance(facts: Sequence[Fact]) -> Html:
