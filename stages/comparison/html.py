@@ -39,10 +39,10 @@ def as_html(comparison: Comparison, runs: Sequence[Run], command: str = "") -> s
     parts = [
         Part("differences", "Differences", page_sections.differences(comparison, shown)),
         Part("metrics", "All metrics", page_sections.metrics(comparison, shown)),
-        Part("labels", "Labels", page_sections.labels(comparison, shown)),
-        Part("slices", "Slices", page_sections.slices(comparison, shown)),
+        Part("labels", "Labels", page_sections.labels(shown, _gold(report))),
+        Part("slices", "Slices", page_sections.slices(shown)),
         Part("errors", "Examples", errors(report, data)),
-        Part("settings", "Settings", page_sections.settings(comparison, shown)),
+        Part("settings", "Settings", page_sections.settings(shown)),
         Part("curves", "Training", pictures.curves(report)),
         Part("confusion", "Confusion", pictures.confusion(report)),
         Part("calibration", "Calibration", pictures.calibration(report)),
@@ -51,12 +51,17 @@ def as_html(comparison: Comparison, runs: Sequence[Run], command: str = "") -> s
         f"{name} compared with {base.result.name}",
         _what(comparison),
         parts,
-        head=head(comparison, shown, command),
+        head=head(comparison, shown, command, has_examples=bool(report.examples)),
         notes=_notes(comparison),
         style=asset("report.css") + asset("comparison.css", _PACKAGE),
         script=asset("tables.js") + asset("report.js"),
         data=data.json,
     )
+
+
+def _gold(report: Report) -> set[str]:
+    """The labels by whose gold examples can be found."""
+    return {mistake.gold for each in report.examples for mistake in each.mistakes if mistake.gold is not None}
 
 
 def _what(comparison: Comparison) -> str:

@@ -1,5 +1,6 @@
 """The head of a comparison's page: what it is of, how to make it again, and the result in one sentence and a row of tiles."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from stages.comparison import wording
@@ -7,7 +8,7 @@ from stages.comparison.lettered_runs import LetteredRun, headline_of
 from stages.comparison.results import Comparison, Difference, Pair
 from stages.configuration.schema import Kind, Target
 from stages.pipeline.json_files import Json
-from stages.reporting.content import Fact, Tile, Tone
+from stages.reporting.content import Change, Fact, Tile, Tone
 from stages.reporting.head import provenance, tiles
 from stages.reporting.markup import Html, interval_text, joined, score_text, signed_text, tag
 
@@ -22,10 +23,13 @@ _REVISION = 12
 _VERDICTS = {"better": "Better", "worse": "Worse"}
 
 
-def head(comparison: Comparison, shown: Sequence[LetteredRun], command: str) -> Html:
-    """Provenance, then the result: of two runs its figures, of several how many are better."""
+def head(comparison: Comparison, shown: Sequence[LetteredRun], command: str, *, has_examples: bool) -> Html:
+    """Provenance, then the result: of two runs its figures, of several how many are better.
+
+    `has_examples`: whether the page lists examples, which figures then lead to.
+    """
     several = len(shown) > 2
-    figures = _of_several(comparison, shown) if several else _of_two(comparison, *shown)
+    figures = _of_several(comparison, shown) if several else _of_two(comparison, *shown, has_examples=has_examples)
     lead = wording.overall(comparison) if several else _verdicts(shown[1].pair)
     lead = f"{lead[:1].upper()}{lead[1:]}"
     return joined([provenance([*_facts(comparison, shown, command)]), tag("p", lead, class_="lead"), tiles([*figures])])
@@ -71,7 +75,7 @@ def _verdicts(pair: Pair | None) -> str:
     return "; ".join(wording.verdict(each) for each in wording.judged_differences(pair)) + "."
 
 
-def _of_two(comparison: Comparison, base: LetteredRun, other: LetteredRun) -> Iterator[Tile]:
+def _of_two(comparison: Comparison, base: LetteredRun, other: LetteredRun, *, has_examples: bool) -> Iterator[Tile]:
     metric = headline_of(comparison)
     found = other.difference(metric)
     if found is None:
@@ -79,10 +83,17 @@ def _of_two(comparison: Comparison, base: LetteredRun, other: LetteredRun) -> It
     name = f"{metric} of {other.letter}"
     yield Tile(name, score_text(found.other), (f"{base.letter}, the base: {score_text(found.base)}",), "headline")
     yield _difference(found, comparison)
-    if other.pair is not None and other.pair.changed and comparison.target != "number":
-        counts = {kind: sum(each.change == kind for each in other.pair.changed) for kind in comparison.changes}
-        yield Tile("Fixed examples", f"{counts['fixed']:,}", (f"wrong in {base.letter}, right in {other.letter}",))
-        yield Tile("Broken examples", f"{counts['broken']:,}", (f"right in {base.letter}, wrong in {other.letter}",))
+    if other.pair is None or not other.pair.changed or comparison.target == "number":
+        return
+    counts = Counter(each.change for each in other.pair.changed)
+    kinds: tuple[tuple[Change, str], ...] = (
+        ("fixed", f"wrong in {base.letter}, right in {other.letter}"),
+        ("broken", f"right in {base.letter}, wrong in {other.letter}"),
+    )
+    for kind, said in kinds:
+        number = f"{counts[kind]:,}"
+        figure = tag("a", number, href=f"#errors&change={kind}") if has_examples and counts[kind] else number
+        yield Tile(f"{kind.capitalize()} examples", figure, (said,))
 
 
 def _difference(found: Difference, comparison: Comparison) -> Tile:

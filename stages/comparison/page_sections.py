@@ -4,9 +4,10 @@ Two runs have a forest plot of their differences. Several are the rows of one, a
 map with a column a run.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from urllib.parse import urlencode
 
 from stages.comparison import wording
 from stages.comparison.lettered_runs import LetteredRun, headline_of
@@ -35,6 +36,7 @@ from stages.reporting.markup import (
     signed_text,
     table,
     tag,
+    visible,
 )
 from stages.reporting.sections import section
 from stages.scoring.core.metrics import bounds_of, higher_is_better
@@ -169,6 +171,8 @@ class _Row:
     support: int
     found: Mapping[str, LabelDifference | SliceDifference]
     """By the run's letter."""
+    title: str
+    """Its name, or markup that shows it."""
 
     @property
     def largest(self) -> float:
@@ -176,14 +180,14 @@ class _Row:
         return _reach(self.found.values())
 
 
-def labels(comparison: Comparison, shown: Sequence[LetteredRun]) -> Html:
-    """F1 of each label or entity type."""
+def labels(shown: Sequence[LetteredRun], listed: Collection[str]) -> Html:
+    """F1 of each label or entity type; those that are `listed` lead to the examples that have them wrong."""
     rows = _rows(shown, lambda pair: [(each.label, each.support, each) for each in pair.labels])
-    content = [*_parts("F1 by label", "label", "gold", rows, shown, is_good_up=True)]
+    content = [*_parts("F1 by label", "label", "gold", rows, shown, is_good_up=True, listed=listed)]
     return section("labels", "Labels", *_key(shown, content), *content)
 
 
-def slices(comparison: Comparison, shown: Sequence[LetteredRun]) -> Html:
+def slices(shown: Sequence[LetteredRun]) -> Html:
     """The headline metric on parts of the test split."""
     content: list[Html] = []
     for metric, by in dict.fromkeys((each.metric, each.by) for run in shown if run.pair for each in run.pair.slices):
@@ -197,6 +201,11 @@ def _slices_by(by: str, pair: Pair) -> list[tuple[str, int, LabelDifference | Sl
     return [(each.slice, each.examples, each) for each in pair.slices if each.by == by]
 
 
+def _linked(label: str) -> Html:
+    """A label that leads to the examples that have it wrong, by the address that the page's script understands."""
+    return tag("a", label, href="#errors&" + urlencode({"gold": visible(label)}))
+
+
 def _rows(
     shown: Sequence[LetteredRun],
     parts: Callable[[Pair], Iterable[tuple[str, int, LabelDifference | SliceDifference]]],
@@ -207,15 +216,23 @@ def _rows(
         for name, number, each in parts(run.pair) if run.pair else ():
             found.setdefault(name, {})[run.letter] = each
             support[name] = number
-    return [_Row(name, support[name], each) for name, each in found.items()]
+    return [_Row(name, support[name], each, name) for name, each in found.items()]
 
 
 def _parts(
-    caption: str, what: str, support: str, rows: Sequence[_Row], shown: Sequence[LetteredRun], *, is_good_up: bool
+    caption: str,
+    what: str,
+    support: str,
+    rows: Sequence[_Row],
+    shown: Sequence[LetteredRun],
+    *,
+    is_good_up: bool,
+    listed: Collection[str] = (),
 ) -> Iterator[Html]:
     """The rows with the largest differences; if there are many, the others are folded."""
     if not rows:
         return
+    rows = [replace(row, title=_linked(row.name)) if row.name in listed else row for row in rows]
     draw = _forest_of_parts if len(shown) == 2 else _heat_map
     first, rest = rows, list[_Row]()
     if len(rows) > _ROWS:
@@ -240,7 +257,7 @@ def _forest_of_parts(
     base, other = shown
     estimates = [
         Estimate(
-            row.name,
+            row.title,
             found.difference,
             found.interval,
             tone=_side(found.interval, is_good_up=is_good_up),
@@ -272,7 +289,7 @@ def _heat_map(
     base, *others = shown
     cells = [
         [
-            (Html(tag("span", row.name)), ""),
+            (tag("span", row.title), ""),
             (Html(f"{row.support:,}"), ""),
             (Html(score_text(next(iter(row.found.values())).base)), ""),
             *(_heat_cell(row.found.get(run.letter), reach, is_good_up) for run in others),
@@ -343,7 +360,7 @@ def _heat_table(caption: str, titles: Sequence[str], rows: Sequence[Sequence[tup
 # Settings
 
 
-def settings(comparison: Comparison, shown: Sequence[LetteredRun]) -> Html:
+def settings(shown: Sequence[LetteredRun]) -> Html:
     """In which parameters and environment the runs differ, and how long their stages took."""
     pairs = [each.pair for each in shown if each.pair]
     params = _values([{each.key: each for each in pair.params} for pair in pairs])

@@ -238,10 +238,11 @@ def method(comparison: Comparison) -> str:
 
 
 def judged(comparison: Comparison) -> str:
-    """Which metrics have verdicts."""
+    """Which metrics have verdicts, and what these mean."""
     return (
-        f"Only {' and '.join(comparison.judged)} {'gets a verdict' if len(comparison.judged) == 1 else 'get verdicts'}; "
-        "other metrics, labels and slices are exploratory."
+        f"Only {' and '.join(comparison.judged)} {'gets a verdict' if len(comparison.judged) == 1 else 'get verdicts'}: "
+        f"better or worse if p is below {comparison.level:g} and the interval does not include 0. Other metrics, labels and "
+        "slices are exploratory."
     )
 
 
@@ -249,12 +250,11 @@ def corrected(comparison: Comparison) -> str:
     """What p-values and intervals are corrected for."""
     share = f"{100 * comparison.interval_level:.4g} %"
     if comparison.comparisons == 1:
-        return f"The significance level is {comparison.level:g}, and intervals of differences are {share} intervals."
+        return f"Intervals of differences are {share} intervals."
     names = " and ".join(comparison.judged)
     return (
-        f"Everything is corrected for {comparison.comparisons} comparisons at the significance level {comparison.level:g}: "
-        f"p-values of {names} by Holm's method, other p-values and all intervals of differences by Bonferroni's (so they are "
-        f"{share} intervals)."
+        f"Everything is corrected for {comparison.comparisons} comparisons: p-values of {names} by Holm's method, other "
+        f"p-values and all intervals of differences by Bonferroni's (so they are {share} intervals)."
     )
 
 

@@ -24,6 +24,10 @@ def as_markdown(leaderboard: Leaderboard) -> str:
 
 def _board(board: Board, leaderboard: Leaderboard) -> Iterator[str]:
     yield f"### {code(board.title)}"
+    chosen = board.chosen
+    said = wording.test_score(board, chosen, leaderboard.level)
+    yield f"**{said}**" if chosen.test is not None else code(said)
+    yield f"{wording.best_of(board)} Get it with {code(wording.how_to_get(chosen))}."
     yield f"{wording.heading(board)}."
     yield _rows(board, board.rows[:_ROWS], leaderboard)
     if rest := board.rows[_ROWS:]:
@@ -31,24 +35,20 @@ def _board(board: Board, leaderboard: Leaderboard) -> Iterator[str]:
     yield wording.best_set(board, leaderboard)
     for note in board.notes:
         yield f"Note: {code(note)}"
-    chosen = board.chosen
-    said = wording.test_score(board, chosen, leaderboard.level)
-    yield f"**{said}**" if chosen.test is not None else code(said)
-    yield f"{wording.best_of(board)} Get it with {code(wording.how_to_get(chosen))}."
     if board.effects:
         rows = [
             [code(effect.key) if not place else "", code(each.value), score(each.score), str(each.trials)]
-            for effect in board.effects
+            for effect in wording.effects(board)
             for place, each in enumerate(effect.values)
         ]
         said = "\n\n".join(
             f"{code(each.key)}: rank correlation with the score {each.rank_correlation:+.2f}"
-            for each in board.effects
+            for each in wording.effects(board)
             if each.rank_correlation is not None
         )
         content = table(["parameter", "value", board.metric, "trials"], rows)
         yield folded(
-            "What goes with each parameter", "\n\n".join(filter(None, [wording.effects_note(board), content, said]))
+            "Main effects of the parameters", "\n\n".join(filter(None, [wording.effects_note(board), content, said]))
         )
 
 
