@@ -37,10 +37,9 @@ def as_markdown(comparison: Comparison, *, examples: int = _EXAMPLES) -> str:
 
 
 def verdicts(comparison: Comparison) -> str:
-    """One item a pair: the verdicts on judged metrics, or why there is none."""
-    return "\n".join(
-        f"- {code(pair.other)} compared with {code(pair.base)}: {_verdict(pair)}." for pair in comparison.pairs
-    )
+    """One item a pair: the verdicts on judged metrics, or why there is none. A single pair is no list."""
+    said = [f"{code(pair.other)} compared with {code(pair.base)}: {_verdict(pair)}." for pair in comparison.pairs]
+    return said[0] if len(said) == 1 else "\n".join(f"- {each}" for each in said)
 
 
 def tables(comparison: Comparison) -> Iterator[str]:

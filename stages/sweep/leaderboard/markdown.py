@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from stages.comparison.markdown import folded, table
 from stages.comparison.wording import score
 from stages.pipeline.escaping import code
+from stages.pipeline.json_files import Json
 from stages.sweep.leaderboard import wording
 from stages.sweep.leaderboard.keys import setting, short_names
 from stages.sweep.leaderboard.results import Board, Leaderboard, Row
@@ -52,23 +53,27 @@ def _board(board: Board, leaderboard: Leaderboard) -> Iterator[str]:
         )
 
 
+def _setting(value: Json) -> str:
+    """A value; numbers are harmless, and narrower as plain text."""
+    return setting(value) if isinstance(value, int | float) else code(setting(value))
+
+
 def _rows(board: Board, rows: Sequence[Row], leaderboard: Leaderboard) -> str:
     names = short_names(board.keys)
     has_seeds, devices = any(row.deviation is not None for row in board.rows), wording.devices(board.rows)
     header = [
-        "rank", "", board.metric, f"{100 * (1 - leaderboard.level):g} % interval", *(["sd"] if has_seeds else []),
+        "rank", board.metric, f"{100 * (1 - leaderboard.level):g} % interval", *(["sd"] if has_seeds else []),
         *(code(names[key]) for key in board.keys), "train s", *(["device"] if devices else []), "experiment",
     ]  # fmt: skip
     return table(
         header,
         [
             [
-                str(row.rank),
-                wording.mark(row),
+                f"{row.rank} {wording.mark(row)}".strip(),
                 score(row.score),
                 wording.span(row.interval),
                 *([score(row.deviation)] if has_seeds else []),
-                *(code(setting(row.settings[key])) for key in board.keys),
+                *(_setting(row.settings[key]) for key in board.keys),
                 wording.seconds(row),
                 *([code(row.device or "-")] if devices else []),
                 code(row.trials[0].experiment) + wording.experiment(row).removeprefix(row.trials[0].experiment),
