@@ -46,9 +46,7 @@ class RunPredictions:
         """What wrong examples are sorted by; None where probabilities are not known."""
         if self.predictions.form == "number":
             return "absolute error"
-        table = self.file.table
-        is_known = SCORE in table.column_names and table[SCORE].null_count < len(table)
-        return "confidence" if is_known else None
+        return "confidence" if SCORE in self.file.table.column_names else None
 
 
 def confusion_of(run: RunPredictions | None, names: Sequence[str] = ()) -> Confusion | None:

@@ -1,6 +1,6 @@
 """The sections of the page on scores and their differences; each is empty where there is nothing to show."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from stages.reporting.charts import bar, interval_mark
 from stages.reporting.content import Difference, PartDifference, Rates, Report, RunContent, Score, ValuesOfRuns, Verdict
@@ -20,7 +20,7 @@ from stages.reporting.markup import (
     tag,
 )
 from stages.scoring.core.metrics import bounds_of, higher_is_better
-from stages.scoring.evaluation.final_scores import EntityErrors, SliceScore
+from stages.scoring.evaluation.final_scores import EntityErrors
 from stages.scoring.evaluation.resampling import Interval
 
 _SIGNS: dict[Verdict | None, str] = {"better": "▲", "worse": "▼", "no evidence": "●", "exploratory": "○", None: MISSING}
@@ -186,28 +186,27 @@ def _barred(text: str, share: float) -> Html:
 
 
 def slices(report: Report) -> Html:
-    """The parts of the test split, each kind of them as a forest plot."""
-    return section(
-        "slices",
-        "Parts of the test split",
-        *(_slices_forest(by, parts) for run in report.runs for by, parts in run.slices.items()),
-    )
+    """The parts of the test split, by all that it is sliced by, on one axis."""
+    forests = (_slices_forest(report, run) for run in report.runs if run.slices)
+    return section("slices", "Parts of the test split", *forests)
 
 
-def _slices_forest(by: str, parts: Mapping[str, SliceScore]) -> Html:
-    """The last score is the one with an interval."""
-    *others, last = next(iter(parts.values())).scores
+def _slices_forest(report: Report, run: RunContent) -> Html:
+    """All parts have the same scores, of which the last has an interval."""
+    *others, last = next(iter(next(iter(run.slices.values())).values())).scores
     estimates = [
         Estimate(
             part,
             found.scores[last],
             found.interval,
+            f"By {by}",
             cells=(f"{found.support:,}", *(score_text(found.scores[name]) for name in others)),
         )
+        for by, parts in run.slices.items()
         for part, found in parts.items()
     ]
     return forest(
-        f"Examples by {by}",
+        f"{metric_title(last)} by part" if len(report.runs) == 1 else f"{metric_title(last)} by part: {run.name}",
         estimates,
         what="part",
         value=metric_title(last),

@@ -153,7 +153,7 @@ def _more_rates(metrics: Mapping[str, Any]) -> Iterator[Rates]:
     found = [(title, metrics.get(name)) for name, title in _READINGS.items()]
     found += [(f"without Viterbi, read as {mode}", rates) for mode, rates in metrics.get("argmax", {}).items()]
     for title, rates in found:
-        if isinstance(rates, Mapping) and {name: rates[name] for name in _RATES} != top:
+        if isinstance(rates, Mapping) and rates.keys() >= top.keys() and top.items() - rates.items():
             yield Rates(title, rates["precision"], rates["recall"], rates["f1"], rates.get("support"))
 
 

@@ -100,12 +100,11 @@ def _judged_label(row: Mapping[str, Any], run: int) -> _Judged:
 
 def _judged_labels(row: Mapping[str, Any], run: int) -> _Judged:
     """Several labels: ranked by the largest probability of a wrong decision on one of them."""
-    gold, predicted, scores = row[GOLD], row[PREDICTED], row.get(SCORE)
+    gold, predicted, scores = row[GOLD], row[PREDICTED], row.get(SCORE) or {}
     missed = [label for label in gold if label not in predicted]
     spurious = [label for label in predicted if label not in gold]
-    known = {label: score for label, score in (scores or {}).items() if score is not None}
-    certain = [1 - known[label] for label in missed if label in known]
-    certain += [known[label] for label in spurious if label in known]
+    certain = [1 - scores[label] for label in missed if label in scores]
+    certain += [scores[label] for label in spurious if label in scores]
     mistakes = [Mistake("missed", label, None, run) for label in missed]
     mistakes += [Mistake("spurious", None, label, run) for label in spurious]
     return _Judged(_listed(gold), TextPrediction(_listed(predicted)), tuple(mistakes), max(certain, default=None))
@@ -185,13 +184,11 @@ class _TaggedRun:
         for sentence, mistake in sorted(self._found(is_plain=is_plain), key=_place):
             self.mistakes.setdefault(sentence, []).append(mistake)
         score = run.file.column(SCORE)
-        known = np.full(len(wrong), np.nan) if score is None else np.asarray(score, np.float64)
-        self._surest = np.fmax.reduceat(np.where(wrong, known, np.nan), self._starts[:-1])
+        self._surest = None if score is None else np.maximum.reduceat(np.where(wrong, score, 0.0), self._starts[:-1])
 
     def surest(self, sentence: int) -> float | None:
         """The probability of the wrong tag that the run is surest of; None where probabilities are not known."""
-        surest = float(self._surest[sentence])
-        return None if np.isnan(surest) else surest
+        return None if self._surest is None else float(self._surest[sentence])
 
     def errors(self, sentence: int) -> int:
         """How many gold and predicted entities have no equal."""
