@@ -1,7 +1,7 @@
-"""`stagewright compare BASE OTHER…`: what one run has better than another, and whether that is chance.
+"""`stagewright compare BASE OTHER…`: which runs are better than the base, and whether that may be chance.
 
-A run is `workspace`, a git revision, a DVC experiment (name or hash) or a file with both gold and predictions; with
---gold it is a file of predictions. Files are of any format that `stages.scoring.score` reads.
+A run is `workspace`, a git revision, a DVC experiment (name or hash), or a file that holds both gold labels and
+predictions. With --gold FILE, a run is a file of predictions alone. Every format that `stagewright score` reads will do.
 
 Examples:
   stagewright compare workspace my-experiment                        or a revision, or a file of predictions
@@ -12,12 +12,14 @@ Examples:
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
+from stages.comparison import wording
 from stages.comparison.comparing import LEVEL, compare
 from stages.comparison.gates import add_gates, gated_metrics, require_all
 from stages.comparison.loaded_runs import Run, experiments, load_runs, load_systems
@@ -33,14 +35,16 @@ from stages.systems.options import add_reading_options, columns_of
 
 _STDOUT = "-"
 _EXPERIMENTS = (
-    "all that `dvc exp run` left behind on the current commit, too; one that can't be compared with the base (another "
-    "task or test split, predictions that are stale or not at hand) is left out, and a note says why"
+    "also compare every experiment that `dvc exp run` made on the current commit; one that can't be compared with the base "
+    "(another task or test split, predictions that are stale or missing) is left out, and a note says why"
 )
 
 
 def as_json(comparison: Comparison) -> str:
-    """Strict JSON with the fields of `Comparison`; what is not defined is null."""
-    return json.dumps(asdict(comparison), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """Strict JSON with the fields of `Comparison`, and in words how its numbers were made; what is not defined is null."""
+    method = wording.method(comparison) if comparison.examples else None
+    content = {**asdict(comparison), "interval_level": comparison.interval_level, "method": method}
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def main() -> None:
@@ -66,7 +70,7 @@ def main() -> None:
         if arguments.html is not None:
             from stages.comparison.html import as_html  # needs what the other formats do not
 
-            write_text(Path(arguments.html), as_html(comparison, runs))
+            write_text(Path(arguments.html), as_html(comparison, runs, _command(arguments)))
         require_all(comparison, arguments)
 
 
@@ -113,6 +117,30 @@ def _write(comparison: Comparison, arguments: argparse.Namespace) -> None:
         sys.stdout.write(as_text(comparison, details=arguments.details))
 
 
+def _command(arguments: argparse.Namespace) -> str:
+    """What makes the page again, for a shell. Where this command wrote to is left out: the page does not depend on it."""
+    valued = {
+        "--gold": arguments.gold,
+        "--columns": arguments.columns,
+        "--predicted-columns": arguments.predicted_columns,
+        "--mode": arguments.mode,
+        "--scheme": arguments.scheme,
+        "--metric": arguments.metric,
+        "--level": None if arguments.level == LEVEL else arguments.level,
+        "--resamples": None if arguments.resamples == RESAMPLES else arguments.resamples,
+    }
+    flags = {
+        "--ignore-words": arguments.ignore_words,
+        "--experiments": arguments.experiments,
+        "--each-seed": not arguments.by_seed,
+    }
+    words = ["stagewright", "compare", arguments.base, *arguments.others]
+    words += [word for option, value in valued.items() if value is not None for word in (option, str(value))]
+    words += [option for option, is_on in flags.items() if is_on]
+    words += [word for gate in arguments.fail_on_worse for word in ("--fail-on-worse", str(gate))]
+    return shlex.join([*words, "--html", "comparison.html"])
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(
@@ -123,24 +151,48 @@ def parser() -> argparse.ArgumentParser:
     add = made.add_argument
     add("base", help="the run that the others are compared with")
     add("others", nargs="*", metavar="other", help="another run")
-    add("--gold", type=Path, metavar="FILE", help="compare files of predictions on this file's gold")
+    add(
+        "--gold",
+        type=Path,
+        metavar="FILE",
+        help="the file with the gold labels, where the runs are files of predictions alone",
+    )
     add_reading_options(made)
     add("--experiments", action="store_true", help=_EXPERIMENTS)
     add(
         "--details",
         action="store_true",
-        help="also where there are several runs: all metrics, parameters, labels, examples",
+        help="show all metrics, parameters, labels and examples, even for several runs",
     )
     add("--markdown", metavar="FILE", help="write Markdown; - for standard output")
     add("--json", metavar="FILE", help="write JSON; - for standard output")
-    add("--html", metavar="FILE", help="write one page that opens from disk, with the examples that changed")
+    add(
+        "--html",
+        metavar="FILE",
+        help="write a page that opens in a browser without a server, with the examples that changed",
+    )
     modes, schemes = get_args(ScoringMode), ["auto", *get_args(EntityScheme), "plain"]
-    add("--mode", choices=modes, help="how entities are read off tags; default: the base's evaluate.mode")
-    add("--scheme", choices=schemes, help="the scheme of strict scores; default: the base's evaluate.scheme")
-    add("--metric", help="the metric that is judged and comes first; default: the base's task.metric")
-    add("--level", type=_share, default=LEVEL, help=f"of significance, for all verdicts together (default: {LEVEL})")
-    add("--resamples", type=_count, default=RESAMPLES, help=f"resamples and random exchanges (default: {RESAMPLES})")
-    add("--each-seed", dest="by_seed", action="store_false", help="don't take runs that differ only in seed together")
+    add("--mode", choices=modes, help="how tags are read as entities (default: evaluate.mode of the base)")
+    add("--scheme", choices=schemes, help="the tag scheme for strict scores (default: evaluate.scheme of the base)")
+    add("--metric", help="the metric that comes first and gets a verdict (default: task.metric of the base)")
+    add(
+        "--level",
+        type=_share,
+        default=LEVEL,
+        help=f"the significance level, for all verdicts together (default: {LEVEL})",
+    )
+    add(
+        "--resamples",
+        type=_count,
+        default=RESAMPLES,
+        help=f"how many resamples and random exchanges (default: {RESAMPLES})",
+    )
+    add(
+        "--each-seed",
+        dest="by_seed",
+        action="store_false",
+        help="compare runs that differ only in seed one by one",
+    )
     add_gates(made)
     return made
 

@@ -321,14 +321,14 @@ def _left_out(runs: Sequence[Run], groups: Sequence[Group]) -> Iterator[str]:
     kept = {run.name for group in groups for run in group.runs}
     for run in runs:
         if run.name not in kept:
-            yield f"{run.name} is left out: it is a run already named, with the same predictions."
+            yield f"{run.name} is left out: it has the same predictions as a run that is already listed."
 
 
 def _notes(groups: Sequence[Group], rules: ScoringRules) -> Iterator[str]:
     if any(len(group.runs) > 1 for group in groups):
         yield (
-            "Runs that differ only in their seed are compared as one: by their mean counts on each example. The test is "
-            "over examples, not over seeds. An example is right where every seed has it right."
+            "Runs that differ only in their seed are compared as one, by their mean counts on each example. The test is "
+            "over examples, not over seeds. An example counts as right only if every seed gets it right."
         )
     if together := [run for group in groups for run in group.predictions]:
         yield from note_on_labels([file for group in groups for file in group.files], together[0])

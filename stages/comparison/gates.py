@@ -30,8 +30,8 @@ def add_gates(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="METRIC[:TOLERANCE]",
-        help="exit with 1 if METRIC (or headline) of a run is judged worse, and by more than TOLERANCE (default: 0); "
-        "METRIC is judged beside the headline, with p-values and intervals corrected for one comparison more a run",
+        help="exit with status 1 if a run is worse on METRIC (or headline) by more than TOLERANCE (default: 0); METRIC then "
+        "gets a verdict too, which p-values and intervals are corrected for",
     )
     parser.add_argument(
         "--fail-on-slower",
@@ -39,7 +39,7 @@ def add_gates(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="STAGE[:FACTOR]",
-        help="exit with 1 if STAGE of a run took more than FACTOR times as long on the same kind of machine "
+        help="exit with status 1 if STAGE took more than FACTOR times as long as in the base, on the same kind of machine "
         f"(default: {_FACTOR})",
     )
 
@@ -63,6 +63,10 @@ class Gate:
     """`headline` for the one that comes first."""
     tolerance: float = 0.0
     """In the metric's own unit: 0.01 of F1 is one point."""
+
+    def __str__(self) -> str:
+        """As `parse` takes it."""
+        return f"{self.metric}:{self.tolerance:g}" if self.tolerance else self.metric
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -1,80 +1,77 @@
-"""A comparison as the report's page: verdicts first, then what differs, then the examples that changed."""
+"""A comparison as one HTML page: the headline first, then what differs, then the examples that changed."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
 from datasets import Dataset
 
 from stages.columns.names import SECOND_TEXT, TEXT
-from stages.comparison import wording
+from stages.comparison import page_sections
 from stages.comparison.aligned_files import aligned, shared_labels
+from stages.comparison.lettered_runs import LetteredRun, lettered
 from stages.comparison.loaded_runs import Run, Text
-from stages.comparison.results import (
-    Comparison,
-    EnvironmentDifference,
-    LabelDifference,
-    Pair,
-    ParamDifference,
-    RunResult,
-    SliceDifference,
-)
+from stages.comparison.page_head import head
+from stages.comparison.results import Comparison, RunResult
 from stages.pipeline.errors import DataError
-from stages.pipeline.json_files import Json
-from stages.reporting.content import (
-    Difference,
-    Example,
-    PartDifference,
-    Report,
-    RunContent,
-    Score,
-    ValuesOfRuns,
-)
-from stages.reporting.page import render_report
+from stages.reporting import pictures
+from stages.reporting.content import Example, Report, RunContent
+from stages.reporting.document import Part, asset, document
+from stages.reporting.markup import Html, joined, tag
+from stages.reporting.page import ERRORS_BUDGET, browser_data, errors
 from stages.reporting.run_predictions import RunPredictions, calibration_of, confusion_of
 from stages.reporting.training_curves import is_drawn
 from stages.reporting.wrong_examples import wrong_examples
 from stages.scoring.evaluation.predictions_file import read_predictions
-from stages.scoring.evaluation.slices import LENGTH
+
+_PACKAGE = "stages.comparison"
 
 
-def as_html(comparison: Comparison, runs: Sequence[Run]) -> str:
-    """One page for the comparison of `runs`, which it was made of. Of runs that differ in seed alone, the first is shown."""
-    by_name = {run.name: run for run in runs}
-    firsts = [by_name[result.runs[0]] for result in comparison.runs]
-    base, *others = (result.name for result in comparison.runs)
-    predictions = _predictions(comparison, firsts)
-    return render_report(
-        Report(
-            title=f"{', '.join(others)} against {base}",
-            runs=tuple(
-                _run(result, predictions.get(run.name)) for result, run in zip(comparison.runs, firsts, strict=True)
-            ),
-            examples=_examples(firsts, predictions),
-            examples_in_all=comparison.examples or None,
-            rank=next((each.rank for each in predictions.values()), "confidence"),
-            differences=tuple(difference for pair in comparison.pairs for difference in _differences(pair)),
-            parameters=_settings({each.key: each for each in pair.params} for pair in comparison.pairs),
-            environment=_settings(
-                {f"{each.key} ({', '.join(each.stages)})": each for each in pair.environment}
-                for pair in comparison.pairs
-            ),
-            seconds=_of_runs([{each.stage: wording.took(each) for each in pair.seconds} for pair in comparison.pairs]),
-            label_differences=tuple(
-                _part(pair, label.label, label.support, "f1", label)
-                for pair in comparison.pairs
-                for label in pair.labels
-            ),
-            slice_differences=tuple(
-                _part(pair, name, each.examples, each.metric, each)
-                for pair in comparison.pairs
-                for each in pair.slices
-                for name in [each.slice if each.by == LENGTH else f"{each.by}: {each.slice}"]
-            ),
-            interval_level=1 - comparison.level,
-            method=wording.method(comparison) if comparison.examples else "",
-            notes=(*_on_seeds(comparison), *comparison.notes, *(pair.note for pair in comparison.pairs if pair.note)),
-        )
+def as_html(comparison: Comparison, runs: Sequence[Run], command: str = "") -> str:
+    """One page for the comparison of `runs`, which it was made of. It follows from these alone: no time gets into it.
+
+    Of runs that differ in seed alone, the first is shown. `command`: what makes the page again, for a shell.
+    """
+    shown = lettered(comparison, runs)
+    report = _report(comparison, shown)
+    data = browser_data(report, ERRORS_BUDGET)
+    base, *others = shown
+    name = others[0].result.name if len(others) == 1 else f"{len(others)} runs"
+    parts = [
+        Part("differences", "Differences", page_sections.differences(comparison, shown)),
+        Part("metrics", "All metrics", page_sections.metrics(comparison, shown)),
+        Part("labels", "Labels", page_sections.labels(shown, _gold(report))),
+        Part("slices", "Slices", page_sections.slices(shown)),
+        Part("errors", "Examples", errors(report, data)),
+        Part("settings", "Settings", page_sections.settings(shown)),
+        Part("curves", "Training", pictures.curves(report)),
+        Part("confusion", "Confusion", pictures.confusion(report)),
+        Part("calibration", "Calibration", pictures.calibration(report)),
+    ]
+    return document(
+        f"{name} compared with {base.result.name}",
+        _what(comparison),
+        parts,
+        head=head(comparison, shown, command, has_examples=bool(report.examples)),
+        notes=_notes(comparison),
+        style=asset("report.css") + asset("comparison.css", _PACKAGE),
+        script=asset("tables.js") + asset("report.js"),
+        data=data.json,
     )
+
+
+def _gold(report: Report) -> set[str]:
+    """The labels by whose gold examples can be found."""
+    return {mistake.gold for each in report.examples for mistake in each.mistakes if mistake.gold is not None}
+
+
+def _what(comparison: Comparison) -> str:
+    return f"Comparison of {len(comparison.runs)} runs on the same test split"
+
+
+def _notes(comparison: Comparison) -> Html:
+    """What a reader must know first."""
+    notes = [*_on_seeds(comparison), *comparison.notes, *(pair.note for pair in comparison.pairs if pair.note)]
+    return joined(tag("p", note, class_="note") for note in dict.fromkeys(notes))
 
 
 def _on_seeds(comparison: Comparison) -> Iterator[str]:
@@ -82,6 +79,19 @@ def _on_seeds(comparison: Comparison) -> Iterator[str]:
     if several:
         firsts = ", ".join(f"{run.runs[0]} for {run.name}" for run in several)
         yield f"Examples, confusion, calibration and curves are those of one seed alone: {firsts}."
+
+
+def _report(comparison: Comparison, shown: Sequence[LetteredRun]) -> Report:
+    """What the page shares with the report of a single run: examples, curves, confusion and calibration."""
+    runs = [each.run for each in shown]
+    predictions = _predictions(comparison, runs)
+    return Report(
+        title="",
+        runs=tuple(_run(each.result, predictions.get(each.run.name)) for each in shown),
+        examples=_examples(runs, predictions),
+        examples_in_all=comparison.examples or None,
+        rank=next((each.rank for each in predictions.values()), None),
+    )
 
 
 def _predictions(comparison: Comparison, runs: Sequence[Run]) -> dict[str, RunPredictions]:
@@ -98,7 +108,6 @@ def _predictions(comparison: Comparison, runs: Sequence[Run]) -> dict[str, RunPr
 def _run(result: RunResult, predictions: RunPredictions | None) -> RunContent:
     return RunContent(
         name=result.name,
-        scores=tuple(Score(score.metric, score.value, score.interval) for score in result.scores),
         curves=tuple(curve for name, curve in result.curves.items() if "/" in name and is_drawn(curve)),
         confusion=confusion_of(predictions),
         calibration=calibration_of(predictions),
@@ -121,52 +130,3 @@ def _split(ids: Sequence[str], texts: Mapping[str, Text]) -> Dataset:
     if all(second is not None for second in seconds):
         columns[SECOND_TEXT] = [str(second) for second in seconds]
     return Dataset(pa.table(columns))
-
-
-def _differences(pair: Pair) -> list[Difference]:
-    return [
-        Difference(
-            run=pair.other,
-            metric=each.metric,
-            base=each.base,
-            other=each.other,
-            difference=each.difference,
-            interval=each.interval,
-            p=each.p,
-            p_adjusted=each.p_holm,
-            verdict=each.verdict if each.test is not None else None,
-        )
-        for each in pair.differences
-    ]
-
-
-def _part(pair: Pair, part: str, support: int, metric: str, found: LabelDifference | SliceDifference) -> PartDifference:
-    score = Difference(pair.other, metric, found.base, found.other, found.difference, found.interval)
-    return PartDifference(part, support, score)
-
-
-def _settings(
-    pairs: Iterable[Mapping[str, ParamDifference | EnvironmentDifference]],
-) -> tuple[ValuesOfRuns, ...]:
-    """What some run has otherwise than the base, from the differences of each pair; elsewhere a run is like the base."""
-    shown = [{name: (_setting(found.base), _setting(found.other)) for name, found in pair.items()} for pair in pairs]
-    return _of_runs(shown, is_like_base=True)
-
-
-def _of_runs(pairs: Sequence[Mapping[str, tuple[str, str]]], *, is_like_base: bool = False) -> tuple[ValuesOfRuns, ...]:
-    """From what the base and another run have of each name, a pair each.
-
-    `is_like_base`: whether a run whose pair does not have the name is like the base; else it has nothing.
-    """
-    bases: dict[str, str] = {}
-    for pair in pairs:
-        for name, (base, _) in pair.items():
-            bases.setdefault(name, base)
-    return tuple(
-        ValuesOfRuns(name, (base, *(pair.get(name, ("", base if is_like_base else ""))[1] for pair in pairs)))
-        for name, base in bases.items()
-    )
-
-
-def _setting(value: Json) -> str:
-    return "" if value is None else wording.setting(value)

@@ -147,9 +147,9 @@ class Run:
     """Where its other files are read from."""
 
     def texts(self) -> Mapping[str, Text]:
-        """The texts of its test split, by id; empty if they can't be had here."""
+        """The texts of its test split, by id; of a file of predictions those that stand in it. Empty if there are none."""
         if self.files is None:
-            return {}
+            return {} if self.predictions is None else _texts_beside(self.predictions)
         try:
             return _texts(self.files)
         except (DataError, OSError, pa.ArrowInvalid):
@@ -323,6 +323,18 @@ def _stage_runs(files: RunFiles) -> Mapping[str, StageRun]:
         return {} if content is None else stage_runs(content, str(RUNS))
     except DataError:
         return {}  # of another version: nothing depends on it
+
+
+def _texts_beside(predictions: pa.Table) -> Mapping[str, Text]:
+    """The texts in a table of predictions; empty if it has none."""
+    columns = [name for name in (TEXT, SECOND_TEXT) if name in predictions.column_names]
+    if not {"id", TEXT} <= set(predictions.column_names) or not all(
+        pa.types.is_string(predictions[name].type) for name in columns
+    ):
+        return {}
+    firsts, *seconds = (predictions[name].fill_null("").to_pylist() for name in columns)
+    texts = zip(firsts, *seconds or [[None] * predictions.num_rows], strict=True)
+    return dict(zip(predictions["id"].to_pylist(), (Text(*pair) for pair in texts), strict=True))
 
 
 def _texts(files: RunFiles) -> Mapping[str, Text]:

@@ -1,5 +1,6 @@
 """A comparison as GitHub's Markdown. What comes from data, labels and parameters is shown as code."""
 
+import html
 from collections.abc import Iterator, Sequence
 
 from stages.comparison import wording
@@ -11,66 +12,107 @@ from stages.comparison.results import (
     Pair,
     ParamDifference,
 )
-from stages.pipeline.escaping import code, shortened
+from stages.pipeline.escaping import code, shortened, visible
 
 _EXAMPLES = 10
 _LONGEST = 300
 """Characters of an example that are shown."""
+_LONGEST_HEADER = 20
+"""Characters of a run's name at the head of a column; a longer one would make the table wider than its figures."""
+_LONGEST_SUMMARY = 60
 
 
 def as_markdown(comparison: Comparison, *, examples: int = _EXAMPLES) -> str:
-    """Verdicts first, then a table a pair, then what changed; at most `examples` of each kind of change a pair."""
-    parts = [verdicts(comparison), *tables(comparison), *details(comparison, examples=examples)]
-    return "\n\n".join([*parts, *footer(comparison)]) + "\n"
+    """The headline first, then a table, then what changed, folded; at most `examples` of each kind of change a pair."""
+    several = len(comparison.pairs) > 1
+    parts = [*_runs(comparison)] if several else [verdicts(comparison), *tables(comparison)]
+    for pair in comparison.pairs:
+        found = details(comparison, pair, examples=examples)
+        if several:
+            shown = [f"{_verdict(pair)}.", _table(comparison, pair), *found]
+            parts.append(folded(html_code(pair.other), "\n\n".join(filter(None, shown))))
+        else:
+            parts += found
+    return "\n\n".join([*filter(None, parts), *footer(comparison)]) + "\n"
 
 
 def verdicts(comparison: Comparison) -> str:
-    """One item a pair: the verdicts on judged metrics, or why there is none."""
-    return "\n".join(f"- {code(pair.other)} against {code(pair.base)}: {_verdict(pair)}." for pair in comparison.pairs)
+    """One item a pair: the verdicts on judged metrics, or why there is none. A single pair is no list."""
+    said = [f"{code(pair.other)} compared with {code(pair.base)}: {_verdict(pair)}." for pair in comparison.pairs]
+    return said[0] if len(said) == 1 else "\n".join(f"- {each}" for each in said)
 
 
 def tables(comparison: Comparison) -> Iterator[str]:
     """One table of metrics a pair."""
-    for pair in comparison.pairs:
-        if not pair.differences:
-            continue
-        rows = [
-            [
-                each.metric,
-                *wording.change(each),
-                wording.probability(wording.shown_p(each)),
-                _bold(each.verdict, each),
-            ]
-            for each in pair.differences
+    yield from filter(None, (_table(comparison, pair) for pair in comparison.pairs))
+
+
+def _runs(comparison: Comparison) -> Iterator[str]:
+    """One table of runs a judged metric, the best first; then why some have no evidence."""
+    yield wording.overall(comparison, code)
+    untested = [pair.differences[0].metric for pair in comparison.pairs if pair.differences][:1]
+    pair_of = {pair.other: pair for pair in comparison.pairs}
+    for metric in comparison.judged or untested:
+        rows = []
+        for run, value in wording.ranked(comparison, metric):
+            pair = pair_of.get(run.name)
+            found = None if pair is None else next((each for each in pair.differences if each.metric == metric), None)
+            against = ["", "", "", "base" if pair is None else "no evidence"]
+            if found is not None:
+                p = wording.probability(wording.shown_p(found, comparison))
+                against = [*wording.change(found)[2:], p, _bold(found.verdict, found)]
+            rows.append([code(run.name), wording.score(value), *against])
+        yield table(["run", metric, "change", "interval", "p", "verdict"], rows)
+    if notes := [f"- {code(pair.other)}: {_verdict(pair)}." for pair in comparison.pairs if pair.note]:
+        yield "\n".join(notes)
+
+
+def _table(comparison: Comparison, pair: Pair) -> str:
+    if not pair.differences:
+        return ""
+    rows = [
+        [
+            each.metric,
+            *wording.change(each),
+            wording.probability(wording.shown_p(each, comparison)),
+            _bold(each.verdict, each),
         ]
-        header = ["metric", code(pair.base), code(pair.other), "change", "interval", "p", "verdict"]
-        yield table(header, rows)
+        for each in pair.differences
+    ]
+    names = [_header(pair.base, "base"), _header(pair.other, "other")]
+    return table(["metric", *names, "change", "interval", "p", "verdict"], rows)
 
 
-def details(comparison: Comparison, *, examples: int = _EXAMPLES) -> Iterator[str]:
-    """Parameters, seeds, labels, slices and examples, folded."""
-    for pair in comparison.pairs:
-        for run, scores in wording.over_seeds(comparison, pair):
-            yield f"{code(run)}: {scores}"
-        if pair.params:
-            rows = [[code(each.key), *_settings(each)] for each in pair.params]
-            yield folded(f"Parameters that differ: {len(rows)}", table(["parameter", "base", "other"], rows))
-        if pair.environment:
-            rows = [[code(each.key), *_settings(each), code(", ".join(each.stages))] for each in pair.environment]
-            header = ["environment", "base", "other", "stages"]
-            yield folded(f"Environment that differs: {len(rows)}", table(header, rows))
-        if pair.seconds:
-            yield folded("Seconds of stages", "\n".join(f"- {wording.seconds(each)}" for each in pair.seconds))
-        if pair.labels:
-            rows = [[code(each.label), str(each.support), *wording.change(each)] for each in pair.labels]
-            yield folded("F1 of labels", table(["label", "gold", "base", "other", "change", "interval"], rows))
-        for title, parts in wording.sliced(pair):
-            header = ["part", "examples", "base", "other", "change", "interval"]
-            rows = [[code(each.slice), str(each.examples), *wording.change(each)] for each in parts]
-            yield folded(code(title), table(header, rows))
-        if pair.changed and examples:
-            shown = wording.shown(comparison, pair, examples)
-            yield folded(f"Examples: {wording.counts(comparison, pair)}", "\n".join(map(_example, shown)))
+def _header(name: str, role: str) -> str:
+    return code(name) if len(name) <= _LONGEST_HEADER else role
+
+
+def details(comparison: Comparison, pair: Pair, *, examples: int = _EXAMPLES) -> Iterator[str]:
+    """Parameters, seeds, labels, slices and examples of a pair, folded."""
+    for run, scores in wording.over_seeds(comparison, pair):
+        yield f"{code(run)}: {scores}"
+    if pair.params:
+        rows = [[code(each.key), *_settings(each)] for each in pair.params]
+        title = f"Parameters that differ: {html_code(shortened(', '.join(each.key for each in pair.params), _LONGEST_SUMMARY))}"
+        yield folded(title, table(["parameter", "base", "other"], rows))
+    if pair.environment:
+        rows = [[code(each.key), *_settings(each), code(", ".join(each.stages))] for each in pair.environment]
+        yield folded(
+            f"Environment: {wording.counted(len(rows), 'difference')}",
+            table(["environment", "base", "other", "stages"], rows),
+        )
+    if pair.seconds:
+        yield folded("Time per stage", "\n".join(f"- {wording.seconds(each)}" for each in pair.seconds))
+    if pair.labels:
+        rows = [[code(each.label), str(each.support), *wording.change(each)] for each in pair.labels]
+        yield folded("F1 by label", table(["label", "gold", "base", "other", "change", "interval"], rows))
+    for title, parts in wording.sliced(pair):
+        header = ["slice", "examples", "base", "other", "change", "interval"]
+        rows = [[code(each.slice), str(each.examples), *wording.change(each)] for each in parts]
+        yield folded(html_code(title), table(header, rows))
+    if pair.changed and examples:
+        shown = wording.shown(comparison, pair, examples)
+        yield folded(f"Examples: {wording.counts(comparison, pair)}", "\n".join(map(_example, shown)))
 
 
 def footer(comparison: Comparison) -> Iterator[str]:
@@ -85,7 +127,7 @@ def _verdict(pair: Pair) -> str:
     if pair.note:
         return f"no evidence: {code(pair.note)}"
     if not pair.differences:
-        return "no evidence: no metric that both have"
+        return "no evidence: the two have no metric in common"
     return "; ".join(_bold(wording.verdict(each), each) for each in wording.judged_differences(pair))
 
 
@@ -113,5 +155,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def folded(title: str, content: str) -> str:
-    """`content` behind a title that one opens."""
+    """`content` behind a title that one opens. The title is HTML: Markdown is not read in it."""
     return f"<details><summary>{title}</summary>\n\n{content}\n\n</details>"
+
+
+def html_code(text: str) -> str:
+    """`text` as code in a title: nothing in it is a tag or a mention."""
+    return f"<code>{html.escape(visible(text)).replace('@', '&#64;').replace('`', '&#96;')}</code>"

@@ -9,11 +9,13 @@ Examples:
 """
 
 import argparse
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from stages.comparison import wording
 from stages.comparison.comparing import compare
 from stages.comparison.gates import add_gates, gated_metrics, require_all
 from stages.comparison.html import as_html
@@ -36,22 +38,21 @@ _LONGEST = 60_000
 
 
 def comment(comparison: Comparison) -> str:
-    """The whole comment: verdicts, scores, what changed, curves. Examples are left out where it would be too long."""
-    metrics = [*_metrics(comparison)]
-    written = (_comment(comparison, [*details(comparison, examples=examples), *metrics]) for examples in (10, 3, 0))
+    """The whole comment: the verdict, scores, what changed, curves. Examples are left out where it would be too long."""
+    [pair] = comparison.pairs
+    rest = [*_metrics(comparison), *_curves(comparison)]
+    written = (_comment(comparison, [*details(comparison, pair, examples=examples), *rest]) for examples in (10, 3, 0))
     return next((text for text in written if len(text) <= _LONGEST), _comment(comparison, []))
 
 
 def _comment(comparison: Comparison, detailed: Sequence[str]) -> str:
     parts = [
         MARK,
-        "### Verdict",
+        f"### {wording.title(comparison.pairs[0])}",
         verdicts(comparison),
         *tables(comparison),
         *detailed,
         *footer(comparison),
-        "### Curves",
-        *_charts(comparison),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -79,9 +80,7 @@ def _metrics(comparison: Comparison) -> Iterator[str]:
     keys = [key for key in {**base, **head} if base.get(key) != head.get(key)]
     rows = [[code(key), _number(base.get(key)), _number(head.get(key)), _change(base, head, key)] for key in keys]
     if rows:
-        yield folded(
-            f"Committed metrics that differ: {len(rows)}", table(["metric", code(name), _HEAD, "change"], rows)
-        )
+        yield folded(f"Other metrics that differ: {len(rows)}", table(["metric", code(name), _HEAD, "change"], rows))
 
 
 def _number(value: float | None) -> str:
@@ -92,12 +91,13 @@ def _change(base: Mapping[str, float], head: Mapping[str, float], key: str) -> s
     return f"{head[key] - base[key]:+.6g}" if key in base and key in head else "-"
 
 
-def _charts(comparison: Comparison) -> Iterator[str]:
+def _curves(comparison: Comparison) -> Iterator[str]:
     base, head = comparison.runs
     names = dict.fromkeys([*_DRAWN, *(f"validation/{metric}" for metric in comparison.judged)])
     charts = [chart for curve in names if (chart := _chart(curve, base.curves.get(curve), head.curves.get(curve)))]
-    yield f"Grey: {code(base.name)}. Violet: {_HEAD}." if charts else "No curves to draw."
-    yield from charts
+    if charts:
+        legend = f"Grey: {code(base.name)}. Violet: {_HEAD}."
+        yield folded(f"Training curves: {len(charts)}", "\n\n".join([legend, *charts]))
 
 
 def _chart(name: str, base: Curve | None, head: Curve | None) -> str | None:
@@ -117,6 +117,12 @@ def _chart(name: str, base: Curve | None, head: Curve | None) -> str | None:
         *(f"    line [{', '.join(f'{value:.4f}' for value in curve.values)}]" for curve, _ in lines),
         "```",
     ])  # fmt: skip
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    """What makes the page again, for a shell."""
+    words = ["stagewright", "pull-request", arguments.base, "--html", "comparison.html"]
+    return shlex.join([*words, *(word for gate in arguments.fail_on_worse for word in ("--fail-on-worse", str(gate)))])
 
 
 def parser() -> argparse.ArgumentParser:
@@ -139,7 +145,7 @@ def main() -> None:
         sys.stdout.write(comment(comparison))
         sys.stdout.flush()
         if arguments.html is not None:
-            write_text(arguments.html, as_html(comparison, runs))
+            write_text(arguments.html, as_html(comparison, runs, _command(arguments)))
         if runs[1].stale:
             raise DataError(f"predictions of {_HEAD} are stale: {runs[1].stale}")
         require_all(comparison, arguments)

@@ -43,6 +43,10 @@ class RunResult:
     curves: Mapping[str, Curve]
     """By name, as `validation/f1`; of the first run where there are several."""
 
+    def score_on(self, metric: str) -> RunScore | None:
+        """Return its score on a metric; None where it has none."""
+        return next((each for each in self.scores if each.metric == metric), None)
+
 
 @dataclass(frozen=True)
 class Difference:

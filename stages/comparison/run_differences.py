@@ -81,8 +81,8 @@ def note_on_labels(files: Sequence[PredictionsFile], predictions: Predictions) -
         return
     if len({frozenset(file.labels_in_use) for file in files}) > 1:
         yield (
-            f"The runs don't have the same labels: macro averages are over all {len(predictions.labels)} of them together, and "
-            "a label that a run neither has nor predicts counts as 0."
+            f"The runs have different labels: macro averages are over all {len(predictions.labels)} labels of all runs, and a "
+            "label that a run neither has nor predicts counts as 0."
         )
 
 
@@ -92,8 +92,8 @@ def _otherwise_scored(run: Run, rules: ScoringRules) -> list[str]:
     if not run.params or (own.mode, own.scheme) == (rules.mode, rules.scheme):
         return []
     return [
-        f"{run.name} was evaluated with evaluate.mode={own.mode} evaluate.scheme={own.scheme}; here it is scored as the base "
-        f"was, with evaluate.mode={rules.mode} evaluate.scheme={rules.scheme}."
+        f"{run.name} was evaluated with evaluate.mode={own.mode} evaluate.scheme={own.scheme}; here it is scored like the "
+        f"base, with evaluate.mode={rules.mode} evaluate.scheme={rules.scheme}."
     ]
 
 

@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
+from stages.columns.names import SECOND_TEXT, TEXT
 from stages.comparison.loaded_runs import Run, Text
 from stages.pipeline.json_files import Json
 from stages.scoring.core.formulas import GOLD, label_f1
@@ -119,7 +120,7 @@ def slices(file: PredictionsFile, texts: Mapping[str, Text]) -> Iterator[Slice]:
     parts = {} if words is None else by_length(words)
     if len(parts) > 1:
         yield from (Slice(LENGTH, name, examples) for name, examples in parts.items())
-    for column in file.kept_columns:
+    for column in (name for name in file.kept_columns if name not in (TEXT, SECOND_TEXT)):
         values = file.of_examples(column)
         if 1 < len(set(values)) <= MOST_VALUES:
             yield from (Slice(column, name, examples) for name, examples in by_value(values, column).items())

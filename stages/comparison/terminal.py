@@ -3,10 +3,10 @@
 Of two runs it shows all but the curves. Of several, a row for each run says how it compares with the base.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from stages.comparison import wording
-from stages.comparison.results import ChangedExample, Comparison, Difference, Pair, ParamDifference, RunResult
+from stages.comparison.results import ChangedExample, Comparison, Pair, ParamDifference
 from stages.pipeline.escaping import fitted, lines, shortened, visible, width
 
 _WIDTH = 80
@@ -24,7 +24,7 @@ def as_text(comparison: Comparison, *, details: bool = False, examples: int = _E
     At most `examples` of each kind of change are shown of a pair.
     """
     has_several = len(comparison.pairs) > 1
-    table = [*_overview(comparison)] if has_several else []
+    table = [*_wrapped(wording.overall(comparison)), "", *_overview(comparison)] if has_several else []
     detailed = comparison.pairs if details or not has_several else ()
     pairs = [line for pair in detailed for line in (*_pair(comparison, pair, examples), "")]
     notes = [line for note in comparison.notes for line in _wrapped(f"note: {note}")]
@@ -38,45 +38,43 @@ def _overview(comparison: Comparison) -> Iterator[str]:
     untested = [pair.differences[0].metric for pair in pairs[:1]]
     everywhere = [each for each in pairs[0].params if all(each in pair.params for pair in pairs)] if pairs else []
     for metric in comparison.judged or untested:
-        found = [(each, pair) for pair in pairs for each in pair.differences if each.metric == metric]
-        base = wording.score(found[0][0].base)
-        yield from _wrapped(f"{metric} on test, against {found[0][1].base} ({base})")
+        yield from _wrapped(f"{metric} on the test split, compared with {comparison.runs[0].name}")
         if everywhere:
-            yield from _wrapped(f"all other runs differ from it in {', '.join(map(wording.param, everywhere))}")
+            yield from _wrapped(f"in every other run: {', '.join(map(wording.param, everywhere))}")
         yield ""
-        yield from _rows(metric, sorted(found, key=_best_first), everywhere, {run.name: run for run in comparison.runs})
+        yield from _rows(comparison, metric, everywhere)
         yield ""
     for pair in comparison.pairs:
         if pair.note or not pair.differences:
-            yield from _wrapped(f"{pair.other}: no evidence: {pair.note or 'no metric that both have'}")
+            yield from _wrapped(f"{pair.other}: no evidence: {pair.note or 'the two have no metric in common'}")
 
 
-def _best_first(row: tuple[Difference, Pair]) -> float:
-    difference = row[0]
-    if difference.other is None:
-        return float("inf")
-    return -difference.other if difference.higher_is_better else difference.other
-
-
-def _rows(
-    metric: str,
-    rows: Sequence[tuple[Difference, Pair]],
-    everywhere: Sequence[ParamDifference],
-    runs: Mapping[str, RunResult],
-) -> Iterator[str]:
+def _rows(comparison: Comparison, metric: str, everywhere: Sequence[ParamDifference]) -> Iterator[str]:
     """Names come last and in full, so that they can be copied."""
-    header = [metric, "change", "interval", "verdict"]
-    cells = [header, *([*wording.change(each)[1:], each.verdict] for each, _ in rows)]
+    pair_of = {pair.other: pair for pair in comparison.pairs}
+    rows = [(run, pair_of.get(run.name), value) for run, value in wording.ranked(comparison, metric)]
+    shown = [(run, pair, value) for run, pair, value in rows if pair is None or pair.differences]
+    cells = [
+        [metric, "change", "interval", "verdict"],
+        *([wording.score(value), *_against_base(pair, metric)] for _, pair, value in shown),
+    ]
     widths = [max(map(len, column)) + 2 for column in zip(*cells, strict=True)]
     lefts = ["".join(f"{cell:>{size}}" for cell, size in zip(row, widths, strict=True))[2:] for row in cells]
     yield f"{lefts[0]}  run"
-    for left, (_, pair) in zip(lefts[1:], rows, strict=True):
-        run = runs[pair.other]
+    for left, (run, pair, _) in zip(lefts[1:], shown, strict=True):
         yield f"{left}  {visible(run.runs[0])}"
-        own = [each for each in pair.params if each not in everywhere and (each.key != "seed" or len(run.runs) == 1)]
-        said = [f"{each.key}={wording.setting(each.other)}" for each in own]
+        own = [] if pair is None else [each for each in pair.params if each not in everywhere]
+        said = [f"{each.key}={wording.setting(each.other)}" for each in own if each.key != "seed" or len(run.runs) == 1]
         said += [f"seeds {', '.join(map(str, run.seeds))}"] if len(run.runs) > 1 else []
         yield from (f"    {line}" for line in lines(visible("; ".join(said)), _WIDTH - 4, _LINES) if line)
+
+
+def _against_base(pair: Pair | None, metric: str) -> tuple[str, str, str]:
+    """The change, its interval and the verdict; the base has none."""
+    if pair is None:
+        return "", "", "base"
+    found = next((each for each in pair.differences if each.metric == metric), None)
+    return ("-", "-", "-") if found is None else (*wording.change(found)[2:], found.verdict)
 
 
 def _pair(comparison: Comparison, pair: Pair, examples: int) -> Iterator[str]:
@@ -89,7 +87,7 @@ def _pair(comparison: Comparison, pair: Pair, examples: int) -> Iterator[str]:
     for run, scores in wording.over_seeds(comparison, pair):
         yield from _wrapped(f"{run}: {scores}")
     yield ""
-    yield from _differences(pair)
+    yield from _differences(comparison, pair)
     yield from _listed("parameters", map(wording.param, pair.params))
     yield from _listed("environment", map(wording.environment, pair.environment))
     yield from _listed("seconds", map(wording.seconds, pair.seconds))
@@ -107,10 +105,10 @@ def _listed(heading: str, changes: Iterable[str]) -> Iterator[str]:
         )
 
 
-def _differences(pair: Pair) -> list[str]:
+def _differences(comparison: Comparison, pair: Pair) -> list[str]:
     header = ["", "base", "other", "change", "interval", "p", "verdict"]
     rows = [
-        [each.metric, *wording.change(each), wording.probability(wording.shown_p(each)), each.verdict]
+        [each.metric, *wording.change(each), wording.probability(wording.shown_p(each, comparison)), each.verdict]
         for each in pair.differences
     ]
     return _table([header, *rows])

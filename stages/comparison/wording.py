@@ -1,7 +1,7 @@
-"""Numbers and annotations of a comparison in words, alike in the terminal and in Markdown."""
+"""Numbers and annotations of a comparison in words: the same in the terminal, in Markdown and on the page."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 
 from stages.comparison.results import (
@@ -13,11 +13,14 @@ from stages.comparison.results import (
     Pair,
     ParamDifference,
     Predicted,
+    RunResult,
     SliceDifference,
     StageSeconds,
 )
 from stages.pipeline.json_files import Json
 from stages.reporting.annotations import Annotation
+from stages.reporting.content import Verdict
+from stages.scoring.core.metrics import higher_is_better
 from stages.scoring.evaluation.resampling import Interval
 
 
@@ -48,6 +51,16 @@ def sliced(pair: Pair) -> Iterator[tuple[str, list[SliceDifference]]]:
         yield f"{found[0].metric} by {by}", found
 
 
+def p_value(p: float | None) -> str:
+    """A p-value in a sentence: `p = 0.0312`."""
+    return f"p = {probability(p)}".replace("= <", "< ")
+
+
+def counted(number: int, noun: str) -> str:
+    """The number and the noun: `1 run`, `2 runs`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def probability(p: float | None) -> str:
     """A p-value."""
     if p is None:
@@ -55,9 +68,14 @@ def probability(p: float | None) -> str:
     return "<0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
-def shown_p(difference: Difference) -> float | None:
-    """The p-value that a table shows: corrected where the metric is judged."""
-    return difference.p if difference.p_holm is None else difference.p_holm
+def shown_p(difference: Difference, comparison: Comparison) -> float | None:
+    """The p-value that a reader sees: corrected for all comparisons, as the interval beside it is.
+
+    Holm's method corrects judged metrics, Bonferroni's the others.
+    """
+    if difference.p is None or difference.p_holm is not None:
+        return difference.p_holm
+    return min(1.0, difference.p * comparison.comparisons)
 
 
 def judged_differences(pair: Pair) -> list[Difference]:
@@ -65,8 +83,53 @@ def judged_differences(pair: Pair) -> list[Difference]:
     return [each for each in pair.differences if each.p_holm is not None] or list(pair.differences[:1])
 
 
+def overall(comparison: Comparison, named: Callable[[str], str] = str) -> str:
+    """Say how many of several runs are better than the base, and which scores best; nothing where there is only one.
+
+    `named`: how a run's name is written.
+    """
+    found = [pair.differences[0] for pair in comparison.pairs if pair.differences]
+    if len(found) < 2:
+        return ""
+    metric, counts = found[0].metric, Counter(each.verdict for each in found)
+    better, worse = counts["better"], counts["worse"]
+    rest = len(found) - better - worse
+    (best, value), *_ = ranked(comparison, metric)
+    return (
+        f"{metric}: of {len(found)} runs, {better} {'is' if better == 1 else 'are'} better than "
+        f"{named(comparison.runs[0].name)}, {worse} {'is' if worse == 1 else 'are'} worse, and {rest} "
+        f"{'shows' if rest == 1 else 'show'} no evidence of a difference. "
+        f"The best score is {score(value)}, by {named(best.name)}."
+    )
+
+
+_SIGNS: Mapping[Verdict, str] = {"better": "▲ Better", "worse": "▼ Worse"}
+
+
+def title(pair: Pair) -> str:
+    """The first verdict as a heading: `▲ Better: accuracy 0.8130 → 0.8340`."""
+    if not pair.differences:
+        return "No metric in common"
+    first = pair.differences[0]
+    values = f"{first.metric} {score(first.base)} → {score(first.other)}"
+    if first.test is None:
+        return f"Not tested: {values}"
+    return f"{_SIGNS.get(first.verdict, '● No evidence of a difference')}: {values}"
+
+
+def ranked(comparison: Comparison, metric: str) -> list[tuple[RunResult, float | None]]:
+    """The runs with their scores, the best first; those without a score come last, equal ones in their order."""
+    sign = -1.0 if higher_is_better(metric) else 1.0
+
+    def place(found: tuple[RunResult, float | None]) -> float:
+        return float("inf") if found[1] is None else sign * found[1]
+
+    scores = [(run, run.score_on(metric)) for run in comparison.runs]
+    return sorted(((run, found.value if found else None) for run, found in scores), key=place)
+
+
 def verdict(difference: Difference) -> str:
-    """The verdict on a metric: `f1 is better by 0.0277 [+0.0012, +0.0540], p = 0.0312`.
+    """The verdict on a judged metric: `f1 is better by 0.0277 [+0.0012, +0.0540], p = 0.0312`.
 
     Where less is better it says so, since signs are those of other less base:
     `mse is better: 0.5625 lower [-0.7124, -0.4115], p = 0.0010`.
@@ -74,8 +137,8 @@ def verdict(difference: Difference) -> str:
     if difference.difference is None:
         return f"{difference.metric}: not defined for both runs"
     if difference.test is None:
-        return f"no evidence on {difference.metric} ({signed(difference.difference)}, not tested)"
-    evidence = f"{span(difference.interval)}, p = {probability(shown_p(difference))}".replace("= <", "< ")
+        return f"{difference.metric} changed by {signed(difference.difference)}, which was not tested"
+    evidence = f"{span(difference.interval)}, {p_value(difference.p_holm)}"
     if difference.verdict not in ("better", "worse"):
         return f"no evidence that {difference.metric} differs ({signed(difference.difference)} {evidence})"
     size = _decimals(abs(difference.difference))
@@ -90,7 +153,7 @@ def over_seeds(comparison: Comparison, pair: Pair) -> Iterator[tuple[str, str]]:
     for run in comparison.runs:
         if run.name in (pair.base, pair.other) and len(run.runs) > 1 and pair.differences:
             metric = pair.differences[0].metric
-            found = next((each for each in run.scores if each.metric == metric), None)
+            found = run.score_on(metric)
             shown = score(found.value if found else None)
             if found is not None and found.deviation is not None:
                 seeds = f"seeds {', '.join(map(str, run.seeds))}" if run.seeds else f"{len(run.runs)} runs"
@@ -118,7 +181,7 @@ def seconds(found: StageSeconds) -> str:
 def took(found: StageSeconds) -> tuple[str, str]:
     """How long a stage took in the base and in the other run: `274.0 s` and `236.0 s (0.86 times)`."""
     times = f"{found.other / found.base:.2f} times" if found.base else "-"
-    return f"{found.base:.1f} s", f"{found.other:.1f} s ({times if found.is_same_machine else 'other machine'})"
+    return f"{found.base:.1f} s", f"{found.other:.1f} s ({times if found.is_same_machine else 'on another machine'})"
 
 
 def environment(difference: EnvironmentDifference) -> str:
@@ -164,24 +227,34 @@ def shown(comparison: Comparison, pair: Pair, limit: int) -> Iterator[ChangedExa
 
 
 def method(comparison: Comparison) -> str:
-    """How the numbers were made, and what verdicts and intervals are corrected for."""
-    share = f"{100 * comparison.interval_level:.4g} %"
+    """How the numbers were made, and what verdicts, p-values and intervals are corrected for."""
+    tests = {each.test for pair in comparison.pairs for each in pair.differences}
+    mcnemar = " (McNemar's exact test for the accuracy of texts)" if "McNemar" in tests else ""
     made = (
-        f"{comparison.examples} test examples; {share} intervals from {comparison.resamples} paired resamples; "
-        f"p by randomization (accuracy of texts: McNemar); level {comparison.level:g}"
+        f"{counted(comparison.examples, 'test example')}. Differences are the other run minus the base. Intervals come from "
+        f"{comparison.resamples:,} paired bootstrap resamples, two-sided p-values from a randomization test{mcnemar}."
     )
-    return f"{made}. {judged(comparison)}"
+    return f"{made} {judged(comparison)} {corrected(comparison)}"
 
 
 def judged(comparison: Comparison) -> str:
-    """Which metrics have verdicts, and that all of these hold together."""
-    names = " and ".join(comparison.judged)
-    said = f"Judged: {names}; other metrics and parts of the test split are exploratory."
-    if comparison.comparisons == 1:
-        return said
+    """Which metrics have verdicts, and what these mean."""
     return (
-        f"{said} {comparison.comparisons} verdicts are given: their p-values are corrected by Holm's method, and "
-        "intervals of differences by Bonferroni's."
+        f"Only {' and '.join(comparison.judged)} {'gets a verdict' if len(comparison.judged) == 1 else 'get verdicts'}: "
+        f"better or worse if p is below {comparison.level:g} and the interval does not include 0. Other metrics, labels and "
+        "slices are exploratory."
+    )
+
+
+def corrected(comparison: Comparison) -> str:
+    """What p-values and intervals are corrected for."""
+    share = f"{100 * comparison.interval_level:.4g} %"
+    if comparison.comparisons == 1:
+        return f"Intervals of differences are {share} intervals."
+    names = " and ".join(comparison.judged)
+    return (
+        f"Everything is corrected for {comparison.comparisons} comparisons: p-values of {names} by Holm's method, other "
+        f"p-values and all intervals of differences by Bonferroni's (so they are {share} intervals)."
     )
 
 

@@ -163,6 +163,9 @@ class TrainConfig:
     the texts that have a label the same total weight as those that do not. Not for numbers."""
     evaluate_every: Count | None
     """The number of optimizer steps between evaluations on validation. `null` evaluates after each epoch."""
+    log_every: Count | None
+    """The number of optimizer steps between points of the training curves. Each point has the mean loss since the last one,
+    the norm of the gradients and the learning rate. Every evaluation adds a point as well. `null` draws these alone."""
     early_stopping: Count | None
     """Training stops after this many evaluations without an improvement of `task.metric`. `null` never stops early."""
     precision: Literal["auto", "fp32", "bf16", "fp16"]

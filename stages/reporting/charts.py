@@ -8,8 +8,8 @@ from stages.reporting.content import Calibration
 from stages.reporting.markup import Html, joined, tag
 from stages.scoring.evaluation.resampling import Interval
 
-_WIDTH, _HEIGHT = 360, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 12, 34
+_WIDTH, _HEIGHT = 560, 300
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 16, 12, 46
 _STYLES = 6
 """Styles of lines that the style sheet has (`line-0` …)."""
 
@@ -40,10 +40,20 @@ class _Frame:
         return _HEIGHT - _BOTTOM - _share(y, self.y) * (_HEIGHT - _TOP - _BOTTOM)
 
 
-def line_chart(title: str, x_label: str, lines: Sequence[Line]) -> Html:
-    """A figure of lines, with a legend that shows how each is drawn."""
+def line_chart(
+    title: str,
+    x_label: str,
+    lines: Sequence[Line],
+    *,
+    bounds: tuple[float, float] | None = None,
+    from_zero: bool = False,
+) -> Html:
+    """A figure of lines, with a legend that shows how each is drawn.
+
+    `bounds`: what the values can be, which the axis does not go beyond. `from_zero`: whether the x axis starts at 0.
+    """
     xs, ys = [x for line in lines for x in line.xs], [y for line in lines for y in line.ys]
-    x_ticks, y_ticks = ticks(min(xs), max(xs)), ticks(min(ys), max(ys))
+    x_ticks, y_ticks = ticks(0.0 if from_zero else min(xs), max(xs)), ticks(min(ys), max(ys), bounds=bounds)
     frame = _Frame(_span(xs, x_ticks), _span(ys, y_ticks))
     drawn = (_drawn(line, frame, style % _STYLES) for style, line in enumerate(lines))
     described = f"{title}. " + "; ".join(f"{line.name} ends at {line.ys[-1]:.4f}" for line in lines)
@@ -75,8 +85,10 @@ def reliability_diagram(title: str, calibration: Calibration) -> Html:
         )
         for each in shown
     )
-    described = f"{title}: expected calibration error {calibration.expected_error:.4f}"
-    picture = _picture(described, joined([_grid(frame, steps, steps), _x_title("confidence"), diagonal, path, *points]))
+    described = f"{title}: accuracy over confidence; expected calibration error {calibration.expected_error:.4f}"
+    picture = _picture(
+        described, joined([_grid(frame, steps, steps), _x_title("confidence of predictions"), diagonal, path, *points])
+    )
     return tag("figure", tag("figcaption", title), picture)
 
 
@@ -95,12 +107,24 @@ def interval_mark(value: float, interval: Interval, low: float, high: float, ref
     return tag("svg", *parts, class_="mark", viewBox=f"0 0 {width} 18", width=width, height=18, aria_hidden="true")
 
 
-def ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Round numbers that hold `low` and `high` between them; of short labels, even where these are close together."""
+def bar(share: float) -> Html:
+    """A bar that fills a share of its cell, from 0 to 1."""
+    filled = f"{100 * min(max(share, 0.0), 1.0):.1f}%"
+    track = tag("rect", width="100%", height="100%", rx="3", class_="track")
+    return tag("svg", track, tag("rect", width=filled, height="100%", rx="3", class_="filled"), aria_hidden="true")
+
+
+def ticks(low: float, high: float, about: int = 5, bounds: tuple[float, float] | None = None) -> list[float]:
+    """Round numbers that hold `low` and `high` between them; of short labels, even where these are close together.
+
+    `bounds`: what the values can be, such as 0 and 1: nothing beyond them gets a number.
+    """
     if low == high == 0:
         high = 1.0
     if high - low < (least := max(_LEAST_SPAN * max(abs(low), abs(high)), 1e-9)):
         low, high = (low + high - least) / 2, (low + high + least) / 2
+    if bounds is not None:
+        low, high = max(low, bounds[0]), min(high, bounds[1])
     rough = (high - low) / about
     power = 10.0 ** math.floor(math.log10(rough))
     step = next((power * each for each in (1, 2, 2.5, 5) if power * each >= rough), power * 10)
@@ -129,7 +153,7 @@ def _grid(frame: _Frame, x_ticks: Sequence[float], y_ticks: Sequence[float]) -> 
         parts.append(tag("line", x1=_LEFT, x2=right, y1=at, y2=at, class_="grid"))
         parts.append(tag("text", f"{y:g}", x=_LEFT - 6, y=_at(frame.py(y) + 4), text_anchor="end"))
     for x in x_ticks:
-        parts.append(tag("text", f"{x:g}", x=_at(frame.px(x)), y=bottom + 15, text_anchor="middle"))
+        parts.append(tag("text", f"{x:g}", x=_at(frame.px(x)), y=bottom + 19, text_anchor="middle"))
     return joined(parts)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from stages.scoring.core.scores import LabelScore
-from stages.scoring.evaluation.final_scores import SliceScore
+from stages.scoring.evaluation.final_scores import EntityErrors, SliceScore
 from stages.scoring.evaluation.resampling import Interval
 from stages.scoring.label_errors.issue_table import IssueTable
 from stages.tags.schemes import Entity
@@ -47,6 +47,22 @@ class Fact:
 
     name: str
     value: str
+    """Text, or markup such as a command."""
+
+
+Tone: TypeAlias = Literal["headline", "better", "worse"]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One figure that a reader should take away."""
+
+    name: str
+    figure: str
+    said: Sequence[str] = ()
+    """Lines below it: the interval, or what it is compared with. Text or markup."""
+    tone: Tone | None = None
+    """`headline` for the page's own figure; `better` and `worse` for a difference that has this verdict."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +73,18 @@ class Score:
     value: float | None
     """None where it is not defined."""
     interval: Interval | None = None
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Precision, recall and F1 of another average, another reading of the tags, or a part of the entities."""
+
+    title: str
+    precision: float
+    recall: float
+    f1: float
+    support: int | None = None
+    """How many gold entities they are of, where these are a part."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +138,10 @@ class RunContent:
     name: str
     facts: tuple[Fact, ...] = ()
     scores: tuple[Score, ...] = ()
+    more_rates: tuple[Rates, ...] = ()
+    """To be seen beside the F1 in `scores`."""
+    entity_errors: EntityErrors | None = None
+    """What became of the entities; None where none are predicted."""
     labels: Mapping[str, LabelScore] = field(default_factory=dict)
     slices: Mapping[str, Mapping[str, SliceScore]] = field(default_factory=dict)
     """By what the test split is sliced, and for each part of it its scores."""
@@ -186,8 +218,8 @@ class TextExample:
 
     id: str
     change: Change
-    rank: float
-    """What examples are sorted by, largest first: `Report.rank` says what it is."""
+    rank: float | None
+    """What examples are sorted by, largest first: `Report.rank` says what it is. None where it is not known."""
     text: str
     gold: str
     predicted: tuple[TextPrediction, ...]
@@ -203,7 +235,7 @@ class TokensExample:
 
     id: str
     change: Change
-    rank: float
+    rank: float | None
     tokens: tuple[str, ...]
     gold: tuple[Entity, ...]
     predicted: tuple[tuple[Entity, ...], ...]
@@ -222,10 +254,18 @@ class Report:
     runs: tuple[RunContent, ...]
     examples: tuple[Example, ...] = ()
     """All examples that are wrong in at least one run; the page shows as many as it has room for."""
+    kind: str = ""
+    """What the page is, in a few words above the title; by the number of runs if empty."""
+    provenance: tuple[Fact, ...] = ()
+    """What the page is of, and how to make it again."""
+    tiles: tuple[Tile, ...] = ()
+    """The figures to take away."""
+    headline: str | None = None
+    """The metric that runs are judged by, `task.metric`; None where it is not known."""
     examples_in_all: int | None = None
     """How many examples the test split has."""
-    rank: str = "confidence"
-    """What examples are sorted by: `confidence` in what is wrong, or `absolute error`."""
+    rank: str | None = "confidence"
+    """What examples are sorted by: `confidence` in what is wrong, or `absolute error`. None where neither is known."""
     label_issues: IssueTable | None = None
     """Gold labels that are probably wrong; None where that is not looked for, or can't be known."""
     differences: tuple[Difference, ...] = ()

@@ -21,14 +21,23 @@ class Part:
 
 
 def document(
-    title: str, subtitle: str, parts: Sequence[Part], *, notes: Html, style: str, script: str, data: str = "{}"
+    title: str,
+    subtitle: str,
+    parts: Sequence[Part],
+    *,
+    notes: Html,
+    style: str,
+    script: str,
+    data: str = "{}",
+    head: str = "",
 ) -> str:
-    """Return the page as HTML text. `data`: JSON for the script, without `<`."""
+    """Return the page as HTML text. `head`: markup below the title; `data`: JSON for the script, without `<`."""
     shown = [part for part in parts if part.content]
     return Template(asset("page.html")).substitute(
         policy=_policy(style, script),
         title=escaped(title),
         subtitle=escaped(subtitle),
+        head=escaped(head),
         style=style,
         script=script,
         navigation=tag("ul", *(tag("li", tag("a", part.title, href=f"#{part.name}")) for part in shown)),

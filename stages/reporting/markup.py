@@ -78,21 +78,34 @@ class Cell:
     sort: float | None = None
 
 
-def table(caption: str, columns: Sequence[Column], rows: Iterable[Sequence[Cell]], *, sortable: bool = False) -> Html:
-    """A table; the first cell of each row is its header. The box around it can be scrolled with the keyboard."""
+def table(
+    caption: str,
+    columns: Sequence[Column],
+    rows: Iterable[Sequence[Cell]],
+    *,
+    sortable: bool = False,
+    wide: bool = False,
+) -> Html:
+    """A table; the first cell of each row is its header. The box around it can be scrolled with the keyboard.
+
+    `wide`: whether it takes all the room that there is, for the bars in its cells.
+    """
     head = tag("thead", tag("tr", *(_header(column, sortable) for column in columns)))
     body = tag("tbody", *(_row(columns, row) for row in rows))
-    content = tag("table", tag("caption", caption), head, body, class_="sortable" if sortable else None)
+    kind = " ".join([*(["sortable"] if sortable else []), *(["wide"] if wide else [])])
+    content = tag("table", tag("caption", caption), head, body, class_=kind or None)
     return scrolling(caption, content)
 
 
 def scrolling(label: str, content: Html) -> Html:
     """A box that scrolls sideways, by keyboard as well."""
-    return tag("div", content, class_="scroll", tabindex="0", role="region", aria_label=label)
+    return tag("div", content, class_="scroll", tabindex="0", role="region", aria_label=f"{label} (scrolls)")
 
 
 def _header(column: Column, sortable: bool) -> Html:
     kind = "number" if column.numeric else None
+    if not column.title:
+        return tag("td")
     if not sortable:
         return tag("th", column.title, scope="col", class_=kind)
     return tag("th", tag("button", column.title, type="button"), scope="col", class_=kind, aria_sort="none")

@@ -1,6 +1,7 @@
 """The page of one or several runs. Its script reads the examples from JSON within a budget of bytes."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from stages.reporting import label_issues, pictures, sections
 from stages.reporting.content import Change, Example, Mistake, Report, TextExample, TokensExample
 from stages.reporting.document import Part, asset, document
 from stages.reporting.excerpts import excerpt, shortened
+from stages.reporting.head import provenance, tiles
 from stages.reporting.markup import Html, joined, tag, visible
+from stages.reporting.run_predictions import MOST_LABELS
 from stages.tags.schemes import Entity
 
 ERRORS_BUDGET = 3_000_000
@@ -37,24 +40,11 @@ def render_report(report: Report, *, budget: int = ERRORS_BUDGET) -> str:
     """The page as HTML text. It follows from `report` alone: no time, host or path gets into it."""
     assert report.runs
     data = browser_data(report, budget)
-    subtitle = "Report of a run on its test split"
-    if len(report.runs) > 1:
-        subtitle = f"Comparison of {len(report.runs)} runs on the same test split"
-    parts = [
-        Part("differences", "Differences", sections.differences(report)),
-        Part("scores", "Scores", sections.scores(report)),
-        Part("settings", "Settings", sections.facts(report)),
-        Part("curves", "Training", pictures.curves(report)),
-        Part("labels", "Labels", sections.labels(report)),
-        Part("confusion", "Confusion", pictures.confusion(report)),
-        Part("calibration", "Calibration", pictures.calibration(report)),
-        Part("errors", "Errors", _errors(report, data)),
-        Part(label_issues.NAME, "Label issues", label_issues.section_of(report.label_issues)),
-    ]
     return document(
         report.title,
-        subtitle,
-        parts,
+        report.kind or _kind(report),
+        parts_of(report, data),
+        head=joined([provenance(report.provenance), tiles(report.tiles)]),
         notes=sections.notes(report),
         style=asset("report.css"),
         script=asset("tables.js") + asset("report.js"),
@@ -62,14 +52,42 @@ def render_report(report: Report, *, budget: int = ERRORS_BUDGET) -> str:
     )
 
 
-def _errors(report: Report, data: BrowserData) -> Html:
+def _kind(report: Report) -> str:
+    if len(report.runs) == 1:
+        return "Report of a run on its test split"
+    return f"Comparison of {len(report.runs)} runs on the same test split"
+
+
+def parts_of(report: Report, data: BrowserData) -> list[Part]:
+    """All sections: the verdicts, the scores from the whole to its parts, then how they came about, then examples."""
+    return [
+        Part("differences", "Differences", sections.differences(report)),
+        Part("scores", "Scores", sections.scores(report)),
+        Part("labels", "Labels", sections.labels(report)),
+        Part("slices", "Parts", sections.slices(report)),
+        Part("error-classes", "Kinds of error", sections.entity_errors(report)),
+        Part("confusion", "Confusion", pictures.confusion(report)),
+        Part("calibration", "Calibration", pictures.calibration(report)),
+        Part("curves", "Training", pictures.curves(report)),
+        Part("errors", "Examples", errors(report, data)),
+        Part(label_issues.NAME, "Label issues", label_issues.section_of(report.label_issues)),
+        Part("settings", "Settings", sections.facts(report)),
+    ]
+
+
+def errors(report: Report, data: BrowserData) -> Html:
+    """The section of the wrong examples, which the page's script fills from `data`.
+
+    Its style is `report.css`, its script `report.js`, and `data.json` must be the page's data.
+    """
     if not report.examples:
-        return sections.section("errors", "Errors", tag("p", "No example to show."))
+        return sections.section("errors", "Wrong examples", tag("p", "No example to show."))
     return sections.section(
         "errors",
-        "Errors",
+        "Wrong examples",
         tag("p", _shown(report, data), id="errors-shown"),
         _runs_legend(report),
+        _types_legend(report),
         Html(asset("errors.html")),
     )
 
@@ -87,7 +105,9 @@ def _shown(report: Report, data: BrowserData) -> str:
             if data.in_all[change]
         )
         said = f"{shown:,} of {in_all:,} examples with errors shown; {', '.join(kinds)}"
-    chosen = f": those with the highest {report.rank}" if shown < in_all else ""
+    chosen = ""
+    if shown < in_all:
+        chosen = ": the first" if report.rank is None else f": those with the highest {report.rank}"
     return f"{said}{chosen}{of_split}."
 
 
@@ -103,10 +123,30 @@ def _runs_legend(report: Report) -> Html:
     return joined([tag("ul", *runs, class_="runs"), tag("p", changes)])
 
 
+_KINDS = 8
+"""Colours of entity types that the style sheet has (`kind-0` …)."""
+
+
+def _types(report: Report) -> list[str]:
+    """The entity types that examples have, the labels' order first: a type's place says its colour."""
+    sentences = [each for each in report.examples if isinstance(each, TokensExample)]
+    used = {entity.type: None for each in sentences for entities in (each.gold, *each.predicted) for entity in entities}
+    order = dict.fromkeys([*(name for run in report.runs for name in run.labels), *sorted(used)])
+    return [name for name in order if name in used]
+
+
+def _types_legend(report: Report) -> Html:
+    """Which colour stands for which entity type."""
+    types = _types(report)
+    if not types or len(types) > MOST_LABELS:
+        return Html()
+    return tag("ul", *(tag("li", name, class_=f"kind-{k % _KINDS}") for k, name in enumerate(types)), class_="kinds")
+
+
 def browser_data(report: Report, budget: int) -> BrowserData:
     """As many examples as fit into `budget` bytes, those of highest rank first, the kinds of change taking turns."""
     encoded, shown, used = dict[int, str](), Counter[Change](), 0
-    by_rank = sorted(report.examples, key=lambda example: -example.rank)
+    by_rank = sorted(report.examples, key=lambda each: math.inf if each.rank is None else -each.rank)
     for place in _in_turns(by_rank):
         text = _script_json(_example(by_rank[place]))
         used += len(text.encode()) + 1
@@ -114,7 +154,11 @@ def browser_data(report: Report, budget: int) -> BrowserData:
             break
         encoded[place] = text
         shown[by_rank[place].change] += 1
-    head: Json = {"runs": [visible(run.name) for run in report.runs], "rank": report.rank}
+    head: Json = {
+        "runs": [visible(run.name) for run in report.runs],
+        "rank": report.rank,
+        "types": [visible(name) for name in _types(report)],
+    }
     in_all = Counter(example.change for example in report.examples)
     return BrowserData(
         f'{{"head":{_script_json(head)},"examples":[{",".join(encoded[place] for place in sorted(encoded))}]}}',

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import urlencode
 
 from stages.reporting.charts import Line, line_chart, reliability_diagram
-from stages.reporting.content import Confusion, Curve, Report, RunContent
-from stages.reporting.markup import Html, scrolling, tag, visible
-from stages.reporting.sections import section
+from stages.reporting.content import Calibration, Confusion, Curve, Report, RunContent
+from stages.reporting.markup import Cell, Column, Html, score_text, scrolling, table, tag, visible
+from stages.reporting.sections import metric_title, section
 from stages.scoring.core.metrics import bounds_of
 
 _LEVELS = 10
@@ -16,8 +16,17 @@ _LEVELS = 10
 def curves(report: Report) -> Html:
     """Of one run the losses in one chart and the scores in another; of several a chart a metric."""
     charts = _of_one_run(report.runs[0]) if len(report.runs) == 1 else _of_runs(report.runs)
-    figures = [line_chart(title, "epoch", lines) for title, lines in charts if lines]
+    figures = [_figure(title, lines) for title, lines in charts if lines]
     return section("curves", "Training", tag("div", *figures, class_="figures") if figures else "")
+
+
+def _figure(title: str, lines: Sequence[Line]) -> Html:
+    """A chart; where there is but one point of each line, a table of them."""
+    if all(len(line.xs) == 1 for line in lines):
+        rows = [[Cell(line.name), Cell(f"{line.xs[0]:g}"), Cell(score_text(line.ys[0]))] for line in lines]
+        return table(title, [Column("curve"), Column("epoch", numeric=True), Column("value", numeric=True)], rows)
+    bounds = (0.0, 1.0) if all(0 <= y <= 1 for line in lines for y in line.ys) else None
+    return line_chart(title, "epoch", lines, bounds=bounds, from_zero=True)
 
 
 def confusion(report: Report) -> Html:
@@ -41,11 +50,30 @@ def calibration(report: Report) -> Html:
         if run.calibration
     ]
     said = (
-        "How often labels predicted with some confidence are right. Points below the dashed diagonal are "
-        "overconfident; larger points stand for more examples."
+        "How often labels predicted with some confidence are right. On the dashed diagonal confidence and accuracy agree; "
+        "points below it are overconfident. Larger points stand for more examples."
     )
-    content = [tag("div", *figures, class_="figures"), tag("p", said)] if figures else []
+    means = (
+        tag("p", _mean_confidence(_named("On average", report, run), run.calibration))
+        for run in report.runs
+        if run.calibration
+    )
+    content = [tag("div", *figures, tag("div", tag("p", said), *means), class_="figures")] if figures else []
     return section("calibration", "Calibration", *content)
+
+
+def _mean_confidence(name: str, calibration: Calibration) -> str:
+    """Whether the run is over- or underconfident over all examples."""
+    count = max(sum(each.count for each in calibration.bins), 1)
+    confidence, accuracy = (
+        sum(each.count * value for each, value in zip(calibration.bins, values, strict=True)) / count
+        for values in (
+            [each.confidence for each in calibration.bins],
+            [each.accuracy for each in calibration.bins],
+        )
+    )
+    kind = "overconfident" if confidence > accuracy else "underconfident"
+    return f"{name}, predictions are {confidence:.1%} confident and {accuracy:.1%} right: {kind}."
 
 
 def _of_one_run(run: RunContent) -> list[tuple[str, list[Line]]]:
@@ -54,8 +82,8 @@ def _of_one_run(run: RunContent) -> list[tuple[str, list[Line]]]:
     errors = [curve for curve in scores if bounds_of(curve.metric) is None]
     return [
         ("Loss", [_line(curve.split, curve) for curve in losses]),
-        ("Validation scores", [_line(curve.metric, curve) for curve in scores if curve not in errors]),
-        ("Validation errors", [_line(curve.metric, curve) for curve in errors]),
+        ("Validation scores", [_line(metric_title(curve.metric), curve) for curve in scores if curve not in errors]),
+        ("Validation errors", [_line(metric_title(curve.metric), curve) for curve in errors]),
     ]
 
 

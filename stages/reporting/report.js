@@ -1,6 +1,7 @@
 "use strict";
 (() => {
   const PAGE = 20;
+  const KINDS = 8; // colours of entity types
   const SHOWN_AS = { wrong: "wrong as before" };
   const ALL_OF = { change: "any change", kind: "any kind", gold: "any label", predicted: "any label" };
 
@@ -50,9 +51,12 @@
     form.querySelector(`[data-filter="${name}"]`).hidden = options.length < 2;
   };
 
+  let only = ""; // the id of the one example that an address leads to
+
   const asked = () => Object.fromEntries([...new FormData(form)].filter(([, value]) => value !== ""));
 
   const passes = (example, filter) => {
+    if (only !== "" && example.id !== only) return false;
     if (filter.change && example.change !== filter.change) return false;
     if (filter.search && !haystack(example).includes(filter.search.toLowerCase())) return false;
     const ofMistake = ["kind", "gold", "predicted"].filter((name) => filter[name]);
@@ -95,11 +99,12 @@
   };
 
   const bar = (example, layer, row, [type, from, to], start) => {
+    const kind = `kind-${Math.max(head.types.indexOf(type), 0) % KINDS}`;
     const right = layer.kind === "gold" || example.gold.some(([t, f, e]) => t === type && f === from && e === to);
     const mark = layer.kind === "gold" ? "" : right ? "✓ " : "✗ ";
     const made = element(
       "span",
-      { class: `bar ${layer.kind} ${right ? "right" : "wrong"}` },
+      { class: `bar ${kind} ${layer.kind} ${right ? "right" : "wrong"}` },
       element("span", { class: "layer" }, layer.name),
       ` ${mark}${type}`,
     );
@@ -158,8 +163,8 @@
       "p",
       { class: "meta" },
       ...(several ? [element("span", { class: "change" }, SHOWN_AS[example.change] ?? example.change)] : []),
-      element("span", {}, `id ${example.id}`),
-      element("span", {}, `${head.rank} ${example.rank.toFixed(3)}`),
+      element("a", { href: `#errors&${new URLSearchParams({ id: example.id })}`, title: "Link to this example" }, `id ${example.id}`),
+      ...(example.rank === null ? [] : [element("span", {}, `${head.rank} ${example.rank.toFixed(3)}`)]),
     ),
     ...(example.tokens ? tokensBody(example) : textBody(example)),
   );
@@ -188,7 +193,7 @@
   };
 
   const remember = () => {
-    const state = new URLSearchParams({ ...asked(), ...(page > 1 ? { page } : {}) }).toString();
+    const state = new URLSearchParams({ ...asked(), ...(only === "" ? {} : { id: only }), ...(page > 1 ? { page } : {}) }).toString();
     try {
       history.replaceState(null, "", `#errors${state === "" ? "" : `&${state}`}`);
     } catch {
@@ -196,13 +201,14 @@
     }
   };
 
-  // `#errors&gold=…&predicted=…&kind=…&change=…&search=…&page=…`, in any order; `#errors` alone shows all.
+  // `#errors&id=…&gold=…&predicted=…&kind=…&change=…&search=…&page=…`, in any order; `#errors` alone shows all.
   const recall = () => {
     if (!/^#errors(&|$)/.test(location.hash)) return;
     const state = new URLSearchParams(location.hash.slice(1));
     for (const name of ["search", "change", "kind", "gold", "predicted", "order"]) {
       form.elements[name].value = state.get(name) ?? "";
     }
+    only = state.get("id") ?? "";
     page = Number.parseInt(state.get("page") ?? "1", 10) || 1;
     render();
     document.getElementById("errors").scrollIntoView();
@@ -218,14 +224,15 @@
 
   const refilter = () => {
     page = 1;
+    only = "";
     render();
     remember();
   };
 
   ["change", "kind", "gold", "predicted"].forEach(fill);
   form.elements.order.append(
-    element("option", { value: "" }, `highest ${head.rank} first`),
-    element("option", { value: "lowest" }, `lowest ${head.rank} first`),
+    element("option", { value: "" }, head.rank === null ? "as in the split" : `highest ${head.rank} first`),
+    element("option", { value: "lowest" }, head.rank === null ? "last first" : `lowest ${head.rank} first`),
   );
   form.hidden = false;
   form.addEventListener("input", refilter);

@@ -14,7 +14,7 @@ from stages.scoring.core.metrics import METRICS
 from stages.scoring.core.predicted import LabelPredictions, Predictions, ScoringRules
 from stages.scoring.evaluation.measured import measured
 from stages.scoring.evaluation.plots import confusion_counts
-from stages.scoring.evaluation.predictions_file import PredictionsFile, labelled, read_predictions
+from stages.scoring.evaluation.predictions_file import SCORE, PredictionsFile, labelled, read_predictions
 from stages.tags import schemes
 
 MOST_LABELS = 30
@@ -42,9 +42,11 @@ class RunPredictions:
         return cls(file, file.predictions(rules or ScoringRules()), known.num_rows == table.num_rows)
 
     @property
-    def rank(self) -> str:
-        """What wrong examples are sorted by."""
-        return "absolute error" if self.predictions.form == "number" else "confidence"
+    def rank(self) -> str | None:
+        """What wrong examples are sorted by; None where probabilities are not known."""
+        if self.predictions.form == "number":
+            return "absolute error"
+        return "confidence" if SCORE in self.file.table.column_names else None
 
 
 def confusion_of(run: RunPredictions | None, names: Sequence[str] = ()) -> Confusion | None:

@@ -1,9 +1,10 @@
 """The sections of the page on scores and their differences; each is empty where there is nothing to show."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from stages.reporting.charts import interval_mark
-from stages.reporting.content import Difference, PartDifference, Report, RunContent, Score, ValuesOfRuns, Verdict
+from stages.reporting.charts import bar, interval_mark
+from stages.reporting.content import Difference, PartDifference, Rates, Report, RunContent, Score, ValuesOfRuns, Verdict
+from stages.reporting.forest import Estimate, forest
 from stages.reporting.markup import (
     MISSING,
     Cell,
@@ -18,8 +19,8 @@ from stages.reporting.markup import (
     table,
     tag,
 )
-from stages.scoring.core.metrics import bounds_of
-from stages.scoring.evaluation.final_scores import SliceScore
+from stages.scoring.core.metrics import bounds_of, higher_is_better
+from stages.scoring.evaluation.final_scores import EntityErrors
 from stages.scoring.evaluation.resampling import Interval
 
 _SIGNS: dict[Verdict | None, str] = {"better": "▲", "worse": "▼", "no evidence": "●", "exploratory": "○", None: MISSING}
@@ -29,7 +30,23 @@ def section(name: str, title: str, *content: str) -> Html:
     """A section that the page's navigation leads to; nothing if there is no content."""
     if not any(content):
         return Html()
-    return tag("section", tag("h2", title, id=f"{name}-title"), *content, id=name, aria_labelledby=f"{name}-title")
+    return tag(
+        "section",
+        tag("h2", tag("a", title, href=f"#{name}"), id=f"{name}-title"),
+        *content,
+        id=name,
+        aria_labelledby=f"{name}-title",
+    )
+
+
+_TITLES = {"f1": "F1", "micro_f1": "micro F1", "macro_f1": "macro F1", "mcc": "MCC", "roc_auc": "ROC AUC", "mse": "MSE",
+           "mae": "MAE"}  # fmt: skip
+"""What metrics are called that have no words for names."""
+
+
+def metric_title(name: str) -> str:
+    """A metric as people write it; other names with spaces for their underscores."""
+    return _TITLES.get(name, name.replace("_", " "))
 
 
 def notes(report: Report) -> Html:
@@ -53,7 +70,9 @@ def differences(report: Report) -> Html:
 
 
 def scores(report: Report) -> Html:
-    """All scores of all runs."""
+    """All scores of all runs; of a single one as a forest plot."""
+    if len(report.runs) == 1 and report.runs[0].scores:
+        return _scores_of_one_run(report, report.runs[0])
     names = list(dict.fromkeys(score.name for run in report.runs for score in run.scores))
     if not names:
         return section("scores", "Scores", tag("p", "The test split is not scored."))
@@ -74,6 +93,125 @@ def scores(report: Report) -> Html:
     )
     return section(
         "scores", "Scores", table("Scores on the test split", columns, rows), tag("p", said) if has_intervals else ""
+    )
+
+
+def _scores_of_one_run(report: Report, run: RunContent) -> Html:
+    """The headline, then the others on the same axis; what is better lower, or has no bounds, stands below in figures."""
+    on_axis = [each for each in run.scores if higher_is_better(each.name) and bounds_of(each.name) is not None]
+    on_axis.sort(key=lambda each: each.name != report.headline)
+    others = [each for each in run.scores if each not in on_axis]
+    estimates = [
+        Estimate(metric_title(each.name), each.value, each.interval, "All examples", tone=_tone(report, each))
+        for each in on_axis
+    ]
+    estimates += [Estimate(_rates_name(each), each.f1, group="F1 in other ways") for each in run.more_rates]
+    estimates += [
+        Estimate(
+            metric_title(each.name), each.value, each.interval, "On no common axis", _tone(report, each), _way(each)
+        )
+        for each in others
+    ]
+    said = (
+        f"Brackets and bars hold {100 * report.interval_level:.4g} % intervals, which say how much a score would vary on another "
+        "test split of this size. A hollow dot is a score without an interval."
+    )
+    drawn = forest("Scores on the test split", estimates, value="test", bounds=_widest(on_axis))
+    return section("scores", "Scores", drawn, tag("p", said))
+
+
+def _rates_name(rates: Rates) -> Html:
+    of = "" if rates.support is None else f"{rates.support:,} entities, "
+    said = f"{of}precision {score_text(rates.precision)}, recall {score_text(rates.recall)}"
+    return joined([rates.title, tag("span", said, class_="interval-text")])
+
+
+def _tone(report: Report, score: Score) -> str | None:
+    return "headline" if score.name == report.headline else None
+
+
+def _way(score: Score) -> str:
+    return "higher is better" if higher_is_better(score.name) else "lower is better"
+
+
+def _widest(scores: Sequence[Score]) -> tuple[float, float]:
+    """The bounds of all metrics together."""
+    bounds = [found for each in scores if (found := bounds_of(each.name)) is not None]
+    return min((low for low, _ in bounds), default=0.0), max((high for _, high in bounds), default=1.0)
+
+
+_CLASSES = {
+    "exact": ("right", "the same words and the same type"),
+    "type": ("wrong type", "the same words, another type"),
+    "span": ("wrong span", "words in common, the same type"),
+    "type_and_span": ("wrong type and span", "words in common, another type"),
+    "missed": ("missed", "gold, and nothing predicted on its words"),
+    "spurious": ("spurious", "predicted, and nothing gold on its words"),
+}
+"""What a page calls the classes of entities, and what is in each."""
+
+
+def entity_errors(report: Report) -> Html:
+    """How many entities are right, and in which ways the others are wrong."""
+    tables = [
+        _entity_errors_table(
+            "Entities by kind of error" if len(report.runs) == 1 else f"Entities: {run.name}", run.entity_errors
+        )
+        for run in report.runs
+        if run.entity_errors is not None
+    ]
+    return section("error-classes", "Kinds of error", *tables)
+
+
+def _entity_errors_table(caption: str, errors: EntityErrors) -> Html:
+    counts = {name: int(getattr(errors, name)) for name in _CLASSES}
+    gold = sum(counts.values()) - counts["spurious"]
+    most = max(counts.values())
+    rows = [
+        [
+            Cell(joined([_CLASSES[name][0], tag("span", _CLASSES[name][1], class_="interval-text")]), place),
+            Cell(_barred(f"{count:,}", count / most if most else 0.0), count),
+            Cell(MISSING if name == "spurious" or not gold else f"{count / gold:.1%}"),
+        ]
+        for place, (name, count) in enumerate(counts.items())
+    ]
+    columns = [Column("kind"), Column("entities", numeric=True), Column("of gold", numeric=True)]
+    said = f"{gold:,} gold entities, {sum(counts.values()) - counts['missed']:,} predicted; each is counted once."
+    return joined([table(caption, columns, rows, wide=True), tag("p", said)])
+
+
+def _barred(text: str, share: float) -> Html:
+    """A number over a bar."""
+    return tag("span", text, bar(share), class_="barred")
+
+
+def slices(report: Report) -> Html:
+    """The parts of the test split, by all that it is sliced by, on one axis."""
+    forests = (_slices_forest(report, run) for run in report.runs if run.slices)
+    return section("slices", "Parts of the test split", *forests)
+
+
+def _slices_forest(report: Report, run: RunContent) -> Html:
+    """All parts have the same scores, of which the last has an interval."""
+    *others, last = next(iter(next(iter(run.slices.values())).values())).scores
+    estimates = [
+        Estimate(
+            part,
+            found.scores[last],
+            found.interval,
+            f"By {by}",
+            cells=(f"{found.support:,}", *(score_text(found.scores[name]) for name in others)),
+        )
+        for by, parts in run.slices.items()
+        for part, found in parts.items()
+    ]
+    return forest(
+        f"{metric_title(last)} by part" if len(report.runs) == 1 else f"{metric_title(last)} by part: {run.name}",
+        estimates,
+        what="part",
+        value=metric_title(last),
+        columns=["examples", *map(metric_title, others)],
+        bounds=bounds_of(last),
     )
 
 
@@ -109,7 +247,6 @@ def labels(report: Report) -> Html:
         "Labels",
         _parts_table("F1 by label: differences", "label", base, report.label_differences),
         *tables,
-        *(_slices_table(by, parts) for run in report.runs for by, parts in run.slices.items()),
         _parts_table("Parts of the test split: differences", "part", base, report.slice_differences),
     )
 
@@ -169,35 +306,18 @@ def _score_cells(score: Score | None) -> list[Cell]:
 
 
 def _labels_table(report: Report, run: RunContent) -> Html:
-    columns = [Column("label"), *(Column(name, numeric=True) for name in ("precision", "recall", "F1", "support"))]
+    columns = [Column("label"), *(Column(name, numeric=True) for name in ("F1", "precision", "recall", "support"))]
+    most = max(score.support for score in run.labels.values()) or 1
     rows = [
         [
             Cell(name, place),
-            *(Cell(score_text(value), value) for value in (score.precision, score.recall, score.f1)),
-            Cell(f"{score.support:,}", score.support),
+            *(Cell(_barred(score_text(value), value), value) for value in (score.f1, score.precision, score.recall)),
+            Cell(_barred(f"{score.support:,}", score.support / most), score.support),
         ]
         for place, (name, score) in enumerate(run.labels.items())
     ]
     caption = "Scores by label" if len(report.runs) == 1 else f"Scores by label: {run.name}"
-    return table(caption, columns, rows, sortable=True)
-
-
-def _slices_table(by: str, parts: Mapping[str, SliceScore]) -> Html:
-    """The parts of the test split by one thing; the interval is that of the last score."""
-    names = list(next(iter(parts.values())).scores)
-    columns = [Column("part"), Column("examples", numeric=True), *(Column(name, numeric=True) for name in names)]
-    rows = [
-        [
-            Cell(part, place),
-            Cell(f"{found.support:,}", found.support),
-            *(Cell(score_text(value), value) for value in found.scores.values()),
-            Cell(interval_text(found.interval)),
-        ]
-        for place, (part, found) in enumerate(parts.items())
-    ]
-    return table(
-        f"Scores of examples by {by}", [*columns, Column(f"95 % interval of {names[-1]}")], rows, sortable=True
-    )
+    return table(caption, columns, rows, sortable=True, wide=True)
 
 
 def _parts_table(caption: str, what: str, base: str, rows: Sequence[PartDifference]) -> Html:

@@ -22,7 +22,7 @@
 
   for (const table of document.querySelectorAll("table.sortable")) {
     for (const header of table.tHead.rows[0].children) {
-      header.querySelector("button").addEventListener("click", () => sortBy(table, header));
+      header.querySelector("button")?.addEventListener("click", () => sortBy(table, header));
     }
   }
 })();

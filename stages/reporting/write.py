@@ -6,7 +6,7 @@ Examples:
 """
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +16,34 @@ from stages.pipeline.errors import DataError
 from stages.pipeline.json_files import read_json
 from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.outputs import write_text
-from stages.pipeline.paths import CURVES, DOWNLOAD_METRICS, EVALUATE_METRICS, PREDICTIONS, RAW_DATA, REPORT
-from stages.reporting.content import Fact, Report, RunContent, Score
+from stages.pipeline.paths import (
+    CURVES,
+    DOWNLOAD_METRICS,
+    EVALUATE_METRICS,
+    PREDICTIONS,
+    RAW_DATA,
+    REPORT,
+    TRAIN_METRICS,
+)
+from stages.reporting.content import Fact, Rates, Report, RunContent, Score
+from stages.reporting.headline import tiles_of
 from stages.reporting.label_issues import found_in
+from stages.reporting.origin import base_run, code_facts
 from stages.reporting.page import render_report
 from stages.reporting.run_predictions import RunPredictions, calibration_of, confusion_of
 from stages.reporting.staleness import notes_here
 from stages.reporting.training_curves import read_curves
 from stages.reporting.workspace import SHOWN_PARAMETERS, params_here, predictions_here, sources_here
 from stages.reporting.wrong_examples import wrong_examples
+from stages.scoring.core.metrics import Form
 from stages.scoring.core.predicted import rules_of
 from stages.scoring.core.scores import LabelScore
-from stages.scoring.evaluation.final_scores import SliceScore
+from stages.scoring.evaluation.final_scores import EntityErrors, SliceScore
 from stages.scoring.evaluation.resampling import Interval
 
+_RATES = ("precision", "recall", "f1")
+_DIGEST = 12
+"""Characters of a digest that are shown."""
 _COUNTS = ("examples", "units", "coverage")
 """Numbers of `evaluate.json` that are no scores."""
 
@@ -38,12 +52,15 @@ def report_of_workspace() -> Report:
     """Read what the pipeline has written. Raises DataError where something is missing or damaged."""
     params, raw = params_here(), load_split(RAW_DATA, "test")
     predictions = RunPredictions.of(predictions_here(PREDICTIONS), rules_of(params))
+    examples = wrong_examples([predictions], raw)
     metrics, download = _metrics(EVALUATE_METRICS, "examples", "units"), _metrics(DOWNLOAD_METRICS, "data", "model")
     data, model = (str(download[part]["name"]) for part in ("data", "model"))
     run = RunContent(
         name="this run",
         facts=_facts(params, metrics),
         scores=_scores(metrics),
+        more_rates=tuple(_more_rates(metrics)),
+        entity_errors=EntityErrors(**metrics["errors"]) if "errors" in metrics else None,
         labels={
             label: LabelScore(values["precision"], values["recall"], values["f1"], values["support"])
             for label, values in metrics.get("per_label", {}).items()
@@ -56,15 +73,93 @@ def report_of_workspace() -> Report:
         confusion=confusion_of(predictions, label_names(raw.features)),
         calibration=calibration_of(predictions),
     )
+    headline = params.get("task.metric") or (run.scores[0].name if run.scores else "")
     return Report(
         title=f"{model} on {data}",
         runs=(run,),
-        examples=wrong_examples([predictions], raw),
+        kind=f"{_kind(predictions)}: scores on the test split",
+        provenance=(*_provenance(download), *code_facts()),
+        tiles=tiles_of(
+            run,
+            headline,
+            validation=_validation(),
+            base=base_run(),
+            examples=f"{metrics['examples']:,}",
+            wrong=_wrong(predictions, len(examples), metrics),
+        ),
+        headline=headline,
+        examples=examples,
         examples_in_all=rows(raw),
         label_issues=found_in(sources_here(), rules_of(params)),
         rank="confidence" if predictions is None else predictions.rank,
         notes=tuple(notes_here()),
     )
+
+
+_KINDS: Mapping[Form, str] = {
+    "label": "Text classification",
+    "labels": "Text classification with several labels",
+    "number": "Regression",
+    "entities": "Entity recognition",
+}
+
+
+def _kind(predictions: RunPredictions | None) -> str:
+    if predictions is None:
+        return "Predictions without gold"
+    is_plain = predictions.file.has_words and predictions.predictions.form == "label"
+    return "Tagging of words" if is_plain else _KINDS[predictions.predictions.form]
+
+
+def _provenance(download: Mapping[str, Any]) -> Iterator[Fact]:
+    splits = download["data"].get("splits", {})
+    counts = ", ".join(f"{split['examples']:,} {name}" for name, split in splits.items())
+    yield Fact("Data", f"{download['data']['name']}" + (f" ({counts})" if counts else ""))
+    digest = download["model"].get("sha256")
+    yield Fact("Model", f"{download['model']['name']}" + (f" (SHA-256 {digest[:_DIGEST]}…)" if digest else ""))
+
+
+def _validation() -> Mapping[str, Any]:
+    """The scores of the best checkpoint on validation; empty where training has left none."""
+    try:
+        found = read_json(TRAIN_METRICS).get("validation", {})
+    except DataError:
+        return {}
+    return found if isinstance(found, Mapping) else {}
+
+
+def _wrong(predictions: RunPredictions | None, wrong: int, metrics: Mapping[str, Any]) -> str:
+    """How many examples have an error, and how much of the split was predicted."""
+    said = []
+    if predictions is not None and predictions.predictions.form != "number":
+        said.append(f"{wrong:,} with errors ({wrong / max(metrics['examples'], 1):.1%})")
+    if predictions is not None and predictions.file.has_words:
+        said.append(f"{metrics['units']:,} words")
+    if "coverage" in metrics:
+        said.append(f"{metrics['coverage']:.4g} predicted" if metrics["coverage"] < 1 else "all predicted")
+    return "; ".join(said)
+
+
+_READINGS = {
+    "macro": "mean over labels (macro)",
+    "weighted": "mean by support (weighted)",
+    "micro": "all decisions together (micro)",
+    "strict": "tags read strictly",
+    "conll": "tags read as CoNLL does",
+    "seen": "entities seen in training",
+    "unseen": "entities not seen in training",
+}
+"""Entries of `evaluate.json` that hold precision, recall and F1, and what each is of."""
+
+
+def _more_rates(metrics: Mapping[str, Any]) -> Iterator[Rates]:
+    """Precision, recall and F1 below the top of `evaluate.json`, but for an average that the top holds already."""
+    top = {name: metrics.get(name) for name in _RATES}
+    found = [(title, metrics.get(name)) for name, title in _READINGS.items()]
+    found += [(f"without Viterbi, read as {mode}", rates) for mode, rates in metrics.get("argmax", {}).items()]
+    for title, rates in found:
+        if isinstance(rates, Mapping) and rates.keys() >= top.keys() and top.items() - rates.items():
+            yield Rates(title, rates["precision"], rates["recall"], rates["f1"], rates.get("support"))
 
 
 def _metrics(path: Path, *needed: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The examples that runs got wrong."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +46,8 @@ class _Judged:
     gold: str
     predicted: TextPrediction
     mistakes: tuple[Mistake, ...]
-    rank: float
+    rank: float | None
+    """None where it is not known."""
 
 
 def wrong_texts(runs: Sequence[RunPredictions], raw: Dataset) -> tuple[TextExample, ...]:
@@ -62,7 +63,7 @@ def wrong_texts(runs: Sequence[RunPredictions], raw: Dataset) -> tuple[TextExamp
         TextExample(
             id=text["id"],
             change=change(of_text, can_be_right=form != "number"),
-            rank=max(run.rank for run in of_runs if run.mistakes),
+            rank=_largest(run.rank for run in of_runs if run.mistakes),
             text=text["text"],
             second_text=text.get(SECOND_TEXT),
             gold=of_runs[0].gold,
@@ -94,7 +95,7 @@ def _judged_label(row: Mapping[str, Any], run: int) -> _Judged:
     """One label: ranked by its probability."""
     gold, predicted, score = row[GOLD], row[PREDICTED], row.get(SCORE)
     mistakes = () if gold == predicted else (Mistake("wrong label", gold, predicted, run),)
-    return _Judged(gold, TextPrediction(predicted, score), mistakes, score or 0.0)
+    return _Judged(gold, TextPrediction(predicted, score), mistakes, score)
 
 
 def _judged_labels(row: Mapping[str, Any], run: int) -> _Judged:
@@ -102,10 +103,11 @@ def _judged_labels(row: Mapping[str, Any], run: int) -> _Judged:
     gold, predicted, scores = row[GOLD], row[PREDICTED], row.get(SCORE) or {}
     missed = [label for label in gold if label not in predicted]
     spurious = [label for label in predicted if label not in gold]
-    certain = [1 - scores.get(label, 1.0) for label in missed] + [scores.get(label, 0.0) for label in spurious]
+    certain = [1 - scores[label] for label in missed if label in scores]
+    certain += [scores[label] for label in spurious if label in scores]
     mistakes = [Mistake("missed", label, None, run) for label in missed]
     mistakes += [Mistake("spurious", None, label, run) for label in spurious]
-    return _Judged(_listed(gold), TextPrediction(_listed(predicted)), tuple(mistakes), max(certain, default=0.0))
+    return _Judged(_listed(gold), TextPrediction(_listed(predicted)), tuple(mistakes), max(certain, default=None))
 
 
 def _judged_number(row: Mapping[str, Any], run: int) -> _Judged:
@@ -113,6 +115,11 @@ def _judged_number(row: Mapping[str, Any], run: int) -> _Judged:
     gold, predicted = (f"{row[column]:.6g}" for column in (GOLD, PREDICTED))
     rank = abs(row[PREDICTED] - row[GOLD])
     return _Judged(gold, TextPrediction(predicted), (Mistake("wrong number", run=run),), rank)
+
+
+def _largest(ranks: Iterable[float | None]) -> float | None:
+    """The largest that is known; None if none is."""
+    return max((rank for rank in ranks if rank is not None), default=None)
 
 
 def _listed(labels: Sequence[str]) -> str:
@@ -156,7 +163,7 @@ def wrong_sentences(runs: Sequence[RunPredictions]) -> tuple[TokensExample, ...]
         TokensExample(
             id=runs[0].file.ids[sentence],
             change=change([run.errors(sentence) for run in tagged]),
-            rank=max(float(run.surest[sentence]) for run in tagged if sentence in run.mistakes),
+            rank=_largest(run.surest(sentence) for run in tagged if sentence in run.mistakes),
             tokens=tuple(tokens[starts[sentence] : starts[sentence + 1]]),
             gold=tagged[0].entities(tagged[0].pairs.gold, sentence),
             predicted=tuple(run.entities(run.pairs.predicted, sentence) for run in tagged),
@@ -177,9 +184,11 @@ class _TaggedRun:
         for sentence, mistake in sorted(self._found(is_plain=is_plain), key=_place):
             self.mistakes.setdefault(sentence, []).append(mistake)
         score = run.file.column(SCORE)
-        certain = np.where(wrong, 0.0 if score is None else score, 0.0)
-        self.surest = np.maximum.reduceat(certain, self._starts[:-1])
-        """[sentences]: the probability of the wrong tag that the run is surest of; 0 if none is wrong."""
+        self._surest = None if score is None else np.maximum.reduceat(np.where(wrong, score, 0.0), self._starts[:-1])
+
+    def surest(self, sentence: int) -> float | None:
+        """The probability of the wrong tag that the run is surest of; None where probabilities are not known."""
+        return None if self._surest is None else float(self._surest[sentence])
 
     def errors(self, sentence: int) -> int:
         """How many gold and predicted entities have no equal."""

@@ -22,6 +22,7 @@ from stages.training.batching import batching
 from stages.training.checkpoints import Checkpoints
 from stages.training.interruption import Interruption
 from stages.training.live_progress import live_progress
+from stages.training.logged_steps import logged_steps
 from stages.training.loss import loss_function
 from stages.training.recipe import training_arguments
 from stages.training.resumable import ResumableTrainer
@@ -78,5 +79,9 @@ def build_trainer(
             task.class_weights(splits["train"], names) if config.train.class_weights == "balanced" else None,
         ),
         layer_decay=config.train.layer_decay,
-        callbacks=[*early_stopping(config.train.early_stopping), *(live_progress() if is_main_process() else [])],
+        callbacks=[
+            *logged_steps(config.train.log_every),
+            *early_stopping(config.train.early_stopping),
+            *(live_progress() if is_main_process() else []),
+        ],
     )

@@ -55,10 +55,10 @@ def write_tokenizer(source: Path, folder: Path, format: BatchFormat) -> None:
 
 
 def write_learning_curves(trainer: ValidatingTrainer, path: Path) -> None:
-    """Write loss and scores per epoch to the folder `path` with DVCLive, for `dvc plots show`: one TSV a curve.
+    """Write losses and scores to the folder `path` with DVCLive, for `dvc plots show`: one TSV a curve.
 
-    `step` holds epochs, since these compare across batch sizes. What the Trainer has logged is part of a checkpoint, so
-    curves continue after a kill. Values are rounded, so that a repeat gives the same bytes.
+    `step` holds epochs and fractions of them, since these compare across batch sizes. What the Trainer has logged is part of
+    a checkpoint, so curves continue after a kill. Values are rounded, so that a repeat gives the same bytes.
     """
     with whole_directory(path) as folder:
         live = Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None)

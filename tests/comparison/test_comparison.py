@@ -250,7 +250,8 @@ def test_outputs_go_where_they_are_asked_to(runs: Runs, compare: Command, tmp_pa
     assert out.startswith("workspace → better")
     assert "| accuracy |" in (tmp_path / "shown.markdown").read_text()
     page = (tmp_path / "shown.html").read_text()
-    assert "better against workspace" in page and "no evidence" in page
+    assert "better compared with workspace" in page and "▲ better" in page
+    assert "python -m stages.comparison.compare workspace better --resamples 500 --html comparison.html" in page
     assert json.loads((tmp_path / "shown.json").read_text())["examples"] == 300
 
 
@@ -340,7 +341,7 @@ def test_predictions_come_from_a_remote_where_the_cache_lacks_them(
 def test_one_run_under_two_names_is_left_out_and_told(runs: Runs, compare: Command) -> None:
     found = as_json(compare, "workspace", "HEAD", "better")
     assert [pair["other"] for pair in found["pairs"]] == ["better"]
-    assert found["notes"] == ["HEAD is left out: it is a run already named, with the same predictions."]
+    assert found["notes"] == ["HEAD is left out: it has the same predictions as a run that is already listed."]
 
 
 def test_rows_in_another_order_are_the_same_run(runs: Runs, compare: Command) -> None:
@@ -409,7 +410,7 @@ class TestWithoutTheCache:
     def test_the_comment_falls_back_to_metrics(self, comment: Command) -> None:
         Path("metrics/evaluate.json").write_text('{"accuracy": 0.9}')
         status, out, _ = comment("HEAD", "--fail-on-worse", "accuracy", "--html", "page.html")
-        assert "this change against HEAD" in Path("page.html").read_text(encoding="utf-8")
+        assert "this change compared with HEAD" in Path("page.html").read_text(encoding="utf-8")
         assert status == 0
         assert "no evidence: " in out and "predictions of HEAD are not at hand" in out
         row = next(line for line in out.splitlines() if line.startswith("| accuracy |"))
@@ -454,11 +455,9 @@ def test_what_stages_ran_on_travels_with_an_experiment_and_is_told_where_it_diff
     page = Path("compared.html").read_text(encoding="utf-8")
     Path("compared.html").unlink()
     shown = " ".join(re.sub("<[^>]*>", " ", page.replace("<wbr>", "")).split())
-    assert "Environment that differs setting workspace worse better compute.threads (evaluate) 4 2 4" in shown
-    assert (
-        "Seconds of stages stage workspace worse better evaluate 1.5 s 15.0 s (other machine) 4.5 s (3.00 times)"
-        in shown
-    )
+    assert "A workspace base B better C worse" in shown  # the base first, then the best first
+    assert "Environment that differs environment A B C compute.threads (evaluate) 4 4 2" in shown
+    assert "Time per stage stage A B C evaluate 1.5 s 4.5 s (3.00 times) 15.0 s (on another machine)" in shown
 
 
 @pytest.mark.parametrize(
@@ -478,7 +477,7 @@ def test_a_run_that_is_slower_beyond_the_tolerance_fails(
 
 def test_seconds_of_another_machine_fail_nothing(runs: Runs, compare: Command) -> None:
     status, out, _ = compare("workspace", "worse", "--resamples", "500", "--fail-on-slower", "evaluate")
-    assert status == 0 and "evaluate: 1.5 s → 15.0 s (other machine)" in out
+    assert status == 0 and "evaluate: 1.5 s → 15.0 s (on another machine)" in out
 
 
 def test_the_seconds_of_several_seeds_are_their_mean() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from html import unescape
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ from stages.comparison.markdown import as_markdown
 from stages.comparison.results import Comparison, Difference, Pair
 from stages.comparison.significance import holm, with_verdicts
 from stages.comparison.terminal import as_text
-from stages.comparison.wording import verdict
+from stages.comparison.wording import method, shown_p, verdict
 from stages.scoring.evaluation.resampling import Interval
 
 METRICS = ("f1", "precision", "mse")
@@ -115,7 +116,26 @@ def test_intervals_hold_together_for_all_runs() -> None:
     together, alone = compare(runs, resamples=2000), compare(runs[:2], resamples=2000, level=0.05 / 3)
     assert together.comparisons == 3 and together.interval_level == alone.interval_level
     assert together.pairs[0].differences[0].interval == alone.pairs[0].differences[0].interval
-    assert "98.33 % intervals" in as_text(together) and "3 verdicts are given" in as_text(together)
+    assert "98.33 % intervals" in method(together) and "corrected for 3 comparisons" in method(together)
+    for shown in (
+        as_text(together),
+        as_markdown(together),
+        json.loads(as_json(together))["method"],
+        as_html(together, runs),
+    ):
+        assert " ".join(unescape(shown).split()).count(method(together)) == 1
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.sampled_from([0.6, 0.7, 0.75, 0.8]), min_size=1, max_size=3), st.integers(0, 1000))
+def test_an_interval_holds_zero_where_the_p_value_beside_it_is_no_evidence(accuracies: list[float], seed: int) -> None:
+    """Of exploratory metrics too: both are corrected for all comparisons."""
+    found = compare(of_accuracy(0.7, *accuracies, texts_each=120, seed=seed), resamples=200)
+    for pair in found.pairs:
+        for each in pair.differences:
+            p = shown_p(each, found)
+            assert p is not None and each.interval is not None and each.p is not None and each.p <= p <= 1
+            assert p < found.level or each.interval.low <= 0 <= each.interval.high
 
 
 def test_the_headline_alone_is_judged() -> None:

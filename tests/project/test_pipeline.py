@@ -105,7 +105,7 @@ def test_dvc_draws_every_plot_that_a_stage_writes(text: Workspace) -> None:
     assert "index.html" in shown and "WARNING" not in shown and "failed to load" not in shown
     shutil.rmtree(text.root / "dvc_plots")
     drawn = set(json.loads(text.run("dvc", "plots", "show", "--json").stdout)["data"])
-    assert {"Loss per epoch", "metrics/plots/confusion.csv", "metrics/plots/per_label.csv"} < drawn
+    assert {"Loss", "metrics/plots/confusion.csv", "metrics/plots/per_label.csv"} < drawn
     assert "metrics/plots/curves/plots/metrics/validation/f1.tsv" in drawn
 
 

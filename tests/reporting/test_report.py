@@ -5,6 +5,7 @@ import hashlib
 import html
 import json
 import re
+import subprocess
 import sys
 import unicodedata
 from collections import Counter
@@ -43,6 +44,7 @@ from stages.reporting.content import (
     change,
 )
 from stages.reporting.excerpts import MOST_CHARACTERS, MOST_WORDS
+from stages.reporting.forest import Estimate, forest
 from stages.reporting.markup import p_text, signed_text, tag, visible
 from stages.reporting.page import browser_data, render_report
 from stages.reporting.run_predictions import (
@@ -411,6 +413,64 @@ def test_a_chart_of_one_point_or_of_equal_points_can_be_drawn() -> None:
         assert "nan" not in drawn and "inf" not in drawn
 
 
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_ticks_keep_within_what_a_score_can_be(first: float, second: float) -> None:
+    found = ticks(min(first, second), max(first, second), bounds=(0.0, 1.0))
+    assert found[0] >= 0 and found[-1] <= 1 and len(found) >= 2
+
+
+def test_scores_of_a_single_validation_are_a_table_and_no_lone_dot() -> None:
+    curves = (
+        Curve("train", "loss", (0.5, 1.0), (0.9, 0.5)),
+        Curve("validation", "loss", (1.0,), (0.25,)),
+        Curve("validation", "f1", (1.0,), (0.995,)),
+    )
+    page = render_report(Report("t", (replace(run(), curves=curves),)))
+    training = page[page.index('id="curves"') : page.index('id="errors"')]
+    assert training.count("<figure>") == 1 and "<figcaption>Loss</figcaption>" in training
+    assert "<caption>Validation scores</caption>" in training and ">0.9950<" in training
+
+
+# --- forest plots ---------------------------------------------------------------------------------------------------
+
+shares = st.floats(0, 1)
+
+
+@given(st.lists(st.tuples(shares, shares, shares), min_size=1, max_size=6))
+def test_a_forest_plot_draws_all_estimates_in_order_on_one_axis(triples: list[tuple[float, float, float]]) -> None:
+    rows = [sorted(triple) for triple in triples]
+    drawn = forest(
+        "scores", [Estimate("e", value, Interval(low, high)) for low, value, high in rows], bounds=(0.0, 1.0)
+    )
+    elements = Parsed(drawn).elements
+
+    def places(kind: str, *names: str) -> list[float]:
+        found = [attributes for _, attributes in elements if attributes.get("class") == kind]
+        return [float(str(attributes[name]).removesuffix("%")) for attributes in found for name in names]
+
+    ends, dots = places("whisker", "x1", "x2"), places("dot", "cx")
+    marks = [float(str(a["x"]).removesuffix("%")) for name, a in elements if name == "text"]
+    drawn_at = sorted([*zip(ends[::2], (row[0] for row in rows), strict=True),
+                       *zip(ends[1::2], (row[2] for row in rows), strict=True),
+                       *zip(dots, (row[1] for row in rows), strict=True)], key=lambda pair: pair[1])  # fmt: skip
+    at = [place for place, _ in drawn_at]
+    assert at == sorted(at)
+    assert marks[0] - 0.01 <= at[0] and at[-1] <= marks[-1] + 0.01
+
+
+def test_an_estimate_without_an_interval_is_hollow_and_one_on_no_axis_is_not_drawn() -> None:
+    drawn = forest("scores", [Estimate("a", 0.5), Estimate("loss", 40.0, Interval(30.0, 50.0), said="lower is better")])
+    assert drawn.count("dot alone") == 1 and "whisker" not in drawn
+    assert "lower is better" in drawn and "[30.0000, 50.0000]" in drawn
+    assert all(float(mark) <= 1 for mark in re.findall(r"<text[^>]*>([^<]+)<", drawn))
+
+
+def test_differences_are_drawn_beside_zero_with_their_signs() -> None:
+    drawn = forest("differences", [Estimate("f1", 0.03, Interval(0.01, 0.05), tone="better")], reference=0.0)
+    assert "+0.0300" in drawn and "[+0.0100, +0.0500]" in drawn and 'class="reference"' in drawn
+    assert re.findall(r"<text[^>]*>([^<]+)<", drawn)[0] == "0"
+
+
 def test_how_numbers_are_written() -> None:
     assert [signed_text(value) for value in (0.01, -0.01, -0.00001, None)] == [
         "+0.0100",
@@ -475,6 +535,29 @@ def test_texts_without_gold_are_not_wrong() -> None:
     run = RunPredictions.of(text_table(gold, ["a", "b"], [0.5, 0.5]))  # type: ignore[arg-type]
     assert wrong_examples([run], raw_texts(2)) == ()
     assert calibration_of(run) is None
+
+
+def test_without_probabilities_nothing_is_ranked_and_no_confidence_is_made_up() -> None:
+    text = text_run(list("aab"), list("bab"))
+    labels = text_run([["x", "z"], ["x"]], [["y"], ["x"]])
+    sentence = tokens_run(("B-A O", "O B-A"))
+    sentence = RunPredictions(
+        replace(sentence.file, table=sentence.file.table.drop_columns(["score"])), sentence.predictions
+    )
+    for each, raw in ((text, raw_texts(3)), (labels, raw_texts(2)), (sentence, None)):
+        found = wrong_examples([each], raw)
+        assert found and [example.rank for example in found] == [None] * len(found)
+        assert each.rank is None
+        page = render_report(Report("t", (RunContent("this run"),), found, rank=each.rank))
+        assert Parsed(page).data()["head"]["rank"] is None
+        assert "confidence" not in re.sub("<(script|style)>.*?</(script|style)>", "", page, flags=re.S)
+
+
+def test_a_run_with_probabilities_ranks_examples_beside_one_without() -> None:
+    found = wrong_texts([text_run(list("aa"), list("bb")), text_run(list("aa"), list("bb"), [0.5, 0.75])], raw_texts(2))
+    assert [each.rank for each in found] == [0.5, 0.75]
+    shown = json.loads(browser_data(Report("t", (run(), run()), (replace(found[0], rank=None), found[1])), 10**6).json)
+    assert [each["rank"] for each in shown["examples"]] == [0.75, None]
 
 
 def test_predictions_of_other_texts_are_told() -> None:
@@ -641,6 +724,8 @@ def test_contrast_is_that_of_wcag_aa(scheme: str) -> None:
         for name, colour in rgb.items():
             if name.startswith("line-") or name == "control":
                 assert contrast(colour, rgb[surface]) >= 3, (name, surface)
+        for name, colour in rgb.items():
+            assert not name.startswith("kind-") or contrast(rgb["text"], colour) >= 7, name
     for level in range(1, 11):
         shade = np.average([rgb["heat"], rgb["surface"]], axis=0, weights=[level, 10 - level])
         assert contrast(rgb["text"], shade.tolist()) >= 4.5, level
@@ -688,6 +773,79 @@ def test_the_workspaces_run_is_read(workspace: Path) -> None:
     assert only.curves == (Curve("validation", "f1", (1.0,), (0.25,)),)
     assert [(each.id, each.text) for each in report.examples if isinstance(each, TextExample)] == [("test-2", "three")]
     assert only.calibration is not None and sum(each.count for each in only.calibration.bins) == 3
+
+
+def test_the_page_begins_with_the_tasks_own_metric(workspace: Path) -> None:
+    """With its interval, validation beside test, and how many examples there are."""
+    (workspace / "metrics/train.json").write_text(json.dumps({"validation": {"accuracy": 0.8125}}))
+    tiles = report_of_workspace().tiles
+    assert [(tile.name, tile.figure) for tile in tiles] == [
+        ("Accuracy on test", "0.7500"), ("Accuracy on validation", "0.8125"), ("Test examples", "3"),
+    ]  # fmt: skip
+    assert list(tiles[0].said) == ["95 % interval 0.5000 to 0.9000"] and tiles[0].tone == "headline"
+    assert "test less validation: \u22120.0625" in tiles[1].said
+    assert tiles[2].said == ("1 with errors (33.3%); all predicted",)
+    page = render_report(report_of_workspace())
+    assert page.index("Accuracy on test") < page.index('id="scores"')
+    (workspace / "params.yaml").write_text("task:\n  metric: f1\n")
+    tiles = report_of_workspace().tiles
+    assert (tiles[0].name, tiles[0].figure) == ("F1 on test", "—")
+
+
+def test_the_page_says_in_which_revision_the_model_was_trained(workspace: Path) -> None:
+    def recorded(environment: dict[str, Any]) -> dict[str, str]:
+        runs = {"train": {"seconds": 1.0, "environment": environment}}
+        (workspace / "metrics/runs.json").write_text(json.dumps(runs))
+        return {fact.name: re.sub("<[^>]*>", "", fact.value) for fact in report_of_workspace().provenance}
+
+    facts = recorded({"revision": "0123456789abcdef" * 2, "dirty": False})
+    assert facts == {
+        "Data": "letters",
+        "Model": "tiny",
+        "Git revision": "0123456789",
+        "Reproduce": "git checkout 0123456789 &amp;&amp; dvc repro",
+    }
+    assert "uncommitted" in recorded({"revision": "0123456789abcdef", "dirty": True})["Git revision"]
+    assert recorded({"revision": None, "dirty": None}).keys() == {"Data", "Model"}
+
+
+def test_a_run_is_compared_with_the_committed_one_on_the_same_test_split(workspace: Path) -> None:
+    def git(*arguments: str) -> None:
+        identity = ("-c", "user.name=tester", "-c", "user.email=tester@example.com")
+        subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
+
+    def changes() -> list[str]:
+        return [tile.figure for tile in report_of_workspace().tiles if tile.name.startswith("Change")]
+
+    download = {"data": {"name": "letters", "splits": {"test": {"examples": 3}}}, "model": {"name": "tiny"}}
+    (workspace / "metrics/download.json").write_text(json.dumps(download))
+    assert changes() == []  # no repository
+    git("init", "--quiet")
+    assert changes() == []  # no commit
+    git("add", "metrics")
+    git("commit", "--quiet", "--message", "run")
+    assert changes() == []  # the same run
+    file = workspace / "metrics/evaluate.json"
+    metrics = json.loads(file.read_text())
+    file.write_text(json.dumps({**metrics, "accuracy": 0.8125}))
+    assert changes() == ["+0.0625"]
+    file.write_text(json.dumps({**metrics, "accuracy": 0.6875}))
+    assert changes() == ["\u22120.0625"]
+    (workspace / "metrics/download.json").write_text(json.dumps({**download, "data": {"name": "other"}}))
+    assert changes() == []  # other data
+
+
+def test_all_that_is_known_of_entities_is_on_the_page(workspace: Path) -> None:
+    file = workspace / "metrics/evaluate.json"
+    rates = {"precision": 0.5, "recall": 0.25, "f1": 0.3125}
+    errors = {"exact": 1801, "type": 136, "span": 170, "type_and_span": 75, "missed": 11, "spurious": 248}
+    found = {"strict": rates, "seen": {**rates, "support": 702}, "unseen": {**rates, "support": 1491}, "errors": errors}
+    file.write_text(json.dumps({**json.loads(file.read_text()), **found}))
+    page = render_report(report_of_workspace())
+    for shown in ("tags read strictly", "702 entities, precision 0.5000, recall 0.2500", "entities not seen in training",
+                  ">0.3125<", "wrong type and span", ">1,801", "82.1%", "2,193 gold entities, 2,430 predicted"):  # fmt: skip
+        assert shown in page, shown
+    assert page.index("By domain") < page.index(">mail<")
 
 
 def test_gold_labels_that_are_probably_wrong_are_on_the_page(workspace: Path) -> None:
@@ -794,6 +952,8 @@ def test_a_browser_opens_the_page_without_complaint_and_filters(tmp_path: Path) 
     assert "31 found, 1 to 20 below" in plain and "1 of 2" in plain
     filtered, _ = opened(page, "#errors&gold=c+%26+d")
     assert "1 found, 1 to 1 below" in filtered and '<p class="text" dir="auto">needle</p>' in filtered
+    linked, _ = opened(page, "#errors&id=test-7")
+    assert "1 found, 1 to 1 below" in linked and ">number 7</p>" in linked and 'href="#errors&amp;id=test-7"' in linked
     second, _ = opened(page, "#errors&search=NUMBER&page=2")
     assert "30 found, 21 to 30 below" in second
 

@@ -395,7 +395,7 @@ def test_an_older_experiment_is_ranked_by_its_training_and_marked(make: Callable
     assert [row.is_among_best for row in board.rows[1:]] == [True, False]
     assert board.chosen.test == pytest.approx(0.9)
     assert "1 of 3 configurations (marked ?)" in board.notes[0] and "1 ?" in as_text(found)
-    assert "That says nothing of the 1 marked ?" in " ".join(as_text(found).split())
+    assert "Nothing is known of the 1 marked ?" in " ".join(as_text(found).split())
 
 
 def test_scores_of_training_alone_make_a_board_without_a_set(make: Callable[..., MadeExperiments]) -> None:
@@ -403,7 +403,7 @@ def test_scores_of_training_alone_make_a_board_without_a_set(make: Callable[...,
     make(dict(zip("ab", made, strict=True)))
     found = current_leaderboard()
     assert (only_board(found).examples, only_board(found).best) == (0, [])
-    assert "No validation predictions are at hand" in " ".join(as_text(found).split())
+    assert "There are no validation predictions here" in " ".join(as_text(found).split())
 
 
 def test_a_cache_that_lacks_a_file_or_has_another_one_is_told(make: Callable[..., MadeExperiments]) -> None:
@@ -500,7 +500,8 @@ def test_the_command_line_as_a_user_runs_it(here: MadeExperiments, tmp_path: Pat
     assert done.stdout == as_text(found)
     assert json.loads((tmp_path / "found.json").read_text()) == json.loads(as_json(found))
     assert (tmp_path / "found.markdown").read_text() == as_markdown(found)
-    assert (tmp_path / "found.html").read_text() == as_html(found)
+    again = "python -m stages.sweep report --html leaderboard.html"
+    assert (tmp_path / "found.html").read_text() == as_html(found, again)
     assert f"dvc exp apply {only_board(found).chosen.experiments[0]}" in done.stdout
     assert max(map(width, done.stdout.splitlines())) <= 80
 
@@ -694,7 +695,7 @@ def test_every_line_fits_a_terminal_and_tables_are_whole(here: MadeExperiments) 
         assert width(line) <= 80 and line == line.rstrip()
     text = " ".join(as_text(found).split())
     assert "6 configurations from 12 trials, ranked by accuracy on 300 validation examples" in text
-    assert "is the best of 6 and so optimistic; its test score is not" in text
+    assert "is the best of 6, and so optimistic. Its test score is not" in text
     for row in only_board(found).rows:
         assert f"{row.score:.4f}" in text and row.trials[0].experiment in text
 

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 RECIPES: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
     "plain": ((), (1, 5, 11, 12, 13, 30, 36)),
-    "evaluate often": (("train.evaluate_every=5",), (4, 5, 6, 12, 20, 36)),
+    "evaluate often": (("train.evaluate_every=5", "train.log_every=3"), (4, 5, 6, 12, 20, 36)),
     "accumulate": (("train.gradient_accumulation=4", "train.evaluate_every=7"), (3, 7, 12, 25)),
     "stop early": (("train.evaluate_every=2", "train.early_stopping=4", "train.learning_rate=3e-2"), (3, 6, 8)),
     "steps": (("train.max_steps=20",), (12, 17, 20)),

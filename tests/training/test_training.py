@@ -147,6 +147,25 @@ def test_the_best_checkpoint_on_validation_is_the_result(tokenized: Workspace) -
     assert summary["validation"]["loss"] == pytest.approx(losses[best_epoch], abs=1e-5)
 
 
+def test_losses_between_validations_are_logged_and_change_nothing_else(tokenized: Workspace) -> None:
+    """An epoch has 3 steps: what is logged of its parts averages to what is logged of the whole."""
+
+    def losses(every: str) -> list[tuple[float, float]]:
+        train_here(tokenized, f"train.log_every={every}")
+        file = tokenized.root / "metrics/plots/curves/plots/metrics/train/loss.tsv"
+        numbers = list(map(float, file.read_text().split()[2:]))
+        return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+    whole = losses("null")
+    weights = (tokenized.root / "models/trained/model.safetensors").read_bytes()
+    parts = losses("2")
+    assert (tokenized.root / "models/trained/model.safetensors").read_bytes() == weights
+    assert [epoch for epoch, _ in whole] == [1, 2]
+    assert [epoch for epoch, _ in parts] == pytest.approx([2 / 3, 1, 4 / 3, 2], abs=1e-5)
+    first, rest, shared, last = (loss for _, loss in parts)
+    assert [(2 * first + rest) / 3, (shared + 2 * last) / 3] == pytest.approx([loss for _, loss in whole], abs=1e-6)
+
+
 def test_early_stopping_ends_a_training_that_no_longer_improves(tokenized: Workspace) -> None:
     tokenized.python(
         "stages.train", "train.epochs=40", "task.metric=loss", "train.learning_rate=5e-2", "train.early_stopping=1"

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -51,9 +52,20 @@ def report(call: ReportCall) -> None:
     if call.html is not None:
         from stages.sweep.leaderboard.page import as_html  # needs what the other formats do not
 
-        write_text(Path(call.html), as_html(found))
+        write_text(Path(call.html), as_html(found, _command(call)))
     if STDOUT not in (call.markdown, call.json):
         sys.stdout.write(as_text(found))
+
+
+def _command(call: ReportCall) -> str:
+    """Return what makes the page again, for a shell. Where this call wrote to is left out: the page does not depend on it."""
+    valued = {
+        "--sweep": call.sweep,
+        "--metric": call.metric,
+        "--level": None if call.level == LEVEL else f"{call.level:g}",
+    }
+    options = [word for option, value in valued.items() if value is not None for word in (option, value)]
+    return shlex.join(["python", "-m", "stages.sweep", "report", *options, "--html", "leaderboard.html"])
 
 
 def current_leaderboard(sweep: str | None = None, metric: str | None = None, level: float = LEVEL) -> Leaderboard:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from stages.comparison.markdown import folded, table
 from stages.comparison.wording import score
 from stages.pipeline.escaping import code
+from stages.pipeline.json_files import Json
 from stages.sweep.leaderboard import wording
 from stages.sweep.leaderboard.keys import setting, short_names
 from stages.sweep.leaderboard.results import Board, Leaderboard, Row
@@ -24,6 +25,10 @@ def as_markdown(leaderboard: Leaderboard) -> str:
 
 def _board(board: Board, leaderboard: Leaderboard) -> Iterator[str]:
     yield f"### {code(board.title)}"
+    chosen = board.chosen
+    said = wording.test_score(board, chosen, leaderboard.level)
+    yield f"**{said}**" if chosen.test is not None else code(said)
+    yield f"{wording.best_of(board)} Get it with {code(wording.how_to_get(chosen))}."
     yield f"{wording.heading(board)}."
     yield _rows(board, board.rows[:_ROWS], leaderboard)
     if rest := board.rows[_ROWS:]:
@@ -31,44 +36,44 @@ def _board(board: Board, leaderboard: Leaderboard) -> Iterator[str]:
     yield wording.best_set(board, leaderboard)
     for note in board.notes:
         yield f"Note: {code(note)}"
-    chosen = board.chosen
-    said = wording.test_score(board, chosen, leaderboard.level)
-    yield f"**{said}**" if chosen.test is not None else code(said)
-    yield f"{wording.best_of(board)} Get it with {code(wording.how_to_get(chosen))}."
     if board.effects:
         rows = [
             [code(effect.key) if not place else "", code(each.value), score(each.score), str(each.trials)]
-            for effect in board.effects
+            for effect in wording.effects(board)
             for place, each in enumerate(effect.values)
         ]
         said = "\n\n".join(
             f"{code(each.key)}: rank correlation with the score {each.rank_correlation:+.2f}"
-            for each in board.effects
+            for each in wording.effects(board)
             if each.rank_correlation is not None
         )
         content = table(["parameter", "value", board.metric, "trials"], rows)
         yield folded(
-            "What goes with each parameter", "\n\n".join(filter(None, [wording.effects_note(board), content, said]))
+            "Main effects of the parameters", "\n\n".join(filter(None, [wording.effects_note(board), content, said]))
         )
+
+
+def _setting(value: Json) -> str:
+    """A value; numbers are harmless, and narrower as plain text."""
+    return setting(value) if isinstance(value, int | float) else code(setting(value))
 
 
 def _rows(board: Board, rows: Sequence[Row], leaderboard: Leaderboard) -> str:
     names = short_names(board.keys)
     has_seeds, devices = any(row.deviation is not None for row in board.rows), wording.devices(board.rows)
     header = [
-        "rank", "", board.metric, f"{100 * (1 - leaderboard.level):g} % interval", *(["sd"] if has_seeds else []),
+        "rank", board.metric, f"{100 * (1 - leaderboard.level):g} % interval", *(["sd"] if has_seeds else []),
         *(code(names[key]) for key in board.keys), "train s", *(["device"] if devices else []), "experiment",
     ]  # fmt: skip
     return table(
         header,
         [
             [
-                str(row.rank),
-                wording.mark(row),
+                f"{row.rank} {wording.mark(row)}".strip(),
                 score(row.score),
                 wording.span(row.interval),
                 *([score(row.deviation)] if has_seeds else []),
-                *(code(setting(row.settings[key])) for key in board.keys),
+                *(_setting(row.settings[key]) for key in board.keys),
                 wording.seconds(row),
                 *([code(row.device or "-")] if devices else []),
                 code(row.trials[0].experiment) + wording.experiment(row).removeprefix(row.trials[0].experiment),

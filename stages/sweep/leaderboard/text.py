@@ -42,7 +42,7 @@ def _board(board: Board, leaderboard: Leaderboard) -> Iterator[str]:
     if board.effects:
         yield ""
         yield from _wrapped(wording.effects_note(board))
-        for effect in board.effects:
+        for effect in wording.effects(board):
             yield from _effect(effect)
 
 

@@ -23,7 +23,7 @@ def heading(board: Board) -> str:
 
 
 def mark(row: Row) -> str:
-    """Return the sign of a configuration that is not told apart from the best, or of which that can't be said."""
+    """Return the sign of a configuration that may be the best, or of which that can't be said."""
     if row.is_among_best is None:
         return UNKNOWN
     return AMONG_BEST if row.is_among_best else ""
@@ -53,20 +53,20 @@ def best_set(board: Board, leaderboard: Leaderboard) -> str:
     """Return what the mark means, and how the set was found."""
     others = sum(row.p is not None for row in board.rows) - 1
     if others < 0:
-        return "No validation predictions are at hand, so nothing is said of which differences are chance."
+        return "There are no validation predictions here, so it can't be said which differences may be chance."
     if not others:
-        return f"{AMONG_BEST} There is one configuration, so there is nothing to tell apart."
+        return f"{AMONG_BEST} There is only one configuration, so there is nothing to compare it with."
     count = len(board.best)
     unknown = sum(row.p is None for row in board.rows)
     which = (
-        f"{AMONG_BEST} The leader is told apart from all others"
+        f"{AMONG_BEST} The leader is better than all others,"
         if count == 1
-        else f"{AMONG_BEST} {count} configurations are not told apart from the best: it is among them"
+        else f"{AMONG_BEST} The best configuration is among these {count},"
     )
     return (
         f"{which} with {100 * (1 - leaderboard.level):g} % confidence (paired tests against the leader on the validation "
         f"examples, corrected for {counted(others, 'comparison')})."
-        + (f" That says nothing of the {unknown} marked {UNKNOWN}." if unknown else "")
+        + (f" Nothing is known of the {unknown} marked {UNKNOWN}." if unknown else "")
     )
 
 
@@ -87,10 +87,10 @@ def how_to_get(chosen: Chosen) -> str:
 def best_of(board: Board) -> str:
     """Return why the two scores of the leader are of different worth."""
     if len(board.rows) == 1:
-        return "The test split has chosen nothing."
+        return "The test split played no part in the choice."
     return (
-        f"Its validation {board.metric}, {score(board.chosen.validation)}, is the best of {len(board.rows)} and so optimistic; "
-        "its test score is not, since the test split has chosen nothing."
+        f"The leader was chosen by its validation {board.metric}: {score(board.chosen.validation)} is the best of "
+        f"{len(board.rows)}, and so optimistic. Its test score is not, since the test split played no part in the choice."
     )
 
 
@@ -104,9 +104,24 @@ def effect_heading(effect: KeyEffect) -> str:
 def effects_note(board: Board) -> str:
     """Return how to read the effects."""
     return (
-        f"Mean {board.metric} on validation of the trials with each value. What else they differ in is averaged over, not "
-        "held fixed."
+        f"Mean {board.metric} on validation of the trials with each value, the parameter with the largest differences first. "
+        "All other parameters are averaged over, not held fixed."
     )
+
+
+def effects(board: Board) -> list[KeyEffect]:
+    """Return the effects of all keys, the largest first: by how far the means of its values are apart."""
+    return sorted(board.effects, key=lambda each: -_reach(each))
+
+
+def largest(effect: KeyEffect) -> str:
+    """Return which of its values does best on average, and by how much."""
+    return f"means of its values differ by {_reach(effect):.4f}"
+
+
+def _reach(effect: KeyEffect) -> float:
+    means = [each.score for each in effect.values]
+    return max(means) - min(means)
 
 
 def devices(rows: Sequence[Row]) -> list[str]:
