@@ -189,6 +189,10 @@ class TrainConfig:
     about a third longer, and learns the same. For long rows and large models."""
     optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
     """`adamw_8bit`: AdamW's two moments are stored in 8 bits, a quarter of the memory. Needs the package bitsandbytes."""
+    sharding: Literal["none", "full"] = "none"
+    """What each of several processes holds. `none`: the whole model. `full`: a share of its weights, their gradients and AdamW's
+    moments, for a model that doesn't fit one device; a layer's weights are gathered while it is computed (PyTorch's FSDP2). The
+    recipe stays the same, but for the last bits of sums."""
 
 
 @dataclass(frozen=True)

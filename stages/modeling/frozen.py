@@ -1,6 +1,6 @@
 """Frozen weights: which they are, how many are left to train, and the state of a training without them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from stages.modeling.layers import layers_of
 from stages.modeling.occurring_embeddings import OccurringEmbeddings
+from stages.modeling.sharding import shared_as, whole
 from stages.pipeline.errors import ModelError, TrainingError
 
 
@@ -77,7 +78,16 @@ def trained_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return state
 
 
+def gathered_trained_state(model: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield what `trained_state` gives, each tensor whole. Processes that share the weights have to call this together."""
+    for name, tensor in trained_state(model).items():
+        yield name, whole(tensor)
+
+
 def load_trained_state(model: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> None:
-    """Load what `trained_state` has given into a model with the same frozen weights."""
-    assert state.keys() == trained_state(model).keys()
-    model.load_state_dict(state, strict=False)
+    """Load a whole trained state into a model with the same frozen weights, which may be sharded."""
+    own = trained_state(model)
+    assert state.keys() == own.keys()
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(shared_as(tensor, state[name]))

@@ -58,6 +58,13 @@ def layers_of(model: PreTrainedModel) -> Layers:
     return Layers(count, depths)
 
 
+def outermost_layers(model: PreTrainedModel) -> Iterator[torch.nn.Module]:
+    """Yield the modules that are layers, or, where lists of these stand beside each other, parts of layers."""
+    encoder = model.get_submodule(encoder_name(model))
+    for _, items in _outermost_lists(encoder):
+        yield from items
+
+
 def _is_of_embeddings(name: str) -> bool:
     return "emb" in name and "after" not in name
 

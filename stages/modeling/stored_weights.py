@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from transformers.pytorch_utils import Conv1D
 
+from stages.modeling.sharding import is_share
+
 
 class _Stored(torch.nn.Module):
     """A layer whose weight may be stored in another dtype than that of its input."""
@@ -18,10 +20,14 @@ class _Stored(torch.nn.Module):
 
     @property
     def weight(self) -> torch.Tensor:
-        """The weight in fp32: the code of some families reads it, to multiply with it itself or to know its dtype."""
+        """The weight in fp32: the code of some families reads it, to multiply with it itself or to know its dtype.
+
+        A share of one is the weight as it is stored: FSDP2 reads it to take it over.
+        """
         if "weight" not in self._parameters:  # torch.nn.Module asks before it registers one
             raise AttributeError("weight")
-        return self.stored.float() if self.stored.dtype == torch.bfloat16 else self.stored
+        is_cast = self.stored.dtype == torch.bfloat16 and not is_share(self.stored)
+        return self.stored.float() if is_cast else self.stored
 
 
 class StoredLinear(_Stored, torch.nn.Linear):  # type: ignore[override]

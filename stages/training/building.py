@@ -15,6 +15,7 @@ from stages.modeling.load import new_model
 from stages.modeling.precision import usable_precision
 from stages.modeling.prediction import longest_rows
 from stages.modeling.preparation import Use, prepare
+from stages.modeling.sharding import shard
 from stages.pipeline.paths import BASE_MODEL, BASE_WEIGHTS
 from stages.pipeline.torchrun import is_main_process
 from stages.tasks.registry import task_for
@@ -23,7 +24,7 @@ from stages.training.checkpoints import Checkpoints
 from stages.training.interruption import Interruption
 from stages.training.live_progress import live_progress
 from stages.training.loss import loss_function
-from stages.training.recipe import training_arguments
+from stages.training.recipe import join_processes, training_arguments
 from stages.training.resumable import ResumableTrainer
 from stages.training.trainer import Validation, early_stopping
 
@@ -53,8 +54,15 @@ def build_trainer(
     batches = batching(config, splits["train"])
     format = read_batch_format(BASE_MODEL)
     collate = PaddingCollator(format, partial(task.label_tensor, labels=len(names)))
-    set_seed(config.seed)
-    model = training_model(config, splits)
+
+    def whole_model() -> PreTrainedModel:
+        set_seed(config.seed)
+        return training_model(config, splits)
+
+    model = whole_model()
+    if config.train.sharding == "full":
+        join_processes(config)
+        shard(model)
     precision = usable_precision(config.train.precision, model, longest_rows(splits["train"], collate), training=True)
     recipe = replace(config.train, precision=precision)
     return ResumableTrainer(
@@ -78,5 +86,6 @@ def build_trainer(
             task.class_weights(splits["train"], names) if config.train.class_weights == "balanced" else None,
         ),
         layer_decay=config.train.layer_decay,
+        remake=whole_model,
         callbacks=[*early_stopping(config.train.early_stopping), *(live_progress() if is_main_process() else [])],
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from transformers import TrainingArguments
 
-from stages.configuration.schema import TaskConfig, TrainConfig
+from stages.configuration.schema import TaskConfig, TrainConfig, TrainStage
 from stages.modeling.precision import device, resolved
 from stages.pipeline.torchrun import world_size
 from stages.scoring.core.metrics import METRICS
@@ -39,6 +39,8 @@ def training_arguments(
         dataloader_pin_memory=not on_cpu,
         ddp_backend="gloo" if on_cpu and world_size() > 1 else None,
         ddp_find_unused_parameters=False,
+        # each part's gradients are shared at once: until the last part they would be held whole
+        accelerator_config={"gradient_accumulation_kwargs": {"sync_each_batch": train.sharding == "full"}},
         eval_strategy=strategy,
         eval_steps=train.evaluate_every,
         save_strategy="no",
@@ -57,3 +59,9 @@ def training_arguments(
         arguments.n_gpu, 1
     )  # the Trainer's DataParallel would multiply the batch by the GPUs it finds
     return arguments
+
+
+def join_processes(config: TrainStage) -> None:
+    """Let the processes that share the training find each other and their devices, as the Trainer's arguments do."""
+    arguments = training_arguments(config.train, Batching(world_size(), 1), config.task, config.seed, Path())
+    assert arguments.device is not None
