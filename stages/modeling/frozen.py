@@ -7,8 +7,10 @@ from typing import Literal
 import torch
 from transformers import PreTrainedModel
 
+from stages.modeling.batches import Batch
 from stages.modeling.layers import layers_of
 from stages.modeling.occurring_embeddings import OccurringEmbeddings
+from stages.modeling.precision import device
 from stages.modeling.sharding import shared_as, whole
 from stages.pipeline.errors import ModelError, TrainingError
 
@@ -56,6 +58,23 @@ def require_gradients(model: PreTrainedModel) -> None:
             f"train: no layer of {model.config.model_type} gets a gradient while its embeddings are frozen; set "
             "train.adapter=none and train.freeze=none"
         )
+
+
+def has_unused(model: PreTrainedModel, batch: Batch) -> bool:
+    """Return whether a training step on the batch gives some trained weight no gradient. Draws no random number of the recipe's.
+
+    Processes that share a batch have to know. Such are adapters whose product is never taken, and embeddings of entities.
+    """
+    torch.nn.Module.to(model, device())
+    inputs = {name: tensor.to(model.device) for name, tensor in batch.items()}
+    was_training = model.training
+    with torch.random.fork_rng():
+        logits: torch.Tensor = model.train()(**inputs).logits
+        logits.float().sum().backward()
+    found = any(weight.requires_grad and weight.grad is None for weight in model.parameters())
+    model.zero_grad()
+    model.train(was_training)
+    return found
 
 
 def parameter_counts(model: torch.nn.Module) -> ParameterCounts:

@@ -13,9 +13,27 @@ from transformers import PreTrainedModel
 
 from stages.modeling.layers import outermost_layers
 from stages.modeling.occurring_embeddings import input_embeddings
+from stages.pipeline.errors import ModelError
 
 if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor  # the import takes a second, and most stages don't shard
+
+
+_PAST_HOOKS = ("reformer", "squeezebert")
+"""Families whose code calls methods of layers other than the hooked call, one in its own backward pass."""
+
+
+def require_shardable(model: PreTrainedModel) -> None:
+    """Raise ModelError if the code of the model's family doesn't let layers gather their weights together."""
+    config, refused = model.config, "set train.sharding=none"
+    if config.model_type in _PAST_HOOKS:
+        raise ModelError(f"train.sharding=full: the code of {config.model_type} calls its layers past what gathers them; {refused}")
+    for name, rate in config.to_dict().items():
+        if name.endswith("layerdrop") and rate:
+            raise ModelError(
+                f"train.sharding=full: {config.model_type} leaves out layers at random ({name}={rate:g}), and not the same in "
+                f"each process; {refused}"
+            )
 
 
 def shard(model: PreTrainedModel) -> None:
@@ -34,6 +52,15 @@ def shard(model: PreTrainedModel) -> None:
 def is_sharded(model: torch.nn.Module) -> bool:
     """Return whether the processes share the model's weights."""
     return bool(getattr(model, "_is_fsdp_managed_module", False))
+
+
+def forget_failed_pass(model: torch.nn.Module) -> None:
+    """Make a sharded model ready for another forward pass after one that has raised."""
+    if is_sharded(model):
+        from torch.distributed.fsdp import FSDPModule
+
+        assert isinstance(model, FSDPModule)
+        model.reset_iter_state()
 
 
 def is_share(tensor: torch.Tensor) -> "TypeGuard[DTensor]":
@@ -67,7 +94,8 @@ def _units(model: PreTrainedModel) -> Iterator[torch.nn.Module]:
     What shares a weight with another part of the model is left to the rest.
     """
     uses = Counter(id(weight) for _, weight in model.named_parameters(remove_duplicate=False))
-    for unit in dict.fromkeys([*outermost_layers(model), input_embeddings(model)]):
-        weights = [] if unit is None else [*unit.parameters()]
-        if unit is not None and weights and all(uses[id(weight)] == 1 for weight in weights):
+    embeddings = input_embeddings(model)
+    for unit in (*outermost_layers(model), *([embeddings] if isinstance(embeddings, torch.nn.Module) else [])):
+        weights = [*unit.parameters()]
+        if weights and all(uses[id(weight)] == 1 for weight in weights):
             yield unit

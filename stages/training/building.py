@@ -11,13 +11,14 @@ from stages.columns.arrays import flat
 from stages.columns.names import INPUT_IDS, label_names
 from stages.configuration.schema import TrainStage
 from stages.modeling.batches import PaddingCollator, read_batch_format
+from stages.modeling.frozen import has_unused
 from stages.modeling.load import new_model
 from stages.modeling.precision import usable_precision
 from stages.modeling.prediction import longest_rows
 from stages.modeling.preparation import Use, prepare
-from stages.modeling.sharding import shard
+from stages.modeling.sharding import is_sharded, shard
 from stages.pipeline.paths import BASE_MODEL, BASE_WEIGHTS
-from stages.pipeline.torchrun import is_main_process
+from stages.pipeline.torchrun import is_main_process, world_size
 from stages.tasks.registry import task_for
 from stages.training.batching import batching
 from stages.training.checkpoints import Checkpoints
@@ -63,13 +64,17 @@ def build_trainer(
     if config.train.sharding == "full":
         join_processes(config)
         shard(model)
-    precision = usable_precision(config.train.precision, model, longest_rows(splits["train"], collate), training=True)
+    longest = longest_rows(splits["train"], collate)
+    precision = usable_precision(config.train.precision, model, longest, training=True)
+    unused = world_size() > 1 and not is_sharded(model) and has_unused(model, longest)
     recipe = replace(config.train, precision=precision)
     return ResumableTrainer(
         checkpoints=checkpoints,
         interruption=interruption,
         model=model,
-        arguments=training_arguments(recipe, batches, config.task, config.seed, checkpoints.partial),
+        arguments=training_arguments(
+            recipe, batches, config.task, config.seed, checkpoints.partial, has_unused=unused
+        ),
         train=splits["train"],
         batching=batches,
         validation=Validation(

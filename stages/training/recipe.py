@@ -16,9 +16,12 @@ _OPTIMIZERS = {"adamw": "adamw_torch_fused", "adamw_8bit": "adamw_bnb_8bit"}
 
 
 def training_arguments(
-    train: TrainConfig, batching: Batching, task: TaskConfig, seed: int, written: Path
+    train: TrainConfig, batching: Batching, task: TaskConfig, seed: int, written: Path, *, has_unused: bool = False
 ) -> TrainingArguments:
-    """Return `TrainingArguments` for the recipe. A callback decides when a checkpoint is written, into `written`."""
+    """Return `TrainingArguments` for the recipe. A callback decides when a checkpoint is written, into `written`.
+
+    `has_unused`: whether a step leaves trained weights without a gradient, for which several processes would wait.
+    """
     precision, on_cpu = resolved(train.precision), device().type == "cpu"
     strategy = "epoch" if train.evaluate_every is None else "steps"
     arguments = TrainingArguments(
@@ -38,7 +41,7 @@ def training_arguments(
         use_cpu=on_cpu,
         dataloader_pin_memory=not on_cpu,
         ddp_backend="gloo" if on_cpu and world_size() > 1 else None,
-        ddp_find_unused_parameters=False,
+        ddp_find_unused_parameters=has_unused,
         # each part's gradients are shared at once: until the last part they would be held whole
         accelerator_config={"gradient_accumulation_kwargs": {"sync_each_batch": train.sharding == "full"}},
         eval_strategy=strategy,
