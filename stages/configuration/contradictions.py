@@ -195,6 +195,23 @@ def _adapter_fault(train: TrainConfig) -> str | None:
 
 
 @_rule
+def _sharding_fault(train: TrainConfig) -> str | None:
+    if train.sharding == "none":
+        return None
+    full = f"train.sharding={train.sharding}"
+    if train.processes == 1:
+        return f"{full} shares a model among processes, and train.processes=1; raise it, or set train.sharding=none"
+    if train.optimizer == "adamw_8bit":
+        return f"{full}: train.optimizer=adamw_8bit can't update a share of a weight; set adamw"
+    if train.precision == "fp16":
+        return f"{full}: train.precision=fp16 scales the loss, which is not proven for shares of weights; set bf16 or fp32"
+    for key in ("batch_size", "gradient_accumulation"):
+        if getattr(train, key) == "auto":
+            return f"{full}: train.{key}=auto measures a whole model in each process; set a number"
+    return None
+
+
+@_rule
 def _scoring_fault(evaluate: EvaluateConfig) -> str | None:
     if evaluate.mode == "conll" or evaluate.scheme != "plain":
         return None

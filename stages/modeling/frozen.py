@@ -1,14 +1,17 @@
 """Frozen weights: which they are, how many are left to train, and the state of a training without them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from transformers import PreTrainedModel
 
+from stages.modeling.batches import Batch
 from stages.modeling.layers import layers_of
 from stages.modeling.occurring_embeddings import OccurringEmbeddings
+from stages.modeling.precision import device
+from stages.modeling.sharding import shared_as, whole
 from stages.pipeline.errors import ModelError, TrainingError
 
 
@@ -57,6 +60,23 @@ def require_gradients(model: PreTrainedModel) -> None:
         )
 
 
+def has_unused(model: PreTrainedModel, batch: Batch) -> bool:
+    """Return whether a training step on the batch gives some trained weight no gradient. Draws no random number of the recipe's.
+
+    Processes that share a batch have to know. Such are adapters whose product is never taken, and embeddings of entities.
+    """
+    torch.nn.Module.to(model, device())
+    inputs = {name: tensor.to(model.device) for name, tensor in batch.items()}
+    was_training = model.training
+    with torch.random.fork_rng():
+        logits: torch.Tensor = model.train()(**inputs).logits
+        logits.float().sum().backward()
+    found = any(weight.requires_grad and weight.grad is None for weight in model.parameters())
+    model.zero_grad()
+    model.train(was_training)
+    return found
+
+
 def parameter_counts(model: torch.nn.Module) -> ParameterCounts:
     """Count parameters. Embeddings that are put aside count as trained, since weight decay shrinks them."""
     aside = sum(each.put_aside for each in model.modules() if isinstance(each, OccurringEmbeddings))
@@ -77,7 +97,16 @@ def trained_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return state
 
 
+def gathered_trained_state(model: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield what `trained_state` gives, each tensor whole. Processes that share the weights have to call this together."""
+    for name, tensor in trained_state(model).items():
+        yield name, whole(tensor)
+
+
 def load_trained_state(model: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> None:
-    """Load what `trained_state` has given into a model with the same frozen weights."""
-    assert state.keys() == trained_state(model).keys()
-    model.load_state_dict(state, strict=False)
+    """Load a whole trained state into a model with the same frozen weights, which may be sharded."""
+    own = trained_state(model)
+    assert state.keys() == own.keys()
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(shared_as(tensor, state[name]))

@@ -41,7 +41,7 @@ def layers_of(model: PreTrainedModel) -> Layers:
     in_layers = [number for number, depth in enumerate(found.values()) if depth is not None]
     last = in_layers[-1] if in_layers else -1
     embeddings = {f"{name}." for name, module in model.named_modules() if isinstance(module, torch.nn.Embedding)}
-    depths, reached = dict[str, int](), 0
+    depths, reached, before = dict[str, int](), 0, ""
     for number, (name, depth) in enumerate(found.items()):
         reached = reached if depth is None else depth
         end = _end_of_stack(name, ends)
@@ -53,13 +53,35 @@ def layers_of(model: PreTrainedModel) -> Layers:
             depths[name] = 0
         elif end is not None:
             depths[name] = end if end < count else count + 1
+        elif depths.get(before) == 0 and _norms(name, before):
+            depths[name] = 0
+        elif any(name.startswith(f"{place}conv.") for place in ends):
+            depths[name] = 1  # DeBERTa's convolution stands beside the lowest layer
         else:  # other parameters stand in the order in which they are used
             depths[name] = reached if number < last else count + 1
+        before = name
     return Layers(count, depths)
 
 
+def outermost_layers(model: PreTrainedModel) -> Iterator[torch.nn.Module]:
+    """Yield the modules that are layers, or, where lists of these stand beside each other, parts of layers."""
+    for _, items in _outermost_lists(model.get_submodule(encoder_name(model))):
+        yield from _callable_in(items)
+
+
+def _callable_in(container: torch.nn.Module) -> Iterator[torch.nn.Module]:
+    for module in container.children():
+        is_container = isinstance(module, torch.nn.ModuleList | torch.nn.ModuleDict)
+        yield from _callable_in(module) if is_container else [module]
+
+
 def _is_of_embeddings(name: str) -> bool:
-    return "emb" in name and "after" not in name
+    return ("emb" in name or "rel_pos" in name) and "after" not in name
+
+
+def _norms(name: str, before: str) -> bool:
+    """Return whether a parameter is of a norm that stands beside the module of the one declared before it, or of the same."""
+    return "norm" in name.lower() and _place(_place(name)) == _place(_place(before))
 
 
 def _end_of_stack(name: str, ends: Mapping[str, int]) -> int | None:

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from stages.modeling.batches import Batch
 from stages.modeling.cpu.packing import PACKED_FAMILIES
 from stages.modeling.load import encoder_name
+from stages.modeling.sharding import forget_failed_pass
 from stages.pipeline.errors import first_line
 
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
@@ -71,6 +72,7 @@ def _fault_in_bf16(model: PreTrainedModel, batch: Batch, *, training: bool) -> s
     except (RuntimeError, TypeError, ValueError, IndexError, AssertionError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
+        forget_failed_pass(model)
         return first_line(error)
     finally:
         model.zero_grad()

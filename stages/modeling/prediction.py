@@ -1,7 +1,7 @@
 """The logits of a tokenized split: the loop that validation during training, evaluate and export share."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +28,7 @@ from stages.modeling.cpu.packing import is_packed
 from stages.modeling.load import trained_model
 from stages.modeling.precision import Precision, usable_precision
 from stages.modeling.preparation import Use, prepare
+from stages.modeling.sharding import is_sharded
 from stages.tasks.task import Task, Units
 
 _MAX_SUBWORDS = 4096
@@ -62,11 +63,18 @@ def longest_rows(split: Dataset, collate: PaddingCollator) -> Batch:
 
 
 def predict(
-    model: PreTrainedModel, split: Dataset, collate: PaddingCollator, *, batch_size: int, precision: Precision
+    model: PreTrainedModel,
+    split: Dataset,
+    collate: PaddingCollator,
+    *,
+    batch_size: int,
+    precision: Precision,
+    forwards: Callable[[int], int] | None = None,
 ) -> NDArray[np.float32]:
     """Return the logits [readings, labels] in row order, read once a row (text) or at each word that begins in it (tokens).
 
-    Rows of similar length share a batch. The model predicts in evaluation mode and is left in the mode it was in.
+    Rows of similar length share a batch. The model predicts in evaluation mode and is left in the mode it was in. `forwards`:
+    of a sharded model, how many forward passes all processes make, by how many this one has rows for; it repeats the last.
     """
     counts = _readings_of_rows(split)
     starts = np.cumsum(counts) - counts
@@ -88,8 +96,10 @@ def predict(
 
     was_training = model.training
     model.eval()
-    with _predicting(model, precision), weights_cast_once(model):
-        each = each_in_a_thread if is_packed(model) else map
+    if forwards is not None:
+        batches += batches[-1:] * (forwards(len(batches)) - len(batches))
+    with _predicting(model, precision), nullcontext() if is_sharded(model) else weights_cast_once(model):
+        each = each_in_a_thread if is_packed(model) and not is_sharded(model) else map
         for batch, found in zip(batches, each(read_off, batches), strict=True):
             readings[ranges(starts[batch], counts[batch])] = found
     model.train(was_training)

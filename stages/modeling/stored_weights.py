@@ -3,7 +3,10 @@
 from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
+
+from stages.modeling.sharding import is_share
 
 
 class _Stored(torch.nn.Module):
@@ -18,10 +21,14 @@ class _Stored(torch.nn.Module):
 
     @property
     def weight(self) -> torch.Tensor:
-        """The weight in fp32: the code of some families reads it, to multiply with it itself or to know its dtype."""
+        """The weight in fp32: the code of some families reads it, to multiply with it itself or to know its dtype.
+
+        A share of one is the weight as it is stored: FSDP2 reads it to take it over.
+        """
         if "weight" not in self._parameters:  # torch.nn.Module asks before it registers one
             raise AttributeError("weight")
-        return self.stored.float() if self.stored.dtype == torch.bfloat16 else self.stored
+        is_cast = self.stored.dtype == torch.bfloat16 and not is_share(self.stored)
+        return self.stored.float() if is_cast else self.stored
 
 
 class StoredLinear(_Stored, torch.nn.Linear):  # type: ignore[override]
@@ -72,19 +79,32 @@ class StoredEmbedding(_Stored, torch.nn.Embedding):  # type: ignore[override]
         return torch.nn.functional.embedding(input, self.stored, self.padding_idx).float()
 
 
+class _InFp32:
+    """A model whose weights may be stored in bf16, and that computes in fp32."""
+
+    dtype = torch.float32
+    """transformers would take that of the first weight. The code of some families makes attention masks of it."""
+
+
 def store_frozen_in_bf16(model: torch.nn.Module) -> None:
     """Store the frozen matrices of linear layers and embeddings in bf16. All others stay as they are."""
     for module in list(model.modules()):
+        if isinstance(module, PreTrainedModel):
+            kind = type(module)
+            module.__class__ = type(kind.__name__, (_InFp32, kind), {})
         for name, child in module.named_children():
-            kind = _STORED.get(type(child))
-            if kind is not None and not child.weight.requires_grad:
-                stored = kind(child)
+            replacement = _STORED.get(type(child))
+            if replacement is not None and not child.weight.requires_grad:
+                stored = replacement(child)
                 stored.stored.data = stored.stored.data.to(torch.bfloat16)
                 setattr(module, name, stored)
 
 
 def store_in_fp32(model: torch.nn.Module) -> None:
     """Store all weights in fp32 again; what rounding took from them does not come back."""
+    for module in model.modules():
+        if isinstance(module, _InFp32):
+            module.__class__ = type(module).__mro__[2]
     for weight in model.parameters():
         if weight.dtype == torch.bfloat16:
             weight.data = weight.data.float()

@@ -8,6 +8,7 @@ from stages.modeling.frozen import highest_frozen
 from stages.modeling.layers import layers_of
 from stages.modeling.load import skeleton
 from stages.modeling.preparation import asks_for_steps, rehearse
+from stages.modeling.sharding import require_shardable
 from stages.pipeline.errors import ConfigError, ModelError
 from stages.pipeline.paths import BASE_WEIGHTS
 from stages.tasks.registry import task_for
@@ -17,9 +18,11 @@ def require_applicable(config: TrainStage) -> None:
     """Raise ConfigError if a package is missing, ModelError if the base model lacks what the recipe asks for."""
     train = config.train
     _require_packages(train)
-    if train.layer_decay == 1 and not asks_for_steps(train):
+    if train.layer_decay == 1 and train.sharding == "none" and not asks_for_steps(train):
         return
     model = skeleton(task_for(config.task), BASE_WEIGHTS)
+    if train.sharding == "full":
+        require_shardable(model)
     rehearse(model, train)
     if train.keep_adapter:
         bare = skeleton(task_for(config.task), BASE_WEIGHTS)

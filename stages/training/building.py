@@ -11,12 +11,14 @@ from stages.columns.arrays import flat
 from stages.columns.names import INPUT_IDS, label_names
 from stages.configuration.schema import TrainStage
 from stages.modeling.batches import PaddingCollator, read_batch_format
+from stages.modeling.frozen import has_unused
 from stages.modeling.load import new_model
 from stages.modeling.precision import usable_precision
 from stages.modeling.prediction import longest_rows
 from stages.modeling.preparation import Use, prepare
+from stages.modeling.sharding import is_sharded, shard
 from stages.pipeline.paths import BASE_MODEL, BASE_WEIGHTS
-from stages.pipeline.torchrun import is_main_process
+from stages.pipeline.torchrun import is_main_process, world_size
 from stages.tasks.registry import task_for
 from stages.training.batching import batching
 from stages.training.checkpoints import Checkpoints
@@ -24,7 +26,7 @@ from stages.training.interruption import Interruption
 from stages.training.live_progress import live_progress
 from stages.training.logged_steps import logged_steps
 from stages.training.loss import loss_function
-from stages.training.recipe import training_arguments
+from stages.training.recipe import join_processes, training_arguments
 from stages.training.resumable import ResumableTrainer
 from stages.training.trainer import Validation, early_stopping
 
@@ -54,15 +56,26 @@ def build_trainer(
     batches = batching(config, splits["train"])
     format = read_batch_format(BASE_MODEL)
     collate = PaddingCollator(format, partial(task.label_tensor, labels=len(names)))
-    set_seed(config.seed)
-    model = training_model(config, splits)
-    precision = usable_precision(config.train.precision, model, longest_rows(splits["train"], collate), training=True)
+
+    def whole_model() -> PreTrainedModel:
+        set_seed(config.seed)
+        return training_model(config, splits)
+
+    model = whole_model()
+    if config.train.sharding == "full":
+        join_processes(config)
+        shard(model)
+    longest = longest_rows(splits["train"], collate)
+    precision = usable_precision(config.train.precision, model, longest, training=True)
+    unused = world_size() > 1 and not is_sharded(model) and has_unused(model, longest)
     recipe = replace(config.train, precision=precision)
     return ResumableTrainer(
         checkpoints=checkpoints,
         interruption=interruption,
         model=model,
-        arguments=training_arguments(recipe, batches, config.task, config.seed, checkpoints.partial),
+        arguments=training_arguments(
+            recipe, batches, config.task, config.seed, checkpoints.partial, has_unused=unused
+        ),
         train=splits["train"],
         batching=batches,
         validation=Validation(
@@ -79,6 +92,7 @@ def build_trainer(
             task.class_weights(splits["train"], names) if config.train.class_weights == "balanced" else None,
         ),
         layer_decay=config.train.layer_decay,
+        remake=whole_model,
         callbacks=[
             *logged_steps(config.train.log_every),
             *early_stopping(config.train.early_stopping),

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import distributed, nn
 
+from stages.modeling.sharding import is_sharded, share_of
 from stages.pipeline.errors import TrainingError
 
 _EXAMPLES_TOLD = 16
@@ -54,9 +55,11 @@ class LossWatch:
 def require_finite_weights(model: nn.Module, step: int) -> None:
     """Raise TrainingError if a weight is NaN or infinite. An infinite gradient causes this while all losses are finite."""
     names, weights = zip(*model.named_parameters(), strict=True)
-    finite = torch.stack([weight.isfinite().all() for weight in weights]).tolist()
-    if not all(finite):
-        raise TrainingError(f"train: {names[finite.index(False)]} is no longer finite after step {step}; {_ADVICE}")
+    finite = torch.stack([share_of(weight).isfinite().all() for weight in weights])
+    if is_sharded(model):  # a process sees its own shares alone, and all have to stop
+        distributed.all_reduce(finite := finite.int(), distributed.ReduceOp.MIN)
+    if not finite.all():
+        raise TrainingError(f"train: {names[finite.tolist().index(0)]} is no longer finite after step {step}; {_ADVICE}")
 
 
 def require_finite_scores(scores: Mapping[str, float | None], step: int) -> None:

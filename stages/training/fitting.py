@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -18,11 +17,11 @@ from stages.pipeline.arrow import load_splits
 from stages.pipeline.errors import TrainingError
 from stages.pipeline.paths import TOKENIZED_DATA
 from stages.pipeline.torchrun import is_main_process, world_size
-from stages.training.batching import Batching, TokenBatches, parted, token_batches
+from stages.training.batching import TokenBatches, parted, token_batches
 from stages.training.building import training_model
 from stages.training.memory import Fits, fits_into_memory
 from stages.training.processes import Agreement
-from stages.training.recipe import training_arguments
+from stages.training.recipe import join_processes
 
 log = logging.getLogger("stages.train")
 
@@ -38,7 +37,8 @@ def without_auto(config: TrainStage) -> TrainStage:
     if "auto" not in (train.batch_size, train.gradient_accumulation):
         return config
     splits = load_splits(TOKENIZED_DATA)
-    split, processes = splits["train"], _joined(config)
+    join_processes(config)
+    split, processes = splits["train"], Agreement()
     subword = int(flat(split, INPUT_IDS)[0])
     fits = fits_into_memory(training_model(config, splits), resolved(train.precision), subword)
     if train.batch_size == "auto":
@@ -101,13 +101,6 @@ def _too_little(longest: _Lengths) -> TrainingError:
         f"train: there is not enough memory for a single row of {longest[0]} sub-words; lower tokenize.max_length, or "
         "choose a smaller model"
     )
-
-
-def _joined(config: TrainStage) -> Agreement:
-    """Join the processes: the Trainer's arguments let them find each other and their devices."""
-    arguments = training_arguments(config.train, Batching(world_size(), 1), config.task, config.seed, Path())
-    assert arguments.device is not None
-    return Agreement()
 
 
 def _tell(key: str, found: int) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from transformers import TrainingArguments
 
-from stages.configuration.schema import TaskConfig, TrainConfig
+from stages.configuration.schema import TaskConfig, TrainConfig, TrainStage
 from stages.modeling.precision import device, resolved
 from stages.pipeline.torchrun import world_size
 from stages.scoring.core.metrics import METRICS
@@ -16,9 +16,12 @@ _OPTIMIZERS = {"adamw": "adamw_torch_fused", "adamw_8bit": "adamw_bnb_8bit"}
 
 
 def training_arguments(
-    train: TrainConfig, batching: Batching, task: TaskConfig, seed: int, written: Path
+    train: TrainConfig, batching: Batching, task: TaskConfig, seed: int, written: Path, *, has_unused: bool = False
 ) -> TrainingArguments:
-    """Return `TrainingArguments` for the recipe. A callback decides when a checkpoint is written, into `written`."""
+    """Return `TrainingArguments` for the recipe. A callback decides when a checkpoint is written, into `written`.
+
+    `has_unused`: whether a step leaves trained weights without a gradient, for which several processes would wait.
+    """
     precision, on_cpu = resolved(train.precision), device().type == "cpu"
     strategy = "epoch" if train.evaluate_every is None else "steps"
     arguments = TrainingArguments(
@@ -38,7 +41,9 @@ def training_arguments(
         use_cpu=on_cpu,
         dataloader_pin_memory=not on_cpu,
         ddp_backend="gloo" if on_cpu and world_size() > 1 else None,
-        ddp_find_unused_parameters=False,
+        ddp_find_unused_parameters=has_unused,
+        # each part's gradients are shared at once: until the last part they would be held whole
+        accelerator_config={"gradient_accumulation_kwargs": {"sync_each_batch": train.sharding == "full"}},
         eval_strategy=strategy,
         eval_steps=train.evaluate_every,
         save_strategy="no",
@@ -57,3 +62,9 @@ def training_arguments(
         arguments.n_gpu, 1
     )  # the Trainer's DataParallel would multiply the batch by the GPUs it finds
     return arguments
+
+
+def join_processes(config: TrainStage) -> None:
+    """Let the processes that share the training find each other and their devices, as the Trainer's arguments do."""
+    arguments = training_arguments(config.train, Batching(world_size(), 1), config.task, config.seed, Path())
+    assert arguments.device is not None

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from accelerate.utils import broadcast_object_list, gather_object
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer import SCHEDULER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from stages.modeling.frozen import load_trained_state, trained_state
+from stages.modeling.sharding import is_sharded
 from stages.training.checkpoints import Checkpoints, Pace
 from stages.training.interruption import Interrupted, Interruption
 from stages.training.processes import Agreement
@@ -70,14 +72,36 @@ class ResumableTrainer(ValidatingTrainer):
         The Trainer would pickle its arguments too, with paths and the Hub's token.
         """
         assert output_dir is not None
+        weights = self.gathered_weights()
         if self.args.should_save:
             Path(output_dir).mkdir(parents=True, exist_ok=True)
-            weights = {name: tensor.contiguous() for name, tensor in trained_state(self.bare_model).items()}
-            save_file(weights, Path(output_dir, SAFE_WEIGHTS_NAME))
+            save_file({name: tensor.contiguous() for name, tensor in weights.items()}, Path(output_dir, SAFE_WEIGHTS_NAME))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         """Read what `save_model` has written. The Trainer would miss the frozen weights."""
         load_trained_state(self.bare_model, load_file(Path(resume_from_checkpoint, SAFE_WEIGHTS_NAME)))
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        """Write the optimizer's state: where processes share it, each its own part. The Trainer would write the main one's."""
+        if not is_sharded(self.bare_model):
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        Path(output_dir).mkdir(parents=True, exist_ok=True)
+        torch.save(self.optimizer.state_dict(), Path(output_dir, self._optimizer_part))
+        if self.args.should_save:
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir, SCHEDULER_NAME))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """Read what `_save_optimizer_and_scheduler` has written."""
+        if checkpoint is None or not is_sharded(self.bare_model):
+            super()._load_optimizer_and_scheduler(checkpoint)
+            return
+        self.optimizer.load_state_dict(torch.load(Path(checkpoint, self._optimizer_part), weights_only=True))
+        self.lr_scheduler.load_state_dict(torch.load(Path(checkpoint, SCHEDULER_NAME), weights_only=True))
+
+    @property
+    def _optimizer_part(self) -> str:
+        return f"optimizer_{self.args.process_index}.pt"
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """Write a checkpoint. If the disk can't be written, training goes on, and the older checkpoints stay.

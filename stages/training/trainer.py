@@ -1,6 +1,6 @@
 """The Trainer, validating with the same prediction and scoring code as the evaluate stage, and keeping the best weights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +17,10 @@ from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer, Traine
 from stages.columns.names import EXAMPLE, LABELS
 from stages.modeling.batches import PaddingCollator, ends_of_texts_told
 from stages.modeling.cpu.gradients import clip_in_next_step, gradient_norm
-from stages.modeling.frozen import load_trained_state, parameter_counts, require_gradients, trained_state
+from stages.modeling.frozen import gathered_trained_state, load_trained_state, parameter_counts, require_gradients
 from stages.modeling.precision import Precision
 from stages.modeling.prediction import predict
+from stages.modeling.sharding import is_sharded
 from stages.pipeline.arrow import rows
 from stages.scoring.core.metrics import METRICS
 from stages.scoring.core.scores import Scores
@@ -57,11 +58,13 @@ class ValidatingTrainer(Trainer):
         collate: PaddingCollator,
         loss: Loss,
         layer_decay: float,
+        remake: Callable[[], PreTrainedModel],
         callbacks: Sequence[TrainerCallback],
     ) -> None:
         """Everything that a training needs; nothing is taken from elsewhere.
 
-        `layer_decay`: the learning rate of a layer, as a share of that of the layer above.
+        `layer_decay`: the learning rate of a layer, as a share of that of the layer above. `remake`: makes the model anew, as it
+        was before training, whole and with the same frozen weights.
         """
         self.rows = TrainingRows(train, [*collate.format.columns(train), LABELS])
         super().__init__(
@@ -79,6 +82,7 @@ class ValidatingTrainer(Trainer):
         self._validation = validation
         self._collate = collate
         self._layer_decay = layer_decay
+        self._remake = remake
         self.parameters = parameter_counts(model)
         self._losses = LossWatch(self.args.device)
         self.best: Best | None = None
@@ -105,9 +109,13 @@ class ValidatingTrainer(Trainer):
         return optimizer
 
     def restore_best(self) -> PreTrainedModel:
-        """Give the model the weights that scored best, and return it."""
-        load_trained_state(self.bare_model, self.best_weights)
-        return self.bare_model
+        """Give the model the weights that scored best, and return it; a new one where the processes share the model."""
+        model = self.bare_model
+        if is_sharded(model):
+            model = self._remake()
+            model.config = self.bare_model.config  # which the Trainer has changed
+        load_trained_state(model, self.best_weights)
+        return model
 
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> torch.Tensor:
         """One part of a batch, forward and backward.
@@ -130,7 +138,7 @@ class ValidatingTrainer(Trainer):
     def _clip_grad_norm(self, model: nn.Module) -> Any:
         """The norm of the gradients, which are clipped on the way to the next step."""
         optimizer = getattr(self.optimizer, "optimizer", None)
-        if self.args.device.type != "cpu" or type(optimizer) is not AdamW:
+        if self.args.device.type != "cpu" or type(optimizer) is not AdamW or is_sharded(self.bare_model):
             return super()._clip_grad_norm(model)
         norm = gradient_norm(weight for group in optimizer.param_groups for weight in group["params"])
         clip_in_next_step(optimizer, norm, self.args.max_grad_norm)
@@ -172,12 +180,18 @@ class ValidatingTrainer(Trainer):
         share = np.array_split(np.arange(rows(split)), self.args.world_size)[self.args.process_index]
         readings = predict(
             self.bare_model,
-            split.select(share),
+            split.select(share if len(share) else [0]),
             self._collate,
             batch_size=self._validation.batch_size,
             precision=self._validation.precision,
+            forwards=self._most if is_sharded(self.bare_model) else None,
         )
-        return np.concatenate(gather_object([readings]))
+        return np.concatenate(gather_object([readings if len(share) else readings[:0]]))
+
+    def _most(self, count: int) -> int:
+        """Return the largest count of all processes."""
+        found: int = max(gather_object([count]))
+        return found
 
     def _keep_if_best(self, value: float, scores: Scores) -> None:
         """The Trainer compares scores in the same way, after `evaluate`, and notes the best one for early stopping."""
@@ -186,9 +200,12 @@ class ValidatingTrainer(Trainer):
             return
         threshold = self._validation.task.chosen_threshold(scores)
         self.best = Best(self.state.global_step, scores.headline_json(), threshold)
-        if self.args.should_save:
-            weights = trained_state(self.bare_model).items()
-            self.best_weights = {name: tensor.to("cpu", copy=True) for name, tensor in weights}
+        self.best_weights = self.gathered_weights()
+
+    def gathered_weights(self) -> dict[str, torch.Tensor]:
+        """Copy the trained weights to the main process's memory; the others get none. All processes have to call this."""
+        weights, is_kept = gathered_trained_state(self.bare_model), self.args.should_save
+        return {name: tensor.to("cpu", copy=True) for name, tensor in weights if is_kept}
 
 
 def early_stopping(patience: int | None) -> list[TrainerCallback]:

@@ -70,9 +70,10 @@ def test_only_frozen_matrices_of_known_kinds_are_rounded() -> None:
     assert of_bf16 == {"3.weight"}
 
 
-@pytest.mark.parametrize("family", ["deberta-v2", "t5", "jamba"])
+@pytest.mark.parametrize("family", ["deberta-v2", "t5", "jamba", "layoutlm"])
 def test_families_that_read_weights_themselves_compute_with_the_rounded_ones(family: str, tmp_path: Path) -> None:
-    """DeBERTa takes embeddings as states, T5 casts its states to a weight's dtype, Jamba multiplies with a weight itself."""
+    """DeBERTa takes embeddings as states, T5 casts its states to a weight's dtype, Jamba multiplies with a weight itself,
+    LayoutLM makes its mask in the dtype of its first weight."""
     write_family(family, tmp_path)
     config = AutoConfig.from_pretrained(tmp_path, num_labels=3, pad_token_id=PAD, eos_token_id=7)
     torch.manual_seed(0)

@@ -1,0 +1,101 @@
+"""Fully sharded data parallelism: each process holds a share of every weight, of its gradient and of the optimizer's state.
+
+PyTorch's FSDP2 gathers the weights of one layer while it is computed. All processes have to compute the same layers equally
+often, since each gathers from all.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeGuard
+
+import torch
+from transformers import PreTrainedModel
+
+from stages.modeling.layers import outermost_layers
+from stages.modeling.occurring_embeddings import input_embeddings
+from stages.pipeline.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor  # the import takes a second, and most stages don't shard
+
+
+_PAST_HOOKS = ("reformer", "squeezebert")
+"""Families whose code calls methods of layers other than the hooked call, one in its own backward pass."""
+
+
+def require_shardable(model: PreTrainedModel) -> None:
+    """Raise ModelError if the code of the model's family doesn't let layers gather their weights together."""
+    config, refused = model.config, "set train.sharding=none"
+    if config.model_type in _PAST_HOOKS:
+        raise ModelError(f"train.sharding=full: the code of {config.model_type} calls its layers past what gathers them; {refused}")
+    for name, rate in config.to_dict().items():
+        if name.endswith("layerdrop") and rate:
+            raise ModelError(
+                f"train.sharding=full: {config.model_type} leaves out layers at random ({name}={rate:g}), and not the same in "
+                f"each process; {refused}"
+            )
+
+
+def shard(model: PreTrainedModel) -> None:
+    """Leave this process its share of the model's weights, on its device. It must have joined the others.
+
+    The Trainer then neither wraps the model nor moves it.
+    """
+    from torch.distributed.fsdp import fully_shard
+
+    for unit in _units(model):
+        fully_shard(unit, reshard_after_forward=True)
+    fully_shard(model, reshard_after_forward=True)
+    model._is_distributed_loading_by_transformers = True  # by which the Trainer knows one that is sharded already
+
+
+def is_sharded(model: torch.nn.Module) -> bool:
+    """Return whether the processes share the model's weights."""
+    return bool(getattr(model, "_is_fsdp_managed_module", False))
+
+
+def forget_failed_pass(model: torch.nn.Module) -> None:
+    """Make a sharded model ready for another forward pass after one that has raised."""
+    if is_sharded(model):
+        from torch.distributed.fsdp import FSDPModule
+
+        assert isinstance(model, FSDPModule)
+        model.reset_iter_state()
+
+
+def is_share(tensor: torch.Tensor) -> "TypeGuard[DTensor]":
+    """Return whether the tensor is this process's share of a weight; while a layer is computed it has whole ones."""
+    return hasattr(tensor, "full_tensor")
+
+
+def share_of(tensor: torch.Tensor) -> torch.Tensor:
+    """Return this process's share of a weight; all of one that is not sharded."""
+    return tensor.to_local() if is_share(tensor) else tensor
+
+
+def whole(tensor: torch.Tensor) -> torch.Tensor:
+    """Gather a weight from all processes, which have to call this together."""
+    return tensor.full_tensor() if is_share(tensor) else tensor
+
+
+def shared_as(weight: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Return this process's share of `values`, of the weight's whole shape and known to all processes."""
+    if not is_share(weight):
+        return values
+    from torch.distributed.tensor import distribute_tensor
+
+    moved = values.to(weight.device, weight.dtype)
+    return distribute_tensor(moved, weight.device_mesh, weight.placements, src_data_rank=None)
+
+
+def _units(model: PreTrainedModel) -> Iterator[torch.nn.Module]:
+    """Yield what is gathered at once: each layer, and the embeddings of sub-words. The rest is gathered with the model.
+
+    What shares a weight with another part of the model is left to the rest.
+    """
+    uses = Counter(id(weight) for _, weight in model.named_parameters(remove_duplicate=False))
+    embeddings = input_embeddings(model)
+    for unit in (*outermost_layers(model), *([embeddings] if isinstance(embeddings, torch.nn.Module) else [])):
+        weights = [*unit.parameters()]
+        if weights and all(uses[id(weight)] == 1 for weight in weights):
+            yield unit
