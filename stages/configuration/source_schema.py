@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from stages.configuration.kinds import known_kind
+from stages.pipeline.findings import FailOn
 
 
 def known_fold(fold: str) -> str:
@@ -95,8 +96,9 @@ class DataBase:
     """`2/5`: train is divided into 5 parts, as validation is carved out of it, and the second becomes test; no test files are
     read. All 5 parts together are train, after `deduplicate` and `max_examples.train`, and have the same labels. `null`: no
     cross-validation."""
-    fail_on: Literal["error", "warning", "never"] = "error"
-    """The findings of the data report that stop the run: errors, warnings as well, or none."""
+    fail_on: FailOn = "error"
+    """The findings in the data that stop the run: errors, warnings as well, or none. Download looks for them, and tokenize for
+    text that the model does not know."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -286,7 +286,7 @@ def test_every_configuration_field_has_a_docstring() -> None:
 def test_a_stage_sees_its_own_groups_alone() -> None:
     params = validate(compose_params([]), "conf")
     stage = select(params, schema.TokenizeStage)
-    assert stage == schema.TokenizeStage(params.task.kind, params.tokenize)
+    assert stage == schema.TokenizeStage(params.task.kind, params.tokenize, params.data.fail_on)
 
 
 def run_stage_module(module: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
