@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from stages.configuration.hydra_plugins.fingerprint import fingerprint, places_of
 from stages.configuration.kinds import labels_words
-from stages.configuration.schema import SPLITS, DataConfig, DemoData, FilesData, HubData, Split, TabularData
+from stages.configuration.schema import SPLITS, DataConfig, DemoData, FilesData, Format, HubData, Split, TabularData
 from stages.pipeline.digests import sha256_of
 from stages.pipeline.errors import DataError
 from stages.pipeline.paths import PARAMS
@@ -145,10 +145,12 @@ def _read_files(
     Raises DataError naming the file for what can't be opened or has no column of the task's kind.
     """
     configured = configured_names(config)
-    opened = {
-        split: _grouped_alike([_open(each, split, config, configured) for each in _once_each(found)])
-        for split, found in files.items()
-    }
+    opened: dict[Split, list[_OpenFile]] = {}
+    for split in (split for split in SPLITS if split in files):
+        form = _format_of_all(opened["train"]) if split == "test" else "auto"
+        opened[split] = _grouped_alike(
+            [_open(each, split, config, configured, form) for each in _once_each(files[split])]
+        )
     for split in SPLITS[1:]:
         for part in opened.get(split, []):
             _refuse_other_use(part, opened["train"])
@@ -167,19 +169,31 @@ def _read_files(
     )
 
 
+def _format_of_all(parts: Sequence[_OpenFile]) -> Format:
+    """Return the format of files if they have one in common."""
+    formats = {part.file.format for part in parts}
+    return formats.pop() if len(formats) == 1 else "auto"
+
+
 def _refuse_other_use(part: _OpenFile, train: Sequence[_OpenFile]) -> None:
     """Raise DataError if a file's text or label is in a column that train has as well, and uses for something else.
 
     So it is where the usual names are tried, and the column that train takes is missing.
     """
+    known = {_called(each.file, column) for each in train for column in each.file.columns}
     for what, key in (("input", "text"), ("pair", "pair"), ("label", "label")):
-        column, others = (getattr(part.columns, what), [getattr(each.columns, what) for each in train])
-        if column is not None and column not in others and any(column in each.file.columns for each in train):
+        column, *others = (_called(each.file, getattr(each.columns, what)) for each in (part, *train))
+        if column is not None and column not in others and column in known:
             wanted = " or ".join(dict.fromkeys(repr(other) for other in others if other is not None)) or "none"
             raise DataError(
                 f"{part.file.name}: its column {column!r} would be what {wanted} is in train, and train has {column!r} too; set "
                 f"data.{key}_column, or name the columns as train's"
             )
+
+
+def _called(file: TableFile, column: str | None) -> str | None:
+    """Return what a file itself calls a column."""
+    return None if column is None else file.called.get(column, column)
 
 
 def _once_each(files: Sequence[Located]) -> list[Located]:
@@ -188,7 +202,9 @@ def _once_each(files: Sequence[Located]) -> list[Located]:
     return [file for file in files if file.path in kept]
 
 
-def _open(location: Located, split: Split, config: TabularData, label_names: LabelNames | None) -> _OpenFile:
+def _open(
+    location: Located, split: Split, config: TabularData, label_names: LabelNames | None, of_train: Format
+) -> _OpenFile:
     options = ReadOptions(
         kind=config.kind,
         format=config.format,
@@ -202,6 +218,7 @@ def _open(location: Located, split: Split, config: TabularData, label_names: Lab
         sheet=config.sheet,
         sentence_column=config.sentence_column,
         empty_words=config.empty_words,
+        of_train=of_train,
     )
     file = open_table(location.path, location.name, options)
     columns = choose_columns(file, config, split)
