@@ -61,9 +61,9 @@ class MaxExamples:
 
 @dataclass(frozen=True)
 class Digests:
-    """SHA-256 of each split's files in their order, archives as they are; `null` takes any.
+    """SHA-256 of each split's files and folders in their order, archives as they are; `null` takes any.
 
-    Those of the files that were read are in `metrics/download.json`.
+    Those of what was read are in `metrics/download.json`. A folder's is that of the names and digests of the files in it.
     """
 
     __pydantic_config__ = STRICT

@@ -102,16 +102,15 @@ def _with_read_beside(files: Sequence[Located], config: TabularData) -> list[Loc
 
 
 def checked_digests(split: Split, files: Sequence[Located], wanted: str | list[str] | None) -> list[str]:
-    """Return the SHA-256 of each file; folders have none. Raises DataError if they are not those `wanted`."""
-    digests = [sha256_of(file.path) for file in files if file.path.is_file()]
+    """Return the SHA-256 of each file or folder. Raises DataError if they are not those `wanted`."""
+    digests = [sha256_of(file.path) for file in files]
     if wanted is None:
         return digests
     expected = [wanted] if isinstance(wanted, str) else wanted
     key = f"data.sha256.{split}"
-    if len(digests) < len(files) or len(digests) != len(expected):
+    if len(digests) != len(expected):
         raise DataError(
-            f"{key}: {len(expected)} for {len(files)} files and folders; name files alone in data.{split}, and give one "
-            "digest for each, in the same order"
+            f"{key}: {len(expected)} for {len(files)} files and folders; give one for each, in the order of data.{split}"
         )
     for file, found, digest in zip(files, digests, expected, strict=True):
         if found != digest:

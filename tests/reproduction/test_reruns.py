@@ -97,6 +97,7 @@ MODULES = {
     "stages/reporting/page.py": set(),
     "stages/configuration/compose.py": set(),
     "stages/configuration/resets.py": set(),
+    "stages/configuration/hydra_plugins/quoted_strings.py": set(),
     "stages/configuration/hydra_plugins/resets.py": set(),
 }
 
