@@ -149,7 +149,9 @@ def _stage(folder: Path) -> Figures:
     from stages.pipeline.paths import TOKENIZED_DATA
     from stages.tokenize import tokenize
 
-    config = TokenizeStage("tokens", TokenizeConfig(max_length=512, overflow="windows", stride=128, label_on="first"))
+    config = TokenizeStage(
+        "tokens", TokenizeConfig(max_length=512, overflow="windows", stride=128, label_on="first"), "never"
+    )
     start = _now()
     tokenize(config)
     end = _now()

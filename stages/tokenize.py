@@ -6,8 +6,8 @@ if __name__ == "__main__":
     PARAMS = params_or_exit()
 
 import logging
-from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from stages.columns.names import EXAMPLE, INPUT_IDS, SUBWORDS
 from stages.configuration.schema import SPLITS, Split, TokenizeStage
 from stages.pipeline.arrow import read_batches, read_features, write_splits
 from stages.pipeline.errors import DataError
+from stages.pipeline.findings import Findings, Kind, Kinds
 from stages.pipeline.json_files import Json, quantiles, write_json
 from stages.pipeline.paths import BASE_TOKENIZER, RAW_DATA, TOKENIZE_METRICS, TOKENIZED_DATA
 from stages.tasks.encoding.encodings import Encoding, encoding_for
@@ -27,24 +28,42 @@ from stages.tasks.encoding.subwords import SubwordEncoder
 log = logging.getLogger("stages.tokenize")
 
 
+KINDS: Kinds = {
+    "unknown_subwords": Kind("warning", "sub-words are unknown to the model"),
+    "lost_words": Kind("warning", "words give no sub-word, and the model is shown an unknown one in their place"),
+}
+"""The findings of this stage. Download, which has all others, would have to tokenize all of the data for them once more."""
+_MANY = 0.02
+"""The share that is a finding. Under an English vocabulary tweets with their emoji have a tenth of it out of the vocabulary,
+reviews nothing, Korean 8 % and Chinese 60 %."""
+
+
 def tokenize(config: TokenizeStage) -> None:
-    """Write `data/tokenized/` and `metrics/tokenize.json`."""
+    """Write `data/tokenized/` and `metrics/tokenize.json`. Raises DataError for findings that `data.fail_on` refuses."""
     encoding = encoding_for(config.kind)
     raw = {name: read_features(RAW_DATA, name) for name in SPLITS}  # validation and test may have labels of their own
     _require_columns(raw["train"], encoding, config.kind)
     encoder = SubwordEncoder(BASE_TOKENIZER, config.tokenize.max_length)
     features: dict[str, Features] = {name: encoding.features(columns, encoder) for name, columns in raw.items()}
-    lost: Counter[Split] = Counter()
+    words: dict[Split, _Words] = {name: _Words() for name in SPLITS}
     splits: dict[str, Iterator[pa.Table]] = {
-        name: _tokenize_split(name, encoding, encoder, config, features[name], lost) for name in SPLITS
+        name: _tokenize_split(name, encoding, encoder, config, features[name], words[name]) for name in SPLITS
     }
     write_splits(splits, features, TOKENIZED_DATA)
-    write_json(TOKENIZE_METRICS, {name: _describe(name, encoder, lost[name]) for name in SPLITS})
+    findings = Findings(KINDS)
+    described: dict[str, Json] = {name: _describe(name, encoder, words[name], findings) for name in SPLITS}
+    findings.log(log)
+    findings.stop_on(config.fail_on, str(RAW_DATA), "choose a model of the data's language")
+    write_json(TOKENIZE_METRICS, {**described, "findings": findings.to_json()})
 
 
-_MANY = 0.02
-"""The share of sub-words that is worth a warning. Under an English vocabulary tweets with their emoji have a tenth of it out of
-the vocabulary, reviews nothing, Korean 8 % and Chinese 60 %."""
+@dataclass
+class _Words:
+    """The words of a split that were encoded one by one."""
+
+    all: int = 0
+    lost: int = 0
+    """Those without a sub-word."""
 
 
 def _tokenize_split(
@@ -53,14 +72,15 @@ def _tokenize_split(
     encoder: SubwordEncoder,
     config: TokenizeStage,
     features: Features,
-    lost: Counter[Split],
+    words: _Words,
 ) -> Iterator[pa.Table]:
-    """The rows that a split becomes, batch by batch, so that memory does not grow with the data. Counts `lost` words."""
+    """The rows that a split becomes, batch by batch, so that memory does not grow with the data. Counts the `words`."""
     first_example = 0
     for batch in read_batches(RAW_DATA, name):
-        lost_before = encoder.lost_words
+        before, lost_before = encoder.words, encoder.lost_words
         columns = encoding.encode(_as_split(batch), encoder, config.tokenize, first_example=first_example)
-        lost[name] += encoder.lost_words - lost_before
+        words.all += encoder.words - before
+        words.lost += encoder.lost_words - lost_before
         yield pa.table(columns, schema=features.arrow_schema)
         first_example += batch.num_rows
 
@@ -77,15 +97,18 @@ def _require_columns(raw: Features, encoding: Encoding, kind: str) -> None:
         )
 
 
-def _describe(name: Split, encoder: SubwordEncoder, lost_words: int) -> Json:
+def _describe(name: Split, encoder: SubwordEncoder, words: _Words, findings: Findings) -> Json:
     """Rows, the examples longer than one and those in several, the sub-words in rows, and in whole examples."""
-    row, unknown = encoder.max_length, 0
+    row, unknown, of_text = encoder.max_length, 0, 0
+    special = np.concatenate(encoder.template.special)
     columns: dict[str, list[NDArray[np.int64]]] = {EXAMPLE: [], SUBWORDS: [], INPUT_IDS: []}
     for batch in read_batches(TOKENIZED_DATA, name):
         for column in (EXAMPLE, SUBWORDS):
             columns[column].append(batch[column].to_numpy().astype(np.int64))  # a view would keep the whole batch
         if encoder.unknown_id is not None:
-            unknown += int((pc.list_flatten(batch[INPUT_IDS]).to_numpy() == encoder.unknown_id).sum())
+            ids = pc.list_flatten(batch[INPUT_IDS]).to_numpy()
+            unknown += int((ids == encoder.unknown_id).sum())
+            of_text += int((~np.isin(ids, special)).sum())
         columns[INPUT_IDS].append(pc.list_value_length(batch[INPUT_IDS]).to_numpy().astype(np.int64))
     examples, whole, lengths = (np.concatenate([np.zeros(0, np.int64), *parts]) for parts in columns.values())
     _, first, windows = np.unique(examples, return_index=True, return_counts=True)
@@ -93,16 +116,9 @@ def _describe(name: Split, encoder: SubwordEncoder, lost_words: int) -> Json:
     if longer:
         log.info("%s: %.1f %% of examples are longer than %d sub-words", name, 100 * longer / len(first), row)
     subwords = int(lengths.sum())
-    if unknown > _MANY * subwords:
-        share = 100 * unknown / subwords
-        log.warning(
-            "%s: %.1f %% of sub-words are unknown to the model; choose a model of the data's language", name, share
-        )
-    if lost_words:
-        level = logging.WARNING if lost_words > _MANY * subwords else logging.INFO
-        log.log(
-            level, "%s: %d words give no sub-word; the model is shown an unknown one in their place", name, lost_words
-        )
+    for code, count, total in (("unknown_subwords", unknown, of_text), ("lost_words", words.lost, words.all)):
+        if count > _MANY * total:
+            findings.add(code, name, count, of=total)
     return {
         "rows": len(lengths),
         "examples_longer_than_a_row": longer,
@@ -110,7 +126,7 @@ def _describe(name: Split, encoder: SubwordEncoder, lost_words: int) -> Json:
         "examples_in_windows": int((windows > 1).sum()),
         "subwords": subwords,
         "unknown_subwords": unknown,
-        "words_without_subword": lost_words,
+        "words_without_subword": words.lost,
         "subwords_per_example": quantiles(whole[first]),
     }
 

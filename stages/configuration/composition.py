@@ -25,12 +25,17 @@ from stages.pipeline.paths import CONF
 
 def compose_params(overrides: list[str]) -> dict[str, object]:
     """Compose, resolve and validate `conf/config.yaml`. Raises ConfigError for what Hydra or the schema refuses."""
+    composed = compose_unchecked(overrides)
+    validate(composed, str(CONF))
+    return composed
+
+
+def compose_unchecked(overrides: list[str]) -> dict[str, object]:
+    """Do the same for what need not be valid. Raises ConfigError for what Hydra refuses."""
     with composition_errors(str(CONF), overrides), initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
         composed = OmegaConf.to_container(compose("config", overrides), resolve=True)
     assert isinstance(composed, dict)
-    plain = {str(key): value for key, value in composed.items()}
-    validate(plain, str(CONF))
-    return plain
+    return {str(key): value for key, value in composed.items()}
 
 
 YAML_ERRORS = (YAMLError, YAMLStreamError, HydraYAMLError)

@@ -38,6 +38,7 @@ from stages.configuration.source_schema import (
     TabularData,
     Target,
 )
+from stages.pipeline.findings import FailOn
 
 Auto = Literal["auto"]
 Pooling = Literal["mean", "max", "first"]
@@ -309,6 +310,7 @@ class TokenizeStage:
 
     kind: Kind = field(metadata={KEY: "task.kind"})
     tokenize: TokenizeConfig
+    fail_on: FailOn = field(metadata={KEY: "data.fail_on"})
 
 
 @dataclass(frozen=True)

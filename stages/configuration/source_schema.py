@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from stages.configuration.kinds import known_kind, registered_kinds
+from stages.pipeline.findings import FailOn
 
 
 def known_fold(fold: str) -> str:
@@ -65,9 +66,10 @@ class MaxExamples:
 
 @dataclass(frozen=True)
 class Digests:
-    """The SHA-256 digests that the files of each split must have, in order. Archives are hashed as they are.
+    """The SHA-256 digests that the files and folders of each split must have, in order. Archives are hashed as they are.
 
-    `null` accepts any file. `metrics/download.json` records the digests of the files that were read.
+    `null` accepts any file. The digest of a folder covers the names and digests of the files in it. `metrics/download.json`
+    records the digests of what was read.
     """
 
     __pydantic_config__ = STRICT
@@ -101,8 +103,9 @@ class DataBase:
     """The part of train to use as the test split in cross-validation. `2/5` divides train into 5 parts and takes the second.
     Test files are not read then. The parts are stratified and grouped like a carved-out validation split, after
     `deduplicate` and `max_examples.train`. `null` does no cross-validation."""
-    fail_on: Literal["error", "warning", "never"] = "error"
-    """Which findings of the data report stop the run: errors only, warnings as well, or none."""
+    fail_on: FailOn = "error"
+    """Which findings in the data stop the run: errors only, warnings as well, or none. Download looks for findings, and
+    tokenize for text that the model does not know."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ The examples are read once and staged on disk. Then the examples of each split a
 Then they are written. Memory holds a few batches of rows, and some numbers for each example.
 """
 
+import logging
 import math
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -18,10 +19,11 @@ from datasets import ClassLabel, Features, List, Value
 from stages.configuration.schema import SPLITS, DataBase, EntityScheme, Scheme, Split, TabularData
 from stages.pipeline.arrow import write_splits
 from stages.pipeline.errors import DataError
+from stages.pipeline.findings import Findings
 from stages.sources.data_report import DataReport, SplitSummary, count_entities
 from stages.sources.examples import ID, KEPT, LABEL, PAIR, TAGS, TEXT, TOKENS
 from stages.sources.findings import (
-    Findings,
+    KINDS,
     ForeignTags,
     check_carved,
     check_examples,
@@ -36,6 +38,8 @@ from stages.sources.selection import Selection, carved, select
 from stages.sources.staging import StagedSplit, stage_examples
 from stages.tags.schemes import Bigrams, SchemeDetector, convert, names_in_scheme, parse
 from stages.tags.spellings import spelling_of
+
+log = logging.getLogger("stages.sources")
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ def write_canonical(source: Source, config: DataBase, path: Path | None, scratch
     if splits["train"].groups is not None:
         check_carved(findings, {name: splits["train"].contents[rows] for name, rows in carved(selected).items()})
     report = DataReport(config.name, labels.scheme, findings, source.sha256, are_pairs, source.read)
-    report.log_findings()
+    report.findings.log(log)
     report.stop_on(config.fail_on)
     features: dict[str, Features] = {
         split: _features(splits["train"].schema, labels.written[split]) for split in selected
@@ -257,7 +261,7 @@ def _refuse_mixed_labels(source: Source, splits: Mapping[Split, StagedSplit]) ->
 
 
 def _findings(source: Source, splits: Mapping[Split, StagedSplit], labels: _Labels, config: DataBase) -> Findings:
-    findings = Findings()
+    findings = Findings(KINDS)
     counts: dict[Split, Mapping[str, int]] = {}
     for name, split in splits.items():
         names = labels.found[name]

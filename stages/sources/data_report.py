@@ -1,6 +1,5 @@
 """The data report: what the log, `metrics/download.json` and the page `data/report.md` say of the data."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,11 +10,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.configuration.schema import Scheme, Split
-from stages.pipeline.errors import DataError
 from stages.pipeline.escaping import code, shortened, visible
+from stages.pipeline.findings import FailOn, Findings
 from stages.pipeline.json_files import Json, quantiles
 from stages.sources.examples import LABEL, PAIR, TAGS, TEXT, TOKENS
-from stages.sources.findings import Finding, Findings
 from stages.sources.label_coding import unlabelled
 from stages.sources.label_names import UNLABELLED
 from stages.sources.reading import Line
@@ -161,8 +159,6 @@ def _array(values: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
     return array
 
 
-log = logging.getLogger("stages.sources")
-
 _MOST_SHOWN = 2
 """How many examples of each split are shown."""
 _WIDTH = 96
@@ -195,31 +191,21 @@ class DataReport:
         """The labels of all splits, those of train first."""
         return list(dict.fromkeys(label for summary in self.splits.values() for label in summary.names))
 
-    def log_findings(self) -> None:
-        """Log every finding in one line."""
-        for finding in self.findings.all():
-            level = logging.INFO if finding.kind.severity == "note" else logging.WARNING
-            log.log(level, "data: %s: %s", finding.kind.severity, _in_words(finding))
-
-    def stop_on(self, fail_on: str) -> None:
+    def stop_on(self, fail_on: FailOn) -> None:
         """Raise DataError for findings that `data.fail_on` refuses."""
-        refused = {"error": ("error",), "warning": ("error", "warning"), "never": ()}[fail_on]
-        faults = [finding for finding in self.findings.all() if finding.kind.severity in refused]
-        if faults:
-            raise DataError(
-                f"data={self.name}: {'; '.join(map(_in_words, faults))}; correct the data, or accept it with data.fail_on="
-                f"{'error' if all(fault.kind.severity == 'warning' for fault in faults) else 'never'}"
-            )
+        self.findings.stop_on(fail_on, f"data={self.name}", "correct the data")
 
     def to_json(self) -> dict[str, Json]:
         """Return what `metrics/download.json` holds: the splits as written, and the findings with their counts."""
-        findings: dict[str, Json] = {
-            finding.code: {"severity": finding.kind.severity, **finding.counts} for finding in self.findings.all()
-        }
         splits: Json = {name: summary.to_json() for name, summary in self.splits.items()}
         digests: dict[str, Json] = {name: list(found) for name, found in self.sha256.items()}
         pairs: dict[str, Json] = {"pairs": True} if self.pairs else {}
-        return {**pairs, "splits": splits, **({"sha256": digests} if digests else {}), "findings": findings}
+        return {
+            **pairs,
+            "splits": splits,
+            **({"sha256": digests} if digests else {}),
+            "findings": self.findings.to_json(),
+        }
 
     def to_markdown(self) -> str:
         """Return the page `data/report.md`."""
@@ -266,11 +252,11 @@ class DataReport:
         return rows
 
     def _findings(self) -> str:
-        findings = self.findings.all()
+        findings = list(self.findings)
         if not findings:
             return "Nothing odd was found."
         rows = [["severity", "finding", "how many, where"]]
-        rows += [[each.kind.severity, each.kind.meaning, _counts(each)] for each in findings]
+        rows += [[each.kind.severity, each.kind.meaning, each.counted()] for each in findings]
         return "Of the data as the source has them, before any sample is taken.\n\n" + _table(rows)
 
     def _labels(self) -> list[list[str]]:
@@ -286,15 +272,6 @@ class DataReport:
 
 def _counted(count: int, one: str, many: str) -> str:
     return f"{count:,} {one if count == 1 else many}"
-
-
-def _in_words(finding: Finding) -> str:
-    first = f" (first: {finding.first})" if finding.first else ""
-    return f"{finding.kind.meaning}: {_counts(finding)}{first}"
-
-
-def _counts(finding: Finding) -> str:
-    return ", ".join(f"{count:,} in {where.replace(', ', ' and ')}" for where, count in finding.counts.items())
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

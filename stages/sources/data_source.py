@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from stages.configuration.hydra_plugins.fingerprint import fingerprint, places_of
 from stages.configuration.kinds import labels_words
-from stages.configuration.schema import SPLITS, DataConfig, DemoData, FilesData, HubData, Split, TabularData
+from stages.configuration.schema import SPLITS, DataConfig, DemoData, FilesData, Format, HubData, Split, TabularData
 from stages.pipeline.digests import sha256_of
 from stages.pipeline.errors import DataError
 from stages.pipeline.paths import PARAMS
@@ -102,16 +102,15 @@ def _with_read_beside(files: Sequence[Located], config: TabularData) -> list[Loc
 
 
 def checked_digests(split: Split, files: Sequence[Located], wanted: str | list[str] | None) -> list[str]:
-    """Return the SHA-256 of each file; folders have none. Raises DataError if they are not those `wanted`."""
-    digests = [sha256_of(file.path) for file in files if file.path.is_file()]
+    """Return the SHA-256 of each file or folder. Raises DataError if they are not those `wanted`."""
+    digests = [sha256_of(file.path) for file in files]
     if wanted is None:
         return digests
     expected = [wanted] if isinstance(wanted, str) else wanted
     key = f"data.sha256.{split}"
-    if len(digests) < len(files) or len(digests) != len(expected):
+    if len(digests) != len(expected):
         raise DataError(
-            f"{key}: {len(expected)} for {len(files)} files and folders; name files alone in data.{split}, and give one "
-            "digest for each, in the same order"
+            f"{key}: {len(expected)} for {len(files)} files and folders; give one for each, in the order of data.{split}"
         )
     for file, found, digest in zip(files, digests, expected, strict=True):
         if found != digest:
@@ -145,10 +144,12 @@ def _read_files(
     Raises DataError naming the file for what can't be opened or has no column of the task's kind.
     """
     configured = configured_names(config)
-    opened = {
-        split: _grouped_alike([_open(each, split, config, configured) for each in _once_each(found)])
-        for split, found in files.items()
-    }
+    opened: dict[Split, list[_OpenFile]] = {}
+    for split in (split for split in SPLITS if split in files):
+        form = _format_of_all(opened["train"]) if split == "test" else "auto"
+        opened[split] = _grouped_alike(
+            [_open(each, split, config, configured, form) for each in _once_each(files[split])]
+        )
     for split in SPLITS[1:]:
         for part in opened.get(split, []):
             _refuse_other_use(part, opened["train"])
@@ -167,19 +168,31 @@ def _read_files(
     )
 
 
+def _format_of_all(parts: Sequence[_OpenFile]) -> Format:
+    """Return the format of files if they have one in common."""
+    formats = {part.file.format for part in parts}
+    return formats.pop() if len(formats) == 1 else "auto"
+
+
 def _refuse_other_use(part: _OpenFile, train: Sequence[_OpenFile]) -> None:
     """Raise DataError if a file's text or label is in a column that train has as well, and uses for something else.
 
     So it is where the usual names are tried, and the column that train takes is missing.
     """
+    known = {_called(each.file, column) for each in train for column in each.file.columns}
     for what, key in (("input", "text"), ("pair", "pair"), ("label", "label")):
-        column, others = (getattr(part.columns, what), [getattr(each.columns, what) for each in train])
-        if column is not None and column not in others and any(column in each.file.columns for each in train):
+        column, *others = (_called(each.file, getattr(each.columns, what)) for each in (part, *train))
+        if column is not None and column not in others and column in known:
             wanted = " or ".join(dict.fromkeys(repr(other) for other in others if other is not None)) or "none"
             raise DataError(
                 f"{part.file.name}: its column {column!r} would be what {wanted} is in train, and train has {column!r} too; set "
                 f"data.{key}_column, or name the columns as train's"
             )
+
+
+def _called(file: TableFile, column: str | None) -> str | None:
+    """Return what a file itself calls a column."""
+    return None if column is None else file.called.get(column, column)
 
 
 def _once_each(files: Sequence[Located]) -> list[Located]:
@@ -188,7 +201,9 @@ def _once_each(files: Sequence[Located]) -> list[Located]:
     return [file for file in files if file.path in kept]
 
 
-def _open(location: Located, split: Split, config: TabularData, label_names: LabelNames | None) -> _OpenFile:
+def _open(
+    location: Located, split: Split, config: TabularData, label_names: LabelNames | None, of_train: Format
+) -> _OpenFile:
     options = ReadOptions(
         kind=config.kind,
         format=config.format,
@@ -202,6 +217,7 @@ def _open(location: Located, split: Split, config: TabularData, label_names: Lab
         sheet=config.sheet,
         sentence_column=config.sentence_column,
         empty_words=config.empty_words,
+        of_train=of_train,
     )
     file = open_table(location.path, location.name, options)
     columns = choose_columns(file, config, split)

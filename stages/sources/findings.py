@@ -2,9 +2,9 @@
 
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -12,26 +12,17 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.configuration.schema import Scheme, Split
+from stages.pipeline.findings import Findings, Kind, Kinds
 from stages.sources.examples import MISALIGNED, PAIR, PLACE, TAGS, TEXT, TOKENS
 from stages.sources.label_coding import unlabelled
 from stages.sources.staging import NO_TARGET, StagedSplit
 from stages.sources.values import list_lengths
 from stages.tags.schemes import illegal_transitions
 
-Severity = Literal["error", "warning", "note"]
 Mask: TypeAlias = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A kind of finding."""
-
-    severity: Severity
-    meaning: str
-    """What the report says."""
-
-
-KINDS: Mapping[str, Kind] = {
+KINDS: Kinds = {
     "single_label": Kind("error", "every example has the same label, so there is nothing to learn"),
     "duplicate_ids": Kind("error", "examples have the id of an earlier one"),
     "many_foreign_tags": Kind(
@@ -71,40 +62,6 @@ KINDS: Mapping[str, Kind] = {
     "unlabelled": Kind("note", "examples have no label (-1): they can be predicted, not scored"),
 }
 """Every kind of finding, the most severe first."""
-
-
-@dataclass
-class Finding:
-    """Something odd: its count in each split, or between two (`train, test`), and its first place."""
-
-    code: str
-    counts: dict[str, int] = field(default_factory=dict)
-    first: str | None = None
-    """The first place, as messages name it. It may hold a path of this machine, so only the log shows it."""
-
-    @property
-    def kind(self) -> Kind:
-        """The kind of this finding."""
-        return KINDS[self.code]
-
-
-class Findings:
-    """All findings, in the order of `KINDS`."""
-
-    def __init__(self) -> None:
-        self._by_code: dict[str, Finding] = {}
-
-    def add(self, code: str, where: str, count: int, first: str | None = None) -> None:
-        """Add `count` of a kind in a split, or between two; nothing if it is 0."""
-        if not count:
-            return
-        finding = self._by_code.setdefault(code, Finding(code))
-        finding.counts[where] = finding.counts.get(where, 0) + count
-        finding.first = finding.first or first
-
-    def all(self) -> list[Finding]:
-        """Return the findings, the most severe first."""
-        return [self._by_code[code] for code in KINDS if code in self._by_code]
 
 
 def check_examples(findings: Findings, split: Split, batch: pa.RecordBatch) -> None:

@@ -201,10 +201,14 @@ class _Pool:
 
 def _commonest(group: Indices, strata: Indices) -> Indices:
     """Return each group's most common stratum; of equally common ones the smallest number."""
-    pairs, counts = np.unique(np.stack([group, strata]), axis=1, return_counts=True)
-    order = np.lexsort((pairs[1], -counts, pairs[0]))
-    leaders = order[np.unique(pairs[0][order], return_index=True)[1]]
-    found: Indices = pairs[1][leaders]
+    names, kind = np.unique(strata, return_inverse=True)
+    pairs, counts = np.unique(
+        group * len(names) + kind, return_counts=True
+    )  # as one number, which sorts faster than two
+    groups, kinds = np.divmod(pairs, len(names))
+    order = np.lexsort((kinds, -counts, groups))
+    leaders = order[np.unique(groups[order], return_index=True)[1]]
+    found: Indices = names[kinds[leaders]]
     return found
 
 
@@ -238,5 +242,7 @@ def _ranks_of_groups(group: Indices, contents: NDArray[np.void], seed: int) -> N
 def _ranks(digests: NDArray[np.void], seed: int) -> NDArray[np.void]:
     """Return a digest of each (seed, content): a random order that depends on nothing else."""
     salt, raw, size = f"{seed}\0".encode(), digests.tobytes(), digests.dtype.itemsize
-    hashed = (hashlib.blake2b(salt + raw[place : place + size], digest_size=size) for place in range(0, len(raw), size))
-    return np.frombuffer(b"".join(each.digest() for each in hashed), digests.dtype)
+    hashed = bytearray()  # joining would hold all of them twice, in an object each
+    for place in range(0, len(raw), size):
+        hashed += hashlib.blake2b(salt + raw[place : place + size], digest_size=size).digest()
+    return np.frombuffer(hashed, digests.dtype)

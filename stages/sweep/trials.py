@@ -10,8 +10,8 @@ from itertools import product
 from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 from hydra.errors import HydraException
 
-from stages.configuration.compose import parsed_overrides, resets
 from stages.configuration.composition import compose_params
+from stages.configuration.resets import parsed_overrides, resets
 from stages.configuration.schema import DownloadStage, FilesData, Params, TokenizeStage
 from stages.configuration.validation import select, validate
 from stages.pipeline.errors import ConfigError

@@ -194,11 +194,12 @@ def test_a_language_is_read_as_it_was_written(language: str, tmp_path: Path, mon
     assert params.export.language == (["de", "en"] if "[" in language else language)
 
 
-looks_like_something_else = st.sampled_from(
-    ["no", "yes", "on", "off", "y", "N", "12:30", "1:2:3", "0o17", "017", "0x1F", "1_000", "1e5", ".5", ".inf", ".nan", "~",
+LIKE_SOMETHING_ELSE = [
+     "no", "yes", "on", "off", "y", "N", "12:30", "1:2:3", "0o17", "017", "0x1F", "1_000", "1e5", ".5", ".inf", ".nan", "~",
      "null", "Null", "true", "FALSE", "=", "<<", "2020-01-01", "- a", "a: b", "#", "a #b", "'", '"', "!a", "&a", "*a", "|", ">",
-     "%", "@", "`", " a", "a ", "a\n", "\n", "\t", "é", "\x85", "\u2028", "\ufeff", "\x00", "\x07", "\U0001f600", "---", "..."]
-)  # fmt: skip
+     "%", "@", "`", " a", "a ", "a\n", "\n", "\t", "é", "\x85", "\u2028", "\ufeff", "\x00", "\x07", "\U0001f600", "---", "..."
+]  # fmt: skip
+looks_like_something_else = st.sampled_from(LIKE_SOMETHING_ELSE)
 any_string = st.text(st.characters(codec="utf-8"), min_size=1)
 with_interpolations = st.lists(st.sampled_from(["${", "}", "\\", "$", "{", ":", "a", "'"]), min_size=1).map("".join)
 
@@ -221,6 +222,27 @@ def test_every_string_is_read_as_it_was_written(names: list[str]) -> None:
         read = read_params()
     assert read is not None and isinstance(read.data, schema.FilesData)
     assert (read.data.label_names, read.data.name) == (names, names[0])
+
+
+def test_every_string_is_read_as_it_was_given_to_dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `dvc exp run -S` composes with; a process of its own loads the plugins that `.dvc/config` names, as DVC does."""
+    names = [name for name in LIKE_SOMETHING_ELSE if name != "\x00"]  # no argument of a command can hold it
+    quoted = ",".join('"{}"'.format(name.replace('"', r"\"")) for name in names)
+    code = "import sys; from dvc.utils.hydra import compose_and_dump as dump; dump(*sys.argv[1:6], sys.argv[6:])"
+    arguments = ["params.yaml", str(ROOT / "conf"), "", "config", str(ROOT / "stages/configuration")]
+    overrides = [
+        "data=files",
+        "data.train=a.csv",
+        "data.test=b.csv",
+        f"data.label_names=[{quoted}]",
+        'data.name="0o17"',
+    ]
+    subprocess.run([sys.executable, "-c", code, *arguments, *overrides], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["stages.download"])
+    read = read_params()
+    assert read is not None and isinstance(read.data, schema.FilesData)
+    assert (read.data.label_names, read.data.name) == (names, "0o17")
 
 
 @pytest.mark.parametrize(
@@ -289,7 +311,7 @@ def test_every_configuration_field_has_a_docstring() -> None:
 def test_a_stage_sees_its_own_groups_alone() -> None:
     params = validate(compose_params([]), "conf")
     stage = select(params, schema.TokenizeStage)
-    assert stage == schema.TokenizeStage(params.task.kind, params.tokenize)
+    assert stage == schema.TokenizeStage(params.task.kind, params.tokenize, params.data.fail_on)
 
 
 def run_stage_module(module: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.configuration import compose
+from stages.configuration import compose, resets
 from stages.configuration.composition import compose_params
 from stages.pipeline.paths import PARAMS, PARAMS_BEFORE
 from tests.support.imports import ROOT
@@ -29,7 +29,7 @@ def composed(monkeypatch: pytest.MonkeyPatch, *overrides: str) -> None:
 def reset(before: list[str], after: list[str]) -> list[str]:
     """The keys that are told where `after` is composed over what `before` composed to."""
     compose.write_params(compose_params(before), PARAMS)
-    return [each.key for each in compose.resets(after, compose_params(after), PARAMS)]
+    return [each.key for each in resets.resets(after, compose_params(after), PARAMS)]
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,15 @@ def reset(before: list[str], after: list[str]) -> list[str]:
         ([*FILES, "data.scheme=iob1"], ["train.epochs=3"], ["task.kind", "task.metric", "data.source"]),
         ([*FILES, "data.fingerprint=sha256-0123456789abcdef"], FILES, []),
         (["experiment=wnut17"], ["experiment=wnut17", "seed=1"], []),
+        (["task=tokens"], ["task=text"], []),
+        (["task=tokens", "data.seed=7"], ["task=text"], ["data.seed"]),
+        (["task=tokens"], ["task=text", "data=demo", "train.epochs=3"], []),
+        (["task=tokens", "data.name=own"], ["task=text"], ["data.name"]),
+        (["task=tokens"], ["model=minilm"], ["task.kind", "task.metric", "data.name", "data.kind"]),
+        (["experiment=wnut17"], ["experiment=imdb"], []),
+        (["experiment=imdb", "train.epochs=5"], ["experiment=wnut17"], ["train.epochs"]),
+        (["experiment=imdb"], ["experiment=wnut17", "seed=9"], []),
+        (["experiment=imdb"], ["task=text"], ["data.source", "model.source", "tokenize.overflow", "train.learning_rate"]),
     ],
 )  # fmt: skip
 def test_settings_that_a_composition_does_not_take_over_are_found(

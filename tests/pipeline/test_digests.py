@@ -56,12 +56,22 @@ def test_too_few_and_too_many_digests_are_told(folder: Path, given: str | list[s
         made_of(data(folder, [str(folder / "one.csv"), str(folder / "two.csv")], train=given))
 
 
-def test_a_folder_has_no_digest(folder: Path) -> None:
-    for label in ("neg", "pos"):
-        (folder / "texts" / label).mkdir(parents=True)
-        (folder / "texts" / label / "1.txt").write_text(f"{label} text")
-    with pytest.raises(DataError, match=r"^data\.sha256\.train: 1 for 1 files and folders; name files alone"):
-        made_of(data(folder, str(folder / "texts"), train=OTHER))
+def test_a_folder_has_the_digest_of_its_files_names_and_digests(folder: Path) -> None:
+    texts = folder / "texts"
+    for name, content in (("b/1.txt", "some text"), ("a/10.txt", "a text"), ("a/9.txt", "any"), (".git/1", "left out")):
+        (texts / name).parent.mkdir(parents=True, exist_ok=True)
+        (texts / name).write_text(content)
+    listed = "".join(f"{digest((texts / name).read_bytes())}  {name}\n" for name in ("a/10.txt", "a/9.txt", "b/1.txt"))
+    known = digest(listed.encode())
+    assert made_of(data(folder, str(texts), train=known)).report.to_json()["sha256"]["train"] == [known]  # type: ignore[index, call-overload]
+    refused = r"texts: has SHA-256 .*, but data\.sha256\.train says"
+    (texts / "b/1.txt").write_text("other text")
+    with pytest.raises(DataError, match=refused):
+        made_of(data(folder, str(texts), train=known))
+    (texts / "b/1.txt").write_text("some text")
+    (texts / "b/1.txt").rename(texts / "b/2.txt")
+    with pytest.raises(DataError, match=refused):
+        made_of(data(folder, str(texts), train=known))
 
 
 @pytest.mark.parametrize("place", ["{}/a.zip", "zip://in/one.csv::{}/a.zip"])

@@ -96,6 +96,8 @@ MODULES = {
     "stages/comparison/compare.py": set(),
     "stages/reporting/page.py": set(),
     "stages/configuration/compose.py": set(),
+    "stages/configuration/resets.py": set(),
+    "stages/configuration/hydra_plugins/quoted_strings.py": set(),
     "stages/configuration/hydra_plugins/resets.py": set(),
 }
 

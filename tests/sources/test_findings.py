@@ -83,7 +83,7 @@ def test_equal_ids_are_found() -> None:
 def test_one_label_in_several_spellings_is_found_and_shown(others: list[str]) -> None:
     labels = ["caf\u00e9", *others, "m\u00b2", "m2"]
     train = table(*((f"text {row}", label) for row, label in enumerate(labels)))
-    (found,) = [each for each in made_from(train, OTHER, OTHER).report.findings.all() if each.code == "similar_labels"]
+    (found,) = [each for each in made_from(train, OTHER, OTHER).report.findings if each.code == "similar_labels"]
     assert found.counts == {"all": len(others)}
     assert found.first == " and ".join(map(ascii, sorted(labels[:-2])))
 

@@ -85,7 +85,7 @@ def test_a_tag_spelled_unlike_the_others_is_told_and_the_rest_are_still_entities
     made = made_from(odd if split == "train" else good, good, odd if split == "test" else good, fail_on="error")
     assert tags_of(made, split)[-1] == [read]
     assert made.findings()["foreign_tags"] == {split: 1}
-    (finding,) = [each for each in made.report.findings.all() if each.code == "foreign_tags"]
+    (finding,) = [each for each in made.report.findings if each.code == "foreign_tags"]
     assert finding.first == f"{tag} in {split}.file, row 30; 0.49% of the words"
     assert entities(made, "validation") == 90
 

@@ -28,7 +28,7 @@ class Made:
 
     def findings(self) -> dict[str, dict[str, int]]:
         """The counts of each finding."""
-        return {finding.code: finding.counts for finding in self.report.findings.all()}
+        return {finding.code: finding.counts for finding in self.report.findings}
 
 
 def made_of(config: FilesData) -> Made:

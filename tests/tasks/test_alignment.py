@@ -27,7 +27,7 @@ from stages.tasks.encoding import subwords
 from stages.tasks.encoding.subwords import SubwordEncoder
 from stages.tasks.encoding.tokens_encoding import TokensEncoding
 from stages.tasks.encoding.windows import window_starts
-from stages.tokenize import tokenize
+from stages.tokenize import KINDS, tokenize
 from tests.support.saved_splits import save_splits
 from tests.support.tiny import write_tiny_tokenizer
 from tests.support.tokenized import task_of
@@ -396,7 +396,7 @@ def test_the_stage_numbers_examples_on_from_batch_to_batch(
     BASE_TOKENIZER.parent.mkdir(parents=True)
     BASE_TOKENIZER.symlink_to(tiny_tokenizer)
     config = TokenizeConfig(24, "windows", 4, "first")
-    tokenize(TokenizeStage("tokens", config))
+    tokenize(TokenizeStage("tokens", config, "error"))
     at_once = tokenized_split(raw, tiny_tokenizer, config)
     assert load_split(TOKENIZED_DATA, "train").to_dict() == at_once.to_dict()
     assert at_once.num_rows > len(set(at_once[EXAMPLE]))
@@ -418,25 +418,43 @@ def test_the_stage_numbers_examples_on_from_batch_to_batch(
     }
 
 
-@pytest.mark.parametrize(("foreign", "is_told"), [(1, False), (40, True)])
-def test_words_that_the_model_does_not_know_are_counted_and_many_are_told(
-    foreign: int, is_told: bool, tiny_tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+@pytest.mark.parametrize(
+    ("foreign", "lost", "found"),
+    [
+        (2, 2, {}),
+        (38, 2, {"unknown_subwords": {"severity": "warning", "test": 40}}),
+        (0, 40, {
+            "unknown_subwords": {"severity": "warning", "test": 40}, "lost_words": {"severity": "warning", "test": 40},
+        }),
+    ],
+)  # fmt: skip
+def test_words_that_the_model_does_not_know_are_counted_and_many_are_findings(
+    foreign: int, lost: int, found: dict[str, object], tiny_tokenizer: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     known = raw_split([[("the", 1)] * 10] * 20)
-    words = [("\U0001f600", 1)] * foreign + [("\u200b", 1)] * 2 + [("the", 1)] * 200
+    words = [("\U0001f600", 1)] * foreign + [("\u200b", 1)] * lost + [("the", 1)] * 200
     save_splits(
         DatasetDict({"train": known, "validation": known, "test": raw_split([[word] for word in words])}), RAW_DATA
     )
     BASE_TOKENIZER.parent.mkdir(parents=True)
     BASE_TOKENIZER.symlink_to(tiny_tokenizer)
     caplog.set_level("WARNING")
-    tokenize(TokenizeStage("tokens", TokenizeConfig(24, "windows", 4, "first")))
+    config = TokenizeConfig(24, "windows", 4, "first")
+    tokenize(TokenizeStage("tokens", config, "error"))
     described = json.loads(TOKENIZE_METRICS.read_text(encoding="utf-8"))
+    assert described.pop("findings") == found
     counted = {name: (each["unknown_subwords"], each["words_without_subword"]) for name, each in described.items()}
-    assert counted == {"train": (0, 0), "validation": (0, 0), "test": (foreign + 2, 2)}
-    assert [record.getMessage()[:5] for record in caplog.records] == ["test:"] * is_told
+    assert counted == {"train": (0, 0), "validation": (0, 0), "test": (foreign + lost, lost)}
+    assert [record.getMessage().removesuffix(" in test") for record in caplog.records if found] == [
+        f"data: warning: {KINDS[code].meaning}: 40 (16.7%)" for code in found
+    ]
+    if found:
+        with pytest.raises(
+            DataError, match=r"^data/raw: .*; choose a model .*, or let it pass with data\.fail_on=error$"
+        ):
+            tokenize(TokenizeStage("tokens", config, "warning"))
 
 
 @settings(max_examples=50)

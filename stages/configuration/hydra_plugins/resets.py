@@ -26,7 +26,7 @@ class TellResets(SearchPathPlugin):
         _told.append(True)
         sys.path.insert(0, str(_ROOT))  # DVC has its own
         with suppress(Exception):  # DVC tells what is wrong with its arguments
-            from stages.configuration.compose import tell_resets_by_dvc
+            from stages.configuration.resets import tell_resets_by_dvc
 
             tell_resets_by_dvc(arguments)
         sys.path.remove(str(_ROOT))

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from stages.pipeline.errors import DataError
+from stages.sources.label_names import UNLABELLED
 from stages.sources.readers.decoding import read_blocks, read_lines
 from stages.sources.readers.spanned_texts import NotSpansError, Span, iob2_tags, words_in
 from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
@@ -55,10 +56,16 @@ def open_brat(path: Path, name: str, options: ReadOptions) -> TableFile:
 
     Columns: `tokens`, `tags` in IOB2, `misaligned` (spans that were widened to whole words) and `document`. A row is a line
     of the text, since brat shows each as a sentence, or several where a span goes on behind a line's end. Relations, events,
-    attributes and notes are ignored. Raises DataError naming file and line, also for spans that overlap or have gaps, which
-    tags can't say.
+    attributes and notes are ignored. In the test split, a document may have no annotations, and a folder none at all: its words
+    have the tag of no label. Raises DataError naming file and line, also for spans that overlap or have gaps, which tags
+    can't say.
     """
-    documents = _documents_in(path, name) if path.is_dir() else [_document(path, name, path.stem)]
+    may_lack = options.split == "test"
+    documents = (
+        _documents_in(path, name, may_lack_annotations=may_lack)
+        if path.is_dir()
+        else [_document(path, name, path.stem, may_lack_annotations=may_lack)]
+    )
 
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         for document in documents:
@@ -71,20 +78,23 @@ def open_brat(path: Path, name: str, options: ReadOptions) -> TableFile:
 @dataclass(frozen=True)
 class _Document:
     text: Path
-    annotations: Path
+    annotations: Path | None
+    """None: nobody has annotated it."""
     text_name: str
     """The text's name in messages."""
     annotations_name: str
     id: str
 
 
-def _document(path: Path, name: str, identifier: str) -> _Document:
+def _document(path: Path, name: str, identifier: str, *, may_lack_annotations: bool) -> _Document:
     if path.suffix not in (TEXT_SUFFIX, ANNOTATION_SUFFIX):
         raise DataError(
             f"{name}: brat's files end with {TEXT_SUFFIX} and {ANNOTATION_SUFFIX}; rename it, or set data.format"
         )
     stem = name.removesuffix(path.suffix)
     text, annotations = path.with_suffix(TEXT_SUFFIX), path.with_suffix(ANNOTATION_SUFFIX)
+    if may_lack_annotations and path == text and not annotations.is_file():
+        return _Document(text, None, name, f"{stem}{ANNOTATION_SUFFIX}", identifier)
     for half, suffix in ((text, TEXT_SUFFIX), (annotations, ANNOTATION_SUFFIX)):
         if not half.is_file():
             raise DataError(
@@ -93,7 +103,7 @@ def _document(path: Path, name: str, identifier: str) -> _Document:
     return _Document(text, annotations, f"{stem}{TEXT_SUFFIX}", f"{stem}{ANNOTATION_SUFFIX}", identifier)
 
 
-def _documents_in(folder: Path, name: str) -> list[_Document]:
+def _documents_in(folder: Path, name: str, *, may_lack_annotations: bool) -> list[_Document]:
     files = [
         file for file in folder.rglob("*") if not any(part.startswith(".") for part in file.relative_to(folder).parts)
     ]
@@ -103,6 +113,8 @@ def _documents_in(folder: Path, name: str) -> list[_Document]:
     without = sorted(
         file for file in files if file.suffix == TEXT_SUFFIX and not file.with_suffix(ANNOTATION_SUFFIX).is_file()
     )
+    if may_lack_annotations and not annotations and without:
+        annotations, without = sorted(without, key=lambda file: natural_key(str(file))), []
     if not annotations:
         raise DataError(f"{name}: holds no annotations of brat ({ANNOTATION_SUFFIX}); name a folder that does")
     if without:
@@ -115,7 +127,7 @@ def _documents_in(folder: Path, name: str) -> list[_Document]:
         )
     names = [file.relative_to(folder).as_posix() for file in annotations]
     return [
-        _document(file, f"{name}/{inner}", inner.removesuffix(ANNOTATION_SUFFIX))
+        _document(file, f"{name}/{inner}", inner.removesuffix(file.suffix), may_lack_annotations=may_lack_annotations)
         for file, inner in zip(annotations, names, strict=True)
     ]
 
@@ -154,18 +166,22 @@ def _rows(document: _Document, encoding: str) -> Iterator[tuple[int, dict[str, o
 def _row(document: _Document, text: str, start: int, end: int, annotations: Sequence[_Annotation]) -> dict[str, object]:
     """Return the lines between two places as a row."""
     words = [(start + first, start + last) for first, last in words_in(text[start:end])]
+    tokens = [text[first:last] for first, last in words]
+    if document.annotations is None:
+        return {"tokens": tokens, "tags": [UNLABELLED] * len(words), "misaligned": 0, "document": document.id}
     try:
         tags, misaligned = iob2_tags(text, words, [annotation.span for annotation in annotations])
     except NotSpansError as error:
         line = next((annotation.line for annotation in annotations if annotation.span == error.span), 0)
         raise DataError(f"{document.annotations_name}, line {line}: {error}") from error
-    tokens = [text[first:last] for first, last in words]
     return {"tokens": tokens, "tags": tags, "misaligned": misaligned, "document": document.id}
 
 
 def _annotations(document: _Document, text: str, encoding: str) -> list[_Annotation]:
     """Return a document's spans in the text's order. Raises DataError naming the line, also for what tags can't say."""
     found: list[_Annotation] = []
+    if document.annotations is None:
+        return found
     for number, raw in read_lines(document.annotations, document.annotations_name, encoding):
         line = raw.removesuffix("\r")
         if line.startswith("T"):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stages.pipeline.errors import DataError
 from stages.sources.readers.compression import open_bytes
 from stages.sources.readers.spacy_strings import ENT_IOB, ENT_TYPE, ORTH, strings_by_number
-from stages.sources.readers.spacy_words import BEGIN, Unannotated, tagged_words
+from stages.sources.readers.spacy_words import BEGIN, MISSING, Unannotated, tagged_words
 from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
 
 LARGEST = 2_000_000_000
@@ -37,13 +37,16 @@ def open_docbin(path: Path, name: str, options: ReadOptions) -> TableFile:
     """Open a DocBin, a row a document: columns `tokens` and `tags` (IOB2) for words, `text` and `label` for texts.
 
     Words of nothing but white space are left out, and so are documents in which a word has no annotation of entities; the
-    log tells how many. `label` holds the document's `cats`, numbers by label. Raises DataError naming file and document.
+    log tells how many. `label` holds the document's `cats`, numbers by label. In the test split, a file in which no document has
+    entities or `cats` has no column of them. Raises DataError naming file and document.
     """
     documents = _documents(path, name)
-    if options.labels_words and (documents.iob is None or documents.types is None):
+    is_bare = options.split == "test" and not documents.are_annotated(for_words=options.labels_words)
+    if options.labels_words and not is_bare and (documents.iob is None or documents.types is None):
         raise DataError(f"{name}: was written without ENT_IOB or ENT_TYPE; write it again with DocBin(docs=...)")
     columns = ("tokens", "tags") if options.labels_words else ("text", "label")
-    rows = documents.sentences if options.labels_words else documents.texts
+    columns = columns[:1] if is_bare else columns
+    rows = (documents.words_alone if is_bare else documents.sentences) if options.labels_words else documents.texts
 
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         return in_batches(rows(), wanted)
@@ -66,6 +69,18 @@ class _Documents:
     """The place behind each document's last word."""
     cats: Sequence[Mapping[str, object]]
     strings: Mapping[int, str]
+
+    def are_annotated(self, *, for_words: bool) -> bool:
+        """Whether a document has annotations, of entities or of texts."""
+        return (self.iob is not None and bool((self.iob != MISSING).any())) if for_words else any(self.cats)
+
+    def words_alone(self) -> Iterator[tuple[int, dict[str, object]]]:
+        """Yield the words of each document."""
+        for number, words in self._words():
+            yield (
+                number,
+                {"tokens": [token for token in self._strings(self.orths[words], number) if not token.isspace()]},
+            )
 
     def sentences(self) -> Iterator[tuple[int, dict[str, object]]]:
         """Yield each document with annotated words."""

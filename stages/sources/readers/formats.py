@@ -17,7 +17,7 @@ from stages.sources.readers.arrow_tables import (
     open_parquet,
     open_saved_dataset,
 )
-from stages.sources.readers.brat import is_brat_file, is_brat_folder, open_brat
+from stages.sources.readers.brat import TEXT_SUFFIX, is_brat_file, is_brat_folder, open_brat
 from stages.sources.readers.compression import COMPRESSION_SUFFIXES, compression_of, open_bytes, suffix_inside
 from stages.sources.readers.conll import open_conll, open_conllu
 from stages.sources.readers.delimited import open_csv, open_tsv
@@ -27,7 +27,7 @@ from stages.sources.readers.json_records import JsonFile, layout_of, open_json
 from stages.sources.readers.label_studio import is_label_studio, open_label_studio, refuse_spans, with_plain_choices
 from stages.sources.readers.labelled_lines import FASTTEXT_LABEL, open_fasttext, open_trec
 from stages.sources.readers.spacy_json import is_spacy_json, open_spacy_json
-from stages.sources.readers.spanned_texts import is_spanned, open_spans
+from stages.sources.readers.spanned_texts import has_words, is_spanned, open_spans
 from stages.sources.readers.table_file import ReadOptions, TableFile
 from stages.sources.readers.text_folders import open_folder
 from stages.sources.readers.unread_forms import ZIP_MAGIC, is_workbook, refuse_by_name, why_unreadable
@@ -147,7 +147,8 @@ def _open(path: Path, name: str, options: ReadOptions, chosen: Format) -> TableF
 def _open_folder(folder: Path, name: str, options: ReadOptions) -> TableFile:
     if options.format in ("auto", "arrow") and is_saved_dataset(folder):
         return replace(open_saved_dataset(folder, name, options), format="arrow")
-    if options.format == "brat" or (options.format == "auto" and options.labels_words and is_brat_folder(folder)):
+    is_brat = options.labels_words and (options.of_train == "brat" or is_brat_folder(folder))
+    if options.format == "brat" or (options.format == "auto" and is_brat):
         return _open(folder, name, options, "brat")
     if options.format not in ("auto", "folder"):
         raise DataError(
@@ -165,7 +166,7 @@ def _recognised(path: Path, name: str, options: ReadOptions, head: bytes) -> For
     suffix = suffix_inside(path.name)
     refuse_by_name(name, path.name)
     _refuse_other_compression(path, name, suffix)
-    if is_brat_file(path):
+    if is_brat_file(path) or (options.of_train == "brat" and suffix == TEXT_SUFFIX):
         return "brat"
     if suffix in _CONLL_FOR_TOKENS and options.labels_words:
         return "tsv" if _names_word_rows(head, options) else "conll"
@@ -207,8 +208,10 @@ def _json_variant(path: Path, name: str, options: ReadOptions, by_name: Format) 
     if is_spacy_json(first):
         return "spacy_json"
     if options.labels_words:
-        return "spans" if is_spanned(first) else layout
-    return "label_studio" if is_label_studio(first) else layout
+        is_text_alone = options.of_train in ("spans", "brat") and not has_words(first)
+        return "spans" if is_spanned(first) or is_text_alone else layout
+    is_task = options.of_train == "label_studio" and isinstance(first.get("data"), dict)
+    return "label_studio" if is_label_studio(first) or is_task else layout
 
 
 def _refuse_foreign(path: Path, name: str, chosen: Format, head: bytes) -> None:

@@ -149,6 +149,10 @@ class JsonFile:
         found = False
         names: Sequence[str] | None = None
         for number, element in numbered:
+            if isinstance(element, dict) and names is None:  # as nearly all are
+                found = True
+                yield number, element
+                continue
             value = _from_pair(element)
             if self.takes_arrays and names is None and not found and _is_array_row(value):
                 if header := _as_header(value):

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from stages.pipeline.errors import DataError
 from stages.sources.column_names import LABEL_LISTS, AmbiguousColumnError, named_column, usual_column
+from stages.sources.label_names import UNLABELLED
 from stages.sources.readers.json_records import JsonFile, JsonObject, layout_of
 from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
 
@@ -37,16 +38,18 @@ def open_label_studio(path: Path, name: str, options: ReadOptions) -> TableFile:
     """Open Label Studio's JSON: the data's keys are columns, and so are the names of the controls (`sentiment`), with labels.
 
     Where there is one control, `label` means it too. Of several annotations of a task, the first that was not skipped is
-    taken; tasks with skipped ones alone are left out. The log tells of both. Raises DataError naming file and row.
+    taken; tasks with skipped ones alone are left out. The log tells of both. In a file of the test split, a task may lack
+    annotations: its labels are that of no label. Raises DataError naming file and row.
     """
+    may_lack = options.split == "test"
     file = JsonFile(path, name, options.encoding, layout_of(path, name, options.encoding))
-    columns_of_data, controls = _columns(file)
+    columns_of_data, controls = _columns(file, may_lack_annotations=may_lack)
     alias = {_LABEL: controls[0]} if len(controls) == 1 and _LABEL not in (*columns_of_data, *controls) else {}
     columns = tuple(dict.fromkeys([*columns_of_data, *controls, *alias]))
 
     def rows() -> Iterator[tuple[int, JsonObject]]:
-        for number, (data, results) in _tasks(file, tell=True):
-            row = {**data, **results}
+        for number, (data, results) in _tasks(file, may_lack_annotations=may_lack, tell=True):
+            row = {**data, **({control: [UNLABELLED] for control in controls} if results is None else results)}
             yield number, {**row, **{name: row.get(column) for name, column in alias.items()}}
 
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
@@ -55,28 +58,33 @@ def open_label_studio(path: Path, name: str, options: ReadOptions) -> TableFile:
     return TableFile(path, name, file.unit, columns, read)
 
 
-def _columns(file: JsonFile) -> tuple[Sequence[str], Sequence[str]]:
+def _columns(file: JsonFile, *, may_lack_annotations: bool) -> tuple[Sequence[str], Sequence[str]]:
     """Return the keys of the first task's data, and the controls of all tasks, as one may be left out in any."""
     keys: Sequence[str] | None = None
     controls: dict[str, None] = {}
-    for _, (data, results) in _tasks(file, tell=False):
+    for _, (data, results) in _tasks(file, may_lack_annotations=may_lack_annotations, tell=False):
         keys = list(data) if keys is None else keys
-        controls |= dict.fromkeys(results)
+        controls |= dict.fromkeys(results or ())
     if keys is None:
         raise DataError(f"{file.name}: every task was skipped; export annotated tasks")
-    if not controls:
+    if not controls and not may_lack_annotations:
         raise DataError(f"{file.name}: no task has a choice; export tasks whose texts are labelled")
     return keys, list(controls)
 
 
-def _tasks(file: JsonFile, *, tell: bool) -> Iterator[tuple[int, tuple[JsonObject, JsonObject]]]:
-    """Yield each task's data, and the labels that it got by the name of the control."""
+def _tasks(
+    file: JsonFile, *, may_lack_annotations: bool, tell: bool
+) -> Iterator[tuple[int, tuple[JsonObject, JsonObject | None]]]:
+    """Yield each task's data, and the labels that it got by the name of the control; None if nobody has annotated it."""
     skipped = differing = 0
     for number, task in file.records():
         where = f"{file.name}, {file.unit} {number}"
-        data, annotations = task.get("data"), task.get("annotations")
+        data, annotations = task.get("data"), task.get("annotations", [] if may_lack_annotations else None)
         if not isinstance(data, dict) or not isinstance(annotations, list):
             raise DataError(f"{where}: is not a task as Label Studio exports it (data: an object, annotations: a list)")
+        if not annotations and may_lack_annotations:
+            yield number, (data, None)
+            continue
         if not annotations:
             raise DataError(f"{where}: has no annotation; export annotated tasks only")
         kept = [item for item in annotations if isinstance(item, dict) and not item.get("was_cancelled")]

@@ -25,12 +25,15 @@ def open_spacy_json(path: Path, name: str, options: ReadOptions) -> TableFile:
 
     Columns: `tokens` and `tags` (IOB2) for words, `text` and `label` (numbers by label) for texts; and `document`, if there
     are several. Words of nothing but white space are left out, and so are paragraphs with a word that has no annotation
-    (`-`); the log tells how many. Raises DataError naming file and row.
+    (`-`); the log tells how many. In the test split, a file without any annotation has no column of them. Raises DataError
+    naming file and row.
     """
     file = JsonFile(path, name, options.encoding, layout_of(path, name, options.encoding))
     has_documents = len(list(islice(file.records(), 2))) > 1
     columns = ("tokens", "tags") if options.labels_words else ("text", "label")
     rows = partial(_sentences if options.labels_words else _texts, file)
+    if options.split == "test" and not _is_annotated(file, for_words=options.labels_words):
+        columns, rows = columns[:1], partial(_words_alone if options.labels_words else _texts, file)
 
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         return in_batches(rows(), wanted)
@@ -49,6 +52,21 @@ def _sentences(file: JsonFile) -> Iterator[tuple[int, JsonObject]]:
             unannotated.kept += 1
             yield number, {**row, "document": str(number)}
     unannotated.tell()
+
+
+def _is_annotated(file: JsonFile, *, for_words: bool) -> bool:
+    """Whether a paragraph has annotations, of entities or of texts."""
+    paragraphs = ((where, paragraph) for _, where, paragraph in _paragraphs(file))
+    if not for_words:
+        return any(_cats(paragraph, where) for where, paragraph in paragraphs)
+    tokens = ((where, token) for where, paragraph in paragraphs for token in _tokens(paragraph, where))
+    return any(_annotation(token, where)[0] != MISSING for where, token in tokens)
+
+
+def _words_alone(file: JsonFile) -> Iterator[tuple[int, JsonObject]]:
+    for number, where, paragraph in _paragraphs(file):
+        tokens = [str(token["orth"]) for token in _tokens(paragraph, where)]
+        yield number, {"tokens": [token for token in tokens if not token.isspace()], "document": str(number)}
 
 
 def _annotation(token: JsonObject, where: str) -> tuple[int, str]:

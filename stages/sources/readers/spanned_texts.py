@@ -5,12 +5,13 @@ import sys
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TypeAlias
 
 from stages.pipeline.errors import DataError
+from stages.sources.label_names import UNLABELLED
 from stages.sources.readers.json_records import JsonFile, JsonObject, layout_of
 from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
 
@@ -48,7 +49,8 @@ class SpannedText:
     """A text with its spans, in the file's order."""
 
     text: str
-    spans: tuple[Span, ...]
+    spans: tuple[Span, ...] | None
+    """None: nobody has annotated it."""
     tokens: tuple[Interval, ...] | None
     """The words, if the tool has split the text already (Prodigy, spaCy)."""
 
@@ -58,18 +60,32 @@ def is_spanned(row: Mapping[str, object]) -> bool:
     if "data" in row and "annotations" in row:
         return True
     has_list = any(isinstance(row.get(key), list) for key in _SPAN_KEYS)
+    has_offsets = isinstance(tokens := row.get("tokens"), list) and any(isinstance(token, dict) for token in tokens)
+    return isinstance(row.get("text"), str) and (has_list or has_offsets) and not has_words(row)
+
+
+def has_words(row: Mapping[str, object]) -> bool:
+    """Whether a row has its words as a list of texts."""
     words = row.get("tokens", row.get("words"))
-    are_words = isinstance(words, list) and all(isinstance(word, str) for word in words)
-    return isinstance(row.get("text"), str) and has_list and not are_words
+    return isinstance(words, list) and all(isinstance(word, str) for word in words)
 
 
 def spanned_text(row: Mapping[str, object], text_key: str | None, spans_key: str | None) -> SpannedText:
     """Bring a row of Prodigy, doccano, Label Studio or spaCy to one form. Raises NotSpansError."""
     if "data" in row and "annotations" in row:
         return _label_studio(row, text_key)
-    text = _text(row, text_key or "text")
+    plain = bare_text(row, text_key)
+    return replace(plain, spans=tuple(_span(item) for item in _span_items(row, spans_key)))
+
+
+def bare_text(row: Mapping[str, object], text_key: str | None) -> SpannedText:
+    """Bring a row that nobody has annotated to the same form. Raises NotSpansError."""
+    key, data = text_key or "text", row.get("data")
+    if isinstance(data, dict) and key not in row:  # a task of Label Studio
+        return SpannedText(_text(data, key), None, None)
+    text = _text(row, key)
     tokens = _tokens(row["tokens"], text) if isinstance(row.get("tokens"), list) else None
-    return SpannedText(text, tuple(_span(item) for item in _span_items(row, spans_key)), tokens)
+    return SpannedText(text, None, tokens)
 
 
 def _text(row: Mapping[str, object], key: str) -> str:
@@ -147,7 +163,7 @@ def _label_studio(row: Mapping[str, object], text_key: str | None) -> SpannedTex
         raise NotSpansError("is not a task as Label Studio exports it (data: an object, annotations: a list)")
     kept = [item for item in annotations if isinstance(item, dict) and not item.get("was_cancelled")]
     if not kept:
-        raise NotSpansError("has no annotation; export annotated tasks only")
+        return bare_text(row, text_key)
     results = kept[0].get("result")
     if not isinstance(results, list):
         raise NotSpansError("its first annotation has no list 'result'; export as JSON from Label Studio")
@@ -165,6 +181,10 @@ class _Keys:
 
     text: str | None
     spans: str | None
+    are_without_spans: bool = False
+    """Whether no row of the file has spans."""
+    may_lack_spans: bool = False
+    """Whether a row may have none because nobody has annotated it."""
 
     @property
     def made(self) -> tuple[str, str]:
@@ -178,10 +198,14 @@ def open_spans(path: Path, name: str, options: ReadOptions) -> TableFile:
     Columns: `tokens`; `tags` in IOB2; `misaligned`, the number of the row's spans that did not begin and end at words'
     edges and were widened to whole words; then the first row's other keys with a plain value, such as `id`. Where the
     configuration names the keys of text and spans, words and tags have these names. White space at a span's edge is ignored.
-    Rows that the annotator rejected are left out. Raises DataError naming file and row.
+    Rows that the annotator rejected are left out. In a file of the test split, a task that nobody has annotated has the tag
+    of no label, and so has each row if none has a key of spans. Raises DataError naming file and row.
     """
     keys = _Keys(_key("text_column", options.text_column), _key("label_column", options.label_column))
     file = JsonFile(path, name, options.encoding, layout_of(path, name, options.encoding))
+    if options.split == "test":
+        are_without = not any(_holds_spans(row, keys) for _, row in file.accepted())
+        keys = replace(keys, are_without_spans=are_without, may_lack_spans=True)
     rows = partial(_rows, file, keys)
     first = next(rows(), None)
     if first is None:
@@ -191,6 +215,12 @@ def open_spans(path: Path, name: str, options: ReadOptions) -> TableFile:
         return in_batches(rows(), wanted)
 
     return TableFile(path, name, file.unit, tuple(first[1]), read)
+
+
+def _holds_spans(row: JsonObject, keys: _Keys) -> bool:
+    """Whether a row has spans, or an annotator has said that it has none."""
+    where = _SPAN_KEYS if keys.spans is None else (keys.spans,)
+    return "annotations" in row or "answer" in row or any(row.get(key) is not None for key in where)
 
 
 def _key(option: str, column: str | int | None) -> str | None:
@@ -208,11 +238,15 @@ def _rows(file: JsonFile, keys: _Keys) -> Iterator[tuple[int, JsonObject]]:
 
 
 def _tagged(row: JsonObject, keys: _Keys) -> JsonObject:
-    found = spanned_text(row, keys.text, keys.spans)
+    found = bare_text(row, keys.text) if keys.are_without_spans else spanned_text(row, keys.text, keys.spans)
+    if found.spans is None and not keys.may_lack_spans:
+        raise NotSpansError("has no annotation; export annotated tasks only")
     words = words_in(found.text) if found.tokens is None else list(found.tokens)
     if not words:
         raise NotSpansError("its text has no word; leave the row out")
-    tags, misaligned = iob2_tags(found.text, words, found.spans)
+    tags, misaligned = (
+        ([UNLABELLED] * len(words), 0) if found.spans is None else iob2_tags(found.text, words, found.spans)
+    )
     tokens = [found.text[start:end] for start, end in words]
     in_words, in_tags = keys.made
     return {in_words: tokens, in_tags: tags, "misaligned": misaligned, **_plain_values(row, keys)}

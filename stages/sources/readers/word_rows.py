@@ -51,7 +51,7 @@ def as_sentences(table: TableFile, options: ReadOptions) -> TableFile:
         needed = dict.fromkeys([*own, *(originals[column] for column in wanted)])
         return in_batches(_sentences(table, list(needed), names, options), wanted)
 
-    return replace(table, columns=columns, read=read)
+    return replace(table, columns=columns, read=read, called={name: column for column, name in made.items()})
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,8 @@ class SubwordEncoder:
                 f"tokenize.max_length={max_length}: the model takes {self.model_limit} at most; lower it or set null"
             )
         self.max_length = max_length or min(self.model_limit, LONGEST_ROW)
+        self.words = 0
+        """How many words were encoded so far."""
         self.lost_words = 0
         """How many of the words that were encoded so far have no sub-word of their own."""
         self._lost: set[str] = set()
@@ -220,6 +222,7 @@ class SubwordEncoder:
         Words given one by one are tokenized each by itself, whatever stands beside them; so each is tokenized once,
         and remembered.
         """
+        self.words += len(words)
         coded = words.dictionary_encode()
         distinct = coded.dictionary.to_pylist()
         if len(self._known) > _MOST_REMEMBERED:
