@@ -10,7 +10,8 @@ from transformers import PreTrainedModel, set_seed
 from stages.columns.arrays import flat
 from stages.columns.names import INPUT_IDS, label_names
 from stages.configuration.schema import TrainStage
-from stages.modeling.batches import PaddingCollator, read_batch_format
+from stages.modeling.batch_format import read_batch_format
+from stages.modeling.batches import PaddingCollator
 from stages.modeling.load import new_model
 from stages.modeling.precision import usable_precision
 from stages.modeling.prediction import longest_rows

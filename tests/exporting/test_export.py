@@ -33,7 +33,8 @@ from stages.exporting.onnx_model import largest_difference, write_onnx
 from stages.exporting.onnx_scores import spread
 from stages.exporting.quantization import write_int8
 from stages.exporting.quantization_cost import QuantizationCost
-from stages.modeling.batches import BatchFormat, PaddingCollator, Row, read_batch_format, write_batch_format
+from stages.modeling.batch_format import BatchFormat, read_batch_format, write_batch_format
+from stages.modeling.batches import PaddingCollator, Row
 from stages.modeling.load import new_model, trained_model
 from stages.pipeline.arrow import load_split
 from stages.pipeline.errors import ModelError
@@ -168,7 +169,8 @@ import sys
 from pathlib import Path
 from stages.exporting.onnx_model import write_onnx
 from stages.exporting.quantization import write_int8
-from stages.modeling.batches import BatchFormat, PaddingCollator
+from stages.modeling.batch_format import BatchFormat
+from stages.modeling.batches import PaddingCollator
 from stages.modeling.load import trained_model
 from tests.support.tokenized import task_of
 rows = [{"input_ids": [2, 9, 9, 3]}, {"input_ids": [2, 3]}]

@@ -18,13 +18,8 @@ from transformers.utils.generic import ModelOutput
 from stages.columns.names import IGNORED
 from stages.configuration.schema import Kind
 from stages.modeling import prediction
-from stages.modeling.batches import (
-    BatchFormat,
-    PaddingCollator,
-    batches_by_length,
-    read_batch_format,
-    write_batch_format,
-)
+from stages.modeling.batch_format import BatchFormat, read_batch_format, write_batch_format
+from stages.modeling.batches import PaddingCollator, batches_by_length
 from stages.modeling.load import new_model, trained_model
 from stages.modeling.precision import compute_head_in_fp32
 from stages.modeling.prediction import predict
@@ -365,16 +360,14 @@ def test_balanced_weights_are_scikit_learns(labels: list[int]) -> None:
     train = tokenized_rows("text", names, columns)
     found = task_of("text").class_weights(train, names)
     present = sorted(set(labels))
-    assert found[present].numpy() == pytest.approx(
-        compute_class_weight("balanced", classes=np.array(present), y=labels)
-    )
+    assert found[present] == pytest.approx(compute_class_weight("balanced", classes=np.array(present), y=labels))
     assert all(found[code] == 0 for code in range(4) if code not in present)
 
 
 def test_balanced_weights_of_tokens_count_words_alone() -> None:
     train = tokenized("tokens", [1, 8, 4])  # the labels 0; 0, 1, 2, 0; 0, 1
     expected = compute_class_weight("balanced", classes=np.arange(3), y=[0, 0, 1, 2, 0, 0, 1])
-    assert task_of("tokens").class_weights(train, NAMES["tokens"]).numpy() == pytest.approx(expected)
+    assert task_of("tokens").class_weights(train, NAMES["tokens"]) == pytest.approx(expected)
 
 
 @given(st.lists(st.integers(1, 99), max_size=30), st.integers(1, 9), st.none() | st.integers(1, 400))
