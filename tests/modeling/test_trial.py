@@ -101,7 +101,7 @@ def test_a_model_that_needs_a_language_says_so(tmp_path: Path) -> None:
 def test_bf16_is_chosen_where_the_model_can_compute_in_it(
     name: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stages.modeling.precision._has_native_bf16", lambda: True)
+    monkeypatch.setattr("stages.modeling.precision._is_device_fast_in_bf16", lambda: True)
     model = new_model(task_of("text"), family(name, tmp_path / "model"), ("a", "b"))
     batch = {"input_ids": torch.full((2, 9), model.config.eos_token_id or 7), "attention_mask": torch.ones(2, 9).long()}
     before = torch.get_rng_state()
