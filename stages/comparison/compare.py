@@ -21,6 +21,7 @@ from stages.comparison.terminal import as_text
 from stages.configuration.schema import EntityScheme, ScoringMode
 from stages.pipeline.errors import ConfigError, DataError
 from stages.pipeline.one_line import one_line_errors
+from stages.pipeline.options import at_least
 from stages.pipeline.outputs import write_text
 from stages.scoring.evaluation.resampling import RESAMPLES
 from stages.systems.options import add_reading_options, columns_of
@@ -132,7 +133,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--scheme", choices=schemes, help="the scheme of strict scores; default: the base's evaluate.scheme")
     add("--metric", help="the metric that is judged and comes first; default: the base's task.metric")
     add("--level", type=_share, default=LEVEL, help=f"of significance, for all verdicts together (default: {LEVEL})")
-    add("--resamples", type=_count, default=RESAMPLES, help=f"resamples and random exchanges (default: {RESAMPLES})")
+    add(
+        "--resamples",
+        type=at_least(100),
+        default=RESAMPLES,
+        help=f"resamples and random exchanges (default: {RESAMPLES})",
+    )
     add("--each-seed", dest="by_seed", action="store_false", help="don't take runs that differ only in seed together")
     add_gates(parser)
     return parser
@@ -142,13 +148,6 @@ def _share(text: str) -> float:
     value = float(text)
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 100:
-        raise argparse.ArgumentTypeError(f"{text} is too few: give at least 100")
     return value
 
 

@@ -13,6 +13,7 @@ from stages.label_issues.shown import COLUMNS, require_format, terminal_lines, w
 from stages.pipeline.errors import ConfigError, DataError
 from stages.pipeline.escaping import lines
 from stages.pipeline.one_line import one_line_errors
+from stages.pipeline.options import at_least, count
 from stages.pipeline.paths import PREDICTIONS
 from stages.reporting.label_issues import told
 from stages.reporting.staleness import stale_here
@@ -78,11 +79,16 @@ def _arguments() -> argparse.Namespace:
     )
     add(
         "--top",
-        type=_count,
+        type=count,
         metavar="N",
         help=f"show so many examples, and write so many labels (default: {_MOST_SHOWN} shown, all written)",
     )
-    add("--folds", type=_folds, metavar="K", help="look at train, by K models; each is a DVC experiment, and made once")
+    add(
+        "--folds",
+        type=at_least(2),
+        metavar="K",
+        help="look at train, by K models; each is a DVC experiment, and made once",
+    )
     add(
         "-S",
         "--set-param",
@@ -92,16 +98,6 @@ def _arguments() -> argparse.Namespace:
         help="what the folds' configuration differs in from conf/, as in `dvc exp run -S`",
     )
     return parser.parse_args()
-
-
-def _count(text: str, least: int = 1) -> int:
-    if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(f"{text} is no number from {least} on")
-    return int(text)
-
-
-def _folds(text: str) -> int:
-    return _count(text, 2)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 
 from stages.configuration.schema import Decode
 from stages.pipeline.errors import ModelError
+from stages.pipeline.options import count
 from stages.pipeline.paths import EXPORTED_MODEL
 
 if TYPE_CHECKING:
@@ -36,13 +37,6 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help="how the tags of words are chosen: each by itself, or as a sentence that their scheme allows; default: as evaluated",
     )
     parser.add_argument("--threads", type=count, default=2, help="CPU threads")
-
-
-def count(text: str) -> int:
-    """Read a number from 1 on. Raises argparse.ArgumentTypeError for anything else."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no number from 1 on")
-    return int(text)
 
 
 @contextmanager

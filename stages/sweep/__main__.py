@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.lock import hold, holder
 from stages.pipeline.one_line import one_line_errors
+from stages.pipeline.options import count
 from stages.pipeline.paths import CONF, PARAMS, SWEEPING
 from stages.sweep.display import display, failures, status_lines
 from stages.sweep.node import CHECKPOINTS, TOKEN, remove_own_place
@@ -231,11 +232,11 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser("run", help="run trials; the command if none is named").add_argument
     add("-S", "--set-param", action="append", metavar="KEY=VALUE,…", help="what is swept, or set for all trials")
     add("--name", help="of the sweep, before the names of its trials; default: from what is swept")
-    add("--trials", type=_count, help="search: try so many, each chosen by what the others have shown")
+    add("--trials", type=count, help="search: try so many, each chosen by what the others have shown")
     add("--prune", action="store_true", help="end trials early whose validation scores lag behind")
     add("--gpus-per-job", type=_share, metavar="N", help="default: 1 where there are GPUs; 0.5 puts two on each")
-    add("--cpus-per-job", type=_count, metavar="N", help="default: threads x train.processes of the configuration")
-    add("--jobs", type=_count, metavar="N", help="at most so many trials at once")
+    add("--cpus-per-job", type=count, metavar="N", help="default: threads x train.processes of the configuration")
+    add("--jobs", type=count, metavar="N", help="at most so many trials at once")
     add("--retries", type=int, default=2, metavar="N", help="attempts more, where a trial's machine or process is lost")
     add("--address", help="of a Ray cluster, such as HEAD:6379; default: this machine alone")
     add("--remote", metavar="NAME", help="DVC remote for data and results, where machines share no disk")
@@ -265,12 +266,6 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("trial", help="its name, or the end of it")
     logs.add_argument("--name", help="of the sweep; default: the newest")
     return parser
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no number from 1 on")
-    return int(text)
 
 
 def _share(text: str) -> float:
