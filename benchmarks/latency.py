@@ -28,7 +28,8 @@ from stages.columns.names import INPUT_IDS
 from stages.configuration.validation import validate
 from stages.exporting.exported_files import ONNX, ONNX_INT8
 from stages.exporting.onnx_model import session
-from stages.modeling.batches import Batch, PaddingCollator, Row, read_batch_format
+from stages.modeling.batch_format import read_batch_format
+from stages.modeling.batches import Batch, PaddingCollator, Row
 from stages.modeling.load import trained_model
 from stages.pipeline.arrow import load_split
 from stages.pipeline.paths import EXPORTED_MODEL, PARAMS, TOKENIZED_DATA

@@ -15,7 +15,8 @@ from transformers import Trainer, TrainingArguments, set_seed
 
 from stages.columns.names import INPUT_IDS, LABELS, WORDS, label_names
 from stages.configuration.schema import TrainStage
-from stages.modeling.batches import PaddingCollator, read_batch_format
+from stages.modeling.batch_format import read_batch_format
+from stages.modeling.batches import PaddingCollator
 from stages.modeling.load import new_model
 from stages.pipeline.arrow import load_split
 from stages.pipeline.paths import BASE_MODEL, BASE_WEIGHTS, TOKENIZED_DATA

@@ -20,7 +20,8 @@ from stages.columns.arrays import lengths
 from stages.columns.names import INPUT_IDS, label_names
 from stages.configuration.schema import TrainStage
 from stages.configuration.validation import select, validate
-from stages.modeling.batches import PaddingCollator, read_batch_format
+from stages.modeling.batch_format import read_batch_format
+from stages.modeling.batches import PaddingCollator
 from stages.modeling.compute import keep_freed_memory, use_tf32, use_threads
 from stages.modeling.precision import device, resolved
 from stages.modeling.prediction import predict

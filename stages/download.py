@@ -66,10 +66,8 @@ def _repo(config: DataConfig | ModelConfig) -> dict[str, Json]:
 
 def _try(config: DownloadStage, folder: Path, weights: Path, tokenizer: Path) -> None:
     """Try the model on a few rows: a model that can't be trained is told now, and `folder` notes how it takes a batch."""
-    from stages.modeling.batches import (
-        write_batch_format,  # importing PyTorch takes seconds, and faults of data are told before
-    )
-    from stages.modeling.trial import try_model
+    from stages.modeling.batch_format import write_batch_format
+    from stages.modeling.trial import try_model  # imports PyTorch, for seconds; faults of data are told before
     from stages.tasks.registry import task_for
 
     task = task_for(TaskConfig(config.kind, config.target, metric="loss", pooling="mean"))

@@ -10,11 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from stages.configuration.schema import ExportStage
+from stages.exporting.exported_files import parameters_in
 from stages.exporting.model_card import card_facts, model_card
-from stages.exporting.onnx_export import export_onnx_models
-from stages.exporting.tensorflow_export import export_saved_model
-from stages.modeling.compute import use_threads
-from stages.modeling.load import trained_model
+from stages.exporting.runtimes import export_for_runtimes, is_for_runtimes
 from stages.pipeline.environment import Compute
 from stages.pipeline.json_files import Json, read_json, write_json
 from stages.pipeline.outputs import whole_directory
@@ -30,36 +28,32 @@ from stages.predict.settings import PredictionSettings, write_settings
 from stages.tasks.registry import task_for
 
 
-def export(config: ExportStage) -> Compute:
+def export(config: ExportStage) -> Compute | None:
     """Write `models/export/` and `metrics/export.json`."""
-    use_threads(config.threads)
     task = task_for(config.task, config.mode, config.scheme).trained(TRAINED_MODEL)
     download = read_json(DOWNLOAD_METRICS)
     facts = card_facts(task, config.export, download, read_json(EVALUATE_METRICS), TRAINED_MODEL)
-    model = trained_model(task, TRAINED_MODEL)
-    metrics: dict[str, Json] = {"parameters": model.num_parameters()}
+    metrics: dict[str, Json] = {"parameters": parameters_in(TRAINED_MODEL)}
     with whole_directory(EXPORTED_MODEL) as folder:
         for file in filter(Path.is_file, sorted(TRAINED_MODEL.iterdir())):
             shutil.copyfile(file, folder / file.name)
-        onnx = export_onnx_models(model, task, TRAINED_MODEL, TOKENIZED_DATA, config.export, folder)
-        if onnx.largest_difference is not None:
-            metrics["onnx_largest_difference"] = onnx.largest_difference
-        if onnx.int8 is not None:
-            metrics["int8"] = onnx.int8.to_json()
-        facts = replace(facts, onnx=onnx.largest_difference is not None, int8=onnx.int8)
-        tensorflow = export_saved_model(model, TRAINED_MODEL, TOKENIZED_DATA, config.export, folder)
-        if tensorflow is not None:
-            metrics["tensorflow_largest_difference"] = tensorflow
-            facts = replace(facts, tensorflow=True)
+        runtimes = export_for_runtimes(config, task, TRAINED_MODEL, TOKENIZED_DATA, folder)
+        facts = replace(
+            facts,
+            onnx=runtimes.onnx_largest_difference is not None,
+            int8=runtimes.int8,
+            tensorflow=runtimes.tensorflow_largest_difference is not None,
+        )
         write_settings(folder, PredictionSettings(config.task, config.tokenize, download["data"].get("pairs", False)))
         (folder / "README.md").write_text(model_card(facts), encoding="utf-8")
+        metrics |= runtimes.to_json()
         metrics["bytes"] = {
             file.relative_to(folder).as_posix(): file.stat().st_size
             for file in sorted(folder.rglob("*"))
             if file.is_file()
         }
     write_json(EXPORT_METRICS, metrics)
-    return Compute("cpu", "fp32", config.threads)
+    return Compute("cpu", "fp32", config.threads) if is_for_runtimes(config) else None
 
 
 if __name__ == "__main__":

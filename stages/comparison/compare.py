@@ -29,6 +29,7 @@ from stages.comparison.terminal import as_text
 from stages.configuration.schema import EntityScheme, ScoringMode
 from stages.pipeline.errors import ConfigError, DataError
 from stages.pipeline.one_line import one_line_errors
+from stages.pipeline.options import at_least
 from stages.pipeline.outputs import write_text
 from stages.scoring.evaluation.resampling import RESAMPLES
 from stages.systems.options import add_reading_options, columns_of
@@ -183,7 +184,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add(
         "--resamples",
-        type=_count,
+        type=at_least(100),
         default=RESAMPLES,
         help=f"how many resamples and random exchanges (default: {RESAMPLES})",
     )
@@ -201,13 +202,6 @@ def _share(text: str) -> float:
     value = float(text)
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 100:
-        raise argparse.ArgumentTypeError(f"{text} is too few: give at least 100")
     return value
 
 

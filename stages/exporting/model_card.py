@@ -11,7 +11,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from stages.configuration.schema import ExportConfig
 from stages.exporting.exported_files import ONNX, ONNX_INT8, SAVED_MODEL
 from stages.exporting.quantization_cost import QuantizationCost
-from stages.modeling.batches import read_batch_format
+from stages.modeling.batch_format import read_batch_format
 from stages.pipeline.escaping import code
 from stages.pipeline.json_files import read_json
 from stages.scoring.core.metrics import METRICS

@@ -18,7 +18,8 @@ from stages.columns.names import INPUT_IDS
 from stages.configuration.schema import ExportConfig
 from stages.exporting.exported_files import ONNX, ONNX_INT8
 from stages.exporting.quantization_cost import QuantizationCost
-from stages.modeling.batches import BatchFormat, PaddingCollator, Row, read_batch_format
+from stages.modeling.batch_format import BatchFormat, read_batch_format
+from stages.modeling.batches import PaddingCollator, Row
 from stages.pipeline.arrow import load_split
 from stages.pipeline.errors import ModelError, UserError, first_line
 from stages.tasks.task import Task

@@ -7,7 +7,8 @@ from transformers import PreTrainedModel
 from stages.configuration.schema import ExportConfig
 from stages.exporting.exported_files import SAVED_MODEL
 from stages.exporting.onnx_export import rows_of_all_lengths, told_in_one_line
-from stages.modeling.batches import PaddingCollator, read_batch_format
+from stages.modeling.batch_format import read_batch_format
+from stages.modeling.batches import PaddingCollator
 from stages.pipeline.arrow import load_split
 
 

@@ -17,6 +17,7 @@ from stages.label_issues.shown import COLUMNS, require_format, terminal_lines, w
 from stages.pipeline.errors import ConfigError, DataError
 from stages.pipeline.escaping import lines
 from stages.pipeline.one_line import one_line_errors
+from stages.pipeline.options import at_least, count
 from stages.pipeline.paths import PREDICTIONS
 from stages.reporting.label_issues import told
 from stages.reporting.staleness import stale_here
@@ -83,13 +84,13 @@ def parser() -> argparse.ArgumentParser:
     )
     add(
         "--top",
-        type=_count,
+        type=count,
         metavar="N",
         help=f"the number of examples to show and of labels to write (default: {_MOST_SHOWN} shown, all written)",
     )
     add(
         "--folds",
-        type=_folds,
+        type=at_least(2),
         metavar="K",
         help="check train with K models that are trained on the other parts; each is a DVC experiment",
     )
@@ -102,16 +103,6 @@ def parser() -> argparse.ArgumentParser:
         help="overrides of the folds' configuration, as in `dvc exp run -S`",
     )
     return made
-
-
-def _count(text: str, least: int = 1) -> int:
-    if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least {least}")
-    return int(text)
-
-
-def _folds(text: str) -> int:
-    return _count(text, 2)
 
 
 if __name__ == "__main__":

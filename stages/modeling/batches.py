@@ -1,79 +1,39 @@
-"""Batches of the rows of a tokenized split: how a model takes them, padding, and the faults of single rows."""
+"""Batches of the rows of a tokenized split: padding, and the faults of single rows."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Literal, TypeAlias, TypeVar
+from functools import partial
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import torch
-from datasets import Dataset
 from numpy.typing import NDArray
 
 from stages.columns.names import EXAMPLE, IGNORED, INPUT_IDS, LABELS, TOKEN_TYPES
-from stages.pipeline.errors import DataError, ModelError
-from stages.pipeline.json_files import read_json
+from stages.modeling.batch_format import BatchFormat
+from stages.pipeline.errors import DataError
 from stages.pipeline.paths import TOKENIZED_DATA
-from stages.tasks.task import code_tensor
+from stages.tasks.objective import codes
 
 Row: TypeAlias = Mapping[str, object]
 Batch: TypeAlias = dict[str, torch.Tensor]
-Side: TypeAlias = Literal["left", "right"]
 LabelTensor: TypeAlias = Callable[[Sequence[object]], torch.Tensor]
 """What turns the label column of rows into a tensor. One of integers [rows, length] has a label for each sub-word."""
 Item = TypeVar("Item")
 
 MASK = "attention_mask"
-_BATCH_FORMAT = "batch_format.json"
 
 
-@dataclass(frozen=True)
-class BatchFormat:
-    """How a model takes a batch of rows. Download finds it out by a trial (`stages.modeling.trial`)."""
-
-    padding_id: int
-    """The code of the padding sub-word."""
-    token_types: bool = True
-    """Whether the model tells token types apart. DistilBERT has none, RoBERTa one; to GPT-2 they would be further sub-words."""
-    padding_side: Side = "right"
-    """Where rows are padded. XLNet's head reads the last place, so its rows are padded on the left."""
-    length_multiple: int = 1
-    """The padded length is a multiple of this."""
-    shortest: int = 1
-    """The padded length is at least this. A pooling layer may leave nothing of a shorter row."""
-    equal_lengths: bool = False
-    """Whether logits depend on padding, as where a convolution reads it: rows that are predicted together have one length."""
-
-    def columns(self, split: Dataset) -> list[str]:
-        """Return the columns that the model takes: sub-words and, where the split has them and the model uses them, types."""
-        has_types = self.token_types and TOKEN_TYPES in split.column_names
-        return [INPUT_IDS, TOKEN_TYPES] if has_types else [INPUT_IDS]
-
-    def padded(self, rows: Sequence[torch.Tensor], value: int) -> torch.Tensor:
-        """Pad rows of integers to one length: [rows, length]."""
-        longest = max(map(len, rows))
-        wanted = max(longest, self.shortest)
-        missing = wanted + -wanted % self.length_multiple - longest
-        both = (missing, 0) if self.padding_side == "left" else (0, missing)
-        padded = torch.nn.utils.rnn.pad_sequence(
-            list(rows), batch_first=True, padding_value=value, padding_side=self.padding_side
-        )
-        return torch.nn.functional.pad(padded, both, value=value) if missing else padded
-
-
-def write_batch_format(folder: Path, format: BatchFormat) -> None:
-    """Write it beside a model."""
-    (folder / _BATCH_FORMAT).write_text(json.dumps(asdict(format), indent=2) + "\n", encoding="utf-8")
-
-
-def read_batch_format(folder: Path) -> BatchFormat:
-    """Read that of a model. Raise ModelError if the file is damaged, DataError if it is missing."""
-    try:
-        return BatchFormat(**read_json(folder / _BATCH_FORMAT))
-    except TypeError as error:
-        raise ModelError(f"{folder / _BATCH_FORMAT}: is damaged; run `dvc repro --force download`") from error
+def padded(format: BatchFormat, rows: Sequence[torch.Tensor], value: int) -> torch.Tensor:
+    """Pad rows of integers to one length, as the format says: [rows, length]."""
+    longest = max(map(len, rows))
+    wanted = max(longest, format.shortest)
+    missing = wanted + -wanted % format.length_multiple - longest
+    both = (missing, 0) if format.padding_side == "left" else (0, missing)
+    together = torch.nn.utils.rnn.pad_sequence(
+        list(rows), batch_first=True, padding_value=value, padding_side=format.padding_side
+    )
+    return torch.nn.functional.pad(together, both, value=value) if missing else together
 
 
 class PaddingCollator:
@@ -82,7 +42,7 @@ class PaddingCollator:
     A batch has `input_ids`, `attention_mask` and, where rows have them, `token_type_ids`, all [rows, length], and `labels`.
     """
 
-    def __init__(self, format: BatchFormat, labels: LabelTensor = code_tensor) -> None:
+    def __init__(self, format: BatchFormat, labels: LabelTensor = codes) -> None:
         """`labels`: what turns the labels of rows into a tensor."""
         self.format = format
         self._labels = labels
@@ -90,7 +50,7 @@ class PaddingCollator:
     def __call__(self, rows: Sequence[Row]) -> Batch:
         """Collate rows of a tokenized split."""
         ids = [_integers(row[INPUT_IDS]) for row in rows]
-        pad = self.format.padded
+        pad = partial(padded, self.format)
         batch = {INPUT_IDS: pad(ids, self.format.padding_id), MASK: pad([torch.ones_like(row) for row in ids], 0)}
         if TOKEN_TYPES in rows[0]:
             batch[TOKEN_TYPES] = pad([_integers(row[TOKEN_TYPES]) for row in rows], 0)
@@ -102,7 +62,8 @@ class PaddingCollator:
         """Put labels of sub-words, which are padded on the right, where the sub-words stand."""
         if labels.dim() != 2 or labels.is_floating_point():
             return labels
-        return self.format.padded([row[: len(of_row)] for row, of_row in zip(labels, ids, strict=True)], IGNORED)
+        rows = [row[: len(of_row)] for row, of_row in zip(labels, ids, strict=True)]
+        return padded(self.format, rows, IGNORED)
 
 
 def _integers(values: object) -> torch.Tensor:

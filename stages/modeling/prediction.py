@@ -13,15 +13,8 @@ from transformers import PreTrainedModel
 
 from stages.columns.arrays import flat, lengths, ranges
 from stages.columns.names import EXAMPLE, INPUT_IDS, WORDS
-from stages.modeling.batches import (
-    Batch,
-    BatchFormat,
-    PaddingCollator,
-    batches_by_length,
-    collated,
-    ends_of_texts_told,
-    read_batch_format,
-)
+from stages.modeling.batch_format import BatchFormat, read_batch_format
+from stages.modeling.batches import Batch, PaddingCollator, batches_by_length, collated, ends_of_texts_told, padded
 from stages.modeling.compute import each_in_a_thread
 from stages.modeling.cpu.bf16_linear import weights_cast_once
 from stages.modeling.cpu.packing import is_packed
@@ -126,4 +119,4 @@ def _readings_of_rows(split: Dataset) -> NDArray[np.int64]:
 def _begins(words: Dataset, batch: NDArray[np.int64], format: BatchFormat) -> torch.Tensor:
     """[rows, length]: whether a word begins at each sub-word."""
     rows = [torch.as_tensor(row, dtype=torch.long) for row in words[batch][WORDS]]
-    return format.padded(rows, -1) >= 0
+    return padded(format, rows, -1) >= 0

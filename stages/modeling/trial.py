@@ -15,7 +15,8 @@ import torch
 from transformers import PreTrainedModel
 
 from stages.columns.names import INPUT_IDS, TOKEN_TYPES
-from stages.modeling.batches import MASK, BatchFormat, PaddingCollator, Row, Side
+from stages.modeling.batch_format import BatchFormat, Side
+from stages.modeling.batches import MASK, PaddingCollator, Row
 from stages.modeling.load import head_parameters, new_model
 from stages.pipeline.errors import ModelError, first_line
 from stages.tasks.encoding.subwords import SubwordEncoder

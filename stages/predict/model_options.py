@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 
 from stages.configuration.schema import Decode
 from stages.pipeline.errors import ModelError
+from stages.pipeline.options import count
 from stages.pipeline.paths import EXPORTED_MODEL
 
 if TYPE_CHECKING:
@@ -36,13 +37,6 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help="argmax: the most probable tag of each word; viterbi: the most probable valid sequence; default: as evaluated",
     )
     parser.add_argument("--threads", type=count, default=2, help="CPU threads")
-
-
-def count(text: str) -> int:
-    """Read a number from 1 on. Raises argparse.ArgumentTypeError for anything else."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
-    return int(text)
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from stages.columns.names import SECOND_TEXT, TEXT, TOKENS
 from stages.configuration.kinds import labels_words
 from stages.configuration.schema import Decode
 from stages.exporting.exported_files import ONNX, ONNX_INT8
-from stages.modeling.batches import BatchFormat, PaddingCollator, read_batch_format
+from stages.modeling.batch_format import BatchFormat, read_batch_format
+from stages.modeling.batches import PaddingCollator
 from stages.modeling.load import trained_model
 from stages.modeling.precision import Precision, device, usable_precision
 from stages.modeling.prediction import longest_rows, predict

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.lock import hold, holder
 from stages.pipeline.one_line import one_line_errors
+from stages.pipeline.options import count
 from stages.pipeline.paths import CONF, PARAMS, SWEEPING
 from stages.sweep.display import display, failures, status_lines
 from stages.sweep.node import CHECKPOINTS, TOKEN, remove_own_place
@@ -240,11 +241,11 @@ def parser() -> argparse.ArgumentParser:
         "-S", "--set-param", action="append", metavar="KEY=VALUE,…", help="values to sweep, or one value for all trials"
     )
     add("--name", help="the name of the sweep, which begins the names of its trials; default: from the swept keys")
-    add("--trials", type=_count, help="the number of trials of a search, each chosen from the results of the others")
+    add("--trials", type=count, help="the number of trials of a search, each chosen from the results of the others")
     add("--prune", action="store_true", help="stop trials early if their validation scores lag behind")
     add("--gpus-per-job", type=_share, metavar="N", help="default: 1 where there are GPUs; 0.5 puts two on each")
-    add("--cpus-per-job", type=_count, metavar="N", help="default: threads x train.processes of the configuration")
-    add("--jobs", type=_count, metavar="N", help="the maximum number of trials at once")
+    add("--cpus-per-job", type=count, metavar="N", help="default: threads x train.processes of the configuration")
+    add("--jobs", type=count, metavar="N", help="the maximum number of trials at once")
     add("--retries", type=int, default=2, metavar="N", help="more attempts if a trial's machine or process is lost")
     add("--address", help="of a Ray cluster, such as HEAD:6379; default: only this machine")
     add("--remote", metavar="NAME", help="the DVC remote for data and results if the machines share no disk")
@@ -274,12 +275,6 @@ def parser() -> argparse.ArgumentParser:
     logs.add_argument("trial", help="its name, or the end of it")
     logs.add_argument("--name", help="of the sweep; default: the newest")
     return made
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
-    return int(text)
 
 
 def _share(text: str) -> float:

@@ -8,11 +8,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
-import torch
 from datasets import Dataset, Features, Value
 from numpy.typing import NDArray
 
@@ -20,6 +19,9 @@ from stages.columns.names import IGNORED, label_names
 from stages.configuration.schema import TaskConfig
 from stages.scoring.core.predicted import Predictions, ScoringRules
 from stages.scoring.core.scores import Scores, scores_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 UNLEARNED = float(np.finfo(np.float32).eps)
 """The probability of a label that the model has not: what scikit-learn's `log_loss` takes for 0 in float32."""
@@ -127,19 +129,17 @@ class Task(ABC):
         """Return the class whose `from_pretrained` makes the encoder with this task's head."""
 
     @abstractmethod
-    def label_tensor(self, rows: Sequence[object], labels: int) -> torch.Tensor:
+    def label_tensor(self, rows: Sequence[object], labels: int) -> "Tensor":
         """Make the label column of some rows a tensor, for a model with so many `labels`.
 
         The Trainer counts as labels of a batch what is not `IGNORED`; the loss is divided by their number.
         """
 
     @abstractmethod
-    def loss(
-        self, logits: torch.Tensor, labels: torch.Tensor, *, weights: torch.Tensor | None, label_smoothing: float
-    ) -> torch.Tensor:
+    def loss(self, logits: "Tensor", labels: "Tensor", *, weights: "Tensor | None", label_smoothing: float) -> "Tensor":
         """Sum the loss of a part of a batch over its labels, from fp32 logits. `weights`: [labels]; None weighs all alike."""
 
-    def class_weights(self, train: Dataset, names: Sequence[str]) -> torch.Tensor:
+    def class_weights(self, train: Dataset, names: Sequence[str]) -> NDArray[np.float32]:
         """Compute what balances the labels of the tokenized train split in the loss, [labels]."""
         raise NotImplementedError(f"{type(self).__name__} has no labels to weigh")
 
@@ -236,27 +236,22 @@ class Task(ABC):
 class OneLabelTask(Task):
     """A task that gives each unit one label. Gold: its code, -1 where it is not known."""
 
-    def label_tensor(self, rows: Sequence[object], labels: int) -> torch.Tensor:
-        """Return codes, as `code_tensor` does."""
-        return code_tensor(rows)
+    def label_tensor(self, rows: Sequence[object], labels: int) -> "Tensor":
+        """Return the codes of labels."""
+        from stages.tasks.objective import codes
+
+        return codes(rows)
 
     def unlearned_logit(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return what softmax makes `UNLEARNED` of."""
         found: NDArray[np.float64] = np.logaddexp.reduce(logits.astype(np.float64), axis=1) + np.log(UNLEARNED)
         return found
 
-    def loss(
-        self, logits: torch.Tensor, labels: torch.Tensor, *, weights: torch.Tensor | None, label_smoothing: float
-    ) -> torch.Tensor:
+    def loss(self, logits: "Tensor", labels: "Tensor", *, weights: "Tensor | None", label_smoothing: float) -> "Tensor":
         """Sum the cross-entropy."""
-        return torch.nn.functional.cross_entropy(
-            logits.flatten(0, -2),
-            labels.flatten(),
-            weight=weights,
-            ignore_index=IGNORED,
-            reduction="sum",
-            label_smoothing=label_smoothing,
-        )
+        from stages.tasks.objective import cross_entropy
+
+        return cross_entropy(logits, labels, weights, label_smoothing)
 
     def labelled(self, gold: Gold) -> NDArray[np.bool_]:
         """Return where the code is not -1."""
@@ -284,15 +279,7 @@ def split_of(columns: Mapping[str, pa.Array], features: Mapping[str, Any]) -> Da
     return Dataset(pa.table(whole, schema=described.arrow_schema), fingerprint="unlabelled")
 
 
-def code_tensor(rows: Sequence[object]) -> torch.Tensor:
-    """Return codes, [rows], or [rows, length] if each row has a list, padded with `IGNORED`."""
-    tensors = [torch.as_tensor(row, dtype=torch.long) for row in rows]
-    if tensors[0].dim() == 0:
-        return torch.stack(tensors)
-    return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=IGNORED)
-
-
-def balanced_weights(codes: NDArray[np.int64], labels: int) -> torch.Tensor:
+def balanced_weights(codes: NDArray[np.int64], labels: int) -> NDArray[np.float32]:
     """Weigh labels by inverse frequency, [labels]: n / (labels x count), as scikit-learn's `balanced`. An absent label gets 0.
 
     `codes`: one for each occurrence; those that are `IGNORED` do not count.
@@ -301,4 +288,4 @@ def balanced_weights(codes: NDArray[np.int64], labels: int) -> torch.Tensor:
     present = counts > 0
     weights = np.zeros(labels)
     weights[present] = counts.sum() / (present.sum() * counts[present])
-    return torch.tensor(weights, dtype=torch.float32)
+    return weights.astype(np.float32)

@@ -4,21 +4,22 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
-import torch
 from datasets import ClassLabel, Dataset, List, Value
 from numpy.typing import NDArray
-from transformers import AutoModelForSequenceClassification
 
 from stages.columns.arrays import flat, floats, integers, is_null, lengths
-from stages.columns.names import EXAMPLE, IGNORED, LABEL, LABELS, TEXT, label_names
+from stages.columns.names import EXAMPLE, LABEL, LABELS, TEXT, label_names
 from stages.scoring.core.predicted import LabelPredictions, LabelSetPredictions, NumberPredictions
 from stages.scoring.core.scores import Scores
 from stages.scoring.core.threshold import DEFAULT_THRESHOLD, best_threshold, read_threshold, write_threshold
 from stages.tasks.task import UNLEARNED, Answers, Gold, OneLabelTask, Task, Units, balanced_weights, split_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class TextTask(Task):
@@ -28,6 +29,8 @@ class TextTask(Task):
 
     def model_class(self) -> Any:
         """Return the class with a head on the first sub-word or on a pooled state, depending on the family."""
+        from transformers import AutoModelForSequenceClassification  # imports PyTorch: see stages.tasks.objective
+
         return AutoModelForSequenceClassification
 
     @abstractmethod
@@ -80,7 +83,7 @@ class TextLabelTask(TextTask, OneLabelTask):
 
     problem_type = "single_label_classification"
 
-    def class_weights(self, train: Dataset, names: Sequence[str]) -> torch.Tensor:
+    def class_weights(self, train: Dataset, names: Sequence[str]) -> NDArray[np.float32]:
         """Weigh each label by its inverse frequency among rows."""
         return balanced_weights(self.labels_in(train, LABELS), len(names))
 
@@ -121,24 +124,23 @@ class TextLabelsTask(TextTask):
 
     problem_type = "multi_label_classification"
 
-    def label_tensor(self, rows: Sequence[object], labels: int) -> torch.Tensor:
-        """Return [rows, labels], float32: 1 for the codes in each row's list, 0 elsewhere."""
-        lists = [np.asarray(row, np.int64) for row in rows]
-        tensor = torch.zeros(len(lists), labels)
-        tensor[np.repeat(np.arange(len(lists)), [len(row) for row in lists]), np.concatenate(lists)] = 1.0
-        return tensor
+    def label_tensor(self, rows: Sequence[object], labels: int) -> "Tensor":
+        """Return [rows, labels], float32: 1 for each label that a row has, else 0."""
+        from stages.tasks.objective import label_sets
+
+        return label_sets(rows, labels)
 
     def unlearned_logit(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return what the sigmoid makes `UNLEARNED` of."""
         return np.full(len(logits), np.log(UNLEARNED) - np.log1p(-UNLEARNED))
 
-    def loss(
-        self, logits: torch.Tensor, labels: torch.Tensor, *, weights: torch.Tensor | None, label_smoothing: float
-    ) -> torch.Tensor:
+    def loss(self, logits: "Tensor", labels: "Tensor", *, weights: "Tensor | None", label_smoothing: float) -> "Tensor":
         """Sum the binary cross-entropy over rows and labels."""
-        return torch.nn.functional.binary_cross_entropy_with_logits(logits, labels, pos_weight=weights, reduction="sum")
+        from stages.tasks.objective import binary_cross_entropy
 
-    def class_weights(self, train: Dataset, names: Sequence[str]) -> torch.Tensor:
+        return binary_cross_entropy(logits, labels, weights)
+
+    def class_weights(self, train: Dataset, names: Sequence[str]) -> NDArray[np.float32]:
         """Weigh having a label, relative to not having it, by the number of rows without it / rows with it.
 
         A label that all rows or none have gets 1.
@@ -146,7 +148,8 @@ class TextLabelsTask(TextTask):
         having = self.labels_in(train, LABELS).sum(axis=0)
         lacking = train.num_rows - having
         weights = np.where((having > 0) & (lacking > 0), lacking / np.maximum(having, 1), 1.0)
-        return torch.tensor(weights, dtype=torch.float32)
+        balanced: NDArray[np.float32] = weights.astype(np.float32)
+        return balanced
 
     def unknown_labels(self, rows: int, names: Sequence[str]) -> tuple[Any, pa.Array]:
         """Return null for each list of labels."""
@@ -211,20 +214,17 @@ class TextNumberTask(TextTask):
     problem_type = "regression"
     has_labels: ClassVar[bool] = False
 
-    def label_tensor(self, rows: Sequence[object], labels: int) -> torch.Tensor:
-        """Return [rows], float32.
+    def label_tensor(self, rows: Sequence[object], labels: int) -> "Tensor":
+        """Return the numbers, [rows], float32."""
+        from stages.tasks.objective import numbers
 
-        A number that equals `IGNORED` is replaced by its neighbour in float32, so that it counts.
-        """
-        tensor = torch.as_tensor(np.asarray(rows, np.float32))
-        is_mistaken = tensor == IGNORED
-        return torch.where(is_mistaken, torch.nextafter(tensor, torch.zeros(())), tensor)
+        return numbers(rows)
 
-    def loss(
-        self, logits: torch.Tensor, labels: torch.Tensor, *, weights: torch.Tensor | None, label_smoothing: float
-    ) -> torch.Tensor:
+    def loss(self, logits: "Tensor", labels: "Tensor", *, weights: "Tensor | None", label_smoothing: float) -> "Tensor":
         """Sum the squared errors."""
-        return torch.nn.functional.mse_loss(logits.squeeze(-1), labels, reduction="sum")
+        from stages.tasks.objective import squared_error
+
+        return squared_error(logits, labels)
 
     def unknown_labels(self, rows: int, names: Sequence[str]) -> tuple[Any, pa.Array]:
         """Return null for each number."""

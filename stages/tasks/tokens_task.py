@@ -9,10 +9,8 @@ from typing import Any, Self, get_args
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
 from datasets import ClassLabel, Dataset, List, Value
 from numpy.typing import NDArray
-from transformers import AutoModelForTokenClassification
 
 from stages.columns.arrays import as_lists, flat, flat_strings, integers, lengths
 from stages.columns.names import EXAMPLE, LABELS, TAGS, TOKENS, WORDS, label_names
@@ -44,9 +42,11 @@ class TokensTask(OneLabelTask):
 
     def model_class(self) -> Any:
         """Return the class with a head on every sub-word."""
+        from transformers import AutoModelForTokenClassification  # imports PyTorch: see stages.tasks.objective
+
         return AutoModelForTokenClassification
 
-    def class_weights(self, train: Dataset, names: Sequence[str]) -> torch.Tensor:
+    def class_weights(self, train: Dataset, names: Sequence[str]) -> NDArray[np.float32]:
         """Weigh each label by its inverse frequency among the sub-words that have one."""
         return balanced_weights(flat(train, LABELS), len(names))
 

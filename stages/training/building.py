@@ -10,7 +10,8 @@ from transformers import PreTrainedModel, set_seed
 from stages.columns.arrays import flat
 from stages.columns.names import INPUT_IDS, label_names
 from stages.configuration.schema import TrainStage
-from stages.modeling.batches import PaddingCollator, read_batch_format
+from stages.modeling.batch_format import read_batch_format
+from stages.modeling.batches import PaddingCollator
 from stages.modeling.frozen import has_unused
 from stages.modeling.load import new_model
 from stages.modeling.precision import usable_precision
@@ -73,9 +74,7 @@ def build_trainer(
         checkpoints=checkpoints,
         interruption=interruption,
         model=model,
-        arguments=training_arguments(
-            recipe, batches, config.task, config.seed, checkpoints.partial, has_unused=unused
-        ),
+        arguments=training_arguments(recipe, batches, config.task, config.seed, checkpoints.partial, has_unused=unused),
         train=splits["train"],
         batching=batches,
         validation=Validation(

@@ -11,7 +11,8 @@ from dvclive.live import Live
 from stages.columns.names import INPUT_IDS, TOKEN_TYPES
 from stages.configuration.schema import TrainConfig
 from stages.modeling.adapters import write_adapters
-from stages.modeling.batches import MASK, BatchFormat, write_batch_format
+from stages.modeling.batch_format import BatchFormat, write_batch_format
+from stages.modeling.batches import MASK
 from stages.modeling.preparation import undo_for_saving
 from stages.pipeline.json_files import DECIMALS, Json, read_json
 from stages.pipeline.outputs import whole_directory

@@ -26,6 +26,8 @@ from onnx.helper import make_empty_tensor_value_info
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel, pipeline
 
+from stages.configuration.compose import write_params
+from stages.configuration.composition import compose_params
 from stages.configuration.schema import ExportConfig, ExportStage, Kind, TaskConfig, TokenizeConfig
 from stages.export import export
 from stages.exporting.model_card import CardFacts, model_card
@@ -33,7 +35,8 @@ from stages.exporting.onnx_model import largest_difference, write_onnx
 from stages.exporting.onnx_scores import spread
 from stages.exporting.quantization import write_int8
 from stages.exporting.quantization_cost import QuantizationCost
-from stages.modeling.batches import BatchFormat, PaddingCollator, Row, read_batch_format, write_batch_format
+from stages.modeling.batch_format import BatchFormat, read_batch_format, write_batch_format
+from stages.modeling.batches import PaddingCollator, Row
 from stages.modeling.load import new_model, trained_model
 from stages.pipeline.arrow import load_split
 from stages.pipeline.errors import ModelError
@@ -168,7 +171,8 @@ import sys
 from pathlib import Path
 from stages.exporting.onnx_model import write_onnx
 from stages.exporting.quantization import write_int8
-from stages.modeling.batches import BatchFormat, PaddingCollator
+from stages.modeling.batch_format import BatchFormat
+from stages.modeling.batches import PaddingCollator
 from stages.modeling.load import trained_model
 from tests.support.tokenized import task_of
 rows = [{"input_ids": [2, 9, 9, 3]}, {"input_ids": [2, 3]}]
@@ -488,6 +492,31 @@ def test_the_folder_is_a_transformers_pipeline_that_gives_label_names_and_the_mo
         values, codes = expected[1:-1].max(dim=-1)
         assert [result["entity"] for result in found] == [NAMES[kind][code] for code in codes]
         assert [result["score"] for result in found] == pytest.approx(values.tolist(), abs=1e-6)
+
+
+WITHOUT_PYTORCH = """
+import runpy, sys
+sys.modules["torch"] = None  # an import of it raises ImportError
+sys.argv[1:] = ["export.onnx=false"]
+runpy.run_module("stages.export", run_name="__main__")
+"""
+
+
+def test_a_copy_of_the_model_is_exported_without_pytorch_and_with_the_models_number_of_parameters(
+    run: tuple[Kind, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, root = run
+    monkeypatch.chdir(ROOT)
+    write_params(compose_params([{"text": "task=text", "tokens": "experiment=wnut17"}[kind]]), root / "params.yaml")
+    subprocess.run(
+        [sys.executable, "-c", WITHOUT_PYTORCH], cwd=root, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True
+    )
+    metrics = json.loads((root / "metrics/export.json").read_text(encoding="utf-8"))
+    trained, exported = (trained_model(task_of(kind), root / "models" / name) for name in ("trained", "export"))
+    assert metrics["parameters"] == trained.num_parameters()
+    assert all(
+        torch.equal(weight, other) for weight, other in zip(trained.parameters(), exported.parameters(), strict=True)
+    )
 
 
 def test_the_folders_card_has_the_repositories_that_download_tells_and_the_languages_of_the_configuration(

@@ -23,7 +23,8 @@ from stages.export import export
 from stages.exporting.onnx_model import inputs_of, session
 from stages.exporting.tensorflow.operators import OPERATORS
 from stages.exporting.tensorflow.saved_model import largest_difference, runner, write_saved_model
-from stages.modeling.batches import PaddingCollator, read_batch_format
+from stages.modeling.batch_format import read_batch_format
+from stages.modeling.batches import PaddingCollator
 from stages.modeling.load import new_model, trained_model
 from stages.modeling.trial import try_model
 from stages.pipeline.arrow import load_split
@@ -135,7 +136,8 @@ sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
 from stages.configuration.schema import TaskConfig
 from stages.exporting.tensorflow.saved_model import write_saved_model
-from stages.modeling.batches import PaddingCollator, read_batch_format
+from stages.modeling.batch_format import read_batch_format
+from stages.modeling.batches import PaddingCollator
 from stages.modeling.load import trained_model
 from stages.tasks.registry import task_for
 trained = Path("models/trained")

@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import tensorflow as tf
 from numpy.typing import NDArray
 from onnx import TensorProto
 from onnx.helper import (
+    make_empty_tensor_value_info,
     make_graph,
     make_model,
     make_node,
@@ -149,6 +151,12 @@ def model_of(name: str, inputs: list[Array | None], attributes: dict[str, Any]) 
     return make_model(make_graph([node], "one", typed, unknown), opset_imports=[make_opsetid("", 20)])
 
 
+def graph_of(*nodes: onnx.NodeProto, **ranks: int) -> onnx.GraphProto:
+    """Return a graph of nodes that states the ranks of some of its values."""
+    stated = [make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None] * rank) for name, rank in ranks.items()]
+    return make_graph(list(nodes), "graph", [], [], value_info=stated)
+
+
 @pytest.mark.parametrize(
     ("name", "inputs", "attributes"), CASES, ids=[f"{place}-{case[0]}" for place, case in enumerate(CASES)]
 )
@@ -159,7 +167,7 @@ def test_an_operator_gives_what_the_reference_gives(
     given = {f"input{place}": np.asarray(value) for place, value in enumerate(inputs) if value is not None}
     expected = ReferenceEvaluator(model).run(None, given)
     values: Values = dict(given)
-    compute(model.graph.node, values)
+    compute(model.graph, values)
     for output, wanted in zip(outputs_of(name, attributes), expected, strict=True):
         found = np.asarray(values[output])
         assert (found.shape, found.dtype) == (np.shape(wanted), wanted.dtype)
@@ -180,7 +188,7 @@ def test_a_part_of_a_sequence(split: Array, place: int) -> None:
     ]
     given: Values = {"x": x, "split": split, "place": np.array(place)}
     bounds = np.cumsum([0, *split]) if split.ndim else range(0, 7, 2)
-    compute(nodes, given)
+    compute(graph_of(*nodes), given)
     np.testing.assert_array_equal(given["part"], x[:, bounds[place] : bounds[place + 1]])
 
 
@@ -195,9 +203,28 @@ def test_a_part_of_a_sequence(split: Array, place: int) -> None:
 )  # fmt: skip
 def test_what_has_no_translation_is_told(node: onnx.NodeProto, told: str) -> None:
     with pytest.raises(UntranslatedError, match=told):
-        compute([node], {"x": X, "pads": int64(0, 0, 1, 1), "k": int64(1)})
+        compute(graph_of(node), {"x": X, "pads": int64(0, 0, 1, 1), "k": int64(1)})
 
 
 def test_an_attribute_that_is_not_known_is_an_error() -> None:
     with pytest.raises(TypeError, match="unheard"):
-        compute([make_node("Softmax", ["x"], ["y"], unheard=1)], {"x": X})
+        compute(graph_of(make_node("Softmax", ["x"], ["y"], unheard=1)), {"x": X})
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_value_has_the_rank_that_its_own_graph_states(is_first: bool) -> None:
+    """TensorFlow can't tell the rank behind a reshape to sizes that are computed."""
+    branches = [graph_of(make_node("Reshape", ["x", "sizes"], ["y"]), y=rank) for rank in (2, 3)]
+    for branch in branches:
+        branch.output.append(make_empty_tensor_value_info("y"))
+    chosen = make_node("If", ["is_first"], ["z"], then_branch=branches[0], else_branch=branches[1])
+    graph = graph_of(make_node("Reshape", ["x", "sizes"], ["flat"]), chosen, flat=1)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None]), tf.TensorSpec([None], tf.int64)], autograph=False)
+    def ranks(x: Any, sizes: Any) -> Any:
+        values: Values = {"x": x, "sizes": sizes, "is_first": np.array(is_first)}
+        compute(graph, values)
+        return [values[name].shape.rank for name in ("flat", "z")]
+
+    found = ranks(X, np.array([2, 3] if is_first else [1, 2, 3]))
+    assert [int(rank) for rank in found] == [1, 2 if is_first else 3]

@@ -24,6 +24,7 @@ from stages.modeling.compute import (
     use_tf32,
     use_threads,
 )
+from stages.modeling.precision import is_fast_in_bf16
 from tests.support.imports import ROOT
 
 
@@ -185,3 +186,19 @@ def test_a_gpu_multiplies_fp32_in_tf32(has_gpu: bool, expected: str, monkeypatch
         assert torch.get_float32_matmul_precision() == expected
     finally:
         torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.parametrize(
+    ("vendor", "capabilities", "expected"),
+    [
+        ("GenuineIntel", {"amx_bf16": True, "avx512_bf16": True}, True),
+        ("GenuineIntel", {"amx_bf16": False, "avx512_bf16": True}, False),  # Cooper Lake, or AMX that a cloud masks
+        ("AuthenticAMD", {"amx_bf16": False, "avx512_bf16": True}, True),
+        ("AuthenticAMD", {"avx512_f": True}, False),
+        ("ARM", {}, False),
+    ],
+)
+def test_bf16_is_chosen_where_its_products_are_faster(
+    vendor: str, capabilities: dict[str, bool], expected: bool
+) -> None:
+    assert is_fast_in_bf16(capabilities, vendor) is expected

@@ -10,6 +10,7 @@ import torch
 from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_class_weight
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
@@ -18,13 +19,8 @@ from transformers.utils.generic import ModelOutput
 from stages.columns.names import IGNORED
 from stages.configuration.schema import Kind
 from stages.modeling import prediction
-from stages.modeling.batches import (
-    BatchFormat,
-    PaddingCollator,
-    batches_by_length,
-    read_batch_format,
-    write_batch_format,
-)
+from stages.modeling.batch_format import BatchFormat, read_batch_format, write_batch_format
+from stages.modeling.batches import PaddingCollator, batches_by_length
 from stages.modeling.load import new_model, trained_model
 from stages.modeling.precision import compute_head_in_fp32
 from stages.modeling.prediction import predict
@@ -290,14 +286,14 @@ def labelled(kind: Kind, rows: int, seed: int = 0) -> tuple[torch.Tensor, torch.
     return logits, labels
 
 
-WEIGHTS = torch.tensor([0.2, 1.0, 3.0])
+WEIGHTS = np.array([0.2, 1.0, 3.0], np.float32)
 
 
 @pytest.mark.parametrize("kind", NAMES)
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["alike", "weighted"])
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.3])
 def test_a_batch_computed_in_parts_has_the_loss_of_the_whole(
-    label_smoothing: float, weights: torch.Tensor | None, kind: Kind
+    label_smoothing: float, weights: NDArray[np.float32] | None, kind: Kind
 ) -> None:
     """Averaging the parts' averages would weigh a part with few labels as much as one with many."""
     loss, (logits, labels) = loss_function(task_of(kind), label_smoothing, weights), labelled(kind, 12)
@@ -365,16 +361,14 @@ def test_balanced_weights_are_scikit_learns(labels: list[int]) -> None:
     train = tokenized_rows("text", names, columns)
     found = task_of("text").class_weights(train, names)
     present = sorted(set(labels))
-    assert found[present].numpy() == pytest.approx(
-        compute_class_weight("balanced", classes=np.array(present), y=labels)
-    )
+    assert found[present] == pytest.approx(compute_class_weight("balanced", classes=np.array(present), y=labels))
     assert all(found[code] == 0 for code in range(4) if code not in present)
 
 
 def test_balanced_weights_of_tokens_count_words_alone() -> None:
     train = tokenized("tokens", [1, 8, 4])  # the labels 0; 0, 1, 2, 0; 0, 1
     expected = compute_class_weight("balanced", classes=np.arange(3), y=[0, 0, 1, 2, 0, 0, 1])
-    assert task_of("tokens").class_weights(train, NAMES["tokens"]).numpy() == pytest.approx(expected)
+    assert task_of("tokens").class_weights(train, NAMES["tokens"]) == pytest.approx(expected)
 
 
 @given(st.lists(st.integers(1, 99), max_size=30), st.integers(1, 9), st.none() | st.integers(1, 400))

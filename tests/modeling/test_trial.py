@@ -11,7 +11,8 @@ from tokenizers import Tokenizer, models, processors
 from transformers import AutoModelForSequenceClassification
 
 from stages.configuration.schema import FilesModel
-from stages.modeling.batches import Batch, BatchFormat, PaddingCollator, Row
+from stages.modeling.batch_format import BatchFormat
+from stages.modeling.batches import Batch, PaddingCollator, Row, padded
 from stages.modeling.load import new_model
 from stages.modeling.precision import usable_precision
 from stages.modeling.prediction import predict
@@ -100,7 +101,7 @@ def test_a_model_that_needs_a_language_says_so(tmp_path: Path) -> None:
 def test_bf16_is_chosen_where_the_model_can_compute_in_it(
     name: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stages.modeling.precision._has_native_bf16", lambda: True)
+    monkeypatch.setattr("stages.modeling.precision._is_device_fast_in_bf16", lambda: True)
     model = new_model(task_of("text"), family(name, tmp_path / "model"), ("a", "b"))
     batch = {"input_ids": torch.full((2, 9), model.config.eos_token_id or 7), "attention_mask": torch.ones(2, 9).long()}
     before = torch.get_rng_state()
@@ -117,7 +118,7 @@ def test_the_format_is_true_of_the_whole_model_not_of_its_first_row(tmp_path: Pa
     found = tried(model_folder, tmp_path / "base").format
     model = AutoModelForSequenceClassification.from_pretrained(model_folder, num_labels=3).eval()
     rows = [torch.arange(10, 30), torch.arange(12, 17)]
-    ids, mask = found.padded(rows, found.padding_id), found.padded([torch.ones_like(row) for row in rows], 0)
+    ids, mask = padded(found, rows, found.padding_id), padded(found, [torch.ones_like(row) for row in rows], 0)
     with torch.no_grad():
         together = model(input_ids=ids, attention_mask=mask).logits
         alone = torch.cat([model(input_ids=row[None]).logits for row in rows])

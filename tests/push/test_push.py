@@ -20,7 +20,7 @@ from huggingface_hub import HfApi, close_session
 from transformers import pipeline
 
 from stages.exporting.model_card import CardFacts, model_card
-from stages.modeling.batches import BatchFormat
+from stages.modeling.batch_format import BatchFormat
 from stages.modeling.load import new_model
 from stages.push import __main__ as command
 from stages.push.hub_repository import difference

@@ -13,7 +13,8 @@ from transformers import PreTrainedTokenizerFast
 
 from stages.columns.names import TOKEN_TYPES
 from stages.configuration.schema import TokenizeConfig
-from stages.modeling.batches import BatchFormat, PaddingCollator
+from stages.modeling.batch_format import BatchFormat
+from stages.modeling.batches import PaddingCollator
 from stages.tasks.encoding.encodings import encoding_for
 from stages.tasks.encoding.subwords import SubwordEncoder
 from stages.tasks.encoding.text_encoding import truncated, windowed

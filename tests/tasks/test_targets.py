@@ -29,7 +29,8 @@ from stages.configuration.schema import EvaluateStage, ExportStage, Params, Pool
 from stages.configuration.validation import select, validate
 from stages.evaluate import evaluate
 from stages.export import export
-from stages.modeling.batches import BatchFormat, PaddingCollator, write_batch_format
+from stages.modeling.batch_format import BatchFormat, write_batch_format
+from stages.modeling.batches import PaddingCollator
 from stages.modeling.load import new_model
 from stages.pipeline.arrow import load_splits
 from stages.pipeline.errors import DataError

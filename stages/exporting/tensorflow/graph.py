@@ -1,6 +1,6 @@
 """An ONNX graph as a function of TensorFlow, whose weights are variables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -31,11 +31,6 @@ class GraphModule(tf.Module):
         super().__init__()
         self._graph = model.graph
         self._arrays = {each.name: to_array(each) for each in self._graph.initializer}
-        self._ranks = {
-            info.name: len(info.type.tensor_type.shape.dim)
-            for info in self._graph.value_info
-            if info.type.tensor_type.HasField("shape")
-        }
         self._weights = {key: name for key, name in weights.items() if key in self._arrays}
         # a list, as names have dots
         self.parameters = [
@@ -50,7 +45,7 @@ class GraphModule(tf.Module):
     def _logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
         variables = {variable.name.removesuffix(":0"): tf.convert_to_tensor(variable) for variable in self.parameters}
         values: Values = {**self._arrays, **{key: variables[name] for key, name in self._weights.items()}, **inputs}
-        compute(self._graph.node, values, self._ranks)
+        compute(self._graph, values)
         return values["logits"]
 
 
@@ -59,19 +54,28 @@ Value: TypeAlias = Any
 Values: TypeAlias = dict[str, Value]
 
 
-def compute(nodes: Sequence[NodeProto], values: Values, ranks: Mapping[str, int] | None = None) -> None:
-    """Compute nodes one after the other, each from the values before it, and add what they give to `values`.
+def compute(graph: GraphProto, values: Values) -> None:
+    """Compute a graph's nodes one after the other, each from the values before it, and add what they give to `values`.
 
-    `ranks`: of values by their names, where the graph states them. TensorFlow can't tell the rank behind some reshapes.
+    Tensors get the ranks that the graph states: TensorFlow can't tell the rank behind some reshapes.
     """
-    for node in nodes:
+    ranks = _stated_ranks(graph)
+    for node in graph.node:
         if node.domain not in ("", "ai.onnx"):
             raise UntranslatedError(f"the operator {node.op_type} of {node.domain}")
         outputs = _outputs(node, values)
         for name, value in zip(node.output, outputs if isinstance(outputs, tuple) else (outputs,), strict=False):
             values[name] = value
-            if ranks and name in ranks and not _is_constant(value) and tf.is_tensor(value) and value.shape.rank is None:
+            if name in ranks and tf.is_tensor(value) and value.shape.rank is None:
                 value.set_shape([None] * ranks[name])
+
+
+def _stated_ranks(graph: GraphProto) -> Mapping[str, int]:
+    return {
+        info.name: len(info.type.tensor_type.shape.dim)
+        for info in graph.value_info
+        if info.type.tensor_type.HasField("shape")
+    }
 
 
 def _outputs(node: NodeProto, values: Values) -> Value | tuple[Value, ...]:
@@ -124,7 +128,7 @@ def _chosen(node: NodeProto, values: Values) -> Value | tuple[Value, ...]:
 
     def computed(name: str) -> tuple[Value, ...]:
         inner = dict(values)
-        compute(branches[name].node, inner)
+        compute(branches[name], inner)
         return tuple(inner[output.name] for output in branches[name].output)
 
     condition = values[node.input[0]]

@@ -1,0 +1,19 @@
+"""Values of a command line's options, for `argparse`. No stage has any: their command line is Hydra's."""
+
+import argparse
+from collections.abc import Callable
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """Return what reads a number from `least` on. It raises argparse.ArgumentTypeError for anything else."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text} is no number from {least} on")
+        return int(text)
+
+    return read
+
+
+count = at_least(1)
+"""Reads a number from 1 on."""
