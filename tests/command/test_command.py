@@ -56,6 +56,15 @@ def test_every_module_that_can_be_run_has_a_command() -> None:
     assert runnable() - NOT_FOR_USERS <= {command.module for command in COMMANDS.values()}
 
 
+def test_the_pipeline_does_not_import_the_command() -> None:
+    for file in (ROOT / "stages").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = (
+                [alias.name for alias in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", "")]
+            )
+            assert not any(str(name).partition(".")[0] == "stagewright" for name in names), file
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_of_a_command_names_it_and_shows_examples_that_it_takes(name: str) -> None:
     made = parser_of(name)
