@@ -38,10 +38,10 @@ def run(overrides: list[str], for_dvc: list[str]) -> int:
         "stages.reporting.write": [],
         "stages.reporting.summary": [],
     }
-    return next((status for module, arguments in steps.items() if (status := _status(module, arguments))), 0)
+    return next((status for module, arguments in steps.items() if (status := status_of(module, arguments))), 0)
 
 
-def _status(module: str, arguments: list[str]) -> int:
+def status_of(module: str, arguments: list[str]) -> int:
     """Run a module as `python -m` does; return its exit status."""
     sys.argv[1:] = arguments
     try:

@@ -5,6 +5,7 @@ import ast
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from importlib import import_module, metadata
@@ -16,6 +17,7 @@ from stagewright.commands import COMMANDS
 from stagewright.completion import whole_parser
 from tests.project.test_layers import is_run
 from tests.support.imports import ROOT
+from tests.support.small_project import SmallProject
 
 NOT_FOR_USERS = {"stages.sweep.clone_run", "stages.training.processes"}
 """What other commands start."""
@@ -52,6 +54,15 @@ def runnable() -> set[str]:
 
 def test_every_module_that_can_be_run_has_a_command() -> None:
     assert runnable() - NOT_FOR_USERS <= {command.module for command in COMMANDS.values()}
+
+
+def test_the_pipeline_does_not_import_the_command() -> None:
+    for file in (ROOT / "stages").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = (
+                [alias.name for alias in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", "")]
+            )
+            assert not any(str(name).partition(".")[0] == "stagewright" for name in names), file
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -115,6 +126,18 @@ def test_outside_of_a_project_a_command_says_so_and_writes_nothing(tmp_path: Pat
 def test_a_stage_gets_its_overrides() -> None:
     done = ran("stage", "tokenize", "tokenize.max_lenght=3")
     assert done.returncode == 1 and "tokenize.max_lenght" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_signal_to_run_reaches_the_stage(tmp_path: Path) -> None:
+    """The steps of `run` are in its own process, so that nothing between it and the stage can swallow the signal."""
+    project = SmallProject(tmp_path / "project")
+    step = "import sys; from stagewright.run import status_of; sys.exit(status_of('stages.reproduction.reproduce', []))"
+    process = project.start_and_wait_in_stage(sys.executable, "-c", step)
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert project.runs() == ["started"]
 
 
 def test_run_stops_where_composition_fails() -> None:
