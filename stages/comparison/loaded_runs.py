@@ -6,7 +6,6 @@ They are read from the workspace, from a file, or from a revision, whose outputs
 import hashlib
 import json
 import math
-import subprocess
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -24,6 +23,7 @@ from ruamel.yaml.error import YAMLError
 
 from stages.columns.names import SECOND_TEXT, TEXT
 from stages.pipeline.errors import DataError
+from stages.pipeline.git import git_if_possible
 from stages.pipeline.json_files import Json
 from stages.pipeline.lock_schema import LockFile, parse_lock
 from stages.pipeline.paths import CURVES, EVALUATE_METRICS, LOCK, PARAMS, PREDICTIONS, RAW_DATA, RUNS, TRAIN_METRICS
@@ -102,8 +102,7 @@ class RevisionFiles:
 
 def _is_shallow() -> bool:
     """Whether the clone has the last commits alone, as those of CI do."""
-    command = ["git", "rev-parse", "--is-shallow-repository"]
-    return subprocess.run(command, capture_output=True, check=False).stdout.strip() == b"true"
+    return git_if_possible("rev-parse", "--is-shallow-repository") == "true\n"
 
 
 def _remotes() -> dict[str, Any]:

@@ -53,10 +53,15 @@ def resets(overrides: Sequence[str], composed: dict[str, object], path: Path) ->
     time either has changed in `conf/`. What comes of the choice that `path` has of a group of which another is named is no
     setting, and so no reset: `data.kind` comes of `task`. Of a group from another source, the source stands for all.
     """
+    return _resets(overrides, composed, _composed_plainly(), path)
+
+
+def _resets(overrides: Sequence[str], composed: dict[str, object], plain: dict[str, object], path: Path) -> list[Reset]:
+    """`plain`: as `_composed_plainly` returns it."""
     written = read_yaml(path)
     if not isinstance(written, dict):
         return []
-    before, after, plain, last = _flat(written), _flat(composed), _composed_plainly(), _last_plain()
+    before, after, last = _flat(written), _flat(composed), _last_plain()
     named = [_named(each) for each in parsed_overrides(overrides)]
     lost = [
         key
@@ -148,8 +153,8 @@ _FINGERPRINT = "data.fingerprint"
 
 def tell_resets(overrides: Sequence[str], composed: dict[str, object], advice: str) -> None:
     """Say on standard error what a composition is about to reset, and keep a copy of the file as it is."""
-    found = resets(overrides, composed, PARAMS)
     is_dvc_here, plain = PLAIN.parent.parent.is_dir(), _composed_plainly()
+    found = _resets(overrides, composed, plain, PARAMS)
     if is_dvc_here and plain != _last_plain():
         write_text(PLAIN, json.dumps(plain) + "\n")
     if not found:

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from stages.configuration.contradictions import contradictions
 from stages.configuration.schema import KEY, Params
+from stages.pipeline import escaping
 from stages.pipeline.errors import ConfigError
 
 StageConfig = TypeVar("StageConfig")
@@ -97,7 +98,7 @@ def unknown_groups(params: Mapping[str, object]) -> list[str]:
 
 def shortened(text: str) -> str:
     """Return as much of `text` as a message shows."""
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return escaping.shortened(text, _LONGEST)
 
 
 def unset(key: str, value: object) -> list[str]:

@@ -1,13 +1,14 @@
 """What a stage ran on: whatever may change its outputs or its speed, and is neither code nor configuration."""
 
 import platform
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 
 from archspec import cpu
 from packaging.requirements import Requirement
+
+from stages.pipeline.git import git_if_possible
 
 _PROJECT = "stagewright"
 _CODE = ("stages", "code", "dvc.yaml", "pyproject.toml", "constraints.txt")
@@ -54,10 +55,10 @@ class Environment:
 
 def environment(compute: Compute | None) -> Environment:
     """Return the environment of this process. `compute`: the device that ran the model, if any."""
-    revision = _git("rev-parse", "HEAD")
-    changes = _git("--no-optional-locks", "status", "--porcelain", "--", *_CODE)
+    revision = git_if_possible("rev-parse", "HEAD")
+    changes = git_if_possible("--no-optional-locks", "status", "--porcelain", "--", *_CODE)
     return Environment(
-        revision=revision,
+        revision=None if revision is None else revision.strip(),
         dirty=None if changes is None else bool(changes),
         python=platform.python_version(),
         system=f"{platform.system()} {platform.machine()}",
@@ -74,12 +75,3 @@ def _packages() -> dict[str, str]:
         return {}
     names = sorted(each.name for each in requirements if each.marker is None or each.marker.evaluate({"extra": ""}))
     return {name: metadata.version(name) for name in names}
-
-
-def _git(*arguments: str) -> str | None:
-    """Return what git answers; None where it can't."""
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    except OSError:
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from stages.pipeline.errors import PushError
+from stages.pipeline.git import git_if_possible
 from stages.pipeline.lock_schema import parse_lock
 from stages.pipeline.paths import EXPORTED_MODEL, LOCK
 from stages.reporting.staleness import stale_here
@@ -71,7 +71,7 @@ def dvc_hash(files: Sequence[ExportedFile]) -> str:
 
 def require_tag(tag: str) -> None:
     """Raise PushError if git would not take `tag` for a tag's name."""
-    if _git("check-ref-format", f"refs/tags/{tag}") is None or tag.startswith("-"):
+    if git_if_possible("check-ref-format", f"refs/tags/{tag}") is None or tag.startswith("-"):
         raise PushError(f"--tag {tag!r}: is not a valid git tag; give one such as v1.0")
 
 
@@ -100,8 +100,8 @@ def _recorded_hash() -> str:
 
 
 def _commit_of_clean_tree() -> str:
-    commit = _git("rev-parse", "--verify", "HEAD")
-    status = _git("--no-optional-locks", "status", "--porcelain", "--untracked-files=normal")
+    commit = git_if_possible("rev-parse", "--verify", "HEAD")
+    status = git_if_possible("--no-optional-locks", "status", "--porcelain", "--untracked-files=normal")
     if commit is None or status is None:
         raise PushError("a push records its git commit, and there is none here; run it in a clone of the project")
     if status:
@@ -112,12 +112,3 @@ def _commit_of_clean_tree() -> str:
             "`git stash --include-untracked`, then push again"
         )
     return commit.strip()
-
-
-def _git(*arguments: str) -> str | None:
-    """Return what git prints; None where it fails."""
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    except OSError:
-        return None
-    return done.stdout if done.returncode == 0 else None

@@ -11,7 +11,6 @@ import logging
 import os
 import re
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import TypeAlias
 from psutil import AccessDenied, NoSuchProcess, Process
 
 from stages.pipeline.errors import DataError
+from stages.pipeline.git import file_at
 from stages.pipeline.lock import PATIENCE, Holder, busy, hold, holder, moment
 from stages.pipeline.orphans import lives
 from stages.pipeline.outputs import remove_partials, write_text
@@ -187,8 +187,7 @@ def mend_lock() -> None:
         return
     if b"<<<<<<<" in content:
         raise DataError(f"{LOCK}: has merge conflicts; solve them (`git checkout --theirs {LOCK}`), then run again")
-    shown = subprocess.run(["git", "show", f"HEAD:./{LOCK}"], capture_output=True, check=False)
-    committed = shown.stdout if shown.returncode == 0 else None
+    committed = file_at("HEAD", LOCK)
     if content == committed:
         return  # whole, in a form that is not known here
     shutil.copyfile(LOCK, BROKEN_LOCK)

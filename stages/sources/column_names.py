@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from stages.pipeline.escaping import shortened
+
 Ranks: TypeAlias = Sequence[Sequence[str]]
 """Names from the likeliest to the least likely. Those of one rank are equally likely: a file with two of them is ambiguous."""
 
@@ -87,7 +89,7 @@ def is_usual(name: str) -> bool:
 
 def shown_name(name: str) -> str:
     """Return as much of a column's name as a message shows."""
-    return name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
+    return shortened(name, _SHOWN)
 
 
 _SHOWN = 40

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.pipeline.errors import DataError
+from stages.pipeline.escaping import shortened
 from stages.sources.label_names import UNLABELLED, LabelNames, Naming, canonical_label, is_integer
 from stages.sources.readers.table_file import Column
 
@@ -23,7 +24,7 @@ STRINGS = pa.list_(pa.string())
 NO_CODE = -1
 """The code of no label."""
 _SHOWN = 40
-"""How many characters of a faulty value a message shows."""
+"""How many columns of a terminal a message gives a faulty value."""
 
 
 @dataclass(frozen=True)
@@ -400,5 +401,4 @@ def _is_unicode(text: str) -> bool:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return shortened(repr(value), _SHOWN)

@@ -18,6 +18,7 @@ import ray
 from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayActorError, RayTaskError
 
 from stages.pipeline.errors import first_line
+from stages.pipeline.git import file_at
 from stages.pipeline.paths import TRAIN_METRICS
 from stages.sweep import repository
 from stages.sweep.cluster import Need, require_own_machine, room, start
@@ -367,7 +368,7 @@ def _answer(reference: Any) -> Any:
 
 
 def _validation_score(revision: str, metric: str) -> float | None:
-    content = repository.file_at(revision, TRAIN_METRICS)
+    content = file_at(revision, TRAIN_METRICS)
     value = json.loads(content)["validation"].get(metric) if content else None
     return None if value is None else float(value)
 

@@ -1,7 +1,6 @@
 """The driver's repository: the commit that is swept, and the experiments that come back."""
 
 import secrets
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from configobj import ConfigObj
 from dvc.config import Config
 
 from stages.pipeline.errors import ConfigError
+from stages.pipeline.git import git as git  # noqa: PLC0414 (the leaderboard takes it from here)
 from stages.pipeline.outputs import write_text
 from stages.pipeline.paths import CONF, LOCK, METRICS, PARAMS
 from stages.sweep.node import TOKEN, Sharing
@@ -82,19 +82,5 @@ def fetch(experiment: bytes, base: str, name: str) -> str:
     return git("rev-parse", ref).strip()
 
 
-def file_at(revision: str, path: Path) -> bytes | None:
-    """Return a file of a revision; None if it has none."""
-    shown = subprocess.run(["git", "show", f"{revision}:./{path.as_posix()}"], capture_output=True, check=False)
-    return shown.stdout if shown.returncode == 0 else None
-
-
 def _refs(base: str) -> str:
     return f"refs/exps/{base[:2]}/{base[2:]}"
-
-
-def git(*arguments: str) -> str:
-    """Run git and return what it prints. Raises ConfigError with what it says if it fails."""
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise ConfigError(f"`git {arguments[0]}` failed: {' '.join(done.stderr.split())}")
-    return done.stdout

@@ -214,11 +214,11 @@ def test_an_attribute_that_is_not_known_is_an_error() -> None:
 @pytest.mark.parametrize("is_first", [True, False])
 def test_a_value_has_the_rank_that_its_own_graph_states(is_first: bool) -> None:
     """TensorFlow can't tell the rank behind a reshape to sizes that are computed."""
-    branches = [graph_of(make_node("Reshape", ["x", "sizes"], ["y"]), y=rank) for rank in (2, 3)]
+    branches = [graph_of(make_node("Reshape", ["x", "sizes"], ["y"], allowzero=1), y=rank) for rank in (2, 3)]
     for branch in branches:
         branch.output.append(make_empty_tensor_value_info("y"))
     chosen = make_node("If", ["is_first"], ["z"], then_branch=branches[0], else_branch=branches[1])
-    graph = graph_of(make_node("Reshape", ["x", "sizes"], ["flat"]), chosen, flat=1)
+    graph = graph_of(make_node("Reshape", ["x", "sizes"], ["flat"], allowzero=1), chosen, flat=1)
 
     @tf.function(input_signature=[tf.TensorSpec([None, None]), tf.TensorSpec([None], tf.int64)], autograph=False)
     def ranks(x: Any, sizes: Any) -> Any:

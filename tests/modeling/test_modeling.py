@@ -329,7 +329,9 @@ def test_weights_weigh_each_label_and_leave_the_number_of_labels_as_denominator(
     kept = labels != IGNORED
     gold = labels[kept]
     log_probabilities = logits[kept].log_softmax(-1)[torch.arange(len(gold)), gold]
-    assert float(found) == pytest.approx(float(-(WEIGHTS[gold] * log_probabilities).sum() / len(gold)), rel=1e-6)
+    assert float(found) == pytest.approx(
+        float(-(torch.from_numpy(WEIGHTS)[gold] * log_probabilities).sum() / len(gold)), rel=1e-6
+    )
 
 
 def test_what_is_ignored_does_not_count() -> None:
