@@ -47,7 +47,7 @@ check: install  ## lint, types, workflows, params.yaml and docs/configuration.md
 	@proselint check --config .proselint.json *.md docs/*.md conf/*.yaml conf/*/*.yaml
 
 docs: install  ## build the documentation as a site, into site/
-	@NO_MKDOCS_2_WARNING=1 mkdocs build --quiet
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 architectures: install  ## put every architecture of transformers through the pipeline; writes the table of families in docs/models.md
 	@python -m tests.architectures $(FAMILIES)

@@ -98,7 +98,7 @@ class _Attempt:
                 faults[length] = fault
         first = next(iter(faults.values()))
         raise ModelError(
-            f"{self._called}: can't compute a batch from sub-words only ({first_line(first)}); choose another model"
+            f"{self._called}: can't compute a batch of rows from sub-words alone ({first_line(first)}); choose another model"
         ) from first
 
     def _shortest(self, format: BatchFormat) -> int:

@@ -37,7 +37,7 @@ RIGHT: list[tuple[str, Kind]] = [
     ("xlnet", "text"),  # pads on the left, and its types are not 0
 ]
 REFUSED: list[tuple[str, Kind, str]] = [
-    ("bros", "tokens", "can't compute a batch from sub-words only (You have to specify bbox)"),
+    ("bros", "tokens", "can't compute a batch of rows from sub-words alone (You have to specify bbox)"),
     ("layoutlmv3", "text", "its tokenizer takes more than a text"),
     ("mra", "text", "its logits don't depend on what a row holds"),
     ("roc_bert", "text", "takes more than sub-words (input_pronunciation_ids, input_shape_ids)"),

@@ -94,7 +94,7 @@ def test_trying_draws_nothing_from_the_global_generator(tmp_path: Path) -> None:
 def test_a_model_that_needs_a_language_says_so(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as error:
         tried(family("xmod", tmp_path / "model", default_language=None), tmp_path / "base")
-    assert told(error).startswith("model=m: can't compute a batch from sub-words only (Input language unknown")
+    assert told(error).startswith("model=m: can't compute a batch of rows from sub-words alone (Input language unknown")
 
 
 @pytest.mark.parametrize(("name", "expected"), [("deberta", "fp32"), ("bart", "bf16"), ("bert", "bf16")])

@@ -521,8 +521,8 @@ def test_an_interrupted_run_says_whether_it_can_go_on(
     with pytest.raises(SystemExit) as stop:
         called(runs["text"], given, "--out", str(tmp_path / "out.jsonl"), monkeypatch=monkeypatch)
     assert stop.value.code == 130
-    told = "run the same command to continue" if source == "in.txt" else "begins anew"
-    assert f"interrupted; the same command {told}" in capsys.readouterr().err
+    told = "continue" if source == "in.txt" else "start again"
+    assert f"interrupted; run the same command to {told}" in capsys.readouterr().err
     assert (tmp_path / "out.jsonl.partial").exists() == (source == "in.txt")
 
 

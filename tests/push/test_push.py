@@ -337,7 +337,7 @@ def commit_all(root: Path) -> None:
         (change_a_byte, "models/export: is not what dvc.lock records"),
         (lambda root: (root / EXPORT / "extra").touch(), "models/export: is not what dvc.lock records"),
         (lambda root: (root / EXPORT / BIG).unlink(), "models/export: is not what dvc.lock records"),
-        (cut_the_lock_off, "dvc.lock: is missing or not whole"),
+        (cut_the_lock_off, "dvc.lock: is missing or incomplete"),
         (forget_the_export, "dvc.lock: records no models/export"),
         (train_alone, "models/export: is stale: export read another prepared than train wrote; run `dvc repro export`"),
         (lambda root: shutil.rmtree(root / ".git"), "run it in a clone of the project"),

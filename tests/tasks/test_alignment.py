@@ -484,7 +484,7 @@ def test_a_row_longer_than_the_model_takes_is_refused(tiny_tokenizer: Path) -> N
 def test_a_broken_tokenizer_is_told_in_one_line(file: str, tmp_path: Path) -> None:
     write_tiny_tokenizer(tmp_path)
     (tmp_path / file).write_text("{", encoding="utf-8")
-    with pytest.raises(DataError, match=rf"{file}: is missing or not whole"):
+    with pytest.raises(DataError, match=rf"{file}: is missing or incomplete"):
         SubwordEncoder(tmp_path, None)
 
 
