@@ -204,7 +204,9 @@ def _sharding_fault(train: TrainConfig) -> str | None:
     if train.optimizer == "adamw_8bit":
         return f"{full}: train.optimizer=adamw_8bit can't update a share of a weight; set adamw"
     if train.precision == "fp16":
-        return f"{full}: train.precision=fp16 scales the loss, which is not proven for shares of weights; set bf16 or fp32"
+        return (
+            f"{full}: train.precision=fp16 scales the loss, which is not proven for shares of weights; set bf16 or fp32"
+        )
     for key in ("batch_size", "gradient_accumulation"):
         if getattr(train, key) == "auto":
             return f"{full}: train.{key}=auto measures a whole model in each process; set a number"

@@ -27,7 +27,9 @@ def require_shardable(model: PreTrainedModel) -> None:
     """Raise ModelError if the code of the model's family doesn't let layers gather their weights together."""
     config, refused = model.config, "set train.sharding=none"
     if config.model_type in _PAST_HOOKS:
-        raise ModelError(f"train.sharding=full: the code of {config.model_type} calls its layers past what gathers them; {refused}")
+        raise ModelError(
+            f"train.sharding=full: the code of {config.model_type} calls its layers past what gathers them; {refused}"
+        )
     for name, rate in config.to_dict().items():
         if name.endswith("layerdrop") and rate:
             raise ModelError(

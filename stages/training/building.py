@@ -72,9 +72,7 @@ def build_trainer(
         checkpoints=checkpoints,
         interruption=interruption,
         model=model,
-        arguments=training_arguments(
-            recipe, batches, config.task, config.seed, checkpoints.partial, has_unused=unused
-        ),
+        arguments=training_arguments(recipe, batches, config.task, config.seed, checkpoints.partial, has_unused=unused),
         train=splits["train"],
         batching=batches,
         validation=Validation(

@@ -59,7 +59,9 @@ def require_finite_weights(model: nn.Module, step: int) -> None:
     if is_sharded(model):  # a process sees its own shares alone, and all have to stop
         distributed.all_reduce(finite := finite.int(), distributed.ReduceOp.MIN)
     if not finite.all():
-        raise TrainingError(f"train: {names[finite.tolist().index(0)]} is no longer finite after step {step}; {_ADVICE}")
+        raise TrainingError(
+            f"train: {names[finite.tolist().index(0)]} is no longer finite after step {step}; {_ADVICE}"
+        )
 
 
 def require_finite_scores(scores: Mapping[str, float | None], step: int) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from accelerate.utils import broadcast_object_list, gather_object
 import torch
+from accelerate.utils import broadcast_object_list, gather_object
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -75,7 +75,9 @@ class ResumableTrainer(ValidatingTrainer):
         weights = self.gathered_weights()
         if self.args.should_save:
             Path(output_dir).mkdir(parents=True, exist_ok=True)
-            save_file({name: tensor.contiguous() for name, tensor in weights.items()}, Path(output_dir, SAFE_WEIGHTS_NAME))
+            save_file(
+                {name: tensor.contiguous() for name, tensor in weights.items()}, Path(output_dir, SAFE_WEIGHTS_NAME)
+            )
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         """Read what `save_model` has written. The Trainer would miss the frozen weights."""

@@ -72,9 +72,7 @@ def test_layers_are_gathered_by_themselves() -> None:
     seen: list[tuple[bool, bool]] = []
     layers = model.base_model.encoder.layer
     layers[1].register_forward_pre_hook(
-        lambda *_: seen.append(
-            (is_share(layers[0].output.dense.weight), is_share(model.get_input_embeddings().weight))
-        )
+        lambda *_: seen.append((is_share(layers[0].output.dense.weight), is_share(model.get_input_embeddings().weight)))
     )
     logits_of(model, batch_of((5, 9)))
     assert seen == [(True, True)]
@@ -94,9 +92,7 @@ def test_after_a_pass_that_fails_the_next_one_is_right() -> None:
 
 
 @pytest.mark.parametrize("family", ["albert", "funnel", "perceiver", "deberta-v2"])
-def test_families_whose_layers_or_embeddings_are_unusual(
-    family: str, tmp_path: Path
-) -> None:
+def test_families_whose_layers_or_embeddings_are_unusual(family: str, tmp_path: Path) -> None:
     write_family(family, tmp_path)
     config = AutoConfig.from_pretrained(tmp_path, num_labels=3)
     torch.manual_seed(0)
