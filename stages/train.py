@@ -38,7 +38,9 @@ def train(config: TrainStage) -> Compute:
     start_under_torchrun_if_needed(config.train.processes)
     interruption = Interruption()
     with interruption.listening(), memory_or(FOR_TRAINING):
-        compute_as_configured(config.threads, deterministic=config.train.deterministic)
+        compute_as_configured(
+            config.threads, deterministic=config.train.deterministic, is_sharded=config.train.sharding == "full"
+        )
         require_applicable(config)
         config = without_auto(config)
         checkpoints = checkpoints_of(config)

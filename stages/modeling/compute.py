@@ -24,15 +24,20 @@ CUBLAS_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # as malloc.h has them
 _LARGEST_MMAP_THRESHOLD = 2**25
 """The most bytes that glibc accepts."""
+_DEFAULT_MMAP_THRESHOLD = 2**17
+"""The bytes with which glibc begins, and which it no longer raises once they are set."""
 
 
-def compute_as_configured(threads: int, *, deterministic: bool | None = None) -> None:
-    """Set how this process computes. `deterministic`: as `use_deterministic_algorithms`; None leaves it as it is."""
+def compute_as_configured(threads: int, *, deterministic: bool | None = None, is_sharded: bool = False) -> None:
+    """Set how this process computes. `deterministic`: as `use_deterministic_algorithms`; None leaves it as it is.
+
+    `is_sharded`: whether it holds a share of a model, to save memory.
+    """
     use_threads(threads)
     use_tf32()
     if deterministic is not None:
         use_deterministic_algorithms(deterministic)
-    keep_freed_memory()
+    (return_freed_memory if is_sharded else keep_freed_memory)()
 
 
 def computed_on(precision: Literal["auto", "fp32", "bf16", "fp16"], threads: int) -> Compute:
@@ -80,10 +85,23 @@ def keep_freed_memory() -> None:
     By default glibc returns large blocks to the system, which zeroes them page by page when they are allocated again: 7,000 pages
     and 13 ms of system time in each step of the reference job on WNUT 17.
     """
+    _adjust_malloc(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
+    _adjust_malloc(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def return_freed_memory() -> None:
+    """Let this process return the memory of freed tensors to the system, where the C library is glibc.
+
+    By default glibc keeps more and more of it, in pieces. Where layers are gathered and freed in turn, that took all that
+    sharing them had saved: 2.1 instead of 0.9 GB for a model of 100 M parameters in two processes.
+    """
+    _adjust_malloc(_M_MMAP_THRESHOLD, _DEFAULT_MMAP_THRESHOLD)
+
+
+def _adjust_malloc(parameter: int, value: int) -> None:
     adjust = getattr(ctypes.CDLL(None), "mallopt", None)
     if adjust is not None and platform.libc_ver()[0] == "glibc":
-        adjust(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
-        adjust(_M_TRIM_THRESHOLD, 2**31 - 1)
+        adjust(parameter, value)
 
 
 def use_tf32() -> None:

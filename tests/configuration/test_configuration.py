@@ -125,6 +125,20 @@ def test_a_reference_job_runs_from_local_files_by_configuration_alone() -> None:
         (["train.batch_size=15", "train.processes=2", "train.gradient_accumulation=auto"], ["train.batch_size=15"]),
         (["train.batch_size=most"], ["train.batch_size='most'", "'auto'"]),
         (["train.batch_size=auto", "train.batch_tokens=4096"], ["train.batch_size=auto", "train.batch_tokens=4096"]),
+        (["train.sharding=full"], ["train.sharding=full", "train.processes=1"]),
+        (
+            ["train.sharding=full", "train.processes=2", "train.optimizer=adamw_8bit"],
+            ["train.sharding=full", "train.optimizer=adamw_8bit"],
+        ),
+        (
+            ["train.sharding=full", "train.processes=2", "train.precision=fp16"],
+            ["train.precision=fp16", "bf16 or fp32"],
+        ),
+        (["train.sharding=full", "train.processes=2", "train.batch_size=auto"], ["train.batch_size=auto", "number"]),
+        (
+            ["train.sharding=full", "train.processes=2", "train.gradient_accumulation=auto"],
+            ["train.gradient_accumulation=auto", "number"],
+        ),
         (["train.batch_size=auto", "train.gradient_accumulation=auto"], ["train.gradient_accumulation=auto", "number"]),
         (["train.adapter=dora"], ["train.adapter=dora", "'none' or 'lora'"]),
         (["train.lora.rank=0"], ["train.lora.rank=0", "greater than or equal to 1"]),

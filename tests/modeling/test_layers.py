@@ -84,6 +84,18 @@ def test_what_comes_after_layers_and_has_the_name_of_embeddings_is_none() -> Non
     assert depths["esm.encoder.emb_layer_norm_after.weight"] == 3
 
 
+def test_what_is_declared_after_the_layers_and_used_below_them_is_no_head() -> None:
+    deberta = layers_of(
+        skeleton_of("deberta-v2", relative_attention=True, norm_rel_ebd="layer_norm", conv_kernel_size=3)
+    )
+    of_encoder = {name.removeprefix("deberta.encoder."): depth for name, depth in deberta.depths.items()}
+    assert of_encoder["rel_embeddings.weight"] == of_encoder["LayerNorm.weight"] == of_encoder["LayerNorm.bias"] == 0
+    assert of_encoder["conv.conv.weight"] == of_encoder["conv.LayerNorm.bias"] == 1
+    layout = layers_of(skeleton_of("layoutlmv3", has_relative_attention_bias=True)).depths
+    assert layout["layoutlmv3.encoder.rel_pos_bias.weight"] == 0
+    assert layers_of(skeleton_of("roberta-prelayernorm")).depths["roberta_prelayernorm.LayerNorm.weight"] == 3
+
+
 def test_a_model_without_lists_of_layers_has_none() -> None:
     layers = layers_of(skeleton_of("bert"))
     model = skeleton_of("bert")
