@@ -1,7 +1,7 @@
 """Read the configured data source, whatever it is, and write it in canonical form."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -147,8 +147,9 @@ def _read_files(
     opened: dict[Split, list[_OpenFile]] = {}
     for split in (split for split in SPLITS if split in files):
         form = _format_of_all(opened["train"]) if split == "test" else "auto"
+        inputs = {part.columns.input for part in opened.get("train", [])}
         opened[split] = _grouped_alike(
-            [_open(each, split, config, configured, form) for each in _once_each(files[split])]
+            [_open(each, split, config, configured, form, inputs) for each in _once_each(files[split])]
         )
     for split in SPLITS[1:]:
         for part in opened.get(split, []):
@@ -202,7 +203,12 @@ def _once_each(files: Sequence[Located]) -> list[Located]:
 
 
 def _open(
-    location: Located, split: Split, config: TabularData, label_names: LabelNames | None, of_train: Format
+    location: Located,
+    split: Split,
+    config: TabularData,
+    label_names: LabelNames | None,
+    of_train: Format,
+    inputs: Set[str],
 ) -> _OpenFile:
     options = ReadOptions(
         kind=config.kind,
@@ -220,7 +226,7 @@ def _open(
         of_train=of_train,
     )
     file = open_table(location.path, location.name, options)
-    columns = choose_columns(file, config, split)
+    columns = choose_columns(file, config, split, inputs)
     return _OpenFile(file, columns, _names_in(file, columns, label_names))
 
 

@@ -1,6 +1,6 @@
 """Read a file's rows as checked examples: choose its columns, give each the one type of its purpose, and name labels."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
@@ -29,7 +29,7 @@ from stages.sources.column_names import (
 from stages.sources.column_names import (
     TAGS as TAG_NAMES,
 )
-from stages.sources.joined_words import split_cells
+from stages.sources.joined_words import split_cells, split_words
 from stages.sources.label_names import Naming
 from stages.sources.nested_labels import unnested
 from stages.sources.readers.table_file import Column, Rows, TableFile
@@ -90,14 +90,17 @@ class Columns:
         return list(dict.fromkeys(name for name in wanted if name is not None))
 
 
-def choose_columns(file: TableFile, config: TabularData, split: Split) -> Columns:
+def choose_columns(
+    file: TableFile, config: TabularData, split: Split, inputs_of_train: Collection[str] = ()
+) -> Columns:
     """Return the columns that `config` names, the usual ones where it names none.
 
-    Files of test may lack labels. Groups are of train alone, as splits are carved out of nothing else. Raises DataError if
-    there is no such column, or two are equally likely.
+    Files of test may lack labels. Then nothing tells that a text is words joined by spaces, but that train's are:
+    `inputs_of_train` are the columns that its words are read from. Groups are of train alone, as splits are carved out of
+    nothing else. Raises DataError if there is no such column, or two are equally likely.
     """
     may_lack_labels, is_grouped = split == "test", split == "train"
-    text, pair = _inputs(file, config)
+    text, pair = _inputs(file, config, inputs_of_train if split == "test" else ())
     flags = _flags(file, config, may_lack_labels=may_lack_labels)
     label = None if isinstance(config.label_column, list) else _label(file, config, text, may_be_none=may_lack_labels)
     used = [column for column in (text, pair, label, *flags.values()) if column is not None]
@@ -123,10 +126,11 @@ def choose_columns(file: TableFile, config: TabularData, split: Split) -> Column
     )
 
 
-def _inputs(file: TableFile, config: TabularData) -> tuple[str, str | None]:
+def _inputs(file: TableFile, config: TabularData, joined: Collection[str]) -> tuple[str, str | None]:
     key = "data.text_column"
     if labels_words(config.kind):
-        return _column(file, key, config.text_column, (*WORDS, *TEXTS) if _may_be_joined(file) else WORDS), None
+        ranks = (*WORDS, *TEXTS) if _may_be_joined(file) else (*WORDS, tuple(joined))
+        return _column(file, key, config.text_column, ranks), None
     if config.pair_column is not None:
         second = _column(file, "data.pair_column", config.pair_column, ())
         if config.text_column is not None:
@@ -318,7 +322,7 @@ _LABEL_TYPES: Mapping[Target, pa.DataType] = {"label": pa.string(), "labels": ST
 
 def _tokens(rows: Rows, columns: Columns, where: Where, naming: Naming) -> dict[str, pa.Array]:
     if columns.label is None:
-        tokens = text_lists(rows.columns[columns.input], where, "word")
+        tokens = text_lists(split_words(rows.columns[columns.input]), where, "word")
         return {TOKENS: tokens, TAGS: as_lists_of_nulls(list_lengths(tokens))}
     words, tags_of_words = split_cells(rows.columns[columns.input], rows.columns[columns.label])
     tokens = text_lists(words, where, "word")

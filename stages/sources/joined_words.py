@@ -21,6 +21,14 @@ def split_cells(words: Column, tags: Column) -> tuple[Column, Column]:
     return [text for text, _ in made], [marks for _, marks in made]
 
 
+def split_words(words: Column) -> Column:
+    """Return words as lists, where cells without tags hold them as text with spaces between."""
+    found = _values(words)
+    if found is None:
+        return words
+    return [_parts(cell) if isinstance(cell, str) and not cell.lstrip().startswith("[") else cell for cell in found]
+
+
 def _values(column: Column) -> Sequence[object] | None:
     """Return a column's values if some may be text."""
     if not isinstance(column, pa.Array):

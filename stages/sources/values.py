@@ -4,8 +4,11 @@ Nothing is guessed: a value of another type raises DataError with its file and r
 """
 
 import ast
+import io
 import json
 import math
+import re
+import tokenize
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -348,7 +351,9 @@ def _listed(value: object, where: Where, place: int, what: str) -> list[object]:
 
 
 def _parsed_list(text: str) -> list[object] | None:
-    """Parse a list in a cell of CSV: JSON, or Python's notation, which pandas writes."""
+    """Parse a list in a cell of CSV: JSON, or Python's notation, which pandas writes, or NumPy's, without commas."""
+    if _MAYBE_ADJACENT.search(text) and (strings := _adjacent_strings(text)) is not None:
+        return strings
     for parse in _LIST_NOTATIONS:
         try:
             found = parse(text)
@@ -357,6 +362,23 @@ def _parsed_list(text: str) -> list[object] | None:
         if isinstance(found, list):
             return found
     return None
+
+
+_MAYBE_ADJACENT = re.compile(r"""['"]\s+u?['"]""")
+
+
+def _adjacent_strings(text: str) -> list[object] | None:
+    """Return the strings of `['a' 'b']`, which Python would join to one; None if it is no such list."""
+    if not (text.startswith("[") and text.endswith("]")):
+        return None
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(text[1:-1].replace("\n", " ")).readline))
+    except (tokenize.TokenError, SyntaxError):
+        return None
+    found = [token for token in tokens if token.type not in (tokenize.NEWLINE, tokenize.NL, tokenize.ENDMARKER)]
+    if any(token.type != tokenize.STRING for token in found):
+        return None
+    return [ast.literal_eval(token.string) for token in found]
 
 
 _LIST_NOTATIONS: tuple[Callable[[str], object], ...] = (json.loads, ast.literal_eval)

@@ -18,7 +18,7 @@ _FORMS = (
     re.compile(rf"(?P<prefix>{_PREFIX})-(?P<type>.+)"),
     re.compile(rf"(?P<prefix>{_PREFIX})[_:|/.](?P<type>.+)"),
     re.compile(rf"(?P<type>.+)[-_:|/.](?P<prefix>{_PREFIX})"),
-    re.compile(rf"(?P<prefix>{_PREFIX})"),
+    re.compile(rf"(?P<prefix>{_PREFIX})-?"),
 )
 """Where a tag's prefix is; the first that most tags have is the data's."""
 _BARE = _FORMS[-1]

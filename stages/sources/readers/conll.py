@@ -1,9 +1,11 @@
 """Read CoNLL and CoNLL-U: one word a line with its tag in another column, sentences separated by blank lines."""
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -12,8 +14,14 @@ from stages.sources.readers.decoding import read_lines
 from stages.sources.readers.empty_words import EmptyWords
 from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
 
+log = logging.getLogger("stages.sources")
+
 _DOCUMENT_START = "-DOCSTART-"
 _ENTITY_TAG = re.compile(r"[BIESLUM]-\S+")
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z]+)*:(?=.)")
+_BRACKET = re.compile(r"(\((?P<type>[^()*]+))?\*?(?P<end>\))?(?<=[*)])")
+"""A tag such as `(PER*`, `*`, `*)` or `(PER)`."""
+_RANGE_OR_EMPTY_NODE = re.compile(r"[0-9]+[-.][0-9]+")
 
 
 @dataclass(frozen=True)
@@ -37,12 +45,18 @@ class Places:
     word: int
     tag: int | None
     """None: the file has words alone."""
+    number: int | None = None
+    """The column that numbers the words of each sentence."""
 
     def fit(self, width: int) -> bool:
         """Whether a line of `width` columns has both, or the word where there are no tags."""
         if self.tag is None:
             return -width <= self.word < width
         return width >= 2 and all(-width <= place < width for place in (self.word, self.tag))
+
+    def is_word(self, columns: Sequence[str]) -> bool:
+        """Whether a line is a word's, and not that of a range (`1-2`) or an empty node (`2.1`), as CoNLL-U has them."""
+        return self.number is None or not _RANGE_OR_EMPTY_NODE.fullmatch(columns[self.number].strip())
 
     def tag_of(self, columns: Sequence[str]) -> str | None:
         """Return the tag on a line that they fit, if there are tags."""
@@ -65,6 +79,8 @@ class _Survey:
     widths: set[int] = field(default_factory=set)
     tags: set[str] = field(default_factory=set)
     last_columns: set[str] = field(default_factory=set)
+    languages: set[str] = field(default_factory=set)
+    """What words begin with that is like `en:`."""
     has_documents: bool = False
 
     @classmethod
@@ -74,13 +90,30 @@ class _Survey:
         for line in _lines(path, name, encoding):
             if line == _DOCUMENT_START:
                 survey.has_documents = True
-            elif isinstance(line, Line) and not line.begins_like_a_comment and places.fit(len(line.columns)):
+            elif (
+                isinstance(line, Line)
+                and not line.begins_like_a_comment
+                and places.fit(len(line.columns))
+                and places.is_word(line.columns)
+            ):
                 survey.widths.add(len(line.columns))
                 survey.tags.add(places.tag_of(line.columns) or "")
                 survey.last_columns.add(line.columns[-1].strip())
+                match = _LANGUAGE.match(line.columns[places.word])
+                survey.languages.add("" if match is None else match[0])
                 if places.lack_word(line.columns):
                     empty.add(line.number, places.tag_of(line.columns))
         return survey
+
+    @property
+    def language(self) -> str:
+        """What all words begin with, as in WikiAnn's own files: `en:`; else nothing."""
+        return next(iter(self.languages)) if len(self.languages) == 1 else ""
+
+    @property
+    def are_brackets(self) -> bool:
+        """Whether tags say with brackets where an entity begins and ends."""
+        return bool(self.tags - {"*"}) and all(_BRACKET.fullmatch(tag) for tag in self.tags)
 
     def is_word(self, line: Line, widths: set[int]) -> bool:
         """Whether a line that begins with `#` is a word, by the rule that `open_conll` states."""
@@ -98,6 +131,10 @@ class _Survey:
 def open_conll(path: Path, name: str, options: ReadOptions) -> TableFile:
     r"""Open a CoNLL file: columns `tokens` and `tags`, and `document` where `-DOCSTART-` parts documents.
 
+    Of a file of CoNLL 2012, which begins with `#begin document`, words and entities are in the columns that its task defined.
+    Tags that are brackets as there, `(PER* * *)`, become IOB2. A first column of tags alone, as the MIT's corpora of queries
+    have it, has the tags, and the last the words.
+
     A line with a tab is separated by tabs, any other by runs of spaces (not by no-break spaces). The word is the first
     column and the tag the last unless the options give places. A first column that numbers the words of each sentence
     holds no words: they are in the second. If the third marks entities then, it has the tags, as in GermEval 2014, whose
@@ -112,13 +149,15 @@ def open_conll(path: Path, name: str, options: ReadOptions) -> TableFile:
 
     Raises DataError naming file and line.
     """
-    usual = _usual_places(_lines(path, name, options.encoding))
+    usual = _usual_places(path, name, options.encoding)
     places = places_of(options, default=usual)
     if options.split == "test" and _lack_tags(_lines(path, name, options.encoding), places):
         places = Places(places.word, tag=None)
     empty = EmptyWords(name, "line", options.empty_words)
     survey = _Survey.of(path, name, options.encoding, places, empty)
     empty.tell()
+    if survey.language:
+        log.warning("%s: every word begins with %r, as in WikiAnn's own files; it was left out", name, survey.language)
     has = {"tokens": True, "tags": places.tag is not None, "document": survey.has_documents}
     columns = tuple(column for column, is_there in has.items() if is_there)
     sentences = partial(_sentences, path, name, options.encoding, survey)
@@ -140,25 +179,56 @@ def open_conll(path: Path, name: str, options: ReadOptions) -> TableFile:
     )
 
 
-def _usual_places(lines: Iterator[Line | str]) -> Places:
-    """Tell the columns of word and tag by their content. Reads on only while the first column numbers the words."""
+def _usual_places(path: Path, name: str, encoding: str) -> Places:
+    """Tell the columns of word and tag by their content."""
+    head = list(islice(_lines(path, name, encoding), _LOOKED_AT))
+    words = [line for line in head if isinstance(line, Line) and not line.begins_like_a_comment]
+    if any(isinstance(line, Line) and line.text.startswith(_BEGIN_2012) for line in head[:1]):
+        return _OF_2012
+    first, last = ({line.columns[place].strip() for line in words} for place in (0, -1))
+    if _mark_entities(first) and not _mark_entities(last) and last != {"O"}:
+        return Places(word=-1, tag=0)
+    return _numbered_places(_lines(path, name, encoding))
+
+
+def _mark_entities(tags: set[str]) -> bool:
+    return bool(tags) and tags != {"O"} and all(tag == "O" or _ENTITY_TAG.fullmatch(tag) for tag in tags)
+
+
+def _numbered_places(lines: Iterator[Line | str]) -> Places:
+    """Tell them where a column may number the words. Reads on only while the first one does."""
     usual = Places(word=0, tag=-1)
-    number, is_counted, tags = None, False, set[str]()
+    number, is_counted = None, False
+    tags, parts_of_speech = set[str](), set[str]()
     for line in lines:
         if isinstance(line, str):
             number = None
         elif not line.begins_like_a_comment:
             found = line.columns[0].strip()
+            if _RANGE_OR_EMPTY_NODE.fullmatch(found) and len(line.columns) >= _FEWEST_IF_NUMBERED:
+                continue
             expected = ("0", "1") if number is None else (str(number + 1),)
             if len(line.columns) < _FEWEST_IF_NUMBERED or found not in expected:
                 return usual
             is_counted |= number is not None  # in a file of single words, numbers may be words
             number = int(found)
             tags.add(line.columns[2].strip())
+            parts_of_speech.add(line.columns[_UPOS] if len(line.columns) == _WIDTH else "")
     if not is_counted:
         return usual
-    mark_entities = tags != {"O"} and all(tag == "O" or _ENTITY_TAG.fullmatch(tag) for tag in tags)
-    return Places(word=1, tag=2 if mark_entities else -1)
+    tag = 2 if _mark_entities(tags) else _UPOS if parts_of_speech <= _UNIVERSAL else -1
+    return Places(word=1, tag=tag, number=0)
+
+
+_UNIVERSAL = frozenset(
+    ("ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ", "SYM", "VERB",
+     "X", "_")
+)  # fmt: skip
+"""The parts of speech of CoNLL-U, by which it is known under another name."""
+_LOOKED_AT = 1000
+"""How many lines are looked at for a column of tags before the words."""
+_BEGIN_2012 = "#begin document"
+_OF_2012 = Places(word=3, tag=10)
 
 
 def _lack_tags(lines: Iterator[Line | str], places: Places) -> bool:
@@ -190,7 +260,7 @@ def places_of(options: ReadOptions, default: Places) -> Places:
             )
     word = default.word if options.text_column is None else int(options.text_column)
     tag = default.tag if options.label_column is None else int(options.label_column)
-    return Places(word, tag)
+    return Places(word, tag, default.number)
 
 
 def _sentences(path: Path, name: str, encoding: str, survey: _Survey) -> Iterator[tuple[int, dict[str, object]]]:
@@ -198,7 +268,8 @@ def _sentences(path: Path, name: str, encoding: str, survey: _Survey) -> Iterato
     sentence: list[Line] = []
     for line in _lines(path, name, encoding):
         if isinstance(line, Line):
-            sentence.append(line)
+            if survey.places.is_word(line.columns):
+                sentence.append(line)
             continue
         yield from _row(sentence, document, name, survey)
         sentence = []
@@ -247,9 +318,22 @@ def _row(lines: list[Line], document: int, name: str, survey: _Survey) -> Iterat
     for line in words:
         _check(line, words[0], name, places)
     if words:
-        tokens = [line.columns[places.word] for line in words]
+        tokens = [line.columns[places.word].removeprefix(survey.language) for line in words]
         tags = [places.tag_of(line.columns) for line in words]
+        if survey.are_brackets:
+            tags = list(_unbracketed(tags))
         yield words[0].number, {"tokens": tokens, "tags": tags, "document": str(document)}
+
+
+def _unbracketed(tags: Sequence[str | None]) -> Iterator[str]:
+    """Yield in IOB2 what `(PER* *) * (LOC)` mark."""
+    entity: str | None = None
+    for tag in tags:
+        match = _BRACKET.fullmatch(tag or "")
+        begins = match and match["type"]
+        entity = begins or entity
+        yield "O" if entity is None else f"{'B' if begins else 'I'}-{entity}"
+        entity = None if match and match["end"] else entity
 
 
 def _check(line: Line, first: Line, name: str, places: Places) -> None:
@@ -281,7 +365,6 @@ def _shortened(text: str) -> str:
 _WIDTH = 10
 _FORM, _UPOS = 1, 3
 _WORD_ID = re.compile(r"[1-9][0-9]*")
-_RANGE_OR_EMPTY_NODE = re.compile(r"[0-9]+[-.][0-9]+")
 
 
 def open_conllu(path: Path, name: str, options: ReadOptions) -> TableFile:

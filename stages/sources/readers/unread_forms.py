@@ -22,6 +22,7 @@ _RUNS_CODE = (
 )
 _SQL = "is a database; export its table as CSV"
 _ARCHIVE = "is an archive of a kind that is not unpacked here; unpack it, or pack it as .zip or .tar.gz"
+_ZSTANDARD = "is compressed with Zstandard; unpack it first with `unzstd`"
 _MODEL = "holds a model's weights or arrays, not a table; name a table of texts and labels"
 
 _OF_SUFFIX: Mapping[str, str] = {
@@ -49,6 +50,8 @@ _OF_SUFFIX: Mapping[str, str] = {
     **dict.fromkeys((".avro", ".orc", ".tfrecord", ".lmdb"), f"is a format that is not read here; {_TO_PARQUET}"),
     **dict.fromkeys((".yaml", ".yml", ".toml"), "is a format of settings; write the rows as JSON Lines or CSV"),
     **dict.fromkeys((".7z", ".rar"), _ARCHIVE),
+    **dict.fromkeys((".zst", ".zstd"), _ZSTANDARD),
+    **dict.fromkeys((".lz4", ".br", ".z", ".sz", ".lzo"), "is compressed in a way that is not read here; unpack it first"),
     **dict.fromkeys((".pt", ".pth", ".safetensors", ".onnx"), _MODEL),
 }  # fmt: skip
 
@@ -56,7 +59,7 @@ _OF_MAGIC: Mapping[bytes, str] = {
     b"version https://git-lfs.github.com/spec/": "is a Git LFS pointer, not the file itself; run `git lfs pull`",
     b"PK\x05\x06": "is a ZIP archive without files; fetch it again",
     b"FEA1": "is Feather's first version; write it again with pandas.DataFrame.to_feather",
-    b"\x28\xb5\x2f\xfd": "is compressed with Zstandard; unpack it first with `unzstd`",
+    b"\x28\xb5\x2f\xfd": _ZSTANDARD,
     b"SQLite format 3\0": "is an SQLite database; export its table as CSV",
     b"%PDF-": "is a PDF document; extract its text first",
     b"{\\rtf": f"is a Rich Text document; {_TO_TEXT}",
