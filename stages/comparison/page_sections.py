@@ -38,7 +38,7 @@ from stages.reporting.markup import (
     tag,
     visible,
 )
-from stages.reporting.sections import section
+from stages.reporting.sections import metric_title, section
 from stages.scoring.core.metrics import bounds_of, higher_is_better
 from stages.scoring.evaluation.resampling import Interval
 
@@ -75,7 +75,7 @@ def _of_two(comparison: Comparison, base: LetteredRun, other: LetteredRun) -> Ht
     on_axis = bounds_of(first.metric)
     estimates = [
         Estimate(
-            _named(breakable(each.metric), _verdict(each)),
+            _named(metric_title(each.metric), _verdict(each)),
             each.difference,
             each.interval,
             tone=_tone(each, is_headline=each is first),
@@ -95,8 +95,8 @@ def _of_several(comparison: Comparison, shown: Sequence[LetteredRun], metric: st
     rows = [by_name[run.name] for run, _ in wording.ranked(comparison, metric)]
     estimates = [_run_estimate(comparison, each, metric) for each in rows]
     return forest(
-        f"Differences in {metric}", estimates, what="run",
-        value="difference", reference=0.0, behind=("p", metric),
+        f"Differences in {metric_title(metric)}", estimates, what="run",
+        value="difference", reference=0.0, behind=("p", metric_title(metric)),
     )  # fmt: skip
 
 
@@ -123,7 +123,7 @@ def metrics(comparison: Comparison, shown: Sequence[LetteredRun]) -> Html:
     reach = {name: _reach(each.difference(name) for each in rows) for name in names}
     cells = [[(each.title, ""), *(_metric_cell(each, name, reach[name]) for name in names)] for each in rows]
     said = "Below each score stands its difference from the base, blue where it is better and orange where it is worse."
-    content = _heat_table("All metrics on the test split", ["run", *map(breakable, names)], cells)
+    content = _heat_table("All metrics on the test split", ["run", *map(metric_title, names)], cells)
     return section("metrics", "All metrics", content, tag("p", said))
 
 
@@ -193,7 +193,7 @@ def slices(shown: Sequence[LetteredRun]) -> Html:
     for metric, by in dict.fromkeys((each.metric, each.by) for run in shown if run.pair for each in run.pair.slices):
         rows = _rows(shown, partial(_slices_by, by))
         is_good_up = higher_is_better(metric)
-        content += _parts(f"{metric} by {by}", by, "examples", rows, shown, is_good_up=is_good_up)
+        content += _parts(f"{metric_title(metric)} by {by}", by, "examples", rows, shown, is_good_up=is_good_up)
     return section("slices", "Slices of the test split", *_key(shown, content), *content)
 
 
