@@ -1,7 +1,7 @@
-"""The content of a report, as plain typed values: `stages.reporting.page` turns them into HTML.
+"""The content of a page on runs, as plain typed values: `stages.reporting.page` turns them into HTML.
 
-A report of one run leaves the fields for comparisons empty; a comparison fills them. The first run is the base that
-others are compared with.
+The report of a run has a single one. A comparison takes from here what it shows of several: examples, curves, confusion and
+calibration; the first run is the base that others are compared with.
 """
 
 from collections.abc import Mapping, Sequence
@@ -151,42 +151,6 @@ class RunContent:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """A score of another run against that of the base."""
-
-    run: str
-    """The other run's name."""
-    metric: str
-    base: float | None
-    other: float | None
-    difference: float | None
-    """`other` less `base`."""
-    interval: Interval | None = None
-    p: float | None = None
-    p_adjusted: float | None = None
-    """`p` corrected for the number of verdicts; None where the metric is not judged."""
-    verdict: Verdict | None = None
-    """None where there was no test, for example because predictions are not at hand."""
-
-
-@dataclass(frozen=True)
-class PartDifference:
-    """The same for a part of the test split: a label, an entity type, or a slice such as sentences of 1-8 words."""
-
-    part: str
-    support: int
-    score: Difference
-
-
-@dataclass(frozen=True)
-class ValuesOfRuns:
-    """Something that is not the same in all runs; `values` are in the order of the runs, `""` where a run has none."""
-
-    name: str
-    values: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Mistake:
     """One thing that a run got wrong in an example."""
 
@@ -254,8 +218,8 @@ class Report:
     runs: tuple[RunContent, ...]
     examples: tuple[Example, ...] = ()
     """All examples that are wrong in at least one run; the page shows as many as it has room for."""
-    kind: str = ""
-    """What the page is, in a few words above the title; by the number of runs if empty."""
+    kind: str = "Report of a run on its test split"
+    """What the page is, in a few words above the title."""
     provenance: tuple[Fact, ...] = ()
     """What the page is of, and how to make it again."""
     tiles: tuple[Tile, ...] = ()
@@ -268,18 +232,7 @@ class Report:
     """What examples are sorted by: `confidence` in what is wrong, or `absolute error`. None where neither is known."""
     label_issues: IssueTable | None = None
     """Gold labels that are probably wrong; None where that is not looked for, or can't be known."""
-    differences: tuple[Difference, ...] = ()
-    parameters: tuple[ValuesOfRuns, ...] = ()
-    """Those that differ."""
-    environment: tuple[ValuesOfRuns, ...] = ()
-    """What the runs' stages ran on, as far as it differs."""
-    seconds: tuple[ValuesOfRuns, ...] = ()
-    """How long their stages took."""
-    label_differences: tuple[PartDifference, ...] = ()
-    slice_differences: tuple[PartDifference, ...] = ()
     interval_level: float = 0.95
     """What share of resamples the intervals of scores hold."""
-    method: str = ""
-    """How differences were tested, and what intervals and p-values are corrected for."""
     notes: tuple[str, ...] = ()
     """Sentences that stand before everything else, such as that predictions of a run are not at hand."""

@@ -140,10 +140,3 @@ def interval_text(interval: Interval | None, *, signed: bool = False) -> str:
         return MISSING
     shown = signed_text if signed else score_text
     return f"[{shown(interval.low)}, {shown(interval.high)}]"
-
-
-def p_text(p: float | None) -> str:
-    """A p-value with three decimals."""
-    if p is None:
-        return MISSING
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -1,4 +1,4 @@
-"""The page of one or several runs. Its script reads the examples from JSON within a budget of bytes."""
+"""The page of a run. Its script reads the examples from JSON within a budget of bytes."""
 
 import json
 import math
@@ -37,12 +37,12 @@ class BrowserData:
 
 
 def render_report(report: Report, *, budget: int = ERRORS_BUDGET) -> str:
-    """The page as HTML text. It follows from `report` alone: no time, host or path gets into it."""
-    assert report.runs
+    """The page of a run as HTML text. It follows from `report` alone: no time, host or path gets into it."""
+    assert len(report.runs) == 1
     data = browser_data(report, budget)
     return document(
         report.title,
-        report.kind or _kind(report),
+        report.kind,
         parts_of(report, data),
         head=joined([provenance(report.provenance), tiles(report.tiles)]),
         notes=sections.notes(report),
@@ -52,16 +52,9 @@ def render_report(report: Report, *, budget: int = ERRORS_BUDGET) -> str:
     )
 
 
-def _kind(report: Report) -> str:
-    if len(report.runs) == 1:
-        return "Report of a run on its test split"
-    return f"Comparison of {len(report.runs)} runs on the same test split"
-
-
 def parts_of(report: Report, data: BrowserData) -> list[Part]:
-    """All sections: the verdicts, the scores from the whole to its parts, then how they came about, then examples."""
+    """All sections: the scores from the whole to its parts, how they came about, then examples."""
     return [
-        Part("differences", "Differences", sections.differences(report)),
         Part("scores", "Scores", sections.scores(report)),
         Part("labels", "Labels", sections.labels(report)),
         Part("slices", "Parts", sections.slices(report)),
