@@ -55,3 +55,8 @@ def headline_of(comparison: Comparison) -> str:
     """The metric that comes first; an empty name where no two runs have one in common."""
     differences = (each.metric for pair in comparison.pairs for each in pair.differences)
     return next(iter(comparison.judged), None) or next(differences, "")
+
+
+def legend(shown: Sequence[LetteredRun]) -> Html:
+    """Which letter stands for which run."""
+    return tag("ul", *(tag("li", run.title) for run in shown), class_="runs")
