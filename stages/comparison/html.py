@@ -6,11 +6,13 @@ import pyarrow as pa
 from datasets import Dataset
 
 from stages.columns.names import SECOND_TEXT, TEXT
-from stages.comparison import page_sections
 from stages.comparison.aligned_files import aligned, shared_labels
 from stages.comparison.lettered_runs import LetteredRun, lettered
 from stages.comparison.loaded_runs import Run, Text
 from stages.comparison.page_head import head
+from stages.comparison.page_metrics import differences, metrics
+from stages.comparison.page_parts import labels, slices
+from stages.comparison.page_settings import settings
 from stages.comparison.results import Comparison, RunResult
 from stages.pipeline.errors import DataError
 from stages.reporting import pictures
@@ -37,19 +39,19 @@ def as_html(comparison: Comparison, runs: Sequence[Run], command: str = "") -> s
     base, *others = shown
     name = others[0].result.name if len(others) == 1 else f"{len(others)} runs"
     parts = [
-        Part("differences", "Differences", page_sections.differences(comparison, shown)),
-        Part("metrics", "All metrics", page_sections.metrics(comparison, shown)),
-        Part("labels", "Labels", page_sections.labels(shown, _gold(report))),
-        Part("slices", "Slices", page_sections.slices(shown)),
+        Part("differences", "Differences", differences(comparison, shown)),
+        Part("metrics", "All metrics", metrics(comparison, shown)),
+        Part("labels", "Labels", labels(shown, _gold(report))),
+        Part("slices", "Slices", slices(shown)),
         Part("errors", "Examples", errors(report, data)),
-        Part("settings", "Settings", page_sections.settings(shown)),
+        Part("settings", "Settings", settings(shown)),
         Part("curves", "Training", pictures.curves(report)),
         Part("confusion", "Confusion", pictures.confusion(report)),
         Part("calibration", "Calibration", pictures.calibration(report)),
     ]
     return document(
         f"{name} compared with {base.result.name}",
-        _what(comparison),
+        f"Comparison of {len(comparison.runs)} runs on the same test split",
         parts,
         head=head(comparison, shown, command, has_examples=bool(report.examples)),
         notes=_notes(comparison),
@@ -62,10 +64,6 @@ def as_html(comparison: Comparison, runs: Sequence[Run], command: str = "") -> s
 def _gold(report: Report) -> set[str]:
     """The labels by whose gold examples can be found."""
     return {mistake.gold for each in report.examples for mistake in each.mistakes if mistake.gold is not None}
-
-
-def _what(comparison: Comparison) -> str:
-    return f"Comparison of {len(comparison.runs)} runs on the same test split"
 
 
 def _notes(comparison: Comparison) -> Html:

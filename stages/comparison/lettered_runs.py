@@ -7,6 +7,7 @@ from stages.comparison import wording
 from stages.comparison.loaded_runs import Run
 from stages.comparison.results import Comparison, Difference, Pair, RunResult
 from stages.reporting.markup import Html, breakable, joined, tag
+from stages.reporting.page import letter_of
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def lettered(comparison: Comparison, runs: Sequence[Run]) -> list[LetteredRun]:
     base = comparison.runs[0]
     others = [run for run, _ in wording.ranked(comparison, headline_of(comparison)) if run is not base]
     return [
-        LetteredRun(_letter(place), result, by_name[result.runs[0]], pair_of.get(result.name))
+        LetteredRun(letter_of(place), result, by_name[result.runs[0]], pair_of.get(result.name))
         for place, result in enumerate([base, *others])
     ]
 
@@ -56,5 +57,6 @@ def headline_of(comparison: Comparison) -> str:
     return next(iter(comparison.judged), None) or next(differences, "")
 
 
-def _letter(place: int) -> str:
-    return chr(ord("A") + place)
+def legend(shown: Sequence[LetteredRun]) -> Html:
+    """Which letter stands for which run."""
+    return tag("ul", *(tag("li", run.title) for run in shown), class_="runs")

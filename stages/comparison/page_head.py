@@ -11,6 +11,7 @@ from stages.pipeline.json_files import Json
 from stages.reporting.content import Change, Fact, Tile, Tone
 from stages.reporting.head import provenance, tiles
 from stages.reporting.markup import Html, interval_text, joined, score_text, signed_text, tag
+from stages.reporting.sections import metric_title
 
 _UNITS: dict[tuple[Kind, Target], str] = {
     ("text", "label"): "texts with one label each",
@@ -31,12 +32,20 @@ def head(comparison: Comparison, shown: Sequence[LetteredRun], command: str, *, 
     several = len(shown) > 2
     figures = _of_several(comparison, shown) if several else _of_two(comparison, *shown, has_examples=has_examples)
     lead = wording.overall(comparison) if several else _verdicts(shown[1].pair)
-    lead = f"{lead[:1].upper()}{lead[1:]}"
+    lead = _sentence(lead, headline_of(comparison))
     return joined([provenance([*_facts(comparison, shown, command)]), tag("p", lead, class_="lead"), tiles([*figures])])
 
 
+def _sentence(text: str, metric: str) -> str:
+    """The text with a capital letter at its start, and the metric there as people write it."""
+    if metric and text.startswith(metric):
+        text = metric_title(metric) + text.removeprefix(metric)
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def _facts(comparison: Comparison, shown: Sequence[LetteredRun], command: str) -> Iterator[Fact]:
-    yield Fact("Data", ", ".join(filter(None, [_values(shown, "data.name"), _split(comparison)])))
+    if data := ", ".join(filter(None, [_values(shown, "data.name"), _split(comparison)])):
+        yield Fact("Data", data)
     if models := _values(shown, "model.name"):
         yield Fact("Model", models)
     for each in shown if len(shown) == 2 else shown[:1]:
@@ -80,7 +89,7 @@ def _of_two(comparison: Comparison, base: LetteredRun, other: LetteredRun, *, ha
     found = other.difference(metric)
     if found is None:
         return
-    name = f"{metric} of {other.letter}"
+    name = _sentence(f"{metric} of {other.letter}", metric)
     yield Tile(name, score_text(found.other), (f"{base.letter}, the base: {score_text(found.base)}",), "headline")
     yield _difference(found, comparison)
     if other.pair is None or not other.pair.changed or comparison.target == "number":
@@ -111,7 +120,7 @@ def _difference(found: Difference, comparison: Comparison) -> Tile:
 def _of_several(comparison: Comparison, shown: Sequence[LetteredRun]) -> Iterator[Tile]:
     metric = headline_of(comparison)
     [(best, value), *_] = wording.ranked(comparison, metric)
-    yield Tile(f"Best {metric}", score_text(value), (best.name,), "headline")
+    yield Tile(f"Best {metric_title(metric)}", score_text(value), (best.name,), "headline")
     found = shown[0].result.score_on(metric)
     yield Tile("Base", score_text(found.value if found else None), (shown[0].result.name,))
     verdicts = [None if (each := run.difference(metric)) is None else each.verdict for run in shown[1:]]

@@ -104,6 +104,12 @@ def _shown(report: Report, data: BrowserData) -> str:
     return f"{said}{chosen}{of_split}."
 
 
+def letter_of(place: int) -> str:
+    """What stands for the run at a place: A to Z, then AA and so on; the page's script does the same."""
+    first, last = divmod(place, 26)
+    return ("" if first == 0 else letter_of(first - 1)) + chr(ord("A") + last)
+
+
 def _runs_legend(report: Report) -> Html:
     """Which letter stands for which run, and what changes mean, where there are several runs."""
     if len(report.runs) == 1:
@@ -112,7 +118,7 @@ def _runs_legend(report: Report) -> Html:
         "Compared with A, an example is fixed (wrong in A, right in the other run), broken (right in A, wrong in the other "
         "run), or better or worse (wrong in both, with fewer or more errors; a number nearer or farther)."
     )
-    runs = (tag("li", tag("b", chr(ord("A") + place)), " ", run.name) for place, run in enumerate(report.runs))
+    runs = (tag("li", tag("b", letter_of(place)), " ", run.name) for place, run in enumerate(report.runs))
     return joined([tag("ul", *runs, class_="runs"), tag("p", changes)])
 
 

@@ -18,7 +18,8 @@
   if (form === null) return;
   const { head, examples } = JSON.parse(document.getElementById("data").textContent);
   const several = head.runs.length > 1;
-  const runName = (run) => (several ? String.fromCharCode(65 + run) : "predicted");
+  const letter = (run) => (run < 26 ? "" : letter(Math.floor(run / 26) - 1)) + String.fromCharCode(65 + (run % 26));
+  const runName = (run) => (several ? letter(run) : "predicted");
 
   const haystacks = new Map();
   const haystack = (example) => {

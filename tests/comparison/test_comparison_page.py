@@ -122,7 +122,7 @@ def test_two_runs_begin_with_the_verdict_and_what_the_page_is_of() -> None:
         and f"p = {first.p_holm:.4f}".replace("= 0.0000", "< 0.0001") in head
     )
     _, *rows = table_below(page, "Differences on the test split")
-    assert [row[0][1].split()[0] for row in rows] == ["accuracy", "precision", "recall", "f1"]
+    assert [row[0][1].split()[0] for row in rows] == ["accuracy", "precision", "recall", "F1"]
     changes = [each.change for each in comparison.pairs[0].changed]
     assert f"Fixed examples {changes.count('fixed')} wrong in A, right in B" in head
     assert f"Broken examples {changes.count('broken')} right in A, wrong in B" in head

@@ -1,0 +1,179 @@
+"""The sections of a comparison's page on parts of the test split: labels and slices.
+
+Two runs have a forest plot of their differences. Several have a heat map with a column a run.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from urllib.parse import urlencode
+
+from stages.comparison.heat_map import HeatCell, heat_table, reach_of, shade
+from stages.comparison.lettered_runs import LetteredRun, legend
+from stages.comparison.results import LabelDifference, Pair, SliceDifference
+from stages.reporting.forest import Estimate, forest
+from stages.reporting.markup import MISSING, Html, interval_text, joined, score_text, signed_text, tag, visible
+from stages.reporting.sections import metric_title, section
+from stages.scoring.core.metrics import higher_is_better
+from stages.scoring.evaluation.resampling import Interval
+
+_ROWS = 20
+"""Labels or slices that are shown at once; the others are folded."""
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A label or a slice, with what each run but the base has of it."""
+
+    name: str
+    support: int
+    found: Mapping[str, LabelDifference | SliceDifference]
+    """By the run's letter."""
+    title: str
+    """Its name, or markup that shows it."""
+
+    @property
+    def largest(self) -> float:
+        """The largest difference, up or down."""
+        return reach_of(self.found.values())
+
+
+def labels(shown: Sequence[LetteredRun], listed: Collection[str]) -> Html:
+    """F1 of each label or entity type; those that are `listed` lead to the examples that have them wrong."""
+    rows = _rows(shown, lambda pair: [(each.label, each.support, each) for each in pair.labels])
+    content = [*_parts("F1 by label", "label", "gold", rows, shown, is_good_up=True, listed=listed)]
+    return section("labels", "Labels", *_key(shown, content), *content)
+
+
+def slices(shown: Sequence[LetteredRun]) -> Html:
+    """The headline metric on parts of the test split."""
+    content: list[Html] = []
+    for metric, by in dict.fromkeys((each.metric, each.by) for run in shown if run.pair for each in run.pair.slices):
+        rows = _rows(shown, partial(_slices_by, by))
+        is_good_up = higher_is_better(metric)
+        content += _parts(f"{metric_title(metric)} by {by}", by, "examples", rows, shown, is_good_up=is_good_up)
+    return section("slices", "Slices of the test split", *_key(shown, content), *content)
+
+
+def _slices_by(by: str, pair: Pair) -> list[tuple[str, int, LabelDifference | SliceDifference]]:
+    return [(each.slice, each.examples, each) for each in pair.slices if each.by == by]
+
+
+def _linked(label: str) -> Html:
+    """A label that leads to the examples that have it wrong, by the address that the page's script understands."""
+    return tag("a", label, href="#errors&" + urlencode({"gold": visible(label)}))
+
+
+def _rows(
+    shown: Sequence[LetteredRun],
+    parts: Callable[[Pair], Iterable[tuple[str, int, LabelDifference | SliceDifference]]],
+) -> list[_Row]:
+    found: dict[str, dict[str, LabelDifference | SliceDifference]] = {}
+    support: dict[str, int] = {}
+    for run in shown:
+        for name, number, each in parts(run.pair) if run.pair else ():
+            found.setdefault(name, {})[run.letter] = each
+            support[name] = number
+    return [_Row(name, support[name], each, name) for name, each in found.items()]
+
+
+def _parts(
+    caption: str,
+    what: str,
+    support: str,
+    rows: Sequence[_Row],
+    shown: Sequence[LetteredRun],
+    *,
+    is_good_up: bool,
+    listed: Collection[str] = (),
+) -> Iterator[Html]:
+    """The rows with the largest differences; if there are many, the others are folded."""
+    if not rows:
+        return
+    rows = [replace(row, title=_linked(row.name)) if row.name in listed else row for row in rows]
+    draw = _forest_of_parts if len(shown) == 2 else _heat_map
+    first, rest = rows, list[_Row]()
+    if len(rows) > _ROWS:
+        by_size = sorted(rows, key=lambda row: -row.largest)
+        first, rest = by_size[:_ROWS], by_size[_ROWS:]
+    reach = reach_of(each for row in rows for each in row.found.values())
+    yield draw(caption, what, support, first, shown, reach, is_good_up)
+    if rest:
+        others = draw(f"{caption}: the others", what, support, rest, shown, reach, is_good_up)
+        yield tag("details", tag("summary", f"{len(rest):,} more with smaller differences"), others)
+
+
+def _forest_of_parts(
+    caption: str,
+    what: str,
+    support: str,
+    rows: Sequence[_Row],
+    shown: Sequence[LetteredRun],
+    _: float,
+    is_good_up: bool,
+) -> Html:
+    base, other = shown
+    estimates = [
+        Estimate(
+            row.title,
+            found.difference,
+            found.interval,
+            tone=_side(found.interval, is_good_up=is_good_up),
+            behind=(score_text(found.base), score_text(found.other), f"{row.support:,}"),
+        )
+        for row in rows
+        for found in row.found.values()
+    ]
+    columns = (base.letter, other.letter, support)
+    return forest(caption, estimates, what=what, value="difference", reference=0.0, behind=columns)
+
+
+def _side(interval: Interval | None, *, is_good_up: bool) -> str | None:
+    """Which side of 0 an interval lies on; None if it holds 0."""
+    if interval is None or interval.low <= 0 <= interval.high:
+        return None
+    return "better" if (interval.low > 0) == is_good_up else "worse"
+
+
+def _heat_map(
+    caption: str,
+    what: str,
+    support: str,
+    rows: Sequence[_Row],
+    shown: Sequence[LetteredRun],
+    reach: float,
+    is_good_up: bool,
+) -> Html:
+    base, *others = shown
+    cells = [
+        [
+            HeatCell(row.title),
+            HeatCell(f"{row.support:,}"),
+            HeatCell(score_text(next(iter(row.found.values())).base)),
+            *(_heat_cell(row.found.get(run.letter), reach, is_good_up) for run in others),
+        ]
+        for row in rows
+    ]
+    titles = [what, support, joined([base.badge, " score"]), *(run.badge for run in others)]
+    return heat_table(caption, titles, cells)
+
+
+def _key(shown: Sequence[LetteredRun], content: Sequence[Html]) -> list[Html]:
+    """How to read heat maps; nothing where there are none."""
+    if len(shown) == 2 or not content:
+        return []
+    said = (
+        f"Differences from {shown[0].letter}, the base: blue is better, orange is worse, and darker is more. Bold: the interval "
+        "does not include 0."
+    )
+    return [legend(shown), tag("p", said)]
+
+
+def _heat_cell(found: LabelDifference | SliceDifference | None, reach: float, is_good_up: bool) -> HeatCell:
+    if found is None or found.difference is None:
+        return HeatCell(MISSING)
+    is_beyond = _side(found.interval, is_good_up=is_good_up) is not None
+    figure = tag(
+        "b" if is_beyond else "span", signed_text(found.difference), title=interval_text(found.interval, signed=True)
+    )
+    return HeatCell(figure, shade(found.difference, reach, is_good_up=is_good_up))
