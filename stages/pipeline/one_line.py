@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 from stages.pipeline.errors import UserError
 from stages.pipeline.escaping import visible
@@ -44,10 +45,20 @@ def one_line_errors() -> Iterator[None]:
 
 def one_line_log() -> None:
     """Log to standard output, one line a message; of our own modules also what is for information."""
-    handler = logging.StreamHandler(sys.stdout)
+    handler = _StandardOutput(sys.stdout)
     handler.setFormatter(OneLineFormatter("%(message)s"))
     logging.basicConfig(handlers=[handler])
     logging.getLogger("stages").setLevel(logging.INFO)
+
+
+class _StandardOutput(logging.StreamHandler[TextIO]):
+    """Ends the process where the reader of standard output has gone. logging would print a traceback for each message."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        error = sys.exception()
+        if isinstance(error, BrokenPipeError):
+            raise error
+        super().handleError(record)
 
 
 class OneLineFormatter(logging.Formatter):

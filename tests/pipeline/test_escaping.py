@@ -4,6 +4,9 @@ import csv
 import io
 import logging
 import re
+import signal
+import subprocess
+import sys
 import unicodedata
 
 import pytest
@@ -82,3 +85,21 @@ def test_an_error_is_one_line_that_moves_no_cursor(capsys: pytest.CaptureFixture
 @given(st.text(st.characters(blacklist_categories=("C", "Z"))))
 def test_what_can_be_seen_stays_as_it_is(text: str) -> None:
     assert visible(text) == text
+
+
+def test_a_log_whose_reader_has_gone_ends_the_process_quietly() -> None:
+    """As in `stagewright look … | head`."""
+    program = (
+        "import logging\n"
+        "from stages.pipeline.one_line import one_line_errors, one_line_log\n"
+        "one_line_log()\n"
+        "with one_line_errors():\n"
+        "    for line in range(100_000):\n"
+        "        logging.getLogger('stages').info('line %d', line)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() == b"line 0\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 128 + signal.SIGPIPE
