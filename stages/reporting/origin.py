@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.pipeline.json_files import read_json
-from stages.pipeline.paths import DOWNLOAD_METRICS, EVALUATE_METRICS, RUNS
+from stages.pipeline.paths import DOWNLOAD_METRICS, EVALUATE_METRICS, PARAMS, RUNS
 from stages.reporting.content import Fact
 from stages.reporting.markup import joined, tag
 
@@ -31,15 +31,23 @@ def code_facts() -> list[Fact]:
     revision = environment.get("revision")
     if not isinstance(revision, str) or not revision:
         return []
-    short = revision[:_SHOWN]
-    if environment.get("dirty"):
-        changed = joined([tag("code", short), ", with uncommitted changes"])
-        return [
-            Fact("Git revision", changed),
-            Fact("Reproduce", joined(["commit the changes, then ", tag("code", "dvc repro")])),
-        ]
-    command = tag("code", f"git checkout {short} && dvc repro")
-    return [Fact("Git revision", tag("code", short)), Fact("Reproduce", command)]
+    changed = ", with uncommitted changes" if environment.get("dirty") else ""
+    said = Fact("Git revision", joined([tag("code", revision[:_SHOWN]), changed]))
+    holding = None if changed else _revision_of_params(revision)
+    if holding is None:
+        return [said, Fact("Reproduce", joined(["commit what has changed, then ", tag("code", "dvc repro")]))]
+    return [said, Fact("Reproduce", tag("code", f"git checkout {holding[:_SHOWN]} && dvc repro"))]
+
+
+def _revision_of_params(trained: str) -> str | None:
+    """The revision that holds the run's parameters: that of training, or else `HEAD`; None if neither does.
+
+    Who composes other parameters, runs them and then commits both has trained in the revision before.
+    """
+    params = PARAMS.read_bytes() if PARAMS.is_file() else None
+    head = (_git("rev-parse", "HEAD") or b"").decode().strip()
+    revisions = [revision for revision in (trained, head) if revision]
+    return next((each for each in revisions if _git("show", f"{each}:./{PARAMS.as_posix()}") == params), None)
 
 
 def _environment_of_training() -> Mapping[str, Any]:
@@ -60,7 +68,7 @@ def base_run() -> BaseRun | None:
     if _test_split(data) != _test_split(here) or not isinstance(committed, Mapping):
         return None
     revision = _git("rev-parse", "HEAD")
-    return None if revision is None else BaseRun(revision.strip()[:_SHOWN], committed)
+    return None if revision is None else BaseRun(revision.decode().strip()[:_SHOWN], committed)
 
 
 def _test_split(download: Any) -> Any:
@@ -80,10 +88,10 @@ def _committed(path: Path) -> Any:
         return None
 
 
-def _git(*arguments: str) -> str | None:
+def _git(*arguments: str) -> bytes | None:
     """Return what git answers; None where it can't."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, check=False)
     except OSError:
         return None
-    return done.stdout.decode(errors="replace") if done.returncode == 0 else None
+    return done.stdout if done.returncode == 0 else None

@@ -784,28 +784,38 @@ def test_the_page_begins_with_the_tasks_own_metric(workspace: Path) -> None:
     assert (tiles[0].name, tiles[0].figure) == ("F1 on test", "—")
 
 
-def test_the_page_says_in_which_revision_the_model_was_trained(workspace: Path) -> None:
-    def recorded(environment: dict[str, Any]) -> dict[str, str]:
-        runs = {"train": {"seconds": 1.0, "environment": environment}}
-        (workspace / "metrics/runs.json").write_text(json.dumps(runs))
-        return {fact.name: re.sub("<[^>]*>", "", fact.value) for fact in report_of_workspace().provenance}
+def git(*arguments: str) -> str:
+    identity = ("-c", "user.name=tester", "-c", "user.email=tester@example.com")
+    return subprocess.run(["git", *identity, *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
-    facts = recorded({"revision": "0123456789abcdef" * 2, "dirty": False})
-    assert facts == {
+
+def test_the_page_says_in_which_revision_the_model_was_trained_and_how_to_repeat_it(workspace: Path) -> None:
+    def recorded(revision: str | None, *, dirty: bool | None = False) -> dict[str, str]:
+        runs = {"train": {"seconds": 1.0, "environment": {"revision": revision, "dirty": dirty}}}
+        (workspace / "metrics/runs.json").write_text(json.dumps(runs))
+        facts = report_of_workspace().provenance
+        return {fact.name: html.unescape(re.sub("<[^>]*>", "", fact.value)) for fact in facts}
+
+    assert recorded(None, dirty=None) == {"Data": "letters", "Model": "tiny"}
+    git("init", "--quiet")
+    git("add", "params.yaml")
+    git("commit", "--quiet", "--message", "run")
+    first = git("rev-parse", "HEAD")
+    assert recorded(first) == {
         "Data": "letters",
         "Model": "tiny",
-        "Git revision": "0123456789",
-        "Reproduce": "git checkout 0123456789 &amp;&amp; dvc repro",
+        "Git revision": first[:10],
+        "Reproduce": f"git checkout {first[:10]} && dvc repro",
     }
-    assert "uncommitted" in recorded({"revision": "0123456789abcdef", "dirty": True})["Git revision"]
-    assert recorded({"revision": None, "dirty": None}).keys() == {"Data", "Model"}
+    assert recorded(first, dirty=True)["Git revision"] == f"{first[:10]}, with uncommitted changes"
+    (workspace / "params.yaml").write_text("seed: 8\n")  # trained so, before it was committed
+    assert recorded(first)["Reproduce"] == "commit what has changed, then dvc repro"
+    git("commit", "--quiet", "--all", "--message", "run")
+    assert recorded(first)["Reproduce"] == f"git checkout {git('rev-parse', 'HEAD')[:10]} && dvc repro"
+    assert recorded("0" * 40)["Git revision"] == "0" * 10  # of another clone
 
 
 def test_a_run_is_compared_with_the_committed_one_on_the_same_test_split(workspace: Path) -> None:
-    def git(*arguments: str) -> None:
-        identity = ("-c", "user.name=tester", "-c", "user.email=tester@example.com")
-        subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
-
     def changes() -> list[str]:
         return [tile.figure for tile in report_of_workspace().tiles if tile.name.startswith("Change")]
 
