@@ -88,6 +88,7 @@ class ResumableTrainer(ValidatingTrainer):
         if not is_sharded(self.bare_model):
             super()._save_optimizer_and_scheduler(output_dir)
             return
+        assert self.optimizer is not None and self.lr_scheduler is not None
         Path(output_dir).mkdir(parents=True, exist_ok=True)
         torch.save(self.optimizer.state_dict(), Path(output_dir, self._optimizer_part))
         if self.args.should_save:
@@ -98,6 +99,7 @@ class ResumableTrainer(ValidatingTrainer):
         if checkpoint is None or not is_sharded(self.bare_model):
             super()._load_optimizer_and_scheduler(checkpoint)
             return
+        assert self.optimizer is not None and self.lr_scheduler is not None
         self.optimizer.load_state_dict(torch.load(Path(checkpoint, self._optimizer_part), weights_only=True))
         self.lr_scheduler.load_state_dict(torch.load(Path(checkpoint, SCHEDULER_NAME), weights_only=True))
 
