@@ -44,7 +44,7 @@ def open_docbin(path: Path, name: str, options: ReadOptions) -> TableFile:
     is_bare = options.split == "test" and not documents.are_annotated(for_words=options.labels_words)
     if options.labels_words and not is_bare and (documents.iob is None or documents.types is None):
         raise DataError(f"{name}: was written without ENT_IOB or ENT_TYPE; write it again with DocBin(docs=...)")
-    columns = ("tokens", "tags") if options.labels_words else ("text", "label")
+    columns: tuple[str, ...] = ("tokens", "tags") if options.labels_words else ("text", "label")
     columns = columns[:1] if is_bare else columns
     rows = (documents.words_alone if is_bare else documents.sentences) if options.labels_words else documents.texts
 

@@ -30,7 +30,7 @@ def open_spacy_json(path: Path, name: str, options: ReadOptions) -> TableFile:
     """
     file = JsonFile(path, name, options.encoding, layout_of(path, name, options.encoding))
     has_documents = len(list(islice(file.records(), 2))) > 1
-    columns = ("tokens", "tags") if options.labels_words else ("text", "label")
+    columns: tuple[str, ...] = ("tokens", "tags") if options.labels_words else ("text", "label")
     rows = partial(_sentences if options.labels_words else _texts, file)
     if options.split == "test" and not _is_annotated(file, for_words=options.labels_words):
         columns, rows = columns[:1], partial(_words_alone if options.labels_words else _texts, file)
