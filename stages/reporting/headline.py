@@ -45,7 +45,7 @@ def _of_base(score: Score, base: BaseRun | None) -> Iterator[Tile]:
         return
     said = [
         joined(["from ", score_text(before), " in commit ", tag("code", base.revision)]),
-        joined(["Is it chance? ", tag("code", "python -m stages.comparison.compare HEAD workspace")]),
+        joined(["Is it chance? ", tag("code", "stagewright compare HEAD workspace")]),
     ]
     yield Tile("Change against the last commit", signed_text(score.value - before), said)
 

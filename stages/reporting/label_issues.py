@@ -44,7 +44,7 @@ def section_of(issues: IssueTable | None) -> Html:
     examples = list(issues.by_example())
     shown = list(_within_budget(map(_example, examples[:MOST_EXAMPLES])))
     counted = f"Shown: {len(shown):,} of {len(examples):,} examples, the most doubtful first."
-    rest = [" ", tag("code", "python -m stages.label_issues --out FILE"), " writes all."]
+    rest = [" ", tag("code", "stagewright label-issues --out FILE"), " writes all."]
     return section(
         NAME,
         "Label issues",

@@ -51,8 +51,8 @@ def summary() -> str:
         *(f"{what:16}{path}" for what, path in _PLACES.items()),
         "",
         *(line for note in notes_here() for line in (*lines(f"note: {note}", _WIDTH), "")),
-        "sweep           python -m stages.sweep -S KEY=VALUE,VALUE",
-        "compare         python -m stages.comparison.compare HEAD workspace",
+        "sweep           stagewright sweep -S KEY=VALUE,VALUE",
+        "compare         stagewright compare HEAD workspace",
     ]
     return "\n".join(shown)
 

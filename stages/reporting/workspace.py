@@ -40,7 +40,7 @@ def params_here() -> Mapping[str, Any]:
             raise ValueError("holds no keys")
         found = {name: OmegaConf.select(params, name) for name in (*SHOWN_PARAMETERS, *RULES.values())}
     except (OSError, ValueError, *YAML_ERRORS, OmegaConfBaseException) as error:
-        raise DataError(f"{PARAMS}: can't be read; run `python -m stages.configuration.compose`") from error
+        raise DataError(f"{PARAMS}: can't be read; run `stagewright compose`") from error
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -49,7 +49,7 @@ def predictions_here(path: Path) -> pa.Table:
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{path}: is missing or not whole; run `make repro`, or `dvc pull`, first") from error
+        raise DataError(f"{path}: is missing or not whole; run `stagewright run`, or `dvc pull`, first") from error
     needed = {"id", "gold", "predicted"} | ({"word"} if "token" in table.column_names else set())
     if missing := sorted(needed - set(table.column_names)):
         raise DataError(f"{path}: has no column {missing[0]}; run `dvc repro` to make it again")

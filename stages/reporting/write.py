@@ -165,7 +165,7 @@ def _more_rates(metrics: Mapping[str, Any]) -> Iterator[Rates]:
 def _metrics(path: Path, *needed: str) -> dict[str, Any]:
     metrics = read_json(path)
     if missing := [name for name in needed if name not in metrics]:
-        raise DataError(f"{path}: has no {missing[0]}; run `make repro` first")
+        raise DataError(f"{path}: has no {missing[0]}; run `stagewright run` first")
     return metrics
 
 

@@ -1,4 +1,4 @@
-"""`python -m stages.sweep report`: read the experiments on the current commit, rank them, and write the leaderboard."""
+"""`stagewright sweep report`: read the experiments on the current commit, rank them, and write the leaderboard."""
 
 import json
 import re
@@ -65,7 +65,7 @@ def _command(call: ReportCall) -> str:
         "--level": None if call.level == LEVEL else f"{call.level:g}",
     }
     options = [word for option, value in valued.items() if value is not None for word in (option, value)]
-    return shlex.join(["python", "-m", "stages.sweep", "report", *options, "--html", "leaderboard.html"])
+    return shlex.join(["stagewright", "sweep", "report", *options, "--html", "leaderboard.html"])
 
 
 def current_leaderboard(sweep: str | None = None, metric: str | None = None, level: float = LEVEL) -> Leaderboard:
@@ -121,4 +121,4 @@ def _nothing(found: Leaderboard, sweep: str | None) -> str:
     if found.left_out:
         first = found.left_out[0]
         return f"{what} to rank on this commit: {first.name}: {first.reason}"
-    return f"{what} on this commit; make some with `python -m stages.sweep -S …` or `dvc exp run`"
+    return f"{what} on this commit; make some with `stagewright sweep -S …` or `dvc exp run`"
