@@ -251,7 +251,7 @@ def test_outputs_go_where_they_are_asked_to(runs: Runs, compare: Command, tmp_pa
     assert "| accuracy |" in (tmp_path / "shown.markdown").read_text()
     page = (tmp_path / "shown.html").read_text()
     assert "better compared with workspace" in page and "▲ better" in page
-    assert "python -m stages.comparison.compare workspace better --resamples 500 --html comparison.html" in page
+    assert "stagewright compare workspace better --resamples 500 --html comparison.html" in page
     assert json.loads((tmp_path / "shown.json").read_text())["examples"] == 300
 
 

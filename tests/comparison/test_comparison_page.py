@@ -18,7 +18,7 @@ from tests.support.browser import opened
 
 LABELS = ("<b>x</b>", "y&z", "w")
 SKILLS = {"base": 0.6, "<script>alert(1)</script>": 0.9, "like base": 0.62, "low": 0.3}
-COMMAND = "python -m stages.comparison.compare base 'a b' --html comparison.html"
+COMMAND = "stagewright compare base 'a b' --html comparison.html"
 
 
 def runs_of(skills: dict[str, float], **more: pa.Array) -> list[Run]:

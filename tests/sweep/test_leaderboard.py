@@ -500,7 +500,7 @@ def test_the_command_line_as_a_user_runs_it(here: MadeExperiments, tmp_path: Pat
     assert done.stdout == as_text(found)
     assert json.loads((tmp_path / "found.json").read_text()) == json.loads(as_json(found))
     assert (tmp_path / "found.markdown").read_text() == as_markdown(found)
-    again = "python -m stages.sweep report --html leaderboard.html"
+    again = "stagewright sweep report --html leaderboard.html"
     assert (tmp_path / "found.html").read_text() == as_html(found, again)
     assert f"dvc exp apply {only_board(found).chosen.experiments[0]}" in done.stdout
     assert max(map(width, done.stdout.splitlines())) <= 80
