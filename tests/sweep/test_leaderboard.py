@@ -415,7 +415,7 @@ def test_a_cache_that_lacks_a_file_or_has_another_one_is_told(make: Callable[...
     board = only_board(current_leaderboard())
     assert [(row.score, row.interval) for row in board.rows] == [(0.8, None), (0.7, None)]
     assert "damaged in DVC's cache" in str(board.rows[0].note) and "damaged" in str(board.chosen.missing)
-    assert "neither in DVC's cache nor to be had from a remote" in str(board.rows[1].note)
+    assert "neither in DVC's cache nor in a remote" in str(board.rows[1].note)
     assert all("\n" not in str(row.note) for row in board.rows)
 
 
