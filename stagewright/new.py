@@ -1,11 +1,11 @@
 """`stagewright new FOLDER`: start a project of your own, with Stagewright as an installed dependency.
 
-The folder gets conf/, params.yaml, dvc.yaml, a workflow and a README. It becomes a git repository with one commit, if it is not
-inside of one.
+The folder gets conf/, params.yaml, dvc.yaml, a workflow and a README. It becomes a git repository with one commit, unless it is
+inside one.
 
 Examples:
   stagewright new my-project && cd my-project           the built-in demo, to change from there
-  stagewright new reviews --data reviews.csv            texts with labels; test and validation are carved out
+  stagewright new reviews --data reviews.csv            texts with labels; test and validation are split off
   stagewright new entities --data train.conll --task tokens
 """
 
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
         "folder", type=Path, metavar="FOLDER", help="where the project goes; it must be empty, or not exist"
     )
     made.add_argument("--data", type=Path, metavar="FILE", help="the data to train on; default: the built-in demo")
-    made.add_argument("--task", choices=_TASKS, default="text", help="what is to be learned; default: text")
+    made.add_argument("--task", choices=_TASKS, default="text", help="the kind of task; default: text")
     return made
 
 
@@ -156,9 +156,9 @@ def _faults(folder: Path, data: Path | None, task: str) -> Iterator[str]:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         yield f"{folder}: is not empty; name a folder that does not exist yet"
     if data is not None and not data.exists():
-        yield f"{data}: there is no such file; name the data to train on"
+        yield f"{data}: there is no such file; give the data to train on"
     if data is None and task not in ("text", "tokens"):
-        yield f"--task {task}: the demo has no such data; name yours with --data FILE"
+        yield f"--task {task}: the demo has no data for it; give yours with --data FILE"
     if shutil.which("git") is None:
         yield "git: is not installed, and DVC needs it"
 

@@ -163,8 +163,8 @@ def _key(shown: Sequence[LetteredRun], content: Sequence[Html]) -> list[Html]:
     if len(shown) == 2 or not content:
         return []
     said = (
-        f"Differences from {shown[0].letter}, the base: blue is better, orange is worse, and darker is more. Bold: the interval "
-        "does not include 0."
+        f"Differences from {shown[0].letter}, the base: blue is better, orange is worse, and darker colours are larger "
+        "differences. Bold: the interval does not include 0."
     )
     return [legend(shown), tag("p", said)]
 

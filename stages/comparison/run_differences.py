@@ -104,7 +104,7 @@ def _stale(run: Run, predictions: Predictions) -> list[str]:
         found = None if said is None else value_of(metric, predictions)
         if said is not None and found is not None and abs(said - found) > _STALE:
             return [
-                f"{run.name}: metrics/evaluate.json says {metric.name} {said:.4f}, its predictions give {found:.4f}: "
+                f"{run.name}: metrics/evaluate.json has {metric.name} {said:.4f}, and its predictions give {found:.4f}: "
                 "run `dvc checkout` or `dvc repro`."
             ]
     return []

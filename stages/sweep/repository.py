@@ -37,7 +37,7 @@ def bundle(base: str) -> bytes:
         file = Path(folder, "base.bundle")
         git("bundle", "create", "--quiet", str(file), "HEAD")
         if git("rev-parse", "HEAD").strip() != base:
-            raise ConfigError("HEAD: has moved since the sweep was called; call it again")
+            raise ConfigError("HEAD: has moved since the sweep was started; run the command again")
         return file.read_bytes()
 
 

@@ -19,8 +19,8 @@ from tests.project.test_layers import is_run
 from tests.support.imports import ROOT
 from tests.support.small_project import SmallProject
 
-NOT_FOR_USERS = {"stages.sweep.clone_run", "stages.training.processes"}
-"""What other commands start."""
+NOT_FOR_USERS = {"stages.configuration.reference", "stages.sweep.clone_run", "stages.training.processes"}
+"""What other commands start, and what writes the documentation."""
 
 
 def ran(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -118,7 +118,7 @@ def test_outside_of_a_project_a_command_says_so_and_writes_nothing(tmp_path: Pat
             [sys.executable, "-m", "stagewright", command, "train"], cwd=tmp_path, capture_output=True, text=True,
             env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
         )  # fmt: skip
-        assert done.returncode == 1 and done.stderr.startswith(f"error: {tmp_path}: is no project")
+        assert done.returncode == 1 and done.stderr.startswith(f"error: {tmp_path}: is not a project")
         assert "stagewright new FOLDER" in done.stderr and done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
 

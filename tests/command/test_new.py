@@ -140,7 +140,7 @@ def test_an_upgrade_runs_the_stages_whose_code_has_changed(installed: Installed,
         module.write_text(before + "# of the next version\n", encoding="utf-8")
         told = installed.run(project, "stagewright", "stage", "export").stderr
         assert told == (
-            "error: code/export.sha256: the installed code is another; run `stagewright run`, or `stagewright compose` and "
+            "error: code/export.sha256: the installed code has changed; run `stagewright run`, or `stagewright compose` and "
             "commit\n"
         )
         shown = installed.ok(project, "stagewright", "reproduce", "--dry")

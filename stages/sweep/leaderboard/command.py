@@ -93,7 +93,7 @@ def _require_possible(call: ReportCall) -> None:
     if call.markdown == call.json == STDOUT:
         raise ConfigError("--markdown - and --json - both write to standard output; give one of them a file")
     if not 0 < call.level < 1:
-        raise ConfigError(f"--level {call.level:g}: is no probability between 0 and 1; give one such as 0.05")
+        raise ConfigError(f"--level {call.level:g}: is not a probability between 0 and 1; give one such as 0.05")
     if call.metric is not None and call.metric not in METRICS:
         raise ConfigError(f"--metric {call.metric}: there is no such metric; choose from {', '.join(METRICS)}")
 
