@@ -176,9 +176,7 @@ def tell_resets_by_dvc(arguments: Sequence[str]) -> None:
 
 
 def _to_keep_by_dvc(arguments: Sequence[str], chosen: Sequence[str]) -> str:
-    if any(
-        each.get_key_element() in {*groups(), "experiment"} - {"seed", "threads"} for each in parsed_overrides(chosen)
-    ):
+    if any(_named(each) in {*groups(), "experiment"} - {"seed", "threads"} for each in parsed_overrides(chosen)):
         return f"to keep them, name them by -S too; the file as it was is {PARAMS_BEFORE}"
     command = shlex.join(["dvc", "exp", "run", "--no-hydra", *arguments[arguments.index("run") + 1 :]])
     return f"to keep them: cp {PARAMS_BEFORE} {PARAMS} && {command}"
