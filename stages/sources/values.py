@@ -3,13 +3,8 @@
 Nothing is guessed: a value of another type raises DataError with its file and row.
 """
 
-import ast
-import io
-import json
 import math
-import re
-import tokenize
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -21,6 +16,7 @@ from numpy.typing import NDArray
 from stages.pipeline.errors import DataError
 from stages.pipeline.escaping import shortened
 from stages.sources.label_names import UNLABELLED, LabelNames, Naming, canonical_label, is_integer
+from stages.sources.list_notations import parsed_list
 from stages.sources.readers.table_file import Column
 
 STRINGS = pa.list_(pa.string())
@@ -341,47 +337,13 @@ def _listed(value: object, where: Where, place: int, what: str) -> list[object]:
     if isinstance(value, list):
         return value
     if isinstance(value, str):
-        found = _parsed_list(value)
+        found = parsed_list(value)
         if found is not None:
             return found
     if value is None:
         raise where.fault(place, f"has no list of {what}s; fill it in or remove the row")
     separated = " or, for labels with a separator between, set data.label_separator" if what == "label" else ""
     raise where.fault(place, f"holds {_shown(value)}, not a list of {what}s; write it as a JSON list{separated}")
-
-
-def _parsed_list(text: str) -> list[object] | None:
-    """Parse a list in a cell of CSV: JSON, or Python's notation, which pandas writes, or NumPy's, without commas."""
-    if _MAYBE_ADJACENT.search(text) and (strings := _adjacent_strings(text)) is not None:
-        return strings
-    for parse in _LIST_NOTATIONS:
-        try:
-            found = parse(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-        if isinstance(found, list):
-            return found
-    return None
-
-
-_MAYBE_ADJACENT = re.compile(r"""['"]\s+u?['"]""")
-
-
-def _adjacent_strings(text: str) -> list[object] | None:
-    """Return the strings of `['a' 'b']`, which Python would join to one; None if it is no such list."""
-    if not (text.startswith("[") and text.endswith("]")):
-        return None
-    try:
-        tokens = list(tokenize.generate_tokens(io.StringIO(text[1:-1].replace("\n", " ")).readline))
-    except (tokenize.TokenError, SyntaxError):
-        return None
-    found = [token for token in tokens if token.type not in (tokenize.NEWLINE, tokenize.NL, tokenize.ENDMARKER)]
-    if any(token.type != tokenize.STRING for token in found):
-        return None
-    return [ast.literal_eval(token.string) for token in found]
-
-
-_LIST_NOTATIONS: tuple[Callable[[str], object], ...] = (json.loads, ast.literal_eval)
 
 
 def _number(value: object) -> float:
