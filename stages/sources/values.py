@@ -5,6 +5,7 @@ Nothing is guessed: a value of another type raises DataError with its file and r
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -24,6 +25,8 @@ NO_CODE = -1
 """The code of no label."""
 _SHOWN = 40
 """How many columns of a terminal a message gives a faulty value."""
+_NO_TEXT = (pa.ArrowInvalid, pa.ArrowNotImplementedError)
+"""What Arrow raises for values that it can't cast to text."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,9 @@ def identifiers(column: Column, where: Where, what: str = "id") -> pa.Array:
     if isinstance(column, pa.Array):
         array = _plain(column)
         _refuse_nulls(array, where, what)
-        return array.cast(pa.string())
+        with suppress(*_NO_TEXT):
+            return array.cast(pa.string())
+        raise where.fault(0, f"the {what} is {array.type}, neither text nor an integer; choose another column")
     if not set(map(type, column)) <= {str, int}:
         place = next(place for place, value in enumerate(column) if type(value) not in (str, int))
         if not _is_missing(column[place]):
@@ -87,7 +92,8 @@ def as_text(column: Column, where: Where, name: str) -> pa.Array:
     """Return strings or null, from text, numbers, booleans or dates; `name` is the column's."""
     array = _plain(column) if isinstance(column, pa.Array) else None
     if array is not None and not pa.types.is_nested(array.type) and not pa.types.is_binary(array.type):
-        return array.cast(pa.string())
+        with suppress(*_NO_TEXT):
+            return array.cast(pa.string())
     values = column.to_pylist() if isinstance(column, pa.Array) else column
     for place, value in enumerate(values):
         if not isinstance(value, str | int | float | None):
@@ -165,7 +171,7 @@ def separated_labels(column: Column, where: Where, naming: Naming, separator: st
 def _separated(value: object, where: Where, place: int, separator: str) -> list[str]:
     if _is_missing(value):
         return []
-    if isinstance(value, int | float) and not isinstance(value, bool) and value == math.floor(value):
+    if type(value) is int or (isinstance(value, float) and value.is_integer()):
         return [str(int(value))]
     if not isinstance(value, str):
         raise where.fault(
