@@ -1,4 +1,4 @@
-"""The commands there are, each with the module that it stands for. Nothing is imported to tell of them."""
+"""The commands, each with the module that it stands for. Listing them imports no library."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ class Command:
     about: str
     module: str
     in_project: bool = False
-    """Whether it works in a project alone, be it a clone or what `stagewright new` makes."""
+    """Whether it works only in a project: a clone, or what `stagewright new` makes."""
     reads_code: bool = False
-    """Whether it has DVC look at the code, of which a project has digests."""
+    """Whether it makes DVC look for changed code, so that a project's digests have to be current."""
 
 
 GROUPS: Mapping[str, tuple[Command, ...]] = {

@@ -14,6 +14,7 @@ import copy
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -124,10 +125,14 @@ def _choose(conf: Path, data: Path | None, task: str) -> None:
     chosen = config.read_text(encoding="utf-8").replace("- task: text", f"- task: {task}")
     if data is not None:
         chosen = chosen.replace("- data: demo", "- data: own")
-        name = re.sub(r"[^\w.-]+", "-", data.name.partition(".")[0])
-        settings = f"name: {json.dumps(name)}\ntrain: {json.dumps(str(data.resolve()))}\n"
+        settings = f"name: {json.dumps(data_name(data))}\ntrain: {json.dumps(str(data.resolve()))}\n"
         (conf / "data/own.yaml").write_text(_OWN_DATA + settings, encoding="utf-8")
     config.write_text(chosen, encoding="utf-8")
+
+
+def data_name(data: Path) -> str:
+    """Return what a project calls its data: the name of their file up to the first dot, or `own` if nothing is before it."""
+    return re.sub(r"[^\w.-]+", "-", data.absolute().name.partition(".")[0]) or "own"
 
 
 def _compose() -> None:
@@ -152,7 +157,10 @@ def _make_repository() -> None:
 
 
 def _faults(folder: Path, data: Path | None, task: str) -> Iterator[str]:
-    """What keeps a project from being made."""
+    """Yield what keeps a project from being made."""
+    if not any(metadata.distributions(name="stagewright")):
+        install = f"python -m pip install --editable {shlex.quote(str(root()))}"
+        yield f"{root()}: is not installed, and a project requires it; run `{install}`"
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         yield f"{folder}: is not empty; name a folder that does not exist yet"
     if data is not None and not data.exists():

@@ -271,7 +271,7 @@ def _numbers(files: RunFiles) -> Iterator[tuple[str, float]]:
 def _yaml(files: RunFiles, path: Path, name: str) -> Mapping[str, Any]:
     try:
         content = YAML(typ="safe").load(files.read(path) or b"{}")
-    except YAMLError as error:
+    except (ValueError, YAMLError) as error:  # a ValueError: 2024-13-01 has the form of a date
         raise DataError(f"{name}: {path} is not valid YAML; correct it or run `git checkout {path}`") from error
     return content if isinstance(content, Mapping) else {}
 

@@ -124,6 +124,3 @@ def _named(name: str, verdict: Html) -> Html:
 
 def _muted(text: str) -> Html:
     return tag("span", text, class_="interval-text")
-
-
-# Labels and slices

@@ -37,11 +37,16 @@ def environment_differences(base: Mapping[str, StageRun], other: Mapping[str, St
     """What the stages ran on, where it differs. A difference that several stages share is listed once."""
     stages: dict[tuple[str, Json, Json], list[str]] = {}
     for stage in (name for name in base if name in other):
-        first, second = (dict(flat(asdict(runs[stage].environment))) for runs in (base, other))
+        first, second = (recorded_environment(runs[stage]) for runs in (base, other))
         for key in sorted({*first, *second}):
             if first.get(key) != second.get(key):
                 stages.setdefault((key, first.get(key), second.get(key)), []).append(stage)
     return [EnvironmentDifference(*difference, names) for difference, names in stages.items()]
+
+
+def recorded_environment(run: StageRun) -> dict[str, Json]:
+    """What a stage ran on, by dotted keys such as `packages.torch`."""
+    return dict(flat(asdict(run.environment)))
 
 
 def stage_seconds(

@@ -8,7 +8,7 @@ from configobj import ConfigObj
 from dvc.config import Config
 
 from stages.pipeline.errors import ConfigError
-from stages.pipeline.git import git as git  # noqa: PLC0414 (the leaderboard takes it from here)
+from stages.pipeline.git import git
 from stages.pipeline.outputs import write_text
 from stages.pipeline.paths import CONF, LOCK, METRICS, PARAMS
 from stages.sweep.node import TOKEN, Sharing

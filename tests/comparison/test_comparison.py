@@ -282,6 +282,19 @@ def test_what_can_not_be_compared_is_told_in_one_line(
     assert err.startswith("error: ") and err.count("\n") == 1 and words in err
 
 
+@pytest.mark.parametrize("content", ["seed: [", "seed: 2024-13-01"])
+def test_parameters_that_are_no_yaml_are_told_in_one_line(content: str, runs: Runs, compare: Command) -> None:
+    try:
+        Path("params.yaml").write_text(f"{content}\n")
+        assert compare("workspace", "better") == (
+            1,
+            "",
+            "error: workspace: params.yaml is no valid YAML; mend it or run `git checkout params.yaml`\n",
+        )
+    finally:
+        runs.restore()
+
+
 def write_odd_files(root: Path) -> None:
     table = pq.read_table(root / "data/predictions/test.parquet")
     gold = table["gold"].to_pylist()
