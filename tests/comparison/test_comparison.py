@@ -289,7 +289,7 @@ def test_parameters_that_are_no_yaml_are_told_in_one_line(content: str, runs: Ru
         assert compare("workspace", "better") == (
             1,
             "",
-            "error: workspace: params.yaml is no valid YAML; mend it or run `git checkout params.yaml`\n",
+            "error: workspace: params.yaml is not valid YAML; correct it or run `git checkout params.yaml`\n",
         )
     finally:
         runs.restore()

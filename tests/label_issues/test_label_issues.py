@@ -93,7 +93,7 @@ def test_the_labels_of_test_and_validation_are_ranked(
     called(root, monkeypatch, "--out", str(jsonl), "--out", str(table), "--top", "7")
     printed = capsys.readouterr().out
     assert [line for line in printed.splitlines() if width(line) > COLUMNS and str(tmp_path) not in line] == []
-    assert "gold labels in test and validation for wrong" in " ".join(printed.split())
+    assert "gold labels in test and validation wrong" in " ".join(printed.split())
     assert "Validation chose the checkpoint" in " ".join(printed.split())
     rows, inputs = lines_of(jsonl), inputs_of(root)
     assert [row["rank"] for row in rows] == [*range(1, 8)]
@@ -160,7 +160,7 @@ def test_nothing_in_the_data_breaks_out_of_page_terminal_or_table(tmp_path: Path
 def test_the_page_has_room_for_the_first_of_them_alone() -> None:
     bare = len(render_report(Report("t", (RunContent("this run"),))))
     many = render_report(Report("t", (RunContent("this run"),), label_issues=hostile_table("short", rows=500)))
-    assert f"Shown: {MOST_EXAMPLES} of 500 examples" in many and "stages.label_issues --out FILE" in many
+    assert f"Shown: {MOST_EXAMPLES} of 500 examples" in many and "stagewright label-issues --out FILE" in many
     huge = render_report(Report("t", (RunContent("this run"),), label_issues=hostile_table("&" * 10_000, rows=500)))
     assert len(huge) - bare < BUDGET + 2_000
 
@@ -207,7 +207,7 @@ def test_predictions_of_an_older_evaluate_are_told(
     file.unlink()
     called(run, monkeypatch)
     printed = capsys.readouterr().out
-    assert "gold labels in test for wrong" in " ".join(printed.split()) and "Validation" not in printed
+    assert "gold labels in test wrong" in " ".join(printed.split()) and "Validation" not in printed
 
 
 def test_stale_predictions_are_refused(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from importlib import metadata
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from tests.support.imports import ROOT
@@ -46,6 +47,19 @@ def test_every_package_that_is_needed_is_pinned_and_installed_as_pinned() -> Non
         assert found.partition("+")[0] == versions[name], name
         waiting += names(metadata.requires(name) or ())
     assert len(seen) > 100
+
+
+def test_every_pinned_package_takes_the_first_python_that_the_project_takes() -> None:
+    """A package that wants 3.11.5 can't be installed where the system's Python is 3.11.2."""
+    first = "3.11.0"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert first in SpecifierSet(project["requires-python"])
+    for name in (pin.partition("==")[0] for pin in pins()):
+        try:
+            wanted = metadata.metadata(name)["Requires-Python"]
+        except metadata.PackageNotFoundError:  # of an extra that is not installed here
+            continue
+        assert first in SpecifierSet(wanted or ""), f"{name} wants Python {wanted}"
 
 
 def test_pins_are_exact_and_each_stands_there_once() -> None:

@@ -80,7 +80,8 @@ def test_hooks_run_what_make_check_runs() -> None:
     recipe = file("Makefile").partition("\ncheck: ")[2].partition("\n\n")[0].splitlines()[1:]
     of_make = {line.strip().removeprefix("@") for line in recipe}
     hooks = read_yaml(file(".pre-commit-config.yaml"))["repos"][0]["hooks"]
-    of_hooks = {hook["entry"].replace(" --force-exclude", "") for hook in hooks}
+    entries = (hook["entry"].replace(" --force-exclude", "") for hook in hooks)
+    of_hooks = {entry.removeprefix("bash -c '").removesuffix("'") for entry in entries}  # only a shell knows *.md
     assert {command.removesuffix(" .") for command in of_make} == of_hooks
 
 

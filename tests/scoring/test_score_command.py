@@ -195,7 +195,7 @@ FAULTS = [
     (("a.parquet", "twice.parquet"), "twice.parquet: id occur twice"),
     (("a.parquet", "more.parquet"), "more.parquet: has 3 rows where a.parquet has 2"),
     (("a.parquet", "ids.parquet"), "ids.parquet: has none of the columns predicted, label"),
-    (("torn.parquet", "a.parquet"), "torn.parquet: is not readable as Parquet"),
+    (("torn.parquet", "a.parquet"), "torn.parquet: is not a complete Parquet file"),
 ]
 
 

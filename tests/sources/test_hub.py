@@ -216,7 +216,7 @@ def test_gated_repository(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> No
     assert len(fetch_dataset(data("gated"))) == 2
 
 
-@pytest.mark.parametrize(("token", "advice"), [("hf_expired", "to a valid one, or unset it"), ("hf_ä", "anew")])
+@pytest.mark.parametrize(("token", "advice"), [("hf_expired", "to a valid one, or unset it"), ("hf_ä", "again")])
 def test_bad_token(hub: HubServer, monkeypatch: pytest.MonkeyPatch, token: str, advice: str) -> None:
     monkeypatch.setenv("HF_TOKEN", token)
     text = failure(lambda: fetch_dataset(data()))

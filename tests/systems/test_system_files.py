@@ -220,7 +220,7 @@ PAIRS = [
     ("g.csv", "p.csv", "id,predicted,score\na,x,1\nb,x,high\n", "p.csv, line 3: score is 'high', not a number"),
     ("n.csv", "p.csv", "id,predicted\na,0.5\nb,inf\n", "p.csv, line 3: predicted is infinite"),
     ("n.csv", "p.csv", "id,predicted\na,0.5\nb,?\n", "p.csv, line 3: predicted is '?', not a number"),
-    ("n.csv", "p.jsonl", '{"predicted": 1}\n{"predicted": NaN}\n', "p.jsonl, line 2: is not JSON (NaN is no JSON"),
+    ("n.csv", "p.jsonl", '{"predicted": 1}\n{"predicted": NaN}\n', "p.jsonl, line 2: is not JSON (NaN is not JSON"),
     ("g.csv", "p.jsonl", '{"predicted": 1}\n{"predicted": "x"}\n', "p.jsonl, line 2: predicted is text, and a number"),
     (
         "g.csv",
