@@ -180,7 +180,7 @@ def test_what_keeps_a_project_from_being_made_is_one_line_and_leaves_nothing(
     for arguments, said in (
         (["full"], "full: is not empty"),
         (["new", "--data", "nowhere.csv"], "nowhere.csv: there is no such file"),
-        (["new", "--task", "regression"], "--task regression: the demo has no such data"),
+        (["new", "--task", "regression"], "--task regression: the demo has no data for it"),
     ):
         done = installed.run(tmp_path, "stagewright", "new", *arguments)
         assert done.returncode == 1 and done.stderr.startswith(f"error: {said}") and done.stderr.count("\n") == 1
