@@ -12,7 +12,7 @@ import argparse
 import os
 import sys
 
-from stagewright.code_path import CODE, make_importable
+from stagewright.code_path import make_importable
 from stagewright.project_code import digests_file, is_project, is_recorded
 
 STAGES = ("download", "tokenize", "train", "evaluate", "export")
@@ -32,7 +32,7 @@ def main() -> None:
     """Run the command line: become the stage."""
     arguments = parser().parse_args()
     make_importable()
-    if CODE.is_dir() and is_project() and not is_recorded(arguments.stage):
+    if is_project() and not is_recorded(arguments.stage):
         file = digests_file(arguments.stage)
         sys.exit(
             f"error: {file}: the installed code has changed; run `stagewright run`, or `stagewright compose` and commit"

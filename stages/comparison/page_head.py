@@ -11,7 +11,7 @@ from stages.configuration.schema import Kind, Target
 from stages.pipeline.json_files import Json
 from stages.reporting.content import Change, Fact, Tile, Tone
 from stages.reporting.head import provenance, tiles
-from stages.reporting.markup import Html, interval_text, joined, score_text, signed_text, tag
+from stages.reporting.markup import Html, capitalized, interval_text, joined, score_text, signed_text, tag
 from stages.reporting.sections import metric_title
 
 _UNITS: dict[tuple[Kind, Target], str] = {
@@ -41,7 +41,7 @@ def _sentence(text: str, metric: str) -> str:
     """The text with a capital letter at its start, and the metric there as people write it."""
     if metric and text.startswith(metric):
         text = metric_title(metric) + text.removeprefix(metric)
-    return f"{text[:1].upper()}{text[1:]}"
+    return capitalized(text)
 
 
 def _facts(comparison: Comparison, shown: Sequence[LetteredRun], command: str) -> Iterator[Fact]:

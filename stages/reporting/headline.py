@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stages.reporting.content import RunContent, Score, Tile
-from stages.reporting.markup import joined, score_text, signed_text, tag
+from stages.reporting.markup import capitalized, joined, score_text, signed_text, tag
 from stages.reporting.origin import BaseRun
 from stages.reporting.sections import metric_title
 from stages.scoring.core.metrics import higher_is_better
@@ -25,7 +25,7 @@ def _of_test(score: Score) -> Iterator[Tile]:
         said.append(f"95 % interval {score_text(score.interval.low)} to {score_text(score.interval.high)}")
     if not higher_is_better(score.name):
         said.append("lower is better")
-    yield Tile(f"{_capital(metric_title(score.name))} on test", score_text(score.value), said, "headline")
+    yield Tile(f"{capitalized(metric_title(score.name))} on test", score_text(score.value), said, "headline")
 
 
 def _of_validation(score: Score, validation: Mapping[str, Any]) -> Iterator[Tile]:
@@ -34,7 +34,7 @@ def _of_validation(score: Score, validation: Mapping[str, Any]) -> Iterator[Tile
         return
     said = [] if score.value is None else [f"test less validation: {signed_text(score.value - value)}"]
     yield Tile(
-        f"{_capital(metric_title(score.name))} on validation", score_text(value), [*said, "of the best checkpoint"]
+        f"{capitalized(metric_title(score.name))} on validation", score_text(value), [*said, "of the best checkpoint"]
     )
 
 
@@ -48,7 +48,3 @@ def _of_base(score: Score, base: BaseRun | None) -> Iterator[Tile]:
         joined(["Is it chance? ", tag("code", "stagewright compare HEAD workspace")]),
     ]
     yield Tile("Change against the last commit", signed_text(score.value - before), said)
-
-
-def _capital(title: str) -> str:
-    return title[:1].upper() + title[1:]

@@ -29,6 +29,11 @@ def visible(text: str) -> str:
     return _HIDDEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text.replace("\r\n", "\n"))
 
 
+def capitalized(text: str) -> str:
+    """`text` with a capital letter at its start and the rest as it is, as sentences and titles of tiles begin."""
+    return text[:1].upper() + text[1:]
+
+
 def escaped(text: str) -> Html:
     """`text` as markup that shows it, in an element or in a quoted attribute; Html as it is."""
     return text if isinstance(text, Html) else Html(html.escape(visible(text)))
