@@ -38,10 +38,14 @@ def environment_differences(base: Mapping[str, StageRun], other: Mapping[str, St
     stages: dict[tuple[str, Json, Json], list[str]] = {}
     for stage in (name for name in base if name in other):
         first, second = (dict(flat(asdict(runs[stage].environment))) for runs in (base, other))
-        for key in sorted({*first, *second}):
+        for key in sorted({*first, *second} - {_MEASURED}):
             if first.get(key) != second.get(key):
                 stages.setdefault((key, first.get(key), second.get(key)), []).append(stage)
     return [EnvironmentDifference(*difference, names) for difference, names in stages.items()]
+
+
+_MEASURED = "compute.gpu.peak_memory_mb"
+"""What a run measured, and no difference of the machines."""
 
 
 def stage_seconds(
