@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import PreTrainedModel
 
+from benchmarks.row_kernels import mixing_rows, of_kernel, reference, without_window
 from stages.modeling import preparation
 from stages.modeling.batch_format import BatchFormat
 from stages.modeling.batches import Batch, PaddingCollator
@@ -32,7 +33,6 @@ from stages.modeling.transfer import mask_known, on_host
 from stages.pipeline.json_files import read_json
 from stages.training import building
 from stages.training.batching import HOST_MASK, HostMask, TrainingCollator
-from tests.support.packed_kernels import mixing_rows, of_kernel, reference, without_window
 from tests.support.tiny_batches import HEADS, PAD, batch_of, logits_of, model_of
 from tests.support.trainings import Trainings
 

@@ -78,7 +78,7 @@ class BoundedRows(PackedRows):
 def pack_rows_on_gpu(model: PreTrainedModel, kernels: Kernels | None = None) -> "PackedOnGpu":
     """Let a model of `PACKED_FAMILIES` compute without padding. `kernels`: by default those of this GPU."""
     before = model.config._attn_implementation
-    chosen = kernels or Kernels(_drops_attention(model))
+    chosen = kernels or Kernels(drops_attention(model))
 
     def rows_of(batch: torch.Tensor, mask: torch.Tensor | None) -> BoundedRows:
         return replace(BoundedRows.of(batch, mask), kernels=chosen)
@@ -142,8 +142,8 @@ def _in_autocast_dtype(states: torch.Tensor) -> torch.Tensor:
     return states.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else states
 
 
-def _drops_attention(model: PreTrainedModel) -> bool:
-    """Whether attention weights are dropped in training, by what the families call their rate."""
+def drops_attention(model: PreTrainedModel) -> bool:
+    """Return whether attention weights are dropped in training, by what the families call their rate."""
     rates = (getattr(model.config, name, 0) for name in ("attention_probs_dropout_prob", "attention_dropout"))
     return any(rates)
 

@@ -1,7 +1,5 @@
 """Kernels for packed rows that run anywhere: one that is right, and some with a fault."""
 
-from typing import Any
-
 import torch
 
 from stages.modeling.gpu.kernels import Bounds, Kernel
@@ -28,16 +26,33 @@ def reference(
     return torch.cat([_of_row(*part, scale=scale, dropout=dropout, window=window) for part in parts])
 
 
-def mixing_rows(*states: Any, scale: float, dropout: float, window: int | None) -> torch.Tensor:
+def mixing_rows(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    bounds: Bounds,
+    *,
+    scale: float,
+    dropout: float,
+    window: int | None,
+) -> torch.Tensor:
     """A kernel that takes the two shortest rows for one: all else is right."""
-    *tensors, bounds = states
     joined = Bounds(_joined(bounds.queries), _joined(bounds.keys), bounds.device)
-    return reference(*tensors, joined, scale=scale, dropout=dropout, window=window)
+    return reference(query, key, value, joined, scale=scale, dropout=dropout, window=window)
 
 
-def without_window(*states: Any, scale: float, dropout: float, window: int | None) -> torch.Tensor:
+def without_window(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    bounds: Bounds,
+    *,
+    scale: float,
+    dropout: float,
+    window: int | None,
+) -> torch.Tensor:
     """A kernel that lets tokens see all of their row."""
-    return reference(*states, scale=scale, dropout=dropout, window=None)
+    return reference(query, key, value, bounds, scale=scale, dropout=dropout, window=None)
 
 
 def _joined(lengths: tuple[int, ...]) -> tuple[int, ...]:
@@ -48,8 +63,8 @@ def _joined(lengths: tuple[int, ...]) -> tuple[int, ...]:
 def _of_row(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, scale: float, dropout: float, window: int | None
 ) -> torch.Tensor:
-    places = torch.arange(len(key))
+    places = torch.arange(len(key), device=key.device)
     near = None if window is None else (places[: len(query), None] - places).abs() < window
-    states = (each.transpose(0, 1)[None] for each in (query, key, value))
-    attended = torch.nn.functional.scaled_dot_product_attention(*states, near, dropout, scale=scale)
+    queries, keys, values = (each.transpose(0, 1)[None] for each in (query, key, value))
+    attended = torch.nn.functional.scaled_dot_product_attention(queries, keys, values, near, dropout, scale=scale)
     return attended[0].transpose(0, 1)
