@@ -1,8 +1,8 @@
 """Whether packed rows give what they should on this GPU: `python -m benchmarks.check_gpu`.
 
-Equality with the padded model, each kernel against attention row by row, the gradient through dropout, independence of rows, the
-same bits twice, and no waiting of the host. It needs neither network nor data, prints a line a check and ends with status 1 if
-one fails.
+Equality with the padded model, each kernel against attention row by row, the gradient through dropout, independence of rows,
+the same bits twice, no waiting of the host, and compiled layers. It needs neither network nor data, prints a line a check and
+ends with status 1 if one fails.
 
     make check-gpu                                         # 3 minutes at most
     python -m benchmarks.check_gpu --tiny --device cpu     # that it works: attention row by row takes the kernels' place
@@ -25,6 +25,7 @@ from benchmarks.row_kernels import mixing_rows, of_kernel, reference
 from stages.modeling.agreement import distance
 from stages.modeling.batches import MASK, Batch
 from stages.modeling.compute import use_deterministic_algorithms, use_tf32
+from stages.modeling.gpu.compiling import compiled_if_proven
 from stages.modeling.gpu.kernels import KERNELS, Bounds, Kernel, KernelName, Need, kernel_for
 from stages.modeling.gpu.packing import Kernels, drops_attention, pack_rows_on_gpu
 from stages.modeling.gpu.proof import packed_if_proven
@@ -142,6 +143,8 @@ def checks(machine: Machine) -> Iterator[tuple[str, Check]]:
         yield f"a planted fault is found: {size}", partial(planted_fault, machine, size)
         yield f"the same bits twice: {size}", partial(repetition_fault, machine, size)
         yield f"the host never waits: {size}", partial(waiting_fault, machine, size)
+    for size in list(SIZES)[: 1 if machine.tiny else None]:
+        yield f"compiled layers: {size}", partial(compilation_fault, machine, size)
 
 
 def kernel_fault(
@@ -238,6 +241,16 @@ def waiting_fault(machine: Machine, size: str) -> str | None:
         if machine.place.type == "cuda":
             torch.cuda.set_sync_debug_mode("default")
     return None
+
+
+def compilation_fault(machine: Machine, size: str) -> str | None:
+    """Try compiled layers as a stage does; on a CPU, by the tracing alone."""
+    model, batch = random_model(size, machine.place, tiny=machine.tiny), _batch(machine)
+    pack_rows_on_gpu(model, machine.kernels(model))
+    on_cpu = machine.place.type == "cpu"
+    precision: Precision = "fp32" if on_cpu else resolved("auto")
+    told = compiled_if_proven(model, batch, precision, backend="eager" if on_cpu else "inductor")
+    return None if told == "compiled" else told
 
 
 def _trained(machine: Machine, size: str) -> list[torch.Tensor]:

@@ -1,8 +1,8 @@
-"""Padded and packed rows on a GPU, in training and prediction: `python -m benchmarks.gpu`.
+"""Padded and packed rows and compiled layers on a GPU, in training and prediction: `python -m benchmarks.gpu`.
 
 Models of DistilBERT's, MiniLM's and ModernBERT base's sizes with random weights, on batches with the lengths of IMDb's reviews.
 It needs neither network nor data. Each row of the table is written when it is measured, so that what is cut off leaves the rest.
-Packed rows are measured only where the trial shows that they give the same (`stages/modeling/gpu/proof.py`).
+Packed rows and compiled layers are measured only where a trial shows that they give the same (`stages/modeling/gpu/`).
 
     make bench-gpu                                    # 8 minutes at most; benchmarks/results/gpu.md and gpu.json
     python -m benchmarks.gpu --tiny --device cpu      # that it works, in seconds; the figures mean nothing
@@ -29,12 +29,14 @@ from benchmarks.result_files import write_results
 from benchmarks.row_kernels import of_kernel, reference
 from stages.modeling.batches import MASK, Batch, batches_by_length
 from stages.modeling.compute import use_tf32
+from stages.modeling.gpu.compiling import compiled_if_proven
 from stages.modeling.gpu.proof import packed_if_proven
 from stages.modeling.precision import Precision, device, resolved
 from stages.modeling.transfer import mask_known, on_device
 
 Purpose: TypeAlias = Literal["training", "prediction"]
-Side: TypeAlias = Literal["padded", "packed"]
+Side: TypeAlias = Literal["padded", "packed", "compiled"]
+"""`compiled`: packed, with compiled layers."""
 
 _WARM_UP = 3
 _ROWS_TO_TRY = 8
@@ -111,6 +113,8 @@ def _measurements(place: torch.device, amount: Amount, tiny: bool) -> Iterator[C
             for purpose in ("training", "prediction"):
                 for side in ("padded", "packed"):
                     yield _Measurement(size, purpose, precision, side, place, amount, tiny).figures
+    for size in list(SIZES)[: 1 if tiny else None]:  # compiling takes long
+        yield _Measurement(size, "training", precisions[0], "compiled", place, amount, tiny).figures
 
 
 @dataclass(frozen=True)
@@ -132,9 +136,9 @@ class _Measurement:
         model = random_model(self.size, self.place, tiny=self.tiny)
         batches = self._batches(model.config.vocab_size)
         padded, real = (sum(sizes) for sizes in zip(*map(_sizes, batches), strict=True))
-        trial = self._trial(model) if self.side == "packed" else None
+        trial = None if self.side == "padded" else self._trial(model)
         seconds = None
-        if trial is None or trial.startswith("packed"):
+        if trial is None or (trial.startswith("packed") and "not compiled" not in trial):
             try:
                 seconds = self._seconds(model, batches)
             except torch.OutOfMemoryError as error:
@@ -167,7 +171,11 @@ class _Measurement:
         lengths = np.quantile(drawn_lengths(1000, longest=self.amount.longest), np.linspace(0, 1, _ROWS_TO_TRY))
         batch = random_batch(lengths.astype(int).tolist(), model.config.vocab_size)
         kernels = of_kernel(reference) if self.place.type == "cpu" else None
-        return packed_if_proven(model, batch, self.precision, training=self.purpose == "training", kernels=kernels)
+        found = packed_if_proven(model, batch, self.precision, training=self.purpose == "training", kernels=kernels)
+        if self.side == "packed" or not found.startswith("packed"):
+            return found
+        backend = "eager" if self.place.type == "cpu" else "inductor"
+        return f"{found}, {compiled_if_proven(model, batch, self.precision, backend=backend)}"
 
     def _seconds(self, model: PreTrainedModel, batches: Sequence[Batch]) -> list[float]:
         """Return the seconds of each batch, after some that are not counted."""

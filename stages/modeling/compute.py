@@ -41,10 +41,16 @@ def compute_as_configured(threads: int, *, deterministic: bool | None = None, is
 
 
 def computed_on(
-    precision: Literal["auto", "fp32", "bf16", "fp16"], threads: int, packing: str | None = None
+    precision: Literal["auto", "fp32", "bf16", "fp16"],
+    threads: int,
+    packing: str | None = None,
+    compilation: str | None = None,
 ) -> Compute:
-    """Return what a stage computed on, for the record. `packing`: what the trial of packed rows on a GPU has found."""
-    gpu = None if packing is None else Gpu(packing, round(torch.cuda.max_memory_allocated() / 1e6))
+    """Return what a stage computed on, for the record.
+
+    `packing` and `compilation`: what the trials of packed rows and of compiled layers on a GPU have found.
+    """
+    gpu = None if packing is None else Gpu(packing, round(torch.cuda.max_memory_allocated() / 1e6), compilation)
     return Compute(device_name(), resolved(precision), threads, gpu)
 
 

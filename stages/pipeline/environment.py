@@ -23,6 +23,8 @@ class Gpu:
     """`packed` and the kernels, or `padded` and why the model computed padding."""
     peak_memory_mb: int
     """The most memory that tensors took, in MB."""
+    compilation: str | None = None
+    """`compiled`, or `not compiled` and why; None where nothing is trained."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from stages.configuration.schema import TrainStage
 from stages.modeling.batch_format import read_batch_format
 from stages.modeling.batches import PaddingCollator
 from stages.modeling.frozen import has_unused
+from stages.modeling.gpu.compiling import use_compilation
 from stages.modeling.gpu.proof import use_packing
 from stages.modeling.load import new_model
 from stages.modeling.precision import usable_precision
@@ -99,5 +100,14 @@ def build_trainer(
             *(live_progress() if is_main_process() else []),
         ],
     )
-    trainer.packing = use_packing(trainer.bare_model, rows_to_try(splits["train"], collate), precision, training=True)
+    tried = rows_to_try(splits["train"], collate)
+    trainer.packing = use_packing(trainer.bare_model, tried, precision, training=True)
+    trainer.compilation = use_compilation(
+        trainer.bare_model,
+        tried,
+        precision,
+        wanted=config.train.compile,
+        packing=trainer.packing,
+        steps=config.train.max_steps or round(config.train.epochs * splits["train"].num_rows / batches.rows),
+    )
     return trainer

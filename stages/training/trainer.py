@@ -97,6 +97,8 @@ class ValidatingTrainer(Trainer):
         self._losses = LossWatch(self.args.device)
         self.packing: str | None = None
         """On a GPU, what the trial of packed rows has found."""
+        self.compilation: str | None = None
+        """On a GPU, what the trial of compiled layers has found."""
         self.best: Best | None = None
         self.best_weights: dict[str, torch.Tensor] = {}
         """The trained weights that scored best, in memory: on the disk they would have to be written at each better score."""

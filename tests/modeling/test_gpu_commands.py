@@ -34,7 +34,16 @@ def test_the_checks_pass_by_attention_row_by_row() -> None:
     lines = done.stdout.splitlines()
     assert done.returncode == 0 and lines[-1] == "0 failed", done.stdout + done.stderr
     assert all(line.startswith("passed  ") for line in lines[:-1])
-    for said in ("kernel: varlen", "dropout: flash", "kernel: efficient", "kernel: flex", "model: minilm", "same bits"):
+    kinds = (
+        "kernel: varlen",
+        "dropout: flash",
+        "kernel: efficient",
+        "kernel: flex",
+        "model: minilm",
+        "same bits",
+        "compiled",
+    )
+    for said in kinds:
         assert said in done.stdout
 
 
@@ -44,9 +53,13 @@ def test_the_benchmark_writes_its_table(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "gpu.json").read_text())
     kinds = {(each["model"], each["purpose"], each["side"]) for each in found}
-    assert len(kinds) == 4 * len(SIZES)
+    assert len(kinds) == 4 * len(SIZES) + 1
     assert all(each["milliseconds"] > 0 and each["tokens"] > 0 and each["padding"] > 1 for each in found)
-    assert {each["trial"] for each in found if each["side"] == "packed"} == {"packed (flash)"}
+    assert {(each["side"], each["trial"]) for each in found} == {
+        ("padded", None),
+        ("packed", "packed (flash)"),
+        ("compiled", "packed (flash), compiled"),
+    }
     table = (tmp_path / "gpu.md").read_text().splitlines()
     assert sum(line.startswith("| ") for line in table) == 1 + len(found)
 

@@ -16,7 +16,7 @@ from stages.modeling.cpu.packed_rows import FirstSubwords, PackedRows
 from stages.modeling.cpu.packing import pack_by
 from stages.modeling.gpu.kernels import KERNELS, Bounds, Kernel, KernelName, Need, kernel_for
 
-_ATTENTION = "packed_rows_gpu"
+ATTENTION = "packed_rows_gpu"
 """The name of our attention in the registry of transformers."""
 
 
@@ -83,7 +83,7 @@ def pack_rows_on_gpu(model: PreTrainedModel, kernels: Kernels | None = None) -> 
     def rows_of(batch: torch.Tensor, mask: torch.Tensor | None) -> BoundedRows:
         return replace(BoundedRows.of(batch, mask), kernels=chosen)
 
-    return PackedOnGpu(model, chosen, pack_by(model, _ATTENTION, bounded_attention, rows_of), before)
+    return PackedOnGpu(model, chosen, pack_by(model, ATTENTION, bounded_attention, rows_of), before)
 
 
 class PackedOnGpu:

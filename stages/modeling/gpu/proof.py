@@ -43,7 +43,9 @@ _Gradients: TypeAlias = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
-class _Results:
+class Results:
+    """What a model gives for a batch."""
+
     logits: torch.Tensor
     gradients: _Gradients
     """By module, so that the gradient of a bias that is 0 but for rounding is seen beside its weight's."""
@@ -91,15 +93,15 @@ def _fault(
     model.eval()  # without dropout
     try:
         with torch.random.fork_rng():
-            with _exact_products():
-                exact = _results(model, batch, "fp32", training)
-            padded = _results(model, batch, precision, training)
+            with exact_products():
+                exact = results(model, batch, "fp32", training=training)
+            padded = results(model, batch, precision, training=training)
             packed = pack_rows_on_gpu(model, kernels)
-            found = _results(model, batch, precision, training)
-            predicted = _results(model, batch, precision, False)
+            found = results(model, batch, precision, training=training)
+            predicted = results(model, batch, precision, training=False)
             fault = (
-                _disagreement(found, padded, exact, precision)
-                or _disagreement(predicted, replace(padded, gradients={}), exact, precision)
+                disagreement(found, padded, exact, precision)
+                or disagreement(predicted, replace(padded, gradients={}), exact, precision)
                 or _leak(model, batch, precision)
             )
     except (NoKernelError, RuntimeError, TypeError, ValueError, NotImplementedError, AssertionError) as error:
@@ -116,7 +118,7 @@ def _fault(
 
 
 @contextmanager
-def _exact_products() -> Iterator[None]:
+def exact_products() -> Iterator[None]:
     """Multiply fp32 matrices in fp32 inside the block, not in TF32."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
@@ -126,7 +128,7 @@ def _exact_products() -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
-def _results(model: PreTrainedModel, batch: Batch, precision: Precision, training: bool) -> _Results:
+def results(model: PreTrainedModel, batch: Batch, precision: Precision, *, training: bool) -> Results:
     """Return the logits of the batch and, in training, the gradients of a sum of them with fixed weights."""
     kind, dtype = model.device.type, {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
     inputs = {name: on_device(tensor, model.device) for name, tensor in batch.items()}
@@ -141,7 +143,7 @@ def _results(model: PreTrainedModel, batch: Batch, precision: Precision, trainin
     if training:
         weights = torch.arange(1, logits.numel() + 1, device=logits.device).mul(0.7).sin().view_as(logits)
         (logits * weights).mean().mul(_LOSS_SCALE[precision]).backward()
-    return _Results(logits.detach(), _gradients(model, _LOSS_SCALE[precision]) if training else {})
+    return Results(logits.detach(), _gradients(model, _LOSS_SCALE[precision]) if training else {})
 
 
 def _gradients(model: PreTrainedModel, scale: float) -> _Gradients:
@@ -152,7 +154,7 @@ def _gradients(model: PreTrainedModel, scale: float) -> _Gradients:
     return {name: torch.cat(parts) for name, parts in of_modules.items()}
 
 
-def _disagreement(found: _Results, padded: _Results, exact: _Results, precision: Precision) -> str | None:
+def disagreement(found: Results, padded: Results, exact: Results, precision: Precision) -> str | None:
     """Say what is further from the exact numbers than it may be; None: nothing is."""
     pairs = [("logits", found.logits, padded.logits, exact.logits)]
     if found.gradients.keys() != padded.gradients.keys():
@@ -172,14 +174,14 @@ def _disagreement(found: _Results, padded: _Results, exact: _Results, precision:
 
 def _leak(model: PreTrainedModel, batch: Batch, precision: Precision) -> str | None:
     """Say so if the logits of a row change when others do; the same kernels on the same numbers give the same bits."""
-    mask, before = batch[MASK].bool(), _results(model, batch, precision, False).logits
+    mask, before = batch[MASK].bool(), results(model, batch, precision, training=False).logits
     by_length = mask.sum(dim=1).argsort()
     for first in (0, 1):
         changed, kept = by_length[first::2], by_length[1 - first :: 2]
         codes = batch[INPUT_IDS].clone()
         for row in changed.tolist():
             codes[row, mask[row]] = codes[row, mask[row]].flip(0)
-        after = _results(model, {**batch, INPUT_IDS: codes}, precision, False).logits
+        after = results(model, {**batch, INPUT_IDS: codes}, precision, training=False).logits
         of_kept = torch.isin(torch.arange(len(mask)), kept)
         is_kept = of_kept if len(before) == len(mask) else of_kept.repeat_interleave(mask.sum(dim=1))
         is_kept = on_device(is_kept, before.device)
