@@ -19,8 +19,8 @@ Examples:
   stagewright compare HEAD workspace                 is the change more than chance?
   stagewright predict reviews.csv --out labelled.csv
 
-`stagewright COMMAND --help` tells more about a command, with examples. Each stands for a module:
-`stagewright predict` is `python -m stages.predict`.
+`stagewright COMMAND --help` describes a command and has examples. Each command is short for a Python module:
+`stagewright predict` runs `python -m stages.predict`.
 """
 _USAGE_ERROR = 2
 
@@ -74,7 +74,7 @@ def run_command(name: str, arguments: list[str]) -> NoReturn:
     command = COMMANDS[name]
     if command.in_project and not Path("dvc.yaml").is_file() and not {"-h", "--help"} & set(arguments):
         sys.exit(
-            f"error: {Path.cwd()}: is no project (no dvc.yaml); cd into one, or start one with `stagewright new FOLDER`"
+            f"error: {Path.cwd()}: is not a project (no dvc.yaml); cd into one, or start one with `stagewright new FOLDER`"
         )
     make_importable()
     make_callable()

@@ -10,9 +10,9 @@ from pathlib import Path
 
 _HERE = Path(__file__).resolve().parent
 INSTALLED = _HERE / "installed"
-"""What a wheel has of a clone."""
+"""The part of a clone that a wheel installs."""
 CODE = Path("code")
-"""Where a project has the digests of the installed code."""
+"""The folder in which a project has the digests of the installed code."""
 
 
 def root() -> Path:
@@ -28,7 +28,7 @@ def in_clone() -> bool:
 def make_importable() -> None:
     """Let this process, and those that it starts, import `stages`.
 
-    Outside of a clone they don't import from the current folder: a project may have a package of that name.
+    Outside of a clone, the current folder is not imported from: a project may have a package `stages` of its own.
     """
     if in_clone():
         sys.path.insert(0, str(Path.cwd()))

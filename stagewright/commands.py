@@ -1,4 +1,4 @@
-"""The commands there are, each with the module that it stands for. Nothing is imported to tell of them."""
+"""The commands, each with the module that it stands for. Listing them imports no library."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ class Command:
     about: str
     module: str
     in_project: bool = False
-    """Whether it works in a project alone, be it a clone or what `stagewright new` makes."""
+    """Whether it works only in a project: a clone, or what `stagewright new` makes."""
     reads_code: bool = False
-    """Whether it has DVC look at the code, of which a project has digests."""
+    """Whether it makes DVC look for changed code, so that a project's digests have to be current."""
 
 
 GROUPS: Mapping[str, tuple[Command, ...]] = {
@@ -35,13 +35,13 @@ GROUPS: Mapping[str, tuple[Command, ...]] = {
         ),
         Command(
             "reproduce",
-            "run what has changed, on params.yaml as it is",
+            "run what has changed, with params.yaml as it is",
             "stages.reproduction.reproduce",
             in_project=True,
             reads_code=True,
         ),
-        Command("stage", "run one stage, whatever has changed", "stagewright.stage", in_project=True),
-        Command("look", "read the data, tell about them, write nothing", "stagewright.look", in_project=True),
+        Command("stage", "run a single stage, even if nothing has changed", "stagewright.stage", in_project=True),
+        Command("look", "show how the data are read, without writing anything", "stagewright.look", in_project=True),
         Command(
             "sweep", "run trials as DVC experiments on all devices, and rank them", "stages.sweep", in_project=True
         ),
@@ -53,7 +53,7 @@ GROUPS: Mapping[str, tuple[Command, ...]] = {
         Command(
             "pull-request", "print the comment on a pull request", "stages.comparison.pull_request", in_project=True
         ),
-        Command("post-comment", "put it on a pull request, or update it there", "stages.comparison.post_comment"),
+        Command("post-comment", "post that comment, or update it", "stages.comparison.post_comment"),
         Command("score", "score the predictions of any system", "stages.scoring.score"),
         Command("label-issues", "find gold labels that are probably wrong", "stages.label_issues", in_project=True),
     ),

@@ -2,7 +2,7 @@
 
 Examples:
   stagewright completion bash > ~/.local/share/bash-completion/completions/stagewright
-  stagewright completion zsh > ~/.zfunc/_stagewright        a folder of your fpath
+  stagewright completion zsh > ~/.zfunc/_stagewright        any folder in your fpath
 """
 
 import argparse
@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
 def whole_parser() -> argparse.ArgumentParser:
     """The parsers of all commands as one. It imports every command, which takes seconds."""
     whole = argparse.ArgumentParser(prog="stagewright")
-    whole.add_argument("--version", action="store_true", help="tell the version")
+    whole.add_argument("--version", action="store_true", help="print the version")
     commands = whole.add_subparsers()
     for command in COMMANDS.values():
         made: argparse.ArgumentParser = import_module(_with_parser(command.module)).parser()

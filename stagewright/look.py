@@ -1,6 +1,7 @@
-"""`stagewright look [OVERRIDE]…`: read the data, tell about them, and write nothing, also beside a run.
+"""`stagewright look [OVERRIDE]…`: show how the data are read, without writing anything.
 
-It tells the files and columns read, the labels, where each split comes from, two examples of each, and what is odd.
+It shows the files and columns that were read, the labels, where each split comes from, two examples of each split, and what
+looks wrong. You can use it while the pipeline is running.
 
 Examples:
   stagewright look                                                     the data of params.yaml

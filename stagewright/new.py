@@ -1,11 +1,11 @@
 """`stagewright new FOLDER`: start a project of your own, with Stagewright as an installed dependency.
 
-The folder gets conf/, params.yaml, dvc.yaml, a workflow and a README. It becomes a git repository with one commit, if it is not
-inside of one.
+The folder gets conf/, params.yaml, dvc.yaml, a workflow and a README. It becomes a git repository with one commit, unless it is
+inside one.
 
 Examples:
   stagewright new my-project && cd my-project           the built-in demo, to change from there
-  stagewright new reviews --data reviews.csv            texts with labels; test and validation are carved out
+  stagewright new reviews --data reviews.csv            texts with labels; test and validation are split off
   stagewright new entities --data train.conll --task tokens
 """
 
@@ -14,6 +14,7 @@ import copy
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -51,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
         "folder", type=Path, metavar="FOLDER", help="where the project goes; it must be empty, or not exist"
     )
     made.add_argument("--data", type=Path, metavar="FILE", help="the data to train on; default: the built-in demo")
-    made.add_argument("--task", choices=_TASKS, default="text", help="what is to be learned; default: text")
+    made.add_argument("--task", choices=_TASKS, default="text", help="the kind of task; default: text")
     return made
 
 
@@ -124,10 +125,14 @@ def _choose(conf: Path, data: Path | None, task: str) -> None:
     chosen = config.read_text(encoding="utf-8").replace("- task: text", f"- task: {task}")
     if data is not None:
         chosen = chosen.replace("- data: demo", "- data: own")
-        name = re.sub(r"[^\w.-]+", "-", data.name.partition(".")[0])
-        settings = f"name: {json.dumps(name)}\ntrain: {json.dumps(str(data.resolve()))}\n"
+        settings = f"name: {json.dumps(data_name(data))}\ntrain: {json.dumps(str(data.resolve()))}\n"
         (conf / "data/own.yaml").write_text(_OWN_DATA + settings, encoding="utf-8")
     config.write_text(chosen, encoding="utf-8")
+
+
+def data_name(data: Path) -> str:
+    """Return what a project calls its data: the name of their file up to the first dot, or `own` if nothing is before it."""
+    return re.sub(r"[^\w.-]+", "-", data.absolute().name.partition(".")[0]) or "own"
 
 
 def _compose() -> None:
@@ -152,13 +157,16 @@ def _make_repository() -> None:
 
 
 def _faults(folder: Path, data: Path | None, task: str) -> Iterator[str]:
-    """What keeps a project from being made."""
+    """Yield what keeps a project from being made."""
+    if not any(metadata.distributions(name="stagewright")):
+        install = f"python -m pip install --editable {shlex.quote(str(root()))}"
+        yield f"{root()}: is not installed, and a project requires it; run `{install}`"
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         yield f"{folder}: is not empty; name a folder that does not exist yet"
     if data is not None and not data.exists():
-        yield f"{data}: there is no such file; name the data to train on"
+        yield f"{data}: there is no such file; give the data to train on"
     if data is None and task not in ("text", "tokens"):
-        yield f"--task {task}: the demo has no such data; name yours with --data FILE"
+        yield f"--task {task}: the demo has no data for it; give yours with --data FILE"
     if shutil.which("git") is None:
         yield "git: is not installed, and DVC needs it"
 

@@ -5,10 +5,11 @@ OVERRIDE is Hydra's `group=choice` or `key=value`. Arguments after -- are `dvc r
 Examples:
   stagewright run                                       what conf/ says
   stagewright run task=tokens train.epochs=3            another task, another number of epochs
-  stagewright run data=files data.train=reviews.csv     a file of your own; test and validation are carved out
-  stagewright run experiment=wnut17 -- --force train    a whole job; train again though nothing has changed
+  stagewright run data=files data.train=reviews.csv     a file of your own; test and validation are split off
+  stagewright run experiment=wnut17 -- --force train    a whole job; train again even if nothing has changed
 
-It composes conf/ anew: `stagewright reproduce` runs an edited params.yaml as it is. After any kill, the same call goes on.
+It composes conf/ again. To run an edited params.yaml as it is, use `stagewright reproduce`. After a kill, run the same command
+again to continue.
 """
 
 import argparse

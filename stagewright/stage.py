@@ -1,6 +1,6 @@
-"""`stagewright stage NAME [OVERRIDE]…`: run one stage on what the stages before it have written.
+"""`stagewright stage NAME [OVERRIDE]…`: run a single stage on the outputs of the stages before it.
 
-DVC does so for each stage that has to run. By hand it is for trying: dvc.lock does not learn of it.
+DVC runs stages in this way. Use the command to try something out: the run is not recorded in dvc.lock.
 
 Examples:
   stagewright stage train                               on params.yaml
@@ -35,7 +35,7 @@ def main() -> None:
     if CODE.is_dir() and is_project() and not is_recorded(arguments.stage):
         file = digests_file(arguments.stage)
         sys.exit(
-            f"error: {file}: the installed code is another; run `stagewright run`, or `stagewright compose` and commit"
+            f"error: {file}: the installed code has changed; run `stagewright run`, or `stagewright compose` and commit"
         )
     os.execv(sys.executable, [sys.executable, "-m", f"stages.{arguments.stage}", *arguments.overrides])
 

@@ -43,7 +43,7 @@ def aligned(files: Sequence[PredictionsFile]) -> list[PredictionsFile]:
 
 def _like(first: PredictionsFile, other: PredictionsFile) -> PredictionsFile:
     if (first.description.target, first.has_words) != (other.description.target, other.has_words):
-        raise DataError(f"{other.name}: is a run of another kind of task than {first.name}; compare runs of one task")
+        raise DataError(f"{other.name}: its kind of task differs from that of {first.name}; compare runs of one task")
     table = _in_order_of(first, other)
     ordered = PredictionsFile(other.name, table, other.description)
     equal = np.asarray(pc.equal(first.table[GOLD], table[GOLD])) if not pa.types.is_list(table[GOLD].type) else None
@@ -53,7 +53,7 @@ def _like(first: PredictionsFile, other: PredictionsFile) -> PredictionsFile:
     if not equal.all():
         example = first.ids[int(np.searchsorted(first.starts, int(np.argmin(equal)), side="right")) - 1]
         raise DataError(
-            f"{other.name}: example {example} has another gold label than in {first.name}; compare runs on one test split"
+            f"{other.name}: example {example} has a different gold label in {first.name}; compare runs on one test split"
         )
     return ordered
 
@@ -97,7 +97,7 @@ def _order(file: PredictionsFile, keys: Sequence[str]) -> Codes:
 
 def _other_examples(first: PredictionsFile, other: PredictionsFile) -> DataError:
     return DataError(
-        f"{other.name}: its test split has other examples than that of {first.name} "
+        f"{other.name}: its test split has different examples from that of {first.name} "
         f"({other.examples} and {first.examples}); compare runs on one test split"
     )
 

@@ -1,11 +1,11 @@
-"""`stagewright compare BASE OTHER…`: which runs are better than the base, and whether that may be chance.
+"""`stagewright compare BASE OTHER…`: test which runs are better than the base, and whether that may be chance.
 
 A run is `workspace`, a git revision, a DVC experiment (name or hash), or a file that holds both gold labels and
-predictions. With --gold FILE, a run is a file of predictions alone. Every format that `stagewright score` reads will do.
+predictions. With --gold FILE, a run is a file of predictions alone. Any format that `stagewright score` reads works.
 
 Examples:
   stagewright compare workspace my-experiment                        or a revision, or a file of predictions
-  stagewright compare HEAD --experiments --html comparison.html      all that `dvc exp run` left on this commit
+  stagewright compare HEAD --experiments --html comparison.html      all experiments on this commit
   stagewright compare origin/main workspace --fail-on-worse f1:0.01
   stagewright compare --gold gold.conll a.conll b.conll              two systems, from their files
 """
@@ -37,7 +37,7 @@ from stages.systems.options import add_reading_options, columns_of
 _STDOUT = "-"
 _EXPERIMENTS = (
     "also compare every experiment that `dvc exp run` made on the current commit; one that can't be compared with the base "
-    "(another task or test split, predictions that are stale or missing) is left out, and a note says why"
+    "(another task or test split, stale or missing predictions) is left out, and a note says why"
 )
 
 
@@ -79,7 +79,7 @@ def _runs(arguments: argparse.Namespace, names: Sequence[str], found: Sequence[s
     if arguments.gold is None:
         if arguments.columns or arguments.predicted_columns or arguments.ignore_words:
             raise ConfigError(
-                "--columns, --predicted-columns and --ignore-words say how files are joined; give --gold FILE"
+                "--columns, --predicted-columns and --ignore-words say how files are joined; give --gold FILE as well"
             )
         return load_runs(names, found)
     runs = load_systems(arguments.gold, names, columns_of(arguments), ignore_words=arguments.ignore_words)
@@ -186,13 +186,13 @@ def parser() -> argparse.ArgumentParser:
         "--resamples",
         type=at_least(100),
         default=RESAMPLES,
-        help=f"how many resamples and random exchanges (default: {RESAMPLES})",
+        help=f"the number of bootstrap resamples and of random exchanges (default: {RESAMPLES})",
     )
     add(
         "--each-seed",
         dest="by_seed",
         action="store_false",
-        help="compare runs that differ only in seed one by one",
+        help="compare runs that differ only in the seed one by one",
     )
     add_gates(made)
     return made

@@ -168,7 +168,7 @@ def _metrics(groups: Sequence[Group], headline: str | None, judged: Collection[s
     if first not in [each.name for each in shown]:
         known = ", ".join(each.name for each in metrics_of(form) if is_computable(each, runs))
         raise DataError(
-            f"metric {first}: can't be computed from these predictions; choose one by --metric from {known}"
+            f"metric {first}: can't be computed from these predictions; choose another with --metric from {known}"
         )
     return sorted(shown, key=lambda metric: metric.name != first)
 

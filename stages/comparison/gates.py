@@ -92,7 +92,7 @@ class Gate:
             if found is None or found.difference is None:
                 known = ", ".join(each.metric for each in pair.differences if each.difference is not None) or "none"
                 raise UserError(
-                    f"--fail-on-worse {self.metric}: {pair.other} and {pair.base} do not both have it; "
+                    f"--fail-on-worse {self.metric}: {pair.other} and {pair.base} don't both have it; "
                     f"choose from {known}"
                 )
             assert found.verdict != "exploratory", "pass the metrics of gates to compare() as `judged`"

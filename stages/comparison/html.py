@@ -16,10 +16,11 @@ from stages.comparison.page_settings import settings
 from stages.comparison.results import Comparison, RunResult
 from stages.pipeline.errors import DataError
 from stages.reporting import pictures
+from stages.reporting.browser_data import ERRORS_BUDGET, browser_data
 from stages.reporting.content import Example, Report, RunContent
 from stages.reporting.document import Part, asset, document
 from stages.reporting.markup import Html, joined, tag
-from stages.reporting.page import ERRORS_BUDGET, browser_data, errors
+from stages.reporting.page import errors
 from stages.reporting.run_predictions import RunPredictions, calibration_of, confusion_of
 from stages.reporting.training_curves import is_drawn
 from stages.reporting.wrong_examples import wrong_examples

@@ -73,11 +73,13 @@ class RevisionFiles:
             assert self._files.repo  # opened when first used, and not by `exists`, which takes any error for a no
         except DvcException as error:
             where = (
-                "this clone is shallow: get what it lacks with `git fetch --unshallow`"
+                "this clone is shallow: fetch the rest with `git fetch --unshallow`"
                 if _is_shallow()
                 else "choose from `git log` or `dvc exp list`"
             )
-            raise DataError(f"{name}: is no git revision, DVC experiment or predictions file; {where}") from error
+            raise DataError(
+                f"{name}: is not a git revision, a DVC experiment or a predictions file; {where}"
+            ) from error
 
     def read(self, path: Path) -> bytes | None:
         """A file's content; None if the revision does not have it. Raises DataError if DVC can't get at it."""
@@ -87,7 +89,7 @@ class RevisionFiles:
             content: bytes = self._files.read_bytes(path.as_posix())
         except (OSError, DvcException) as error:
             raise DataError(
-                f"{self._name}: {path} is neither in DVC's cache nor to be had from a remote; get it with `dvc pull`, "
+                f"{self._name}: {path} is neither in DVC's cache nor in a remote; get it with `dvc pull`, "
                 "or make it again with `dvc exp run` there"
             ) from error
         return content
@@ -240,7 +242,7 @@ def _lock(files: RunFiles, name: str) -> LockFile:
     content = files.read(LOCK)
     lock = LockFile(schema="2.0") if content is None else parse_lock(content)
     if lock is None:
-        raise DataError(f"{name}: {LOCK} is not whole; run `git checkout {LOCK}`, or `stagewright run`")
+        raise DataError(f"{name}: {LOCK} is incomplete; run `git checkout {LOCK}`, or `stagewright run`")
     return lock
 
 
@@ -250,7 +252,9 @@ def _parquet(content: bytes | None, what: str, name: str) -> pa.Table:
     try:
         return pq.read_table(pa.BufferReader(content))
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{what}: is no whole Parquet file; run `dvc repro` or `dvc checkout` for {name}") from error
+        raise DataError(
+            f"{what}: is not a complete Parquet file; run `dvc repro` or `dvc checkout` for {name}"
+        ) from error
 
 
 def _numbers(files: RunFiles) -> Iterator[tuple[str, float]]:
@@ -267,8 +271,8 @@ def _numbers(files: RunFiles) -> Iterator[tuple[str, float]]:
 def _yaml(files: RunFiles, path: Path, name: str) -> Mapping[str, Any]:
     try:
         content = YAML(typ="safe").load(files.read(path) or b"{}")
-    except YAMLError as error:
-        raise DataError(f"{name}: {path} is no valid YAML; mend it or run `git checkout {path}`") from error
+    except (ValueError, YAMLError) as error:  # a ValueError: 2024-13-01 has the form of a date
+        raise DataError(f"{name}: {path} is not valid YAML; correct it or run `git checkout {path}`") from error
     return content if isinstance(content, Mapping) else {}
 
 

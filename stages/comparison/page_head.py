@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from stages.comparison import wording
 from stages.comparison.lettered_runs import LetteredRun, headline_of
 from stages.comparison.results import Comparison, Difference, Pair
+from stages.configuration.kinds import target_rules
 from stages.configuration.schema import Kind, Target
 from stages.pipeline.json_files import Json
 from stages.reporting.content import Change, Fact, Tile, Tone
@@ -92,7 +93,7 @@ def _of_two(comparison: Comparison, base: LetteredRun, other: LetteredRun, *, ha
     name = _sentence(f"{metric} of {other.letter}", metric)
     yield Tile(name, score_text(found.other), (f"{base.letter}, the base: {score_text(found.base)}",), "headline")
     yield _difference(found, comparison)
-    if other.pair is None or not other.pair.changed or comparison.target == "number":
+    if other.pair is None or not other.pair.changed or not _is_right_or_wrong(comparison):
         return
     counts = Counter(each.change for each in other.pair.changed)
     kinds: tuple[tuple[Change, str], ...] = (
@@ -103,6 +104,14 @@ def _of_two(comparison: Comparison, base: LetteredRun, other: LetteredRun, *, ha
         number = f"{counts[kind]:,}"
         figure = tag("a", number, href=f"#errors&change={kind}") if has_examples and counts[kind] else number
         yield Tile(f"{kind.capitalize()} examples", figure, (said,))
+
+
+def _is_right_or_wrong(comparison: Comparison) -> bool:
+    """Whether a prediction is either right or wrong: a label is, and a number is more or less near."""
+    if comparison.kind is None or comparison.target is None:
+        return True
+    rules = target_rules(comparison.kind, comparison.target)
+    return rules is None or rules.has_labels
 
 
 def _difference(found: Difference, comparison: Comparison) -> Tile:

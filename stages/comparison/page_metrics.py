@@ -88,7 +88,7 @@ def metrics(comparison: Comparison, shown: Sequence[LetteredRun]) -> Html:
     rows = [by_name[run.name] for run, _ in wording.ranked(comparison, headline_of(comparison))]
     reach = {name: reach_of(each.difference(name) for each in rows) for name in names}
     cells = [[HeatCell(each.title), *(_metric_cell(each, name, reach[name]) for name in names)] for each in rows]
-    said = "Below each score stands its difference from the base, blue where it is better and orange where it is worse."
+    said = "Below each score is its difference from the base: blue if it is better, orange if it is worse."
     content = heat_table("All metrics on the test split", ["run", *map(metric_title, names)], cells)
     return section("metrics", "All metrics", content, tag("p", said))
 
@@ -124,6 +124,3 @@ def _named(name: str, verdict: Html) -> Html:
 
 def _muted(text: str) -> Html:
     return tag("span", text, class_="interval-text")
-
-
-# Labels and slices

@@ -6,6 +6,7 @@ Two runs have a forest plot of their differences. Several have a heat map with a
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeAlias
 from urllib.parse import urlencode
 
 from stages.comparison.heat_map import HeatCell, heat_table, reach_of, shade
@@ -21,13 +22,16 @@ _ROWS = 20
 """Labels or slices that are shown at once; the others are folded."""
 
 
+_Found: TypeAlias = LabelDifference | SliceDifference
+
+
 @dataclass(frozen=True)
 class _Row:
     """A label or a slice, with what each run but the base has of it."""
 
     name: str
     support: int
-    found: Mapping[str, LabelDifference | SliceDifference]
+    found: Mapping[str, _Found]
     """By the run's letter."""
     title: str
     """Its name, or markup that shows it."""
@@ -38,10 +42,25 @@ class _Row:
         return reach_of(self.found.values())
 
 
+@dataclass(frozen=True)
+class _Style:
+    """What the tables of labels, or of slices by one thing, have in common."""
+
+    caption: str
+    what: str
+    """The title of the column of names."""
+    support: str
+    """The title of the column of numbers of examples."""
+    is_good_up: bool
+    reach: float
+    """The largest difference in all rows, which has the darkest shade."""
+
+
 def labels(shown: Sequence[LetteredRun], listed: Collection[str]) -> Html:
     """F1 of each label or entity type; those that are `listed` lead to the examples that have them wrong."""
     rows = _rows(shown, lambda pair: [(each.label, each.support, each) for each in pair.labels])
-    content = [*_parts("F1 by label", "label", "gold", rows, shown, is_good_up=True, listed=listed)]
+    rows = [replace(row, title=_linked(row.name)) if row.name in listed else row for row in rows]
+    content = [*_parts(_Style("F1 by label", "label", "gold", True, _reach(rows)), rows, shown)]
     return section("labels", "Labels", *_key(shown, content), *content)
 
 
@@ -49,14 +68,18 @@ def slices(shown: Sequence[LetteredRun]) -> Html:
     """The headline metric on parts of the test split."""
     content: list[Html] = []
     for metric, by in dict.fromkeys((each.metric, each.by) for run in shown if run.pair for each in run.pair.slices):
-        rows = _rows(shown, partial(_slices_by, by))
-        is_good_up = higher_is_better(metric)
-        content += _parts(f"{metric_title(metric)} by {by}", by, "examples", rows, shown, is_good_up=is_good_up)
+        rows = _rows(shown, partial(_slices_by, metric, by))
+        caption = f"{metric_title(metric)} by {by}"
+        content += _parts(_Style(caption, by, "examples", higher_is_better(metric), _reach(rows)), rows, shown)
     return section("slices", "Slices of the test split", *_key(shown, content), *content)
 
 
-def _slices_by(by: str, pair: Pair) -> list[tuple[str, int, LabelDifference | SliceDifference]]:
-    return [(each.slice, each.examples, each) for each in pair.slices if each.by == by]
+def _slices_by(metric: str, by: str, pair: Pair) -> list[tuple[str, int, _Found]]:
+    return [(each.slice, each.examples, each) for each in pair.slices if (each.metric, each.by) == (metric, by)]
+
+
+def _reach(rows: Sequence[_Row]) -> float:
+    return max((row.largest for row in rows), default=0.0)
 
 
 def _linked(label: str) -> Html:
@@ -66,9 +89,9 @@ def _linked(label: str) -> Html:
 
 def _rows(
     shown: Sequence[LetteredRun],
-    parts: Callable[[Pair], Iterable[tuple[str, int, LabelDifference | SliceDifference]]],
+    parts: Callable[[Pair], Iterable[tuple[str, int, _Found]]],
 ) -> list[_Row]:
-    found: dict[str, dict[str, LabelDifference | SliceDifference]] = {}
+    found: dict[str, dict[str, _Found]] = {}
     support: dict[str, int] = {}
     for run in shown:
         for name, number, each in parts(run.pair) if run.pair else ():
@@ -77,55 +100,36 @@ def _rows(
     return [_Row(name, support[name], each, name) for name, each in found.items()]
 
 
-def _parts(
-    caption: str,
-    what: str,
-    support: str,
-    rows: Sequence[_Row],
-    shown: Sequence[LetteredRun],
-    *,
-    is_good_up: bool,
-    listed: Collection[str] = (),
-) -> Iterator[Html]:
+def _parts(style: _Style, rows: Sequence[_Row], shown: Sequence[LetteredRun]) -> Iterator[Html]:
     """The rows with the largest differences; if there are many, the others are folded."""
     if not rows:
         return
-    rows = [replace(row, title=_linked(row.name)) if row.name in listed else row for row in rows]
     draw = _forest_of_parts if len(shown) == 2 else _heat_map
     first, rest = rows, list[_Row]()
     if len(rows) > _ROWS:
         by_size = sorted(rows, key=lambda row: -row.largest)
         first, rest = by_size[:_ROWS], by_size[_ROWS:]
-    reach = reach_of(each for row in rows for each in row.found.values())
-    yield draw(caption, what, support, first, shown, reach, is_good_up)
+    yield draw(style, first, shown)
     if rest:
-        others = draw(f"{caption}: the others", what, support, rest, shown, reach, is_good_up)
+        others = draw(replace(style, caption=f"{style.caption}: the others"), rest, shown)
         yield tag("details", tag("summary", f"{len(rest):,} more with smaller differences"), others)
 
 
-def _forest_of_parts(
-    caption: str,
-    what: str,
-    support: str,
-    rows: Sequence[_Row],
-    shown: Sequence[LetteredRun],
-    _: float,
-    is_good_up: bool,
-) -> Html:
+def _forest_of_parts(style: _Style, rows: Sequence[_Row], shown: Sequence[LetteredRun]) -> Html:
     base, other = shown
     estimates = [
         Estimate(
             row.title,
             found.difference,
             found.interval,
-            tone=_side(found.interval, is_good_up=is_good_up),
+            tone=_side(found.interval, is_good_up=style.is_good_up),
             behind=(score_text(found.base), score_text(found.other), f"{row.support:,}"),
         )
         for row in rows
         for found in row.found.values()
     ]
-    columns = (base.letter, other.letter, support)
-    return forest(caption, estimates, what=what, value="difference", reference=0.0, behind=columns)
+    columns = (base.letter, other.letter, style.support)
+    return forest(style.caption, estimates, what=style.what, value="difference", reference=0.0, behind=columns)
 
 
 def _side(interval: Interval | None, *, is_good_up: bool) -> str | None:
@@ -135,27 +139,19 @@ def _side(interval: Interval | None, *, is_good_up: bool) -> str | None:
     return "better" if (interval.low > 0) == is_good_up else "worse"
 
 
-def _heat_map(
-    caption: str,
-    what: str,
-    support: str,
-    rows: Sequence[_Row],
-    shown: Sequence[LetteredRun],
-    reach: float,
-    is_good_up: bool,
-) -> Html:
+def _heat_map(style: _Style, rows: Sequence[_Row], shown: Sequence[LetteredRun]) -> Html:
     base, *others = shown
     cells = [
         [
             HeatCell(row.title),
             HeatCell(f"{row.support:,}"),
             HeatCell(score_text(next(iter(row.found.values())).base)),
-            *(_heat_cell(row.found.get(run.letter), reach, is_good_up) for run in others),
+            *(_heat_cell(style, row.found.get(run.letter)) for run in others),
         ]
         for row in rows
     ]
-    titles = [what, support, joined([base.badge, " score"]), *(run.badge for run in others)]
-    return heat_table(caption, titles, cells)
+    titles = [style.what, style.support, joined([base.badge, " score"]), *(run.badge for run in others)]
+    return heat_table(style.caption, titles, cells)
 
 
 def _key(shown: Sequence[LetteredRun], content: Sequence[Html]) -> list[Html]:
@@ -163,17 +159,17 @@ def _key(shown: Sequence[LetteredRun], content: Sequence[Html]) -> list[Html]:
     if len(shown) == 2 or not content:
         return []
     said = (
-        f"Differences from {shown[0].letter}, the base: blue is better, orange is worse, and darker is more. Bold: the interval "
-        "does not include 0."
+        f"Differences from {shown[0].letter}, the base: blue is better, orange is worse, and darker colours are larger "
+        "differences. Bold: the interval does not include 0."
     )
     return [legend(shown), tag("p", said)]
 
 
-def _heat_cell(found: LabelDifference | SliceDifference | None, reach: float, is_good_up: bool) -> HeatCell:
+def _heat_cell(style: _Style, found: _Found | None) -> HeatCell:
     if found is None or found.difference is None:
         return HeatCell(MISSING)
-    is_beyond = _side(found.interval, is_good_up=is_good_up) is not None
+    is_beyond = _side(found.interval, is_good_up=style.is_good_up) is not None
     figure = tag(
         "b" if is_beyond else "span", signed_text(found.difference), title=interval_text(found.interval, signed=True)
     )
-    return HeatCell(figure, shade(found.difference, reach, is_good_up=is_good_up))
+    return HeatCell(figure, shade(found.difference, style.reach, is_good_up=style.is_good_up))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from stages.comparison import wording
 from stages.comparison.lettered_runs import LetteredRun, legend
-from stages.comparison.results import EnvironmentDifference, ParamDifference
+from stages.comparison.run_differences import recorded_environment
 from stages.pipeline.json_files import Json
 from stages.reporting.markup import MISSING, Cell, Column, Html, breakable, table
 from stages.reporting.sections import section
@@ -12,22 +12,17 @@ from stages.reporting.sections import section
 
 def settings(shown: Sequence[LetteredRun]) -> Html:
     """In which parameters and environment the runs differ, and how long their stages took."""
-    pairs = [each.pair for each in shown if each.pair]
-    params = _values([{each.key: each for each in pair.params} for pair in pairs])
-    environment = _values(
-        [{f"{each.key} ({', '.join(each.stages)})": each for each in pair.environment} for pair in pairs]
-    )
-    seconds = _of_runs([{each.stage: wording.took(each) for each in pair.seconds} for pair in pairs])
     tables = [
-        _values_table("Parameters that differ", "parameter", params, shown),
-        _values_table("Time per stage", "stage", seconds, shown),
-        _values_table("Environment that differs", "environment", environment, shown),
+        _values_table("Parameters that differ", "parameter", _params(shown), shown),
+        _values_table("Time per stage", "stage", _seconds(shown), shown),
+        _values_table("Environment that differs", "environment", _environment(shown), shown),
     ]
     has_legend = len(shown) > 2 and any(tables)
     return section("settings", "Settings", legend(shown) if has_legend else "", *tables)
 
 
 def _values_table(caption: str, what: str, values: Mapping[str, Sequence[str]], shown: Sequence[LetteredRun]) -> Html:
+    """A row for each name, with the value of each run; an empty one is not known."""
     if not values:
         return Html()
     columns = [Column(what), *(Column(run.badge if len(shown) > 2 else run.title) for run in shown)]
@@ -35,27 +30,35 @@ def _values_table(caption: str, what: str, values: Mapping[str, Sequence[str]], 
     return table(caption, columns, rows)
 
 
-def _values(pairs: Sequence[Mapping[str, ParamDifference | EnvironmentDifference]]) -> Mapping[str, Sequence[str]]:
-    """What some run has otherwise than the base, from the differences of each pair; elsewhere a run is like the base."""
-    shown = [{name: (_setting(found.base), _setting(found.other)) for name, found in pair.items()} for pair in pairs]
-    return _of_runs(shown, is_like_base=True)
+def _params(shown: Sequence[LetteredRun]) -> dict[str, list[str]]:
+    """The values of all runs, for each parameter in which some run differs from the base."""
+    keys = dict.fromkeys(each.key for run in shown if run.pair for each in run.pair.params)
+    return {key: [_setting(run.run.params.get(key)) for run in shown] for key in keys}
 
 
-def _of_runs(
-    pairs: Sequence[Mapping[str, tuple[str, str]]], *, is_like_base: bool = False
-) -> Mapping[str, Sequence[str]]:
-    """From what the base and another run have of each name, a pair each, the values of all runs by name.
+def _environment(shown: Sequence[LetteredRun]) -> dict[str, list[str]]:
+    """The values of all runs, for each part of the environment in which some run differs from the base.
 
-    `is_like_base`: whether a run whose pair does not have the name is like the base; else it has nothing.
+    Stages in which all runs have the same values share a row.
     """
-    bases: dict[str, str] = {}
-    for pair in pairs:
-        for name, (base, _) in pair.items():
-            bases.setdefault(name, base)
-    return {
-        name: [base, *(pair.get(name, ("", base if is_like_base else ""))[1] for pair in pairs)]
-        for name, base in bases.items()
-    }
+    recorded = [{stage: recorded_environment(record) for stage, record in run.run.stage_runs.items()} for run in shown]
+    differing = dict.fromkeys(
+        (each.key, stage) for run in shown if run.pair for each in run.pair.environment for stage in each.stages
+    )
+    stages: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for key, stage in differing:
+        values = tuple(_setting(of_run.get(stage, {}).get(key)) for of_run in recorded)
+        stages.setdefault((key, values), []).append(stage)
+    return {f"{key} ({', '.join(names)})": list(values) for (key, values), names in stages.items()}
+
+
+def _seconds(shown: Sequence[LetteredRun]) -> dict[str, list[str]]:
+    """How long the stages took in all runs, each beside the base."""
+    pairs = [{each.stage: wording.took(each) for each in run.pair.seconds} for run in shown if run.pair]
+    found: dict[str, list[str]] = {}
+    for stage, (base, _) in (each for pair in pairs for each in pair.items()):
+        found.setdefault(stage, [base, *(pair[stage][1] if stage in pair else "" for pair in pairs)])
+    return found
 
 
 def _setting(value: Json) -> str:

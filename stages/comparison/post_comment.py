@@ -1,7 +1,7 @@
-"""`stagewright post-comment FILE --pull-request NUMBER`: put a comparison on a pull request on GitHub, or update the one there.
+"""`stagewright post-comment FILE --pull-request NUMBER`: post a comparison on a GitHub pull request, or update it.
 
-The comment is known by the mark in its first line, so that a pull request has one however often it is pushed to. GITHUB_TOKEN and
-GITHUB_REPOSITORY say where, as in a workflow, and GITHUB_API_URL where another server than github.com does.
+If a bot, such as a workflow, has posted the comment before, it is updated, so that a pull request has only one. GITHUB_TOKEN and
+GITHUB_REPOSITORY must be set, as they are in a workflow. GITHUB_API_URL names another server than github.com.
 
 Examples:
   stagewright pull-request origin/main > comment.md
@@ -60,7 +60,7 @@ class Repository:
                 f"{self.name}: {method} {path} was refused ({error.code} {error.reason}); {_ADVICE}"
             ) from error
         except (URLError, TimeoutError) as error:
-            raise HubError(f"{self.api}: could not be reached ({error})") from error
+            raise HubError(f"{self.api}: can't be reached ({error})") from error
 
 
 _ADVICE = "the token needs `pull-requests: write`"
@@ -109,8 +109,12 @@ def parser() -> argparse.ArgumentParser:
         prog="stagewright post-comment", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     made.add_argument("file", type=Path, metavar="FILE", help="the comment, as `stagewright pull-request` prints it")
-    made.add_argument("--pull-request", type=int, required=True, metavar="NUMBER", help="which pull request")
-    made.add_argument("--link", metavar="URL", help="of the whole report, for the comment's end")
+    made.add_argument(
+        "--pull-request", type=int, required=True, metavar="NUMBER", help="the number of the pull request"
+    )
+    made.add_argument(
+        "--link", metavar="URL", help="the address of the whole report, to link at the end of the comment"
+    )
     return made
 
 

@@ -1,7 +1,7 @@
-"""`stagewright pull-request BASE`: the comment on a pull request, as Markdown.
+"""`stagewright pull-request BASE`: print the comment on a pull request, as Markdown.
 
-It compares the revision BASE with the workspace. Predictions come from DVC's cache or remote; where there are none, or
-they are stale, it shows what the committed metrics say, which is no evidence. A workspace that is stale is an error.
+It compares the revision BASE with the workspace. Predictions come from DVC's cache or remote. If the base has none, or they are
+stale, it shows the differences of the committed metrics, which are no evidence. Stale predictions in the workspace are an error.
 
 Examples:
   stagewright pull-request origin/main
@@ -131,7 +131,7 @@ def parser() -> argparse.ArgumentParser:
         prog="stagewright pull-request", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     made.add_argument("base", help="the revision to compare with, such as origin/main")
-    made.add_argument("--html", type=Path, metavar="FILE", help="write the comparison's page as well")
+    made.add_argument("--html", type=Path, metavar="FILE", help="also write the page of the comparison")
     add_gates(made)
     return made
 

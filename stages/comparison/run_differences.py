@@ -37,15 +37,25 @@ def environment_differences(base: Mapping[str, StageRun], other: Mapping[str, St
     """What the stages ran on, where it differs. A difference that several stages share is listed once."""
     stages: dict[tuple[str, Json, Json], list[str]] = {}
     for stage in (name for name in base if name in other):
-        first, second = (dict(flat(asdict(runs[stage].environment))) for runs in (base, other))
-        for key in sorted({*first, *second} - {_MEASURED}):
+        first, second = (recorded_environment(runs[stage]) for runs in (base, other))
+        for key in sorted({*first, *second}):
             if first.get(key) != second.get(key):
                 stages.setdefault((key, first.get(key), second.get(key)), []).append(stage)
     return [EnvironmentDifference(*difference, names) for difference, names in stages.items()]
 
 
-_MEASURED = "compute.gpu.peak_memory_mb"
+_MEASURED = "peak_memory_mb"
 """What a run measured, and no difference of the machines."""
+
+
+def recorded_environment(run: StageRun) -> dict[str, Json]:
+    """What a stage ran on, by dotted keys such as `packages.torch`. How a GPU was used is there only if there was one."""
+    environment = asdict(run.environment)
+    compute = environment["compute"] or {}
+    gpu = compute.pop("gpu", None)
+    if gpu is not None:
+        compute["gpu"] = {name: value for name, value in gpu.items() if name != _MEASURED}
+    return dict(flat(environment))
 
 
 def stage_seconds(
@@ -108,7 +118,7 @@ def _stale(run: Run, predictions: Predictions) -> list[str]:
         found = None if said is None else value_of(metric, predictions)
         if said is not None and found is not None and abs(said - found) > _STALE:
             return [
-                f"{run.name}: metrics/evaluate.json says {metric.name} {said:.4f}, its predictions give {found:.4f}: "
+                f"{run.name}: metrics/evaluate.json has {metric.name} {said:.4f}, and its predictions give {found:.4f}: "
                 "run `dvc checkout` or `dvc repro`."
             ]
     return []

@@ -102,7 +102,7 @@ def _group(group: str) -> Iterator[str]:
 
 
 def _keys(path: str, config: type[Any], defaults: Mapping[str, Mapping[str, object]], level: int) -> Iterator[str]:
-    """Describe the keys that a dataclass itself adds to those of its base class. `source` is what a choice sets."""
+    """Describe the keys that a dataclass adds to those of its base class, but `source`, which a choice sets."""
     meanings, properties, definitions = _docs_of(config), *_json_schema(config)
     for key in config.__annotations__:
         if key == "source":
@@ -259,12 +259,13 @@ def _docs_of(config: type[Any]) -> Mapping[str, str]:
 
 @cache
 def _field_docs(module: ModuleType) -> Mapping[str, Mapping[str, str]]:
-    """Return the same of every dataclass of a module."""
+    """Return the docstrings below the fields of each dataclass of a module, by its name."""
     classes = (node for node in ast.parse(inspect.getsource(module)).body if isinstance(node, ast.ClassDef))
     return {found.name: dict(_pairs(found)) for found in classes}
 
 
 def _pairs(found: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    """Yield each field with the docstring below it."""
     for field, below in zip(found.body, found.body[1:], strict=False):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
             assert isinstance(below.value, ast.Constant)

@@ -1,4 +1,4 @@
-"""Find what composing `conf/` anew resets in `params.yaml`, and tell it before it is done.
+"""Find which settings of `params.yaml` are reset when `conf/` is composed anew, and say so before.
 
 No stage reads this module, and `.dvcignore` names it: a change of it re-runs nothing.
 """
@@ -31,7 +31,12 @@ MOST_KEYS = 5
 def differing_keys(params: dict[str, object], path: Path) -> list[str]:
     """Return the keys whose values in `path` are not those of `params`."""
     composed, written = _flat(params), _flat(read_yaml(path))
-    return [key for key in {**composed, **written} if repr(composed.get(key)) != repr(written.get(key))]
+    return [key for key in {**composed, **written} if not _are_same(key, composed, written)]
+
+
+def _are_same(key: str, one: Mapping[str, object], other: Mapping[str, object]) -> bool:
+    """Return whether a key has the same value in both. `1`, `1.0` and `True` are not the same."""
+    return repr(one.get(key)) == repr(other.get(key))
 
 
 @dataclass(frozen=True)
@@ -47,33 +52,35 @@ class Reset:
 
 
 def resets(overrides: Sequence[str], composed: dict[str, object], path: Path) -> list[Reset]:
-    """Return what `path` says and `composed`, which `overrides` compose to, does not. `overrides` have one value each.
+    """Return the settings of `path` that `composed` resets. `overrides`: those that it is composed of, with one value each.
 
-    What is composed as without any override is reset; anything else is what they ask for. What had no override the last
-    time either has changed in `conf/`. What comes of the choice that `path` has of a group of which another is named is no
-    setting, and so no reset: `data.kind` comes of `task`. Of a group from another source, the source stands for all.
+    A setting is reset if its value becomes the one that `conf/` has without any override. Not counted are:
+
+    - a value that no override gave the last time either: `conf/` has changed;
+    - a value that follows from the choice of a group, if `overrides` name another one: `data.kind` follows from `task`;
+    - other keys of a group whose source is reset.
     """
     return _resets(overrides, composed, _composed_plainly(), path)
 
 
 def _resets(overrides: Sequence[str], composed: dict[str, object], plain: dict[str, object], path: Path) -> list[Reset]:
-    """`plain`: as `_composed_plainly` returns it."""
+    """Return the resets. `plain`: as `_composed_plainly` returns it."""
     written = read_yaml(path)
     if not isinstance(written, dict):
         return []
     before, after, last = _flat(written), _flat(composed), _last_plain()
-    named = [_named(each) for each in parsed_overrides(overrides)]
+    named = (*(_named(each) for each in parsed_overrides(overrides)), _FINGERPRINT)
     lost = [
         key
         for key in differing_keys(composed, path)
         if key in before  # a key that is new here had no value to keep
-        and (not plain or repr(after.get(key)) == repr(plain.get(key)))
-        and not (key in last and repr(before.get(key)) == repr(last[key]))
-        and not any(key == name or key.startswith(f"{name}.") for name in (*named, _FINGERPRINT))
+        and (not plain or _are_same(key, after, plain))
+        and not (key in last and _are_same(key, before, last))
+        and not any(key == name or key.startswith(f"{name}.") for name in named)
     ]
     if lost and (chosen := _choices(overrides)):
         last_chosen = _of_likeliest_choices(chosen, before)
-        lost = [key for key in lost if repr(before.get(key)) != repr(last_chosen.get(key))]
+        lost = [key for key in lost if not _are_same(key, before, last_chosen)]
     moved = [key.removesuffix("source") for key in lost if key in ("data.source", "model.source")]
     lost = [key for key in lost if key.endswith(".source") or not key.startswith(tuple(moved))]
     return [Reset(key, before.get(key), after.get(key)) for key in lost]
@@ -102,7 +109,7 @@ def _choices_of(group: str) -> list[str]:
 
 
 def _of_likeliest_choices(chosen: Mapping[str, str | None], written: Mapping[str, object]) -> dict[str, object]:
-    """Return what the groups of `chosen` compose to with those choices of them that `written` differs least from."""
+    """Return what the groups of `chosen` compose to, each with the choice that comes closest to `written`."""
     likeliest = dict(chosen)
     best = _composed_of(likeliest)
     for group in chosen:
@@ -124,7 +131,7 @@ def _composed_of(chosen: Mapping[str, str | None]) -> dict[str, object]:
 
 
 def _distance(one: Mapping[str, object], other: Mapping[str, object]) -> int:
-    return sum(repr(one.get(key)) != repr(other.get(key)) for key in {**one, **other})
+    return sum(not _are_same(key, one, other) for key in {**one, **other})
 
 
 def _composed_plainly() -> dict[str, object]:
@@ -137,7 +144,7 @@ def _composed_plainly() -> dict[str, object]:
 
 
 def _last_plain() -> dict[str, object]:
-    """Return the same of the last time."""
+    """Return what `_composed_plainly` returned at the last composition; nothing if that is not recorded."""
     try:
         return dict(json.loads(PLAIN.read_bytes()))
     except (OSError, ValueError, TypeError):
@@ -152,7 +159,7 @@ _FINGERPRINT = "data.fingerprint"
 
 
 def tell_resets(overrides: Sequence[str], composed: dict[str, object], advice: str) -> None:
-    """Say on standard error what a composition is about to reset, and keep a copy of the file as it is."""
+    """Say on standard error what a composition is about to reset, and keep a copy of `params.yaml` as it is."""
     is_dvc_here, plain = PLAIN.parent.parent.is_dir(), _composed_plainly()
     found = _resets(overrides, composed, plain, PARAMS)
     if is_dvc_here and plain != _last_plain():
@@ -167,7 +174,7 @@ def tell_resets(overrides: Sequence[str], composed: dict[str, object], advice: s
 
 
 def tell_resets_by_dvc(arguments: Sequence[str]) -> None:
-    """Do so where DVC composes: for the arguments of `dvc exp run`. Of several values of a key, the first stands for all."""
+    """Say what `dvc exp run` with these arguments is about to reset. Of several values of a key, the first is taken."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("-S", "--set-param", action="append", default=[])
     given = [each.removeprefix(f"{PARAMS}:") for each in parser.parse_known_args(list(arguments))[0].set_param]
@@ -176,15 +183,15 @@ def tell_resets_by_dvc(arguments: Sequence[str]) -> None:
 
 
 def _to_keep_by_dvc(arguments: Sequence[str], chosen: Sequence[str]) -> str:
-    if any(
-        each.get_key_element() in {*groups(), "experiment"} - {"seed", "threads"} for each in parsed_overrides(chosen)
-    ):
+    """Return how to keep the settings: as overrides, or by a run that does not compose, which takes no choice of a group."""
+    if any(_named(each) in {*groups(), "experiment"} - {"seed", "threads"} for each in parsed_overrides(chosen)):
         return f"to keep them, name them by -S too; the file as it was is {PARAMS_BEFORE}"
     command = shlex.join(["dvc", "exp", "run", "--no-hydra", *arguments[arguments.index("run") + 1 :]])
     return f"to keep them: cp {PARAMS_BEFORE} {PARAMS} && {command}"
 
 
 def _values(override: Override) -> Iterator[str]:
+    """Yield an override with each of its values, if it sweeps over several."""
     if override.is_sweep_override():
         yield from (f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator())
     else:

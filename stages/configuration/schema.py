@@ -170,8 +170,9 @@ class TrainConfig:
     early_stopping: Count | None
     """Training stops after this many evaluations without an improvement of `task.metric`. `null` never stops early."""
     precision: Literal["auto", "fp32", "bf16", "fp16"]
-    """The precision of the encoder. The head and the loss are always computed in fp32. `auto` uses bf16 if the device
-    supports it in hardware, and fp32 otherwise. On a GPU, fp32 matrices are multiplied in TF32."""
+    """The precision of the encoder. The head and the loss are always computed in fp32. `auto` uses bf16 where it is
+    fast, and fp32 otherwise: bf16 on GPUs from Ampere on, on CPUs with AMX, and on AMD's CPUs with AVX-512 BF16. A model that
+    can't compute in bf16 gets fp32. On a GPU, fp32 matrices are multiplied in TF32."""
     processes: Count
     """The number of processes that share each batch, one for each GPU. With more than 1, the stage starts itself under
     torchrun."""
@@ -211,7 +212,8 @@ class TrainConfig:
     sharding: Literal["none", "full"] = "none"
     """What each of several processes holds. `none` is the whole model. `full` is a share of the weights, the gradients and
     AdamW's moments, for models that do not fit one device (PyTorch's FSDP2). The weights of a layer are gathered while it is
-    computed. The recipe stays the same, up to rounding in sums."""
+    computed. The recipe stays the same, up to rounding in sums. It needs `processes` above 1 and a batch size in numbers, and
+    does not work with `adamw_8bit`, `fp16`, and a few model families."""
 
 
 @dataclass(frozen=True)

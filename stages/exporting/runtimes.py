@@ -1,4 +1,4 @@
-"""The models of an export for other runtimes than PyTorch: ONNX, and TensorFlow."""
+"""The models of an export for runtimes other than PyTorch: ONNX and TensorFlow."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,17 +11,17 @@ from stages.tasks.task import Task
 
 @dataclass(frozen=True)
 class Runtimes:
-    """What an export has for other runtimes."""
+    """The models for other runtimes that an export has, as its metrics describe them."""
 
     onnx_largest_difference: float | None = None
-    """The largest difference of the ONNX model's logits to those of the torch model; None: there is no ONNX model."""
+    """The largest difference between the logits of the ONNX model and of PyTorch's; None if there is no ONNX model."""
     int8: QuantizationCost | None = None
-    """What the ONNX model in int8 costs, if it was tried."""
+    """What quantization to int8 costs, if it was tried."""
     tensorflow_largest_difference: float | None = None
-    """As `onnx_largest_difference`, of the SavedModel."""
+    """The same for TensorFlow's SavedModel."""
 
     def to_json(self) -> dict[str, Json]:
-        """Return what there is, for the metrics."""
+        """Return the values that are known, for the metrics."""
         whole: dict[str, Json | None] = {
             "onnx_largest_difference": self.onnx_largest_difference,
             "int8": None if self.int8 is None else self.int8.to_json(),
@@ -33,8 +33,8 @@ class Runtimes:
 def export_for_runtimes(config: ExportStage, task: Task, trained: Path, tokenized: Path, folder: Path) -> Runtimes:
     """Write the models that the configuration asks for to the folder.
 
-    `trained`: the folder that the model comes from. `tokenized`: that of the tokenized splits. Raises ModelError if the model
-    can't be loaded, or not be exported as asked.
+    `trained`: the folder of the model. `tokenized`: the folder of the tokenized splits. Raises ModelError if the model can't be
+    loaded or can't be exported.
     """
     if not is_for_runtimes(config):
         return Runtimes()
@@ -51,5 +51,5 @@ def export_for_runtimes(config: ExportStage, task: Task, trained: Path, tokenize
 
 
 def is_for_runtimes(config: ExportStage) -> bool:
-    """Return whether a model for another runtime is asked for: otherwise an export is a copy, and computes nothing."""
+    """Return whether a model for another runtime is configured. If none is, an export copies the model and computes nothing."""
     return config.export.onnx is not False or config.export.tensorflow

@@ -1,10 +1,10 @@
-"""`stagewright label-issues`: name the gold labels that are probably wrong, the surest first.
+"""`stagewright label-issues`: list the gold labels that are probably wrong, the most certain first.
 
-By confident learning on what the model says of examples that it was not trained on: those of the test and validation
-splits, or with --folds those of train, each part of which is predicted by a model that was trained on the others.
+It applies confident learning to predictions for examples that the model was not trained on: the test and validation splits, or,
+with --folds, the train split, each part of which is predicted by a model that was trained on the others.
 
 Examples:
-  stagewright label-issues --out issues.jsonl --out issues.csv      test and validation, from the predictions at hand
+  stagewright label-issues --out issues.jsonl --out issues.csv      test and validation, from the predictions of the last run
   stagewright label-issues --folds 5 -S experiment=wnut17           train, each fifth by a model trained on the others
 """
 
@@ -54,7 +54,7 @@ def main() -> None:
             require_format(path)
         if arguments.set_param and not arguments.folds:
             raise ConfigError(
-                "-S: is what folds are trained with, and there are none; give their number, as in --folds 5"
+                "-S: sets what the folds are trained with, and there are none; give their number, as in --folds 5"
             )
         found = issues_in_train(arguments.folds, arguments.set_param) if arguments.folds else issues_here()
         for line in lines(told(found), COLUMNS):

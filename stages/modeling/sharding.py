@@ -20,26 +20,26 @@ if TYPE_CHECKING:
 
 
 _PAST_HOOKS = ("reformer", "squeezebert")
-"""Families whose code calls methods of layers other than the hooked call, one in its own backward pass."""
+"""Families whose code calls other methods of layers than the one that FSDP hooks; one does so in its backward pass."""
 
 
 def require_shardable(model: PreTrainedModel) -> None:
     """Raise ModelError if the code of the model's family doesn't let layers gather their weights together."""
-    config, refused = model.config, "set train.sharding=none"
+    config, remedy = model.config, "set train.sharding=none"
     if config.model_type in _PAST_HOOKS:
         raise ModelError(
-            f"train.sharding=full: the code of {config.model_type} calls its layers past what gathers them; {refused}"
+            f"train.sharding=full: the code of {config.model_type} calls its layers past what gathers them; {remedy}"
         )
     for name, rate in config.to_dict().items():
         if name.endswith("layerdrop") and rate:
             raise ModelError(
                 f"train.sharding=full: {config.model_type} leaves out layers at random ({name}={rate:g}), and not the same in "
-                f"each process; {refused}"
+                f"each process; {remedy}"
             )
 
 
 def shard(model: PreTrainedModel) -> None:
-    """Leave this process its share of the model's weights, on its device. It must have joined the others.
+    """Keep only this process's share of the model's weights, on its device. The process must have joined the others.
 
     The Trainer then neither wraps the model nor moves it.
     """
@@ -81,7 +81,7 @@ def whole(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def shared_as(weight: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """Return this process's share of `values`, of the weight's whole shape and known to all processes."""
+    """Return this process's share of `values`, which has the shape of the whole weight and is equal in all processes."""
     if not is_share(weight):
         return values
     from torch.distributed.tensor import distribute_tensor
@@ -91,9 +91,9 @@ def shared_as(weight: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
 
 
 def _units(model: PreTrainedModel) -> Iterator[torch.nn.Module]:
-    """Yield what is gathered at once: each layer, and the embeddings of sub-words. The rest is gathered with the model.
+    """Yield the modules that are gathered one at a time: each layer, and the embeddings of sub-words.
 
-    What shares a weight with another part of the model is left to the rest.
+    A module that shares a weight with another one is left out. It is gathered with the rest of the model.
     """
     uses = Counter(id(weight) for _, weight in model.named_parameters(remove_duplicate=False))
     embeddings = input_embeddings(model)

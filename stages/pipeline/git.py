@@ -1,28 +1,40 @@
 """What git says of the repository that this process runs in."""
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from stages.pipeline.errors import ConfigError
 
 
 def git(*arguments: str) -> str:
-    """Run git and return what it prints. Raises ConfigError with what it says if it fails."""
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    """Run git and return what it prints. Raises ConfigError if it fails, with what it says, or is not installed."""
+    done = _run(arguments)
     if done.returncode:
-        raise ConfigError(f"`git {arguments[0]}` failed: {' '.join(done.stderr.split())}")
-    return done.stdout
+        said = done.stderr.decode("utf-8", "replace")
+        raise ConfigError(f"`git {arguments[0]}` failed: {' '.join(said.split())}")
+    return done.stdout.decode("utf-8", "surrogateescape")
 
 
 def git_if_possible(*arguments: str) -> str | None:
-    """Do so, but return None where git fails, or is not installed."""
+    """Run git and return what it prints; None if it fails, or is not installed."""
     try:
         return git(*arguments)
-    except (ConfigError, OSError):
+    except ConfigError:
         return None
 
 
 def file_at(revision: str, path: Path) -> bytes | None:
-    """Return a file of a revision; None if it has none."""
-    shown = subprocess.run(["git", "show", f"{revision}:./{path.as_posix()}"], capture_output=True, check=False)
+    """Return the content of a file in a revision; None if it is not there, or git is not installed."""
+    try:
+        shown = _run(["show", f"{revision}:./{path.as_posix()}"])
+    except ConfigError:
+        return None
     return shown.stdout if shown.returncode == 0 else None
+
+
+def _run(arguments: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(["git", *arguments], capture_output=True, check=False)
+    except OSError as error:
+        raise ConfigError(f"git: can't be run ({error.strerror}); install it") from error

@@ -155,9 +155,9 @@ def parser() -> argparse.ArgumentParser:
         help="the file to write the predictions to; - for standard output",
     )
     made.add_argument(
-        "--format", choices=FORMATS, default="auto", help="the input's format; auto: by its name and content"
+        "--format", choices=FORMATS, default="auto", help="the input's format; auto: detect it by name and content"
     )
-    made.add_argument("--out-format", choices=OUTPUT_FORMATS, help="the output's format; default: by its name")
+    made.add_argument("--out-format", choices=OUTPUT_FORMATS, help="the output's format; default: by the name of FILE")
     made.add_argument("--encoding", default="utf-8", help="the input's encoding")
     made.add_argument(
         "--text-column", metavar="NAME", help="the column of texts or words (CoNLL: its position, from 0)"
@@ -165,7 +165,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--pair-column", metavar="NAME", help="the column of second texts, for a model that was trained on pairs"
     )
-    made.add_argument("--probabilities", action="store_true", help="write the probability of every label, too")
+    made.add_argument("--probabilities", action="store_true", help="also write the probability of every label")
     made.add_argument(
         "--on-error",
         choices=["stop", "skip"],

@@ -1,7 +1,7 @@
-"""`stagewright push OWNER/NAME`: bring `models/export` to a model's repository on the Hugging Face Hub.
+"""`stagewright push OWNER/NAME`: upload `models/export` to a model repository on the Hugging Face Hub.
 
-What is pushed is what the commit says: nothing may be uncommitted, and the folder must be the one that `dvc.lock` records. The
-revision on the Hub is tagged with the commit once all of it is there. The token is taken from HF_TOKEN or `hf auth login`.
+It pushes what is committed: there must be no uncommitted changes, and the folder must be the one that `dvc.lock` records. The
+revision on the Hub is tagged with the commit once everything has arrived. The token is taken from HF_TOKEN or `hf auth login`.
 
 Examples:
   stagewright push acme/my-model --dry-run      files and sizes; nothing is sent

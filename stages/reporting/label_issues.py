@@ -26,9 +26,9 @@ def told(issues: IssueTable) -> str:
     """Say how many labels are in doubt, where, and how far that is to be trusted."""
     splits = " and ".join(issues.splits)
     said = (
-        f"Confident learning takes {issues.errors:,} gold labels in {splits} for wrong; the model contradicts "
-        f"{len(issues.issues) - issues.errors:,} more. The weaker the model, the more of them are right: read them before "
-        "you change any."
+        f"Confident learning considers {issues.errors:,} gold labels in {splits} wrong; the model contradicts "
+        f"{len(issues.issues) - issues.errors:,} more. The weaker the model, the more of these labels are right, so read them "
+        "before you change any."
     )
     if "validation" not in issues.splits:
         return said

@@ -1,19 +1,19 @@
 """Where the run in the workspace comes from: its code, and the committed run that it follows."""
 
 import json
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stages.pipeline.git import file_at, git_if_possible
 from stages.pipeline.json_files import read_json
 from stages.pipeline.paths import DOWNLOAD_METRICS, EVALUATE_METRICS, PARAMS, RUNS
 from stages.reporting.content import Fact
 from stages.reporting.markup import joined, tag
 
 _SHOWN = 10
-"""Characters of a revision that are shown: enough to find it by."""
+"""The number of characters of a revision that are shown."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class BaseRun:
 
     revision: str
     scores: Mapping[str, Any]
-    """What its `evaluate.json` holds."""
+    """The content of its `evaluate.json`."""
 
 
 def code_facts() -> list[Fact]:
-    """The revision that the model was trained in, and how to make the run again; empty where they were not recorded."""
+    """Return the revision in which the model was trained, and how to reproduce the run; nothing if it was not recorded."""
     environment = _environment_of_training()
     revision = environment.get("revision")
     if not isinstance(revision, str) or not revision:
@@ -40,18 +40,24 @@ def code_facts() -> list[Fact]:
 
 
 def _revision_of_params(trained: str) -> str | None:
-    """The revision that holds the run's parameters: that of training, or else `HEAD`; None if neither does.
+    """Return the revision that holds the run's parameters: that of training, or else `HEAD`; None if neither does.
 
-    Who composes other parameters, runs them and then commits both has trained in the revision before.
+    If new parameters are run before they are committed, only the next revision holds them.
     """
-    params = PARAMS.read_bytes() if PARAMS.is_file() else None
-    head = (_git("rev-parse", "HEAD") or b"").decode().strip()
-    revisions = [revision for revision in (trained, head) if revision]
-    return next((each for each in revisions if _git("show", f"{each}:./{PARAMS.as_posix()}") == params), None)
+    if not PARAMS.is_file():
+        return None
+    params, head = PARAMS.read_bytes(), _head()
+    return next((each for each in (trained, head) if each and file_at(each, PARAMS) == params), None)
+
+
+def _head() -> str | None:
+    """The revision of the last commit; None if there is none."""
+    head = git_if_possible("rev-parse", "--verify", "HEAD")
+    return None if head is None else head.strip()
 
 
 def _environment_of_training() -> Mapping[str, Any]:
-    """What `runs.json` records of the environment of train; empty where that is not at hand."""
+    """Return the environment that `runs.json` records of train; empty if it records none."""
     try:
         found = json.loads(RUNS.read_bytes())["train"]["environment"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -60,19 +66,19 @@ def _environment_of_training() -> Mapping[str, Any]:
 
 
 def base_run() -> BaseRun | None:
-    """Return the committed run; None if it is the same one, of other data, or not at hand."""
+    """Return the committed run; None if there is none, it is the run in the workspace, or its data are others."""
     committed, data = _committed(EVALUATE_METRICS), _committed(DOWNLOAD_METRICS)
     if committed is None or data is None or committed == read_json(EVALUATE_METRICS):
         return None
     here = read_json(DOWNLOAD_METRICS)
     if _test_split(data) != _test_split(here) or not isinstance(committed, Mapping):
         return None
-    revision = _git("rev-parse", "HEAD")
-    return None if revision is None else BaseRun(revision.decode().strip()[:_SHOWN], committed)
+    head = _head()
+    return None if head is None else BaseRun(head[:_SHOWN], committed)
 
 
 def _test_split(download: Any) -> Any:
-    """The name of the data and what is counted of the test split: not alike, no score can be compared."""
+    """Return the name of the data and the counts of the test split. Scores are comparable only where both are equal."""
     try:
         return download["data"]["name"], download["data"]["splits"]["test"]
     except (KeyError, TypeError):
@@ -80,18 +86,9 @@ def _test_split(download: Any) -> Any:
 
 
 def _committed(path: Path) -> Any:
-    """The content of a JSON file in `HEAD`; None if there is none."""
-    shown = _git("show", f"HEAD:./{path.as_posix()}")
+    """Return the content of a JSON file in `HEAD`; None if there is none."""
+    content = file_at("HEAD", path)
     try:
-        return None if shown is None else json.loads(shown)
+        return None if content is None else json.loads(content)
     except ValueError:
         return None
-
-
-def _git(*arguments: str) -> bytes | None:
-    """Return what git answers; None where it can't."""
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, check=False)
-    except OSError:
-        return None
-    return done.stdout if done.returncode == 0 else None

@@ -56,14 +56,12 @@ def scores(report: Report) -> Html:
     ]
     estimates += [Estimate(_rates_name(each), each.f1, group="F1 in other ways") for each in run.more_rates]
     estimates += [
-        Estimate(
-            metric_title(each.name), each.value, each.interval, "On no common axis", _tone(report, each), _way(each)
-        )
+        Estimate(metric_title(each.name), each.value, each.interval, "On other scales", _tone(report, each), _way(each))
         for each in others
     ]
     said = (
-        f"Brackets and bars hold {100 * report.interval_level:.4g} % intervals, which say how much a score would vary on another "
-        "test split of this size. A hollow dot is a score without an interval."
+        f"Brackets and bars are {100 * report.interval_level:.4g} % intervals: how much a score would vary on another test "
+        "split of this size. A hollow dot is a score without an interval."
     )
     drawn = forest("Scores on the test split", estimates, value="test", bounds=_widest(on_axis))
     return section("scores", "Scores", drawn, tag("p", said))

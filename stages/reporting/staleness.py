@@ -41,10 +41,10 @@ def stale_here(output: Path) -> str | None:
 
 
 def _params_here() -> Mapping[str, Any]:
-    """What `params.yaml` holds; empty where it can't be read: whoever needs the parameters says so."""
+    """Return what `params.yaml` holds; nothing if it can't be read, which is for those to tell that need the parameters."""
     try:
         params = YAML(typ="safe").load(PARAMS)
-    except (OSError, YAMLError):
+    except (OSError, ValueError, YAMLError):  # a ValueError: 2024-13-01 has the form of a date
         return {}
     return params if isinstance(params, Mapping) else {}
 

@@ -29,7 +29,7 @@ def parse_curve(file: Path, content: bytes) -> Curve:
         lines = csv.DictReader(io.StringIO(content.decode(), newline=""), delimiter="\t")
         points = [(float(line["step"]), float(line[file.stem])) for line in lines]
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{file}: is no curve of steps and values; run `dvc repro` to make it again") from error
+        raise DataError(f"{file}: is not a curve of steps and values; run `dvc repro` to make it again") from error
     points = [point for point in points if all(map(math.isfinite, point))]
     return Curve(file.parent.name, file.stem, tuple(x for x, _ in points), tuple(y for _, y in points))
 

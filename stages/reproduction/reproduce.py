@@ -1,11 +1,11 @@
-"""`stagewright reproduce [ARGUMENT]…`: run `dvc repro`, with its arguments, after any kill and never twice at once.
+"""`stagewright reproduce [ARGUMENT]…`: run `dvc repro` safely: after any kill, and never twice at once.
 
-It repairs what a killed run left half-written in DVC's own files, and runs `dvc repro` as a child process that ends with it.
+It first repairs what a killed run left half-written in DVC's own files. Arguments are passed on to `dvc repro`.
 
 Examples:
-  stagewright reproduce                        what has changed, on params.yaml as it is
+  stagewright reproduce                        what has changed, with params.yaml as it is
   stagewright reproduce --force --single-item train
-  stagewright reproduce --dry                  tell what would run
+  stagewright reproduce --dry                  show what would run
 """
 
 import argparse

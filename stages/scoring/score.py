@@ -147,7 +147,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--json", action="store_true", help="print JSON instead of a table")
     made.add_argument(
-        "--out", type=Path, metavar="FILE.parquet", help="write what was scored, for stages.comparison.compare"
+        "--out", type=Path, metavar="FILE.parquet", help="write what was scored, for `stagewright compare`"
     )
     return made
 

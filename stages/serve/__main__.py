@@ -4,13 +4,13 @@
     curl http://127.0.0.1:8000/predict -d '{"inputs": ["one text", "another"], "parameters": {"top_k": null}}'
     curl http://127.0.0.1:8000/health
 
-Answers are those of transformers' pipelines. http://127.0.0.1:8000/ is a page to try the model by hand. Ctrl-C or SIGTERM ends
-the server once the requests that it has accepted are answered. There is no authentication: --host other than the
-default lets everybody use it who can reach this machine.
+Responses have the format of transformers' pipelines. http://127.0.0.1:8000/ is a page to try the model by hand. Ctrl-C or SIGTERM
+ends the server once the requests that it has accepted are answered. There is no authentication: with another --host than the
+default, anybody who can reach this machine can use the server.
 
 Examples:
   stagewright serve                                      models/export at http://127.0.0.1:8000/
-  stagewright serve --model my-experiment --port 0       an experiment's model, at any free port
+  stagewright serve --model my-experiment --port 0       an experiment's model, on any free port
 """
 
 import argparse
@@ -124,10 +124,14 @@ def parser() -> argparse.ArgumentParser:
     )
     add_model_options(made)
     for name, default, help in (
-        ("--max-texts", 128, "the most texts in a request"),
-        ("--max-bytes", 1 << 20, "the most bytes in the body of a request"),
-        ("--max-waiting", 1024, "the most texts that wait for the model; requests beyond are answered with 503"),
-        ("--stop-within", 30, "seconds to answer what was accepted before a signal; then the exit status is 1"),
+        ("--max-texts", 128, "the maximum number of texts in a request"),
+        ("--max-bytes", 1 << 20, "the maximum size of a request's body, in bytes"),
+        ("--max-waiting", 1024, "the maximum number of texts that wait for the model; further requests get status 503"),
+        (
+            "--stop-within",
+            30,
+            "seconds to answer accepted requests after a signal; if that is not enough, the exit status is 1",
+        ),
     ):
         made.add_argument(name, type=count, default=default, metavar="N", help=f"{help}; default: {default}")
     return made

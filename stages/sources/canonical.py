@@ -6,21 +6,20 @@ Then they are written. Memory holds a few batches of rows, and some numbers for 
 
 import logging
 import math
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from datasets import ClassLabel, Features, List, Value
 
-from stages.configuration.schema import SPLITS, DataBase, EntityScheme, Scheme, Split, TabularData
+from stages.configuration.schema import SPLITS, DataBase, Split, TabularData
 from stages.pipeline.arrow import write_splits
 from stages.pipeline.errors import DataError
 from stages.pipeline.findings import Findings
-from stages.sources.data_report import DataReport, SplitSummary, count_entities
+from stages.sources.data_report import DataReport, SplitSummary
 from stages.sources.examples import ID, KEPT, LABEL, PAIR, TAGS, TEXT, TOKENS
 from stages.sources.findings import (
     KINDS,
@@ -31,13 +30,12 @@ from stages.sources.findings import (
     check_repeats,
     check_transitions,
 )
-from stages.sources.label_coding import coded, label_order, unlabelled
-from stages.sources.label_names import UNLABELLED, LeftOut, canonical_label, ignored_labels, is_integer
+from stages.sources.label_coding import coded
+from stages.sources.label_names import LeftOut, canonical_label, ignored_labels, is_integer
 from stages.sources.reading import Line
 from stages.sources.selection import Selection, carved, select
+from stages.sources.split_labels import SplitLabels, holds_numbers
 from stages.sources.staging import StagedSplit, stage_examples
-from stages.tags.schemes import Bigrams, SchemeDetector, convert, names_in_scheme, parse
-from stages.tags.spellings import spelling_of
 
 log = logging.getLogger("stages.sources")
 
@@ -85,7 +83,7 @@ def write_canonical(source: Source, config: DataBase, path: Path | None, scratch
         if split in source.splits
     }
     _require_equal_columns(splits)
-    labels = _Labels.of(source, splits, config)
+    labels = SplitLabels.of(source.label_names or (), splits, config)
     splits = {name: split.stratified_by_type(labels.types(split.labels)) for name, split in splits.items()}
     are_pairs = PAIR in splits["train"].schema.names
     findings = _findings(source, splits, labels, config)
@@ -124,143 +122,7 @@ def _origin(name: Split, selection: Selection, config: DataBase) -> str:
     return ", ".join(made)
 
 
-@dataclass(frozen=True)
-class _Labels:
-    """The labels of each split as the source has them, and as they are written: those of train come first everywhere."""
-
-    found: Mapping[Split, tuple[str, ...]]
-    written: Mapping[Split, tuple[str, ...]]
-    scheme: Scheme
-    """The scheme of train's tags as found; `plain` for anything but entity tags."""
-    read: Mapping[str, str]
-    """What each label of the source is read as; empty where that is as it stands."""
-    named: tuple[str, ...]
-    """Those that the source names."""
-    foreign: frozenset[str] = frozenset()
-    """The tags that are spelled unlike most of train's."""
-    target: EntityScheme | None = None
-    """The scheme that tags are converted to."""
-
-    @classmethod
-    def of(cls, source: Source, splits: Mapping[Split, StagedSplit], config: DataBase) -> "_Labels":
-        if _holds_numbers(splits["train"].schema):
-            return cls(dict.fromkeys(SPLITS, ()), dict.fromkeys(SPLITS, ()), "plain", {}, ())
-        _refuse_mixed_labels(source, splits)
-        wanted, target = (config.scheme, config.convert_to) if isinstance(config, TabularData) else ("auto", None)
-        spelling = spelling_of(_counts(splits["train"].bigrams), wanted)
-        named, tags = source.label_names or (), {label for split in splits.values() for label in split.labels}
-        if spelling is None:
-            if target is not None and TAGS in splits["train"].schema.names:
-                shown = ", ".join(label_order(named, splits["train"].labels)[:5])
-                raise DataError(
-                    f"data.convert_to={target}: the tags ({shown}, …) mark no entities; set null, or data.scheme=io if they are "
-                    "types without a prefix"
-                )
-            read = _spelled_alike(splits, named)
-            labels = {name: {read.get(label, label) for label in split.labels} for name, split in splits.items()}
-            found = _in_each_split(named, labels)
-            return cls(found, found, "plain", read, tuple(named))
-        no_label = {UNLABELLED} - splits["train"].labels - set(named)
-        foreign = frozenset(tag for tag in tags - no_label if spelling.read(tag) is None)
-        read = {tag: spelling.read(tag) or spelling.read_anyhow(tag) for tag in (*named, *(tags - no_label))}
-        read |= {tag: tag for tag in no_label}
-        named = tuple(dict.fromkeys(read[tag] for tag in named))
-        found = _in_each_split(named, {name: {read[tag] for tag in split.labels} for name, split in splits.items()})
-        scheme = _detected(splits["train"].bigrams, read) if wanted == "auto" or wanted == "io" else wanted  # noqa: PLR1714 (mypy narrows so)
-        written = found if target is None else {key: names_in_scheme(names, target) for key, names in found.items()}
-        return cls(found, written, scheme, read, tuple(named), foreign, target)
-
-    def types(self, tags: Set[str]) -> dict[str, str]:
-        """Return the entity type of each of the tags that marks one; where none does, tags are types themselves."""
-        parsed = {tag: parse(self.read[tag]) for tag in tags if tag in self.read}
-        return (
-            {tag: found.type for tag, found in parsed.items() if found and found.type}
-            if self.read
-            else {tag: tag for tag in tags}
-        )
-
-    def column(self, batch: pa.RecordBatch) -> pa.Array:
-        """Return the batch's labels, or lists of labels or tags, as they are read."""
-        labels = batch[TAGS if TAGS in batch.schema.names else LABEL]
-        if not self.read:
-            return labels
-        is_list = pa.types.is_list(labels.type)
-        codes = (pc.list_flatten(labels) if is_list else labels).dictionary_encode()
-        names = pa.array([self.read[label] for label in codes.dictionary.to_pylist()], pa.string()).take(codes.indices)
-        if not is_list:
-            return names
-        lengths = pc.fill_null(pc.list_value_length(labels), 0).to_numpy()
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-        return pa.ListArray.from_arrays(offsets, names, mask=pc.is_null(labels))
-
-    def codes(self, batch: pa.RecordBatch, split: Split, *, may_be_missing: bool) -> pa.Array:
-        """Return the batch's labels as codes into what is written of the split, or its numbers."""
-        if _holds_numbers(batch.schema):
-            return batch[LABEL]
-        tags = self.column(batch)
-        if self.target is None:
-            return coded(tags, batch, self.written[split], may_be_missing=may_be_missing)
-        before = coded(tags, batch, self.found[split], may_be_missing=may_be_missing)
-        known = (~unlabelled(before)).tolist()
-        sentences = zip(tags.to_pylist(), known, strict=True)
-        converted = pa.array(
-            [convert(tags, self.target) if is_known else tags for tags, is_known in sentences], tags.type
-        )
-        after = coded(converted, batch, self.written[split], may_be_missing=may_be_missing)
-        assert count_entities(after, self.written[split]) == count_entities(before, self.found[split])
-        return after
-
-
-def _in_each_split(named: Sequence[str], labels: Mapping[Split, Set[str]]) -> dict[Split, tuple[str, ...]]:
-    """Return the labels of each split: those of train in order, and then those that only the split has, in natural order."""
-    no_label = {UNLABELLED} - (set(named) or labels["train"])  # among names, -1 is a label only if it is one of them
-    train = label_order(named, labels["train"] - no_label)
-    return {split: label_order(train, labels.get(split, frozenset()) - no_label) for split in SPLITS}
-
-
-def _spelled_alike(splits: Mapping[Split, StagedSplit], named: Sequence[str]) -> dict[str, str]:
-    """Return how labels are read, if those of train are all booleans or all whole numbers: as every format has them.
-
-    `True` is `true` then, and `4.0` is `4`. Empty if they are neither, or named.
-    """
-    train = splits["train"]
-    canonical = {canonical_label(label) for label in train.labels}
-    if named or TAGS in train.schema.names or not (canonical <= {"true", "false"} or all(map(is_integer, canonical))):
-        return {}
-    return {label: canonical_label(label) for split in splits.values() for label in split.labels}
-
-
-def _counts(bigrams: Bigrams) -> Mapping[str, int]:
-    """Return how often each tag occurs: it has one neighbour before it."""
-    counts: Counter[str] = Counter()
-    for (_, tag), count in bigrams.items():
-        if tag is not None:
-            counts[tag] += count
-    return counts
-
-
-def _detected(bigrams: Bigrams, read: Mapping[str, str]) -> Scheme:
-    detector = SchemeDetector()
-    for pair, count in bigrams.items():
-        before, after = (None if tag is None else read[tag] for tag in pair)
-        detector.add_bigrams({(before, after): count})
-    return detector.scheme
-
-
-def _refuse_mixed_labels(source: Source, splits: Mapping[Split, StagedSplit]) -> None:
-    """Raise DataError for integer labels in one split and text in another, unless `data.label_names` says how they match."""
-    named = {*(source.label_names or ()), UNLABELLED}
-    unnamed = {name: set(map(canonical_label, split.labels)) - named for name, split in splits.items()}
-    integers = [name for name, labels in unnamed.items() if labels and all(map(is_integer, labels))]
-    texts = [name for name in splits if name not in integers and splits[name].labels - {UNLABELLED}]
-    if integers and texts:
-        raise DataError(
-            f"data: labels are integers in {', '.join(integers)} but text in {', '.join(texts)}; "
-            "write them alike, or give the names that the integers stand for as data.label_names=[...]"
-        )
-
-
-def _findings(source: Source, splits: Mapping[Split, StagedSplit], labels: _Labels, config: DataBase) -> Findings:
+def _findings(source: Source, splits: Mapping[Split, StagedSplit], labels: SplitLabels, config: DataBase) -> Findings:
     findings = Findings(KINDS)
     counts: dict[Split, Mapping[str, int]] = {}
     for name, split in splits.items():
@@ -268,7 +130,7 @@ def _findings(source: Source, splits: Mapping[Split, StagedSplit], labels: _Labe
         summary, foreign = SplitSummary(names), ForeignTags(labels.foreign)
         for batch in split.batches():
             check_examples(findings, name, batch)
-            if _holds_numbers(batch.schema):
+            if holds_numbers(batch.schema):
                 summary.unlabelled += batch[LABEL].null_count
                 continue
             codes = coded(labels.column(batch), batch, names, may_be_missing=name == "test")
@@ -285,7 +147,7 @@ def _findings(source: Source, splits: Mapping[Split, StagedSplit], labels: _Labe
         findings.add("integer_names", "all", sum(map(is_integer, source.label_names or ())))
     _tell_ignored(findings, source, config)
     _tell_headers(findings, source, splits)
-    if not _holds_numbers(splits["train"].schema):
+    if not holds_numbers(splits["train"].schema):
         check_labels(findings, counts, labels.named)
     return findings
 
@@ -306,7 +168,7 @@ def _tell_headers(findings: Findings, source: Source, splits: Mapping[Split, Sta
         alike = [
             file
             for file, header in source.splits[name].headers.items()
-            if (_is_number(header) if _holds_numbers(split.schema) else canonical_label(header) in names[name])
+            if (_is_number(header) if holds_numbers(split.schema) else canonical_label(header) in names[name])
         ]
         findings.add("label_as_header", name, len(alike), f"{', '.join(alike[:1])}, line 1" if alike else None)
 
@@ -325,14 +187,9 @@ def _features(schema: pa.Schema, names: Sequence[str]) -> Features:
     label = ClassLabel(names=list(names))
     if TOKENS in schema.names:
         return Features({**inputs, TOKENS: List(Value("string")), TAGS: List(label), **kept})
-    if _holds_numbers(schema):
+    if holds_numbers(schema):
         return Features({**inputs, LABEL: Value("float64"), **kept})
     return Features({**inputs, LABEL: List(label) if pa.types.is_list(schema.field(LABEL).type) else label, **kept})
-
-
-def _holds_numbers(schema: pa.Schema) -> bool:
-    """Return whether texts are labelled with a number each."""
-    return LABEL in schema.names and pa.types.is_floating(schema.field(LABEL).type)
 
 
 def _require_equal_columns(splits: Mapping[Split, StagedSplit]) -> None:
@@ -346,7 +203,7 @@ def _require_equal_columns(splits: Mapping[Split, StagedSplit]) -> None:
 
 
 def _written(
-    name: Split, split: StagedSplit, selection: Selection, labels: _Labels, summary: SplitSummary
+    name: Split, split: StagedSplit, selection: Selection, labels: SplitLabels, summary: SplitSummary
 ) -> Iterator[pa.RecordBatch]:
     """Yield the selected rows in canonical form, and count them into `summary`."""
     start = 0

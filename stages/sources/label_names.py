@@ -9,7 +9,7 @@ from pathlib import Path
 from stages.configuration.schema import TabularData
 from stages.pipeline.errors import DataError
 from stages.sources.readers.decoding import read_blocks, read_lines
-from stages.sources.readers.json_records import NotJsonError, parse
+from stages.sources.readers.strict_json import NotJsonError, parse
 
 UNLABELLED = "-1"
 """What some test splits have for 'no label'. It is a label only if train has it too, or `data.label_names` lists it."""

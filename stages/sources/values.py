@@ -3,13 +3,9 @@
 Nothing is guessed: a value of another type raises DataError with its file and row.
 """
 
-import ast
-import io
-import json
 import math
-import re
-import tokenize
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -21,6 +17,7 @@ from numpy.typing import NDArray
 from stages.pipeline.errors import DataError
 from stages.pipeline.escaping import shortened
 from stages.sources.label_names import UNLABELLED, LabelNames, Naming, canonical_label, is_integer
+from stages.sources.list_notations import parsed_list
 from stages.sources.readers.table_file import Column
 
 STRINGS = pa.list_(pa.string())
@@ -28,6 +25,8 @@ NO_CODE = -1
 """The code of no label."""
 _SHOWN = 40
 """How many columns of a terminal a message gives a faulty value."""
+_NO_TEXT = (pa.ArrowInvalid, pa.ArrowNotImplementedError)
+"""What Arrow raises for values that it can't cast to text."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,9 @@ def identifiers(column: Column, where: Where, what: str = "id") -> pa.Array:
     if isinstance(column, pa.Array):
         array = _plain(column)
         _refuse_nulls(array, where, what)
-        return array.cast(pa.string())
+        with suppress(*_NO_TEXT):
+            return array.cast(pa.string())
+        raise where.fault(0, f"the {what} is {array.type}, neither text nor an integer; choose another column")
     if not set(map(type, column)) <= {str, int}:
         place = next(place for place, value in enumerate(column) if type(value) not in (str, int))
         if not _is_missing(column[place]):
@@ -91,7 +92,8 @@ def as_text(column: Column, where: Where, name: str) -> pa.Array:
     """Return strings or null, from text, numbers, booleans or dates; `name` is the column's."""
     array = _plain(column) if isinstance(column, pa.Array) else None
     if array is not None and not pa.types.is_nested(array.type) and not pa.types.is_binary(array.type):
-        return array.cast(pa.string())
+        with suppress(*_NO_TEXT):
+            return array.cast(pa.string())
     values = column.to_pylist() if isinstance(column, pa.Array) else column
     for place, value in enumerate(values):
         if not isinstance(value, str | int | float | None):
@@ -169,7 +171,7 @@ def separated_labels(column: Column, where: Where, naming: Naming, separator: st
 def _separated(value: object, where: Where, place: int, separator: str) -> list[str]:
     if _is_missing(value):
         return []
-    if isinstance(value, int | float) and not isinstance(value, bool) and value == math.floor(value):
+    if type(value) is int or (isinstance(value, float) and value.is_integer()):
         return [str(int(value))]
     if not isinstance(value, str):
         raise where.fault(
@@ -341,47 +343,13 @@ def _listed(value: object, where: Where, place: int, what: str) -> list[object]:
     if isinstance(value, list):
         return value
     if isinstance(value, str):
-        found = _parsed_list(value)
+        found = parsed_list(value)
         if found is not None:
             return found
     if value is None:
         raise where.fault(place, f"has no list of {what}s; fill it in or remove the row")
     separated = " or, for labels with a separator between, set data.label_separator" if what == "label" else ""
     raise where.fault(place, f"holds {_shown(value)}, not a list of {what}s; write it as a JSON list{separated}")
-
-
-def _parsed_list(text: str) -> list[object] | None:
-    """Parse a list in a cell of CSV: JSON, or Python's notation, which pandas writes, or NumPy's, without commas."""
-    if _MAYBE_ADJACENT.search(text) and (strings := _adjacent_strings(text)) is not None:
-        return strings
-    for parse in _LIST_NOTATIONS:
-        try:
-            found = parse(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-        if isinstance(found, list):
-            return found
-    return None
-
-
-_MAYBE_ADJACENT = re.compile(r"""['"]\s+u?['"]""")
-
-
-def _adjacent_strings(text: str) -> list[object] | None:
-    """Return the strings of `['a' 'b']`, which Python would join to one; None if it is no such list."""
-    if not (text.startswith("[") and text.endswith("]")):
-        return None
-    try:
-        tokens = list(tokenize.generate_tokens(io.StringIO(text[1:-1].replace("\n", " ")).readline))
-    except (tokenize.TokenError, SyntaxError):
-        return None
-    found = [token for token in tokens if token.type not in (tokenize.NEWLINE, tokenize.NL, tokenize.ENDMARKER)]
-    if any(token.type != tokenize.STRING for token in found):
-        return None
-    return [ast.literal_eval(token.string) for token in found]
-
-
-_LIST_NOTATIONS: tuple[Callable[[str], object], ...] = (json.loads, ast.literal_eval)
 
 
 def _number(value: object) -> float:

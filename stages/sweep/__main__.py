@@ -1,9 +1,9 @@
-"""`stagewright sweep -S KEY=VALUE,VALUE …`: run the trials of a sweep, each as a DVC experiment, on all devices there are.
+"""`stagewright sweep -S KEY=VALUE,VALUE …`: run the trials of a sweep on all devices, each as a DVC experiment.
 
--S takes Hydra's syntax: `seed=1,2,3`, `train.epochs=range(1,4)`, and with --trials also `interval(1e-5,1e-3)`. Every
-combination is run, or with --trials as many as a search by Optuna tries. All are validated before anything starts.
+-S takes Hydra's syntax: `seed=1,2,3`, `train.epochs=range(1,4)`, and with --trials also `interval(1e-5,1e-3)`. It runs
+every combination, or with --trials N the N trials that Optuna chooses. All are validated before anything starts.
 
-The same call again skips what is finished and does the rest. Other commands: status, report, logs, retry, stop, clean.
+Running the same command again skips finished trials and does the rest. Other commands: status, report, logs, retry, stop, clean.
 
 Examples:
   stagewright sweep -S 'train.learning_rate=1e-5,5e-5' -S 'seed=1,2,3'       every combination
@@ -65,8 +65,8 @@ def run(call: SweepCall, name: str | None) -> int:
         with connected(call.address), display() as shown:
             if keys := not_taken_over(call.overrides):
                 shown.event(
-                    f"{PARAMS}: trials are composed from {CONF}/ and -S alone, and don't take over {', '.join(keys)}; "
-                    "name by -S what you want"
+                    f"{PARAMS}: trials are composed from {CONF}/ and -S alone, without {', '.join(keys)}; "
+                    "give what you want with -S"
                 )
             shown.event(f"{name}: {record.counts()}")
             driver = Driver(
@@ -86,7 +86,7 @@ def run(call: SweepCall, name: str | None) -> int:
         for line in failures(record.trials):
             print(line)
     if driver.signum:
-        print("the same call, or `stagewright sweep retry`, goes on", file=sys.stderr)
+        print("to continue, run the same command again, or `stagewright sweep retry`", file=sys.stderr)
         return 128 + driver.signum
     return int(any(trial.state == "failed" for trial in record.trials))
 
@@ -96,12 +96,12 @@ def _record(name: str, base: str, call: SweepCall) -> SweepRecord:
     record = known_record(name)
     if record is not None and sorted(record.call.overrides) != sorted(call.overrides):
         raise ConfigError(
-            f"--name {name}: is a sweep of other values ({' '.join(record.call.overrides)}); choose another name, or remove its "
-            f"logs with `stagewright sweep clean {name}`"
+            f"--name {name}: is the name of a sweep of other values ({' '.join(record.call.overrides)}); choose another "
+            f"name, or remove its logs with `stagewright sweep clean {name}`"
         )
     if record is None or record.base != base:
         if record is not None:
-            print(f"{name}: begins anew on this commit; its logs of {record.base[:7]} are removed")
+            print(f"{name}: starts again on this commit; its logs of {record.base[:7]} are removed")
         record = SweepRecord(name, base, call)
         remove(record.folder)
     record.call = call
@@ -119,7 +119,7 @@ def _source(record: SweepRecord) -> "Source":
     call = record.call
     if call.trials is None:
         if call.prune:
-            raise ConfigError("--prune: ends what a search would not take; say how many to try with --trials")
+            raise ConfigError("--prune: stops trials of a search; give the number of trials with --trials")
         grid = Grid(record.name, call.overrides)
         record.add(grid.trials)
         return grid
@@ -160,7 +160,7 @@ def _stop() -> None:
     if running is None:
         raise ConfigError("no sweep is running here")
     os.kill(running.pid, signal.SIGTERM)
-    print(f"{running.name}: stopping; `stagewright sweep retry` goes on")
+    print(f"{running.name}: stopping; `stagewright sweep retry` continues it")
 
 
 def _clean(name: str | None, address: str | None) -> None:
@@ -236,30 +236,38 @@ def parser() -> argparse.ArgumentParser:
         prog="stagewright sweep", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = made.add_subparsers(dest="command", required=True, metavar="{" + ",".join(_COMMANDS) + "}")
-    add = commands.add_parser("run", help="run trials; the command if none is named").add_argument
+    add = commands.add_parser("run", help="run trials; the default command").add_argument
     add(
         "-S", "--set-param", action="append", metavar="KEY=VALUE,…", help="values to sweep, or one value for all trials"
     )
-    add("--name", help="the name of the sweep, which begins the names of its trials; default: from the swept keys")
+    add("--name", help="the name of the sweep, with which its trials' names begin; default: from the swept keys")
     add("--trials", type=count, help="the number of trials of a search, each chosen from the results of the others")
     add("--prune", action="store_true", help="stop trials early if their validation scores lag behind")
     add("--gpus-per-job", type=_share, metavar="N", help="default: 1 where there are GPUs; 0.5 puts two on each")
     add("--cpus-per-job", type=count, metavar="N", help="default: threads x train.processes of the configuration")
     add("--jobs", type=count, metavar="N", help="the maximum number of trials at once")
-    add("--retries", type=int, default=2, metavar="N", help="more attempts if a trial's machine or process is lost")
-    add("--address", help="of a Ray cluster, such as HEAD:6379; default: only this machine")
-    add("--remote", metavar="NAME", help="the DVC remote for data and results if the machines share no disk")
+    add(
+        "--retries",
+        type=int,
+        default=2,
+        metavar="N",
+        help="further attempts if a trial's machine or process is lost; default: 2",
+    )
+    add("--address", help="the address of a Ray cluster, such as HEAD:6379; default: only this machine")
+    add("--remote", metavar="NAME", help="the DVC remote for data and results, if the machines share no disk")
     for command, text, default in (
-        ("status", "all sweeps and their trials", "all"),
+        ("status", "show sweeps and their trials", "all"),
         ("retry", "continue a sweep, and retry the trials that failed", "the newest"),
         ("clean", "remove logs, clones and checkpoints", "all"),
     ):
         added = commands.add_parser(command, help=text)
-        added.add_argument("name", nargs="?", help=f"of a sweep; default: {default}")
+        added.add_argument("name", nargs="?", help=f"the name of a sweep; default: {default}")
         if command == "clean":
-            added.add_argument("--address", help="of a Ray cluster whose machines share no disk: clean these, too")
-    commands.add_parser("stop", help="stop the sweep that is running; its trials write checkpoints")
-    add = commands.add_parser("report", help="the leaderboard of all experiments on this commit").add_argument
+            added.add_argument(
+                "--address", help="the address of a Ray cluster whose machines share no disk: clean them too"
+            )
+    commands.add_parser("stop", help="stop the running sweep; its trials write checkpoints")
+    add = commands.add_parser("report", help="print the leaderboard of all experiments on this commit").add_argument
     add("--sweep", metavar="NAME", help="only the experiments of this sweep")
     add("--metric", help="rank by this metric; default: task.metric")
     add(
@@ -271,9 +279,9 @@ def parser() -> argparse.ArgumentParser:
     add("--markdown", metavar="FILE", help="write Markdown; - for standard output")
     add("--json", metavar="FILE", help="write JSON; - for standard output")
     add("--html", metavar="FILE", help="write one page that opens from disk, with charts")
-    logs = commands.add_parser("logs", help="print what a trial has printed")
-    logs.add_argument("trial", help="its name, or the end of it")
-    logs.add_argument("--name", help="of the sweep; default: the newest")
+    logs = commands.add_parser("logs", help="print the output of a trial")
+    logs.add_argument("trial", help="the name of a trial, or its end")
+    logs.add_argument("--name", help="the name of the sweep; default: the newest")
     return made
 
 

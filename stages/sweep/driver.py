@@ -34,7 +34,7 @@ _ANSWER = 10.0
 _STOPPING = 60.0
 """Seconds that all trials have, once the sweep is stopped."""
 _DIED = 128
-_NEEDS_MEMORY = "let fewer run at once with --jobs"
+_NEEDS_MEMORY = "run fewer at once with --jobs"
 _STAGE_BEGINS = re.compile(rb"(?:Running stage|Stage) '(\w+)'")
 
 
@@ -134,7 +134,7 @@ class Driver:
         self._display.show(self._record)
 
     def _stop(self) -> None:
-        self._display.event(f"stopping {len(self._running)} trials; they write their checkpoints")
+        self._display.event(f"stopping {len(self._running)} trials, which write their checkpoints")
         for job in self._running:
             job.worker.stop.remote()
         until = time.monotonic() + _STOPPING

@@ -153,7 +153,7 @@ def chosen_record(name: str | None) -> SweepRecord:
 def require_name(name: str) -> None:
     """Raise ConfigError if a sweep can't have the name: it is one of a folder, and begins those of experiments."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or SWEEPS / name in (CHECKPOINTS_OF_SWEEPS, SWEEPS / TOKEN):
-        raise ConfigError(f"--name {name}: can't name a sweep; write another one, in letters, digits, - and _")
+        raise ConfigError(f"--name {name}: is not a valid name of a sweep; use letters, digits, - and _")
 
 
 def remove(folder: Path) -> None:
@@ -167,5 +167,7 @@ def named(record: SweepRecord, name: str) -> TrialRecord:
         trial for trial in record.trials if trial.name.endswith(name)
     ]
     if len(found) != 1:
-        raise ConfigError(f"{name}: names {len(found) or 'no'} trial of {record.name}; see `stagewright sweep status`")
+        raise ConfigError(
+            f"{name}: is the name of {len(found) or 'no'} trials of {record.name}; see `stagewright sweep status`"
+        )
     return found[0]

@@ -8,7 +8,7 @@ from configobj import ConfigObj
 from dvc.config import Config
 
 from stages.pipeline.errors import ConfigError
-from stages.pipeline.git import git as git  # noqa: PLC0414 (the leaderboard takes it from here)
+from stages.pipeline.git import git
 from stages.pipeline.outputs import write_text
 from stages.pipeline.paths import CONF, LOCK, METRICS, PARAMS
 from stages.sweep.node import TOKEN, Sharing
@@ -37,7 +37,7 @@ def bundle(base: str) -> bytes:
         file = Path(folder, "base.bundle")
         git("bundle", "create", "--quiet", str(file), "HEAD")
         if git("rev-parse", "HEAD").strip() != base:
-            raise ConfigError("HEAD: has moved since the sweep was called; call it again")
+            raise ConfigError("HEAD: has moved since the sweep was started; run the command again")
         return file.read_bytes()
 
 

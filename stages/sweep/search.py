@@ -75,7 +75,7 @@ class Search:
         searched = [each for each in self._parsed if each.is_sweep_override()]
         if not searched:
             raise ConfigError(
-                "--trials: nothing is searched; give values, as in -S 'train.learning_rate=interval(1e-5,1e-3)'"
+                "--trials: there is nothing to search; give values, as in -S 'train.learning_rate=interval(1e-5,1e-3)'"
             )
         self._space = {each.get_key_element(): _distribution(each) for each in searched}
         first = _checked(sweep, self._parsed)
@@ -172,7 +172,7 @@ def _distribution(override: Override) -> BaseDistribution:
         return CategoricalDistribution(choices(override))
     low, high = bounds(value)
     if low >= high:
-        raise ConfigError(f"-S {override.input_line}: ends before it begins; write the smaller number first")
+        raise ConfigError(f"-S {override.input_line}: its end is below its beginning; write the smaller number first")
     is_log = low > 0 and ("log" in value.tags or high / low >= _FACTOR_OF_LOG)
     return FloatDistribution(low, high, log=is_log)
 

@@ -56,7 +56,9 @@ def grid(sweep: str, overrides: Sequence[str]) -> list[Trial]:
     """Return a trial for every combination of the values. Raises ConfigError if one can't run, or there are endlessly many."""
     parsed = swept(overrides)
     if endless := next((each for each in parsed if isinstance(each.value(), IntervalSweep)), None):
-        raise ConfigError(f"-S {endless.input_line}: has endlessly many values; say how many to try, as in --trials 40")
+        raise ConfigError(
+            f"-S {endless.input_line}: has infinitely many values; give the number of trials, as in --trials 40"
+        )
     trials = [trial(sweep, chosen) for chosen in product(*map(choices, parsed))]
     return list({each.name: each for each in trials}.values())
 
@@ -68,7 +70,7 @@ def choices(override: Override) -> list[str]:
         return [override.input_line]
     if isinstance(override.value(), Glob):
         raise ConfigError(
-            f"-S {override.input_line}: name the values, as in -S {override.get_key_element()}=one,another"
+            f"-S {override.input_line}: give the values, as in -S {override.get_key_element()}=one,another"
         )
     return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
 

@@ -1,7 +1,7 @@
-"""What tasks learn by, in PyTorch: labels as tensors, and losses summed over a batch.
+"""The part of tasks that needs PyTorch: labels as tensors, and losses summed over a batch.
 
-Tasks import this module in the methods that compute with it. Importing PyTorch takes seconds, and what has no model to run,
-such as an export that copies one, then imports none.
+Tasks import this module only in the methods that compute with it. Importing PyTorch takes seconds, which a command that runs
+no model is spared.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from stages.columns.names import IGNORED
 
 
 def codes(rows: Sequence[object]) -> torch.Tensor:
-    """Return the codes of labels, [rows], or [rows, length] if each row has a list, padded with `IGNORED`."""
+    """Return label codes as int64: [rows], or [rows, length] padded with `IGNORED` if each row is a list."""
     tensors = [torch.as_tensor(row, dtype=torch.long) for row in rows]
     if tensors[0].dim() == 0:
         return torch.stack(tensors)

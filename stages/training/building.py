@@ -57,8 +57,7 @@ def build_trainer(
     task.require_metric(names)
     task = task.told_by(splits["train"])
     batches = batching(config, splits["train"])
-    format = read_batch_format(BASE_MODEL)
-    collate = PaddingCollator(format, partial(task.label_tensor, labels=len(names)))
+    collate = PaddingCollator(read_batch_format(BASE_MODEL), partial(task.label_tensor, labels=len(names)))
 
     def whole_model() -> PreTrainedModel:
         set_seed(config.seed)
@@ -72,6 +71,7 @@ def build_trainer(
     precision = usable_precision(config.train.precision, model, longest, training=True)
     unused = world_size() > 1 and not is_sharded(model) and has_unused(model, longest)
     recipe = replace(config.train, precision=precision)
+    validated = splits["validation"]
     trainer = ResumableTrainer(
         checkpoints=checkpoints,
         interruption=interruption,
@@ -80,11 +80,7 @@ def build_trainer(
         train=splits["train"],
         batching=batches,
         validation=Validation(
-            splits["validation"],
-            task,
-            label_names(splits["validation"].features),
-            recipe.evaluation_batch_size,
-            precision,
+            validated, task, label_names(validated.features), recipe.evaluation_batch_size, precision
         ),
         collate=collate,
         loss=loss_function(

@@ -27,7 +27,7 @@ from stages.training.trainer import ValidatingTrainer
 log = logging.getLogger("stages.train")
 
 _COPIES = 4
-"""How many numbers a checkpoint has for each trained weight: itself, Adam's two moments, and its value at the best validation."""
+"""Numbers in a checkpoint for each trained weight: its value, Adam's two moments, and its value at the best validation."""
 
 
 class ResumableTrainer(ValidatingTrainer):
@@ -41,7 +41,7 @@ class ResumableTrainer(ValidatingTrainer):
         self._checkpoints = checkpoints
         self._interruption = interruption
         self._resumed: Progress | None = None
-        self._was_told = False
+        self._has_warned = False
         self.saved_step: int | None = None
         """The step of the last checkpoint; None if it could not be written."""
         self.add_callback(_Saving(self, interruption))
@@ -84,7 +84,7 @@ class ResumableTrainer(ValidatingTrainer):
         load_trained_state(self.bare_model, load_file(Path(resume_from_checkpoint, SAFE_WEIGHTS_NAME)))
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
-        """Write the optimizer's state: where processes share it, each its own part. The Trainer would write the main one's."""
+        """Write the optimizer's state. If processes share it, each writes its part; the Trainer would write the main one's."""
         if not is_sharded(self.bare_model):
             super()._save_optimizer_and_scheduler(output_dir)
             return
@@ -135,16 +135,16 @@ class ResumableTrainer(ValidatingTrainer):
             write_progress(self._written_folder, progress, self.best_weights)
 
     def _attempt(self, write: Callable[[], None]) -> bool:
-        """Call `write`; return whether it succeeded. The first failure is logged."""
+        """Call `write` and return whether it succeeded. Log the first failure alone."""
         try:
             write()
         except (OSError, RuntimeError, SafetensorError) as error:  # as Python, torch.save and safetensors raise them
-            if not self._was_told:
+            if not self._has_warned:
                 folder = self._checkpoints.folder
                 log.warning(
                     "%s: a checkpoint could not be written (%s); training continues, but free some space", folder, error
                 )
-            self._was_told = True
+            self._has_warned = True
             return False
         return True
 
@@ -172,7 +172,7 @@ class _Saving(TrainerCallback):
         self._trainer.restore_loss()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Not after an epoch's last step: the epoch's validation is still to come."""
+        """Request no checkpoint after an epoch's last step: the epoch's validation is still to come."""
         if not (control.should_training_stop or state.epoch.is_integer()):
             self._ask(control)
 

@@ -13,14 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from stagewright import new
 from stagewright.commands import COMMANDS
 from stagewright.completion import whole_parser
 from tests.project.test_layers import is_run
 from tests.support.imports import ROOT
 from tests.support.small_project import SmallProject
 
-NOT_FOR_USERS = {"stages.sweep.clone_run", "stages.training.processes"}
-"""What other commands start."""
+NOT_FOR_USERS = {"stages.configuration.reference", "stages.sweep.clone_run", "stages.training.processes"}
+"""What other commands start, and what writes the documentation."""
 
 
 def ran(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -118,9 +119,36 @@ def test_outside_of_a_project_a_command_says_so_and_writes_nothing(tmp_path: Pat
             [sys.executable, "-m", "stagewright", command, "train"], cwd=tmp_path, capture_output=True, text=True,
             env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
         )  # fmt: skip
-        assert done.returncode == 1 and done.stderr.startswith(f"error: {tmp_path}: is no project")
+        assert done.returncode == 1 and done.stderr.startswith(f"error: {tmp_path}: is not a project")
         assert "stagewright new FOLDER" in done.stderr and done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ("reviews.csv", "reviews"),
+        ("a/train.conll.gz", "train"),
+        ("stars: 1.csv", "stars-1"),
+        (".csv", "own"),
+        ("..", "own"),
+    ],
+)
+def test_data_are_called_as_their_file(data: str, name: str) -> None:
+    assert new.data_name(Path(data)) == name
+
+
+def test_a_clone_that_is_not_installed_starts_no_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["new", "mine"])
+    monkeypatch.setattr(sys, "path", [])  # where distributions are looked for
+    with pytest.raises(SystemExit) as ended:
+        new.main()
+    said = str(ended.value)
+    assert said.startswith(f"error: {ROOT}: is not installed") and "pip install" in said and "\n" not in said
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_a_stage_gets_its_overrides() -> None:

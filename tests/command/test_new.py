@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from stagewright.project_code import digests, shipped_pipeline
 from tests.support.imports import ROOT
@@ -140,7 +141,7 @@ def test_an_upgrade_runs_the_stages_whose_code_has_changed(installed: Installed,
         module.write_text(before + "# of the next version\n", encoding="utf-8")
         told = installed.run(project, "stagewright", "stage", "export").stderr
         assert told == (
-            "error: code/export.sha256: the installed code is another; run `stagewright run`, or `stagewright compose` and "
+            "error: code/export.sha256: the installed code has changed; run `stagewright run`, or `stagewright compose` and "
             "commit\n"
         )
         shown = installed.ok(project, "stagewright", "reproduce", "--dry")
@@ -162,12 +163,13 @@ def test_a_project_of_ones_own_data(installed: Installed, tmp_path: Path) -> Non
     (tmp_path / "stars: 1.csv").write_text("text,label\nbad,no\ngreat,yes\n" * 10, encoding="utf-8")
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     installed.ok(tmp_path, "stagewright", "new", "own", "--data", "stars: 1.csv", "--task", "text")
-    params = (tmp_path / "own/params.yaml").read_text(encoding="utf-8")
+    data = YAML(typ="safe").load((tmp_path / "own/params.yaml").read_text(encoding="utf-8"))["data"]
     committed = subprocess.run(
         ["git", "ls-files"], cwd=tmp_path, capture_output=True, text=True, check=True
     ).stdout.split()
     assert "own/params.yaml" in committed and all(name.startswith("own/") for name in committed)
-    assert f"train: '{tmp_path / 'stars: 1.csv'}'" in params and "name: stars-1" in params and "sha256-" in params
+    assert (data["train"], data["name"]) == (str(tmp_path / "stars: 1.csv"), "stars-1")
+    assert data["fingerprint"].startswith("sha256-")
 
 
 def test_what_keeps_a_project_from_being_made_is_one_line_and_leaves_nothing(

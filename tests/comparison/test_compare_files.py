@@ -109,7 +109,7 @@ def test_without_ids_rows_are_in_order_and_with_ids_they_need_not_be(commands: C
     assert [each["id"] for each in found["pairs"][0]["changed"]] == ["6"]
     assert commands.compared("ids.parquet", "turned.csv")["pairs"][0]["changed"] == []
     refused = commands.refused(command, "bare.parquet", "turned.csv")
-    assert "turned.csv: example 9 has another gold label than in bare.parquet" in refused
+    assert "turned.csv: example 9 has a different gold label in bare.parquet" in refused
 
 
 def test_ids_of_predictions_do_not_matter_beside_gold_without_any(commands: Commands) -> None:

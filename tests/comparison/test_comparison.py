@@ -135,7 +135,7 @@ def test_experiments_takes_all_and_groups_seeds(runs: Runs, compare: Command) ->
         ("worse", [1]),
     ]
     assert found["notes"][-2:] == [
-        "left out: numbers: is a run of another kind of task than workspace; compare runs of one task",
+        "left out: numbers: its kind of task differs from that of workspace; compare runs of one task",
         f"left out: {STALE}",
     ]
     score = found["runs"][1]["scores"][0]
@@ -234,8 +234,8 @@ def test_a_commit_that_a_shallow_clone_lacks_is_told(runs: Runs, tmp_path: Path)
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (
         1,
-        "error: HEAD~1: is no git revision, DVC experiment or predictions file; this clone is shallow: get what it lacks with "
-        "`git fetch --unshallow`\n",
+        "error: HEAD~1: is not a git revision, a DVC experiment or a predictions file; this clone is shallow: fetch the rest "
+        "with `git fetch --unshallow`\n",
     )
 
 
@@ -259,18 +259,18 @@ def test_outputs_go_where_they_are_asked_to(runs: Runs, compare: Command, tmp_pa
     ("arguments", "words"),
     [
         (["workspace"], "nothing to compare workspace with"),
-        (["workspace", "nowhere"], "nowhere: is no git revision, DVC experiment or predictions file"),
+        (["workspace", "nowhere"], "nowhere: is not a git revision, a DVC experiment or a predictions file"),
         (["workspace", ""], "a run has no name"),
         (["workspace", "missing.parquet"], "missing.parquet: is not there"),
-        (["workspace", "write.parquet"], "is no whole Parquet file"),
+        (["workspace", "write.parquet"], "is not a complete Parquet file"),
         (["workspace", "better", "better"], "better: named twice"),
-        (["workspace", "better", "--metric", "bleu"], "choose one by --metric from accuracy, precision"),
+        (["workspace", "better", "--metric", "bleu"], "choose another with --metric from accuracy, precision"),
         (["workspace", "better", "--json", "-", "--markdown", "-"], "both write to standard output"),
         (["workspace", "columns.parquet"], "have no column 'gold'"),
-        (["workspace", "fewer.parquet"], "has other examples than that of workspace (299 and 300)"),
-        (["workspace", "gold.parquet"], "example test-7 has another gold label"),
+        (["workspace", "fewer.parquet"], "has different examples from that of workspace (299 and 300)"),
+        (["workspace", "gold.parquet"], "example test-7 has a different gold label"),
         (["workspace", "unlabelled.parquet"], "gold of its test split is not known"),
-        (["workspace", "numbers.parquet"], "another kind of task"),
+        (["workspace", "numbers.parquet"], "its kind of task differs"),
     ],
 )
 def test_what_can_not_be_compared_is_told_in_one_line(
@@ -280,6 +280,19 @@ def test_what_can_not_be_compared_is_told_in_one_line(
     status, out, err = compare(*arguments)
     assert (status, out) == (1, "")
     assert err.startswith("error: ") and err.count("\n") == 1 and words in err
+
+
+@pytest.mark.parametrize("content", ["seed: [", "seed: 2024-13-01"])
+def test_parameters_that_are_no_yaml_are_told_in_one_line(content: str, runs: Runs, compare: Command) -> None:
+    try:
+        Path("params.yaml").write_text(f"{content}\n")
+        assert compare("workspace", "better") == (
+            1,
+            "",
+            "error: workspace: params.yaml is no valid YAML; mend it or run `git checkout params.yaml`\n",
+        )
+    finally:
+        runs.restore()
 
 
 def write_odd_files(root: Path) -> None:
@@ -357,7 +370,7 @@ def test_metrics_that_are_not_the_predictions_are_told(runs: Runs, compare: Comm
     metrics.write_text('{"accuracy": 0.123}')
     try:
         assert (
-            "metrics/evaluate.json says accuracy 0.1230, its predictions give"
+            "metrics/evaluate.json has accuracy 0.1230, and its predictions give"
             in as_json(compare, "workspace", "better")["notes"][0]
         )
     finally:
@@ -435,7 +448,7 @@ def test_the_comments_gate_fails_after_the_comment_is_written(runs: Runs, commen
 def test_a_base_that_is_no_revision_is_told_in_one_line(runs: Runs, comment: Command) -> None:
     status, out, err = comment("nowhere")
     assert (status, out) == (1, "")
-    assert err.startswith("error: nowhere: is no git revision") and err.count("\n") == 1
+    assert err.startswith("error: nowhere: is not a git revision") and err.count("\n") == 1
 
 
 # What the runs were made on

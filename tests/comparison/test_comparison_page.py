@@ -1,6 +1,7 @@
 """The page of a comparison: what it shows of two and of several runs, against the comparison it is made of."""
 
 import re
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from stages.comparison.html import as_html
 from stages.comparison.loaded_runs import Run
 from stages.comparison.results import Comparison
 from stages.comparison.wording import method
-from stages.reporting.markup import interval_text, score_text, signed_text
+from stages.pipeline.environment import Compute, Cpu, Environment
+from stages.pipeline.stage_records import StageRun
+from stages.reporting.markup import MISSING, interval_text, score_text, signed_text
 from tests.support.browser import opened
 
 LABELS = ("<b>x</b>", "y&z", "w")
@@ -170,3 +173,38 @@ def test_the_page_runs_in_a_browser_and_a_figure_leads_to_its_examples(tmp_path:
     document, logged = opened(page, "#errors&change=fixed")
     assert logged == "" and f"{fixed} found, 1 to 20 below" in document
     assert 'class="example fixed"' in document and 'class="example broken"' not in document
+
+
+def test_what_each_of_several_runs_was_made_on_is_shown() -> None:
+    """`like base` has the base's torch, `low` another one in two stages, and the third run in one of them."""
+
+    def made_on(torch: str) -> StageRun:
+        compute = Compute("cpu", "fp32", 4)
+        return StageRun(1.0, Environment("a", False, "3.11.7", "Linux", Cpu("", "zen4"), compute, {"torch": torch}))
+
+    runs = runs_of(SKILLS)
+    base, third, like_base, low = (
+        replace(run, stage_runs={"train": made_on(in_train), "evaluate": made_on(in_evaluate)})
+        for run, in_train, in_evaluate in zip(
+            runs, ("2.12", "2.13", "2.12", "2.13"), ("2.12", "2.12", "2.12", "2.13"), strict=True
+        )
+    )
+    third = replace(third, params={})
+    shown = [base, third, like_base, low]
+    page = as_html(compare(shown, resamples=200), shown)
+    assert [[text for _, text in row] for row in table_below(page, "Environment that differs")] == [
+        ["environment", "A", "B", "C", "D"],
+        ["packages.torch (train)", "2.12", "2.13", "2.12", "2.13"],
+        ["packages.torch (evaluate)", "2.12", "2.12", "2.12", "2.13"],
+    ]
+    assert [[text for _, text in row] for row in table_below(page, "Parameters that differ")] == [
+        ["parameter", "A", "B", "C", "D"],
+        ["train.epochs", "4", MISSING, "9", "3"],
+    ]
+    low = replace(low, stage_runs={**low.stage_runs, "evaluate": made_on("2.14")})
+    pair = [base, low]
+    page = as_html(compare(pair, resamples=200), pair)
+    assert [[text for _, text in row] for row in table_below(page, "Environment that differs")][1:] == [
+        ["packages.torch (train)", "2.12", "2.13"],
+        ["packages.torch (evaluate)", "2.12", "2.14"],
+    ]

@@ -211,7 +211,8 @@ def test_a_language_is_read_as_it_was_written(language: str, tmp_path: Path, mon
 LIKE_SOMETHING_ELSE = [
      "no", "yes", "on", "off", "y", "N", "12:30", "1:2:3", "0o17", "017", "0x1F", "1_000", "1e5", ".5", ".inf", ".nan", "~",
      "null", "Null", "true", "FALSE", "=", "<<", "2020-01-01", "- a", "a: b", "#", "a #b", "'", '"', "!a", "&a", "*a", "|", ">",
-     "%", "@", "`", " a", "a ", "a\n", "\n", "\t", "é", "\x85", "\u2028", "\ufeff", "\x00", "\x07", "\U0001f600", "---", "..."
+     "%", "@", "`", " a", "a ", "a\n", "\n", "\t", "é", "\x85", "\u2028", "\ufeff", "\x00", "\x07", "\U0001f600", "---", "...",
+     "-0o17", "0o1_7", "8_e5", "+_8", "-_", "._",
 ]  # fmt: skip
 looks_like_something_else = st.sampled_from(LIKE_SOMETHING_ELSE)
 any_string = st.text(st.characters(codec="utf-8"), min_size=1)

@@ -102,7 +102,7 @@ def test_a_fold_that_fails_is_told_and_the_others_are_kept(
     done = called(project, "--out", "found.jsonl")
     assert done.returncode == 0, done.stdout + done.stderr
     assert log.read_text().split()[len(before) :] == ["2/2"]
-    assert "takes 3 gold labels in train for wrong" in " ".join(done.stdout.split())
+    assert "considers 3 gold labels in train wrong" in " ".join(done.stdout.split())
     rows = [json.loads(line) for line in (project.root / "found.jsonl").read_text().splitlines()]
     assert [(row["id"], row["split"], row["text"]) for row in rows] == [
         (f"train-{row}", "train", f"text {row}") for row in WRONG

@@ -58,9 +58,9 @@ def test_look_tells_what_would_stop_a_run_after_all_else(project: Workspace, dat
     assert "labels: 1: up" in seen.stdout.splitlines()
 
 
-def queued(project: Workspace, *overrides: str) -> tuple[str, str]:
+def queued(project: Workspace, *overrides: str, command: str = "exp") -> tuple[str, str]:
     """Queue an experiment; return what was printed and its `params.yaml`."""
-    told = project.ok("dvc", "exp", "run", "--queue", *(part for each in overrides for part in ("-S", each)))
+    told = project.ok("dvc", command, "run", "--queue", *(part for each in overrides for part in ("-S", each)))
     return told, project.git("show", "refs/exps/celery/stash:params.yaml")
 
 
@@ -77,7 +77,7 @@ def test_an_experiment_takes_the_files_fingerprint_and_tells_what_it_resets(proj
     assert "resets" not in told
     prints = [re.search(r"fingerprint: sha256-\w{16}\n", each) for each in (first, second)]
     assert prints[0] and prints[1] and prints[0].group() != prints[1].group()
-    told, _ = queued(project, "train.epochs=3")
+    told, _ = queued(project, "train.epochs=3", command="experiments")  # `exp` in full
     assert "cp .dvc/tmp/params.before.yaml params.yaml && dvc exp run --no-hydra --queue -S train.epochs=3" in told
     params.write_text(committed, encoding="utf-8")
 

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix
 
 from stages.pipeline.errors import DataError
+from stages.reporting.browser_data import browser_data
 from stages.reporting.charts import Line, line_chart, ticks
 from stages.reporting.content import (
     Calibration,
@@ -45,7 +46,7 @@ from stages.reporting.content import (
 from stages.reporting.excerpts import MOST_CHARACTERS, MOST_WORDS
 from stages.reporting.forest import Estimate, forest
 from stages.reporting.markup import signed_text, tag, visible
-from stages.reporting.page import browser_data, render_report
+from stages.reporting.page import render_report
 from stages.reporting.run_predictions import (
     MOST_LABELS,
     OTHERS,

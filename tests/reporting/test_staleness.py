@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from stages.pipeline.lock_schema import LockFile, RecordedFile, RecordedStage, parse_lock
 from stages.pipeline.paths import EXPORTED_MODEL, LOCK, PARAMS, PREDICTIONS, TRAINED_MODEL
-from stages.reporting.staleness import stale
+from stages.reporting.staleness import stale, stale_here
 from tests.support.imports import ROOT
 
 CHAIN = ("download", "tokenize", "train", "evaluate", "export")
@@ -101,3 +101,14 @@ def test_the_committed_run_is_not_stale_and_a_rate_in_other_digits_is_the_same()
     lock = parse_lock(text.encode())
     params["train"]["learning_rate"] = YAML(typ="safe").load("5e-5")
     assert lock is not None and stale(lock, params, PREDICTIONS) is None
+
+
+@pytest.mark.parametrize("content", [None, "seed: [", "seed: 2024-13-01", "5"])
+def test_parameters_that_cant_be_read_make_nothing_stale(
+    content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    LOCK.write_bytes((ROOT / LOCK).read_bytes())
+    if content is not None:
+        PARAMS.write_text(f"{content}\n", encoding="utf-8")
+    assert stale_here(PREDICTIONS) is None

@@ -86,7 +86,7 @@ def test_the_command_line_can_say_how_entities_are_read(tmp_path: Path, run_comm
 def test_metrics_that_are_not_those_of_the_predictions_are_told_in_strict_mode_too() -> None:
     metrics = {"evaluate.f1": 0.5}
     runs = [Run(name, words(GOLD, GOLD), params=STRICT, metrics=metrics) for name in ("base", "other")]
-    assert any("metrics/evaluate.json says f1 0.5000" in note for note in compare(runs, resamples=100).notes)
+    assert any("metrics/evaluate.json has f1 0.5000" in note for note in compare(runs, resamples=100).notes)
 
 
 def test_a_run_that_was_evaluated_otherwise_is_told() -> None:
@@ -256,7 +256,7 @@ TEXTS = {"id": ["a", "b"], "gold": ["x", "y"], "predicted": ["x", "x"]}
     [
         ({"gold": [1.0, 2.0], "predicted": [1.0, float("nan")]}, "row 2: predicted is nan"),
         ({"gold": [float("inf"), 2.0], "predicted": [1.0, 2.0]}, "row 1: gold is inf"),
-        ({"score": [0.5, 9.0]}, "row 2: score is 9, which is no probability"),
+        ({"score": [0.5, 9.0]}, "row 2: score is 9, which is not a probability"),
         ({"score": [-0.1, 0.5]}, "row 1: score is -0.1"),
         ({"score": [0.5, float("nan")]}, "row 2: score is nan"),
         ({"loss": [0.5, float("inf")]}, "row 2: loss is inf"),
@@ -294,7 +294,7 @@ def test_labels_that_only_another_run_has_are_told(extra: str, is_told: bool) ->
         for predicted in (gold, [[*labels, extra] if "a" in labels else labels for labels in gold])
     ]
     found = compare([Run(f"run {place}", table) for place, table in enumerate(tables)], resamples=100, metric="f1")
-    assert any("over all 3 of them together" in note for note in found.notes) is is_told
+    assert any("over all 3 labels of all runs" in note for note in found.notes) is is_told
     assert found.pairs[0].differences[0].base == pytest.approx(2 / 3 if is_told else 1.0)
 
 
@@ -307,7 +307,7 @@ def test_runs_are_compared_by_what_all_of_them_hold() -> None:
         with pytest.raises(DataError) as error:
             compare(runs, resamples=100, metric=metric)
         assert (
-            f"metric {metric}: can't be computed from these predictions; choose one by --metric from accuracy"
+            f"metric {metric}: can't be computed from these predictions; choose another with --metric from accuracy"
             in told(error)
         )
 

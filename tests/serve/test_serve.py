@@ -416,10 +416,9 @@ def test_the_page_shows_a_number_and_an_error(serve: Serve, faulty: Served) -> N
     assert re.search(r'<p id="error" role="alert">the model fails for these inputs \(RuntimeError', document)
 
 
-def test_every_file_of_the_page_is_in_the_package_and_allows_no_other(serve: Serve) -> None:
+def test_every_file_of_the_page_is_served_and_no_other_is_allowed(serve: Serve) -> None:
     status, headers, content = serve("text").ask("GET", "/")
     assert status == 200 and "default-src 'none'" in headers["Content-Security-Policy"]
     for name in re.findall(r'(?:src|href)="([^"]*)"', content.decode()):
         if name != "data:,":
             assert serve("text").ask("GET", f"/{name}")[0] == 200
-    assert "stages.serve" in (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
 """The forms that labels and tables of texts have in people's files: each comes out right, or is refused in one line."""
 
 import json
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -771,6 +772,30 @@ BROKEN: dict[str, tuple[Files, dict[str, Any], list[str]]] = {
         {"train.csv": csv("text,label", "a,x", "b,y"), "test.csv": csv("text,label", "a,")},
         {},
         ["test.csv, line 2: the label is empty"],
+    ),
+    "an infinite number": (
+        {"train.parquet": parquet(text=["a", "b"], label=[1.0, math.inf])},
+        {"target": "labels", "label_separator": ","},
+        ["train.parquet, row 2: holds inf, not labels with ',' between"],
+    ),
+    "ids that are lists": (
+        {"train.parquet": parquet(id=[["a"], ["b"]], text=["a", "b"], label=["x", "y"])},
+        {},
+        ["train.parquet, row 1: the id is list<", "neither text nor an integer; choose another column"],
+    ),
+    "ids that are bytes": (
+        {"train.parquet": parquet(id=[b"\xff", b"\xfe"], text=["a", "b"], label=["x", "y"])},
+        {},
+        ["train.parquet, row 1: the id is binary, neither text nor an integer"],
+    ),
+    "bytes to keep": (
+        {
+            "train.parquet": parquet(
+                text=["a", "b"], label=["x", "y"], more=pa.array([b"a", b"\xff"], pa.large_binary())
+            )
+        },
+        {"keep_columns": ["more"]},
+        ["train.parquet, row 1: more is b'a', not one value; leave it out of data.keep_columns"],
     ),
     "everything ignored": (
         {"train.csv": csv("text,label", "a,-", "b,-")},

@@ -23,7 +23,7 @@ from stages.sources.readers.table_file import ReadOptions
 from tests.support.canonical_data import Made, made_of
 from tests.support.damage import DAMAGES, delete
 from tests.support.docbin import BY_SPACY, changed, packed
-from tests.support.tables import rows, written
+from tests.support.tables import fault, rows, written
 from tests.support.told import told
 from tests.support.workbooks import by_hand, text_row, workbook
 
@@ -628,10 +628,8 @@ BROKEN: list[tuple[str, str | bytes, ReadOptions, list[str]]] = [
 def test_what_is_broken_is_told_in_one_line(
     name: str, content: str | bytes, options: ReadOptions, expected: list[str], tmp_path: Path
 ) -> None:
-    path = written(tmp_path, name, content)
-    with pytest.raises(DataError) as error:
-        rows(path, options)
-    assert [words for words in expected if words not in told(error)] == [], told(error)
+    told_of = fault(written(tmp_path, name, content), options)
+    assert [words for words in expected if words not in told_of] == [], told_of
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from itertools import dropwhile, pairwise
 from dvc.cli import parse_args as parse_dvc
 from hydra.core.override_parser.types import Override
 
-from stages.configuration.compose import parsed_overrides
 from stages.configuration.composition import compose_params
 from stages.configuration.hydra_plugins.fingerprint import unwatched
+from stages.configuration.resets import parsed_overrides
 from tests.support.documents import words_of
 from tests.support.imports import ROOT
 

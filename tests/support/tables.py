@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
+from stages.pipeline.errors import DataError
 from stages.sources.readers.formats import open_table
 from stages.sources.readers.table_file import BATCH, ReadOptions, Rows
+from tests.support.told import told
 
 
 def written(folder: Path, name: str, content: str | bytes) -> Path:
@@ -36,3 +39,12 @@ def rows(path: Path, options: ReadOptions, columns: Sequence[str] | None = None)
             found.setdefault(column, []).extend(values(items))
         found.setdefault("#", []).extend(batch.numbers)
     return found
+
+
+def fault(path: Path, options: ReadOptions) -> str:
+    """The one line that reading a broken file tells. It names the file as the user does, and not where it lies."""
+    with pytest.raises(DataError) as error:
+        rows(path, options)
+    text = told(error)
+    assert not text.startswith(str(path.parent))
+    return text

@@ -391,7 +391,7 @@ def test_an_older_experiment_is_ranked_by_its_training_and_marked(make: Callable
     assert [row.trials[0].experiment for row in board.rows] == ["old", "new", "newer"]
     first = board.rows[0]
     assert (first.score, first.interval, first.p, first.is_among_best) == (0.95, None, None, None)
-    assert "was not written by the evaluate of this commit" in str(first.note)
+    assert "was not written by the evaluate stage of this commit" in str(first.note)
     assert [row.is_among_best for row in board.rows[1:]] == [True, False]
     assert board.chosen.test == pytest.approx(0.9)
     assert "1 of 3 configurations (marked ?)" in board.notes[0] and "1 ?" in as_text(found)
@@ -415,7 +415,7 @@ def test_a_cache_that_lacks_a_file_or_has_another_one_is_told(make: Callable[...
     board = only_board(current_leaderboard())
     assert [(row.score, row.interval) for row in board.rows] == [(0.8, None), (0.7, None)]
     assert "damaged in DVC's cache" in str(board.rows[0].note) and "damaged" in str(board.chosen.missing)
-    assert "neither in DVC's cache nor to be had from a remote" in str(board.rows[1].note)
+    assert "neither in DVC's cache nor in a remote" in str(board.rows[1].note)
     assert all("\n" not in str(row.note) for row in board.rows)
 
 
@@ -443,8 +443,8 @@ def test_what_the_cache_lacks_is_read_from_a_remote(make: Callable[..., MadeExpe
         ),
         ({"test": None, "validation": None, "scores": {"accuracy": 1}}, "evaluate has not run"),
         ({"without": ["metrics/train.json"]}, "metrics/train.json: is not the one that dvc.lock records"),
-        ({"without": ["dvc.lock"]}, "dvc.lock: is missing or not whole"),
-        ({"without": ["params.yaml"]}, "params.yaml: is not in it"),
+        ({"without": ["dvc.lock"]}, "dvc.lock: is missing or incomplete"),
+        ({"without": ["params.yaml"]}, "params.yaml: is missing"),
         ({"scores": {"f1": 0.5}, "validation": None}, "its accuracy on validation is not defined"),
         ({"scores": {"accuracy": None}, "validation": None}, "its accuracy on validation is not defined"),
     ],
@@ -510,8 +510,11 @@ def test_the_command_line_as_a_user_runs_it(here: MadeExperiments, tmp_path: Pat
     ("arguments", "words"),
     [
         (["--metric", "bleu"], "--metric bleu: there is no such metric; choose from mse"),
-        (["--metric", "mse"], "metric mse: can't be computed from these predictions; choose one by --metric from acc"),
-        (["--level", "2"], "--level 2: is no probability"),
+        (
+            ["--metric", "mse"],
+            "metric mse: can't be computed from these predictions; choose another with --metric from acc",
+        ),
+        (["--level", "2"], "--level 2: is not a probability"),
         (["--markdown", "-", "--json", "-"], "both write to standard output"),
         (["--sweep", "nothing"], "sweep nothing has no experiment on this commit"),
     ],
@@ -695,7 +698,7 @@ def test_every_line_fits_a_terminal_and_tables_are_whole(here: MadeExperiments) 
         assert width(line) <= 80 and line == line.rstrip()
     text = " ".join(as_text(found).split())
     assert "6 configurations from 12 trials, ranked by accuracy on 300 validation examples" in text
-    assert "is the best of 6, and so optimistic. Its test score is not" in text
+    assert "is the best of 6, and therefore optimistic. Its test score is not" in text
     for row in only_board(found).rows:
         assert f"{row.score:.4f}" in text and row.trials[0].experiment in text
 

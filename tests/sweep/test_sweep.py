@@ -67,7 +67,7 @@ def test_every_trial_is_an_experiment_made_on_a_device_of_its_own(project: Swept
     done = sweep(project, machines, "-S", "seed=1,2,3", "-S", "train.learning_rate=1e-3,1e-4")
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(project.experiments()) == 6
-    assert "don't take over train.epochs, train.batch_size; name by -S" in done.stdout
+    assert "without train.epochs, train.batch_size; give what you want with -S" in done.stdout
     assert not [*project.root.glob(".dvc/tmp/sweeps/*/clones")]
     assert len(project.said("tokenize")) == 1, "what trials share is made once"
     assert {line[3] for line in project.said("train")} == {"0", "1"}
@@ -79,7 +79,10 @@ def test_every_trial_is_an_experiment_made_on_a_device_of_its_own(project: Swept
     assert len(project.said("train")) == 6, "what is finished is not run again"
     name = again.stdout.split()[-3].rstrip(":")
     other = sweep(project, machines, "-S", "seed=4", "--name", name)
-    assert other.returncode == 1 and f"--name {name}: is a sweep of other values (seed=1,2,3 train" in other.stderr
+    assert (
+        other.returncode == 1
+        and f"--name {name}: is the name of a sweep of other values (seed=1,2,3 train" in other.stderr
+    )
 
 
 def test_a_fault_of_the_users_is_told_and_not_tried_again(project: SweptProject, machines: Machines) -> None:
@@ -92,7 +95,7 @@ def test_a_fault_of_the_users_is_told_and_not_tried_again(project: SweptProject,
     assert attempts == {13: 1, 14: 3, 15: 1, 16: 1}
     told = done.stdout.split("1 done, 4 failed")[1]
     assert "status 1  train.learning_rate: 13 brings bad luck; choose another seed" in told
-    assert "status 137  ended by SIGKILL (let fewer run at once with --jobs if memory was full), in each of 3" in told
+    assert "status 137  ended by SIGKILL (run fewer at once with --jobs if memory was full), in each of 3" in told
     assert "status 1  train: validation's accuracy is nan after step 5; lower train.learning_rate, or set" in told
     assert "status 1  train: the GPU's memory is full; set train.gradient_accumulation=auto, or lower" in told
     searched = sweep(project, machines, "-S", "seed=15", "-S", "train.epochs=1,2", "--trials", "2", "--prune")
@@ -176,8 +179,8 @@ def test_a_search_prunes_what_lags_behind(project: SweptProject, machines: Machi
         (["-S", "seed=1,2", "--remote", "nowhere"], "no such DVC remote"),
         (["-S", "seed=1,2", "--address", "127.0.0.1:1"], "--address 127.0.0.1:1: can't be reached"),
         (["-S", "seed=1,2", "--gpus-per-job", "64"], "no machine has more than"),
-        (["-S", "seed=1,2", "--name", "../.."], "--name ../..: can't name a sweep"),
-        (["-S", "seed=1,2", "--name", "checkpoints"], "can't name a sweep"),
+        (["-S", "seed=1,2", "--name", "../.."], "--name ../..: is not a valid name of a sweep"),
+        (["-S", "seed=1,2", "--name", "checkpoints"], "is not a valid name of a sweep"),
         (["logs", "nothing"], "no such sweep"),
         (["stop"], "no sweep is running"),
         ([], "nothing is swept"),

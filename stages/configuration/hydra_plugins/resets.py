@@ -1,4 +1,4 @@
-"""Tell, before `dvc exp run` runs a stage, which settings of `params.yaml` it resets: it composes the file anew.
+"""Say which settings of `params.yaml` a `dvc exp run` resets, before it runs a stage: it composes the file anew.
 
 Hydra asks a plugin of this kind where to look for a configuration, each time that it composes one.
 """
@@ -12,16 +12,16 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 _ROOT = Path(__file__).resolve().parents[3]
 _told: list[bool] = []
-"""Not empty once it was told: a queued sweep composes many times, and telling composes too."""
+"""Not empty once the resets were told: a queued sweep composes many times, and finding them composes too."""
 
 
 class TellResets(SearchPathPlugin):
-    """Leaves the search path as it is."""
+    """Tells the resets, and leaves the search path as it is."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Compare, where this is `dvc exp run`, `params.yaml` with what its arguments compose to."""
         arguments = sys.argv[1:]
-        if _told or "exp" not in arguments or "run" not in arguments:
+        if _told or not {"exp", "experiments"} & set(arguments) or "run" not in arguments:
             return
         _told.append(True)
         sys.path.insert(0, str(_ROOT))  # DVC has its own

@@ -13,7 +13,8 @@ import pyarrow as pa
 from stages.pipeline.errors import DataError
 from stages.sources.column_names import LABEL_LISTS, AmbiguousColumnError, named_column, usual_column
 from stages.sources.label_names import UNLABELLED
-from stages.sources.readers.json_records import JsonFile, JsonObject, layout_of
+from stages.sources.readers.json_records import JsonFile, layout_of
+from stages.sources.readers.strict_json import JsonObject
 from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
 
 log = logging.getLogger("stages.sources")

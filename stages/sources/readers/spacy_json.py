@@ -6,8 +6,9 @@ from itertools import islice
 from pathlib import Path
 
 from stages.pipeline.errors import DataError
-from stages.sources.readers.json_records import JsonFile, JsonObject, layout_of
+from stages.sources.readers.json_records import JsonFile, layout_of
 from stages.sources.readers.spacy_words import BEGIN, INSIDE, MISSING, OUTSIDE, Unannotated, tagged_words
+from stages.sources.readers.strict_json import JsonObject
 from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
 
 _MISSING = "-"

@@ -12,7 +12,8 @@ from typing import TypeAlias
 
 from stages.pipeline.errors import DataError
 from stages.sources.label_names import UNLABELLED
-from stages.sources.readers.json_records import JsonFile, JsonObject, layout_of
+from stages.sources.readers.json_records import JsonFile, layout_of
+from stages.sources.readers.strict_json import JsonObject
 from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
 
 Interval: TypeAlias = tuple[int, int]

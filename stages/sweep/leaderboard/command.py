@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stages.pipeline.errors import ConfigError
+from stages.pipeline.git import git
 from stages.pipeline.outputs import write_text
 from stages.scoring.core.metrics import METRICS
 from stages.sweep import repository
@@ -73,7 +74,7 @@ def current_leaderboard(sweep: str | None = None, metric: str | None = None, lev
 
     Raises ConfigError if there are none, and DataError if the metric can't be computed.
     """
-    base = repository.git("rev-parse", "HEAD").strip()
+    base = git("rev-parse", "HEAD").strip()
     known = [record for record in map(read_record, folders()) if record.base == base and sweep in (None, record.name)]
     revisions = _chosen(repository.finished(base), known, sweep)
     experiments, left_out = read_experiments(revisions)
@@ -93,7 +94,7 @@ def _require_possible(call: ReportCall) -> None:
     if call.markdown == call.json == STDOUT:
         raise ConfigError("--markdown - and --json - both write to standard output; give one of them a file")
     if not 0 < call.level < 1:
-        raise ConfigError(f"--level {call.level:g}: is no probability between 0 and 1; give one such as 0.05")
+        raise ConfigError(f"--level {call.level:g}: is not a probability between 0 and 1; give one such as 0.05")
     if call.metric is not None and call.metric not in METRICS:
         raise ConfigError(f"--metric {call.metric}: there is no such metric; choose from {', '.join(METRICS)}")
 

@@ -65,7 +65,7 @@ class Experiment:
         """Read one of the predictions files. Raises DataError if it is not to be had here."""
         md5 = self.outputs.get(path)
         if md5 is None:
-            raise DataError(f"{path}: was not written by the evaluate of this commit")
+            raise DataError(f"{path}: was not written by the evaluate stage of this commit")
         content = _cached(md5, self.cache)
         if content is None:
             content = RevisionFiles(self.revision).read(path)
@@ -76,7 +76,7 @@ class Experiment:
         try:
             return pq.read_table(pa.BufferReader(content))
         except (pa.ArrowInvalid, OSError) as error:
-            raise DataError(f"{path}: is no whole Parquet file; run `dvc pull`, or the trial again") from error
+            raise DataError(f"{path}: is not a complete Parquet file; run `dvc pull`, or the trial again") from error
 
 
 def read_experiments(revisions: Mapping[str, str]) -> tuple[list[Experiment], list[LeftOut]]:
@@ -98,7 +98,7 @@ def _experiment(name: str, revision: str, files: Mapping[Path, bytes | None], ca
     params, scores = _params(files[PARAMS]), files[TRAIN_METRICS]
     lock = parse_lock(files[LOCK] or b"")
     if lock is None:
-        raise DataError(f"{LOCK}: is missing or not whole; run the trial again")
+        raise DataError(f"{LOCK}: is missing or incomplete; run the trial again")
     outputs = {Path(out.path): out.md5 for stage in lock.stages.values() for out in stage.outs if out.md5}
     if PREDICTIONS not in outputs:
         raise DataError("evaluate has not run; `dvc exp run` runs all stages")
@@ -138,11 +138,11 @@ def _stage_runs(content: bytes | None) -> Mapping[str, StageRun]:
 def _params(content: bytes | None) -> Mapping[str, Any]:
     """Raises DataError if there are none, or the file is not whole."""
     if content is None:
-        raise DataError(f"{PARAMS}: is not in it; run the trial again")
+        raise DataError(f"{PARAMS}: is missing; run the trial again")
     try:
         found = parse_yaml(content)
     except ValueError as error:
-        raise DataError(f"{PARAMS}: is no valid YAML; run the trial again") from error
+        raise DataError(f"{PARAMS}: is not valid YAML; run the trial again") from error
     if not isinstance(found, Mapping):
         raise DataError(f"{PARAMS}: does not hold groups of keys; run the trial again")
     return found

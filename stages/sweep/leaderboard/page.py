@@ -193,7 +193,7 @@ def _parameters(board: Board, place: int) -> Html:
     if not board.keys or len(board.rows) < 2:
         return Html()
     said = (
-        "Each line is a configuration and ends at its score, the best at the top. Wide lines may be the best; the widest is "
+        "Each line is a configuration and ends at its score, with the best at the top. Wide lines may be the best; the widest is "
         "the leader. Point at a line, or at a row of the table, to highlight both."
     )
     return joined([tag("p", said), charts.parallel_coordinates(board, place)])

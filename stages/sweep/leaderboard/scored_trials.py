@@ -117,7 +117,7 @@ def _metric(name: str, form: Form) -> Metric:
     known = metrics_of(form)
     if METRICS.get(name) not in known:
         raise DataError(
-            f"metric {name}: can't be computed from these predictions; choose one by --metric from "
+            f"metric {name}: can't be computed from these predictions; choose another with --metric from "
             f"{', '.join(metric.name for metric in known)}"
         )
     return METRICS[name]

@@ -86,7 +86,7 @@ def _table(board: Board, leaderboard: Leaderboard) -> Iterator[str]:
         rest = board.rows[len(shown) :]
         among = sum(bool(row.is_among_best) for row in rest)
         marked = f", {among} of them {wording.AMONG_BEST}" if among else ""
-        yield f"      … and {len(rest)} more{marked}; --markdown, --json and --html have all"
+        yield f"      … and {len(rest)} more{marked}; --markdown, --json and --html show all"
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -53,7 +53,7 @@ def best_set(board: Board, leaderboard: Leaderboard) -> str:
     """Return what the mark means, and how the set was found."""
     others = sum(row.p is not None for row in board.rows) - 1
     if others < 0:
-        return "There are no validation predictions here, so it can't be said which differences may be chance."
+        return "There are no validation predictions here, so it is unknown which differences may be chance."
     if not others:
         return f"{AMONG_BEST} There is only one configuration, so there is nothing to compare it with."
     count = len(board.best)
@@ -90,7 +90,8 @@ def best_of(board: Board) -> str:
         return "The test split played no part in the choice."
     return (
         f"The leader was chosen by its validation {board.metric}: {score(board.chosen.validation)} is the best of "
-        f"{len(board.rows)}, and so optimistic. Its test score is not, since the test split played no part in the choice."
+        f"{len(board.rows)}, and therefore optimistic. Its test score is not, because the test split played no part in "
+        "the choice."
     )
 
 
@@ -104,8 +105,8 @@ def effect_heading(effect: KeyEffect) -> str:
 def effects_note(board: Board) -> str:
     """Return how to read the effects."""
     return (
-        f"Mean {board.metric} on validation of the trials with each value, the parameter with the largest differences first. "
-        "All other parameters are averaged over, not held fixed."
+        f"Mean {board.metric} on validation of the trials with each value, starting with the parameter with the largest "
+        "differences. All other parameters are averaged over, not held fixed."
     )
 
 
