@@ -87,7 +87,7 @@ def test_how_a_gpu_was_used_is_recorded_where_there_is_one() -> None:
     for stage in (train, evaluate):
         run_recorded(stage, "config")
     computes = {name: run["environment"]["compute"] for name, run in record().items()}
-    assert computes["evaluate"]["gpu"] == {"packing": "packed (flash)", "peak_memory_mb": 1234}
+    assert computes["evaluate"]["gpu"] == {"packing": "packed (flash)", "peak_memory_mb": 1234, "compilation": None}
     assert "gpu" not in computes["train"], "the files of a CPU are as they were"
     read = stage_runs(RUNS.read_bytes(), "x")["evaluate"].environment.compute
     assert read is not None and read.gpu == gpu
