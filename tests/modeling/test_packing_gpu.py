@@ -129,7 +129,9 @@ def test_the_log_says_why_padding_is_computed(caplog: pytest.LogCaptureFixture) 
     assert packed_if_proven(model, {}, "fp32", training=True).endswith("no row to try it on")
 
 
-@pytest.mark.parametrize("error", [RuntimeError("no kernel image\nmore"), torch.OutOfMemoryError("full")])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("no kernel image\nmore"), torch.OutOfMemoryError("full"), ImportError("full")]
+)
 def test_a_kernel_that_fails_leaves_the_model_padded(error: Exception) -> None:
     def failing(*_: Any, **__: Any) -> torch.Tensor:
         raise error
