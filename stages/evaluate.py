@@ -56,7 +56,9 @@ def evaluate(config: EvaluateStage) -> Compute:
         require_labels(task.labelled(gold["test"]), gold["test"], test)
     with ThreadPoolExecutor(1) as beside:
         by_packages = beside.submit(_import_packages) if wanted.score else None
-        units = predict_units(task, TRAINED_MODEL, tokenized, batch_size=wanted.batch_size, precision=wanted.precision)
+        units, packing = predict_units(
+            task, TRAINED_MODEL, tokenized, batch_size=wanted.batch_size, precision=wanted.precision
+        )
     tables = {}
     for split, file in _FILES.items():
         require_coverage(units[split], gold[split], raw[split])
@@ -73,7 +75,7 @@ def evaluate(config: EvaluateStage) -> Compute:
         scores = score_predictions(table, options, background, by_packages.result())
         write_plots(table, scores.per_label, names, plots)
         write_json(EVALUATE_METRICS, {**counts, **scores.to_json()})
-    return computed_on(wanted.precision, config.threads)
+    return computed_on(wanted.precision, config.threads, packing)
 
 
 def _import_packages() -> ScoreByPackages:

@@ -57,7 +57,7 @@ def train(config: TrainStage) -> Compute:
                 write_learning_curves(trainer, CURVES)
                 checkpoints.remove()
         shutdown_distributed()
-    return computed_on(trainer.precision, config.threads)
+    return computed_on(trainer.precision, config.threads, trainer.packing, trainer.compilation)
 
 
 if __name__ == "__main__":

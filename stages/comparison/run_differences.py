@@ -44,9 +44,18 @@ def environment_differences(base: Mapping[str, StageRun], other: Mapping[str, St
     return [EnvironmentDifference(*difference, names) for difference, names in stages.items()]
 
 
+_MEASURED = "peak_memory_mb"
+"""What a run measured, and no difference of the machines."""
+
+
 def recorded_environment(run: StageRun) -> dict[str, Json]:
-    """What a stage ran on, by dotted keys such as `packages.torch`."""
-    return dict(flat(asdict(run.environment)))
+    """What a stage ran on, by dotted keys such as `packages.torch`. How a GPU was used is there only if there was one."""
+    environment = asdict(run.environment)
+    compute = environment["compute"] or {}
+    gpu = compute.pop("gpu", None)
+    if gpu is not None:
+        compute["gpu"] = {name: value for name, value in gpu.items() if name != _MEASURED}
+    return dict(flat(environment))
 
 
 def stage_seconds(

@@ -181,6 +181,9 @@ class TrainConfig:
     larger."""
     deterministic: bool
     """Whether a GPU uses only deterministic algorithms, which are slower. On a CPU, training is always deterministic."""
+    compile: Literal["auto", "off"] = "auto"
+    """Whether a GPU trains compiled layers (`torch.compile`). `auto` compiles them for trainings of 2,000 steps or more where
+    rows are packed and a trial gives the same logits and gradients. Nothing is compiled on a CPU, or in several processes."""
     adapter: Literal["none", "lora"] = "none"
     """Which weights are trained. `none` trains all of them. `lora` freezes the encoder and trains low-rank adapters and the
     head. It needs a fraction of the memory, writes small checkpoints, and wants a learning rate about ten times as high.

@@ -12,7 +12,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from stages.modeling.precision import device_name, resolved
-from stages.pipeline.environment import Compute
+from stages.pipeline.environment import Compute, Gpu
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -40,9 +40,18 @@ def compute_as_configured(threads: int, *, deterministic: bool | None = None, is
     (return_freed_memory if is_sharded else keep_freed_memory)()
 
 
-def computed_on(precision: Literal["auto", "fp32", "bf16", "fp16"], threads: int) -> Compute:
-    """Return what a stage computed on, for the record."""
-    return Compute(device_name(), resolved(precision), threads)
+def computed_on(
+    precision: Literal["auto", "fp32", "bf16", "fp16"],
+    threads: int,
+    packing: str | None = None,
+    compilation: str | None = None,
+) -> Compute:
+    """Return what a stage computed on, for the record.
+
+    `packing` and `compilation`: what the trials of packed rows and of compiled layers on a GPU have found.
+    """
+    gpu = None if packing is None else Gpu(packing, round(torch.cuda.max_memory_allocated() / 1e6), compilation)
+    return Compute(device_name(), resolved(precision), threads, gpu)
 
 
 def use_threads(count: int) -> None:

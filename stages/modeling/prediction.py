@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,19 +14,33 @@ from transformers import PreTrainedModel
 from stages.columns.arrays import flat, lengths, ranges
 from stages.columns.names import EXAMPLE, INPUT_IDS, WORDS
 from stages.modeling.batch_format import BatchFormat, read_batch_format
-from stages.modeling.batches import Batch, PaddingCollator, batches_by_length, collated, ends_of_texts_told, padded
+from stages.modeling.batches import (
+    MASK,
+    Batch,
+    PaddingCollator,
+    batches_by_length,
+    collated,
+    ends_of_texts_told,
+    padded,
+)
 from stages.modeling.compute import each_in_a_thread
 from stages.modeling.cpu.bf16_linear import weights_cast_once
 from stages.modeling.cpu.packing import is_packed
+from stages.modeling.gpu.proof import use_packing
 from stages.modeling.load import trained_model
 from stages.modeling.precision import Precision, usable_precision
 from stages.modeling.preparation import Use, prepare
 from stages.modeling.sharding import is_sharded
+from stages.modeling.transfer import mask_known, on_device
 from stages.tasks.task import Task, Units
 
 _MAX_SUBWORDS = 4096
 """The sub-words of a batch on a CPU. The output of a layer for more does not fit into a core's caches, and for fewer the overhead
 of calling a matrix product outweighs it."""
+
+
+_ROWS_TO_TRY = 8
+"""The rows on which packing is tried on a GPU."""
 
 
 def predict_units(
@@ -36,23 +50,53 @@ def predict_units(
     *,
     batch_size: int,
     precision: Literal["auto", "fp32", "bf16"],
-) -> dict[str, Units]:
-    """Predict tokenized splits with the trained model in `folder`, each stitched into one row of logits a unit."""
+) -> tuple[dict[str, Units], str | None]:
+    """Predict tokenized splits with the trained model in `folder`, each stitched into one row of logits a unit.
+
+    Return them, and on a GPU what the trial of packed rows has found.
+    """
     model = prepare(trained_model(task, folder), Use("prediction"))
     collate = PaddingCollator(read_batch_format(folder))
     hardest = max(splits.values(), key=lambda split: lengths(split, INPUT_IDS).max(initial=0))
     usable = usable_precision(precision, model, longest_rows(hardest, collate), training=False)
-    return {
+    packing = use_packing(model, rows_to_try(hardest, collate), usable, training=False)
+    units = {
         name: task.decode(split, predict(model, split, collate, batch_size=batch_size, precision=usable))
         for name, split in splits.items()
     }
+    return units, packing
 
 
 def longest_rows(split: Dataset, collate: PaddingCollator) -> Batch:
     """Return the two longest rows of a tokenized split as a batch without labels; an empty one if the split has none."""
-    longest = np.argsort(-lengths(split, INPUT_IDS), kind="stable")[:2]
-    rows = split.select_columns([*collate.format.columns(split), EXAMPLE])
-    return collated(rows.__getitems__(longest.tolist()), collate, str(split.split)) if len(longest) else {}
+    rows = _rows(split, collate, np.argsort(-lengths(split, INPUT_IDS), kind="stable")[:2])
+    return collated(rows, collate, str(split.split)) if rows else {}
+
+
+def rows_to_try(split: Dataset, collate: PaddingCollator) -> Callable[[], Batch]:
+    """Return what makes a batch without labels of rows from the longest to the shortest; an empty one if the split has none.
+
+    The first halves and thirds of the longest row are rows of it too, so that even a split of one row gives several lengths.
+    """
+
+    def batch() -> Batch:
+        order = np.argsort(-lengths(split, INPUT_IDS), kind="stable")
+        places = np.linspace(0, len(order) - 1, min(_ROWS_TO_TRY, len(order))).round().astype(np.int64)
+        rows = _rows(split, collate, order[places])
+        for part in (2, 3) if rows else ():
+            shorter = {
+                name: rows[0][name][: -(-len(rows[0][INPUT_IDS]) // part)] for name in collate.format.columns(split)
+            }
+            rows.append({**rows[0], **shorter})
+        return collated(rows, collate, str(split.split)) if rows else {}
+
+    return batch
+
+
+def _rows(split: Dataset, collate: PaddingCollator, numbers: NDArray[np.int64]) -> list[dict[str, Any]]:
+    columns = split.select_columns([*collate.format.columns(split), EXAMPLE])
+    found: list[dict[str, Any]] = columns.__getitems__(numbers.tolist()) if len(numbers) else []
+    return found
 
 
 def predict(
@@ -81,8 +125,10 @@ def predict(
     def read_off(batch: NDArray[np.int64]) -> NDArray[np.float32]:
         with _predicting(model, precision):
             inputs = collated(columns.__getitems__(batch.tolist()), collate, str(split.split))
-            with ends_of_texts_told(str(split.split), lambda: split[batch.tolist()][EXAMPLE]):
-                logits = model(**{name: tensor.to(model.device) for name, tensor in inputs.items()}).logits
+            there = {name: on_device(tensor, model.device) for name, tensor in inputs.items()}
+            told = ends_of_texts_told(str(split.split), lambda: split[batch.tolist()][EXAMPLE])
+            with told, mask_known(inputs[MASK]):
+                logits = model(**there).logits
             read = logits if words is None else logits[_begins(words, batch, collate.format).to(logits.device)]
             found: NDArray[np.float32] = read.float().cpu().numpy()
             return found

@@ -15,6 +15,7 @@ import torch
 from transformers import PreTrainedModel
 
 from stages.columns.names import INPUT_IDS, TOKEN_TYPES
+from stages.modeling.agreement import difference
 from stages.modeling.batch_format import BatchFormat, Side
 from stages.modeling.batches import MASK, PaddingCollator, Row
 from stages.modeling.load import head_parameters, new_model
@@ -146,9 +147,7 @@ class _Attempt:
         except Exception:  # it has one type, or types of another shape
             return False
         spread = self._spread(format)
-        return bool(
-            _difference([zeros], [without]) <= _SAME * spread and _difference([mixture], [zeros]) > 1e-4 * spread
-        )
+        return bool(difference([zeros], [without]) <= _SAME * spread and difference([mixture], [zeros]) > 1e-4 * spread)
 
     def _with_padding(self, format: BatchFormat) -> BatchFormat:
         """Return the format with the side on which padding changes no logits, or that says that no side is such."""
@@ -157,7 +156,7 @@ class _Attempt:
         for side in sides:
             padded = replace(format, padding_side=side)
             singles = [logits for row in rows for logits in self._logits(padded, [row])]
-            if _difference(self._logits(padded, rows), singles) <= allowed:
+            if difference(self._logits(padded, rows), singles) <= allowed:
                 return padded
         log.info("%s: its logits depend on padding; it is predicted in batches of rows of one length", self._called)
         return replace(format, equal_lengths=True)
@@ -199,9 +198,3 @@ class _Attempt:
         if logits.dim() == 2:
             return list(logits)
         return [of_row[mask.bool()] for of_row, mask in zip(logits, batch[MASK], strict=True)]
-
-
-def _difference(found: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -> float:
-    """Return the largest difference; infinity if one is not a number."""
-    largest = max(float((a - b).abs().max()) for a, b in zip(found, expected, strict=True))
-    return largest if np.isfinite(largest) else float("inf")

@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 
 from archspec import cpu
@@ -16,6 +16,18 @@ _CODE = ("stages", "code", "dvc.yaml", "pyproject.toml", "constraints.txt")
 
 
 @dataclass(frozen=True)
+class Gpu:
+    """How a stage used the GPU."""
+
+    packing: str
+    """`packed` and the kernels, or `padded` and why the model computed padding."""
+    peak_memory_mb: int
+    """The most memory that tensors took, in MB."""
+    compilation: str | None = None
+    """`compiled`, or `not compiled` and why; None where nothing is trained."""
+
+
+@dataclass(frozen=True)
 class Compute:
     """The device a stage ran the model on."""
 
@@ -24,6 +36,8 @@ class Compute:
     precision: str
     """`fp32`, `bf16` or `fp16`: what `auto` was resolved to."""
     threads: int
+    gpu: Gpu | None = field(default=None, compare=False)
+    """How the GPU was used; None on a CPU. Runs that differ in it may still be of one machine."""
 
 
 @dataclass(frozen=True)

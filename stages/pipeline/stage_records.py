@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from stages.pipeline.environment import Compute, Environment, environment
 from stages.pipeline.errors import DataError
-from stages.pipeline.json_files import write_json
+from stages.pipeline.json_files import Json, write_json
 from stages.pipeline.paths import RUNS, SECONDS
 from stages.pipeline.torchrun import is_main_process
 
@@ -46,8 +46,17 @@ def run_recorded(stage: Callable[[Config], Compute | None], config: Config) -> N
         except (OSError, DataError):  # what can't be read is written anew
             runs = {}
         runs[stage.__name__] = StageRun(seconds, environment(compute))
-        write_json(RUNS, {name: asdict(run) for name, run in runs.items()})
+        write_json(RUNS, {name: _written(run) for name, run in runs.items()})
         write_json(SECONDS, {"seconds": {name: run.seconds for name, run in runs.items()}})
+
+
+def _written(run: StageRun) -> Json:
+    """Return the record as it is written: without `gpu` where there was none."""
+    written = asdict(run)
+    compute = written["environment"]["compute"]
+    if compute is not None and compute["gpu"] is None:
+        del compute["gpu"]
+    return written
 
 
 def stage_runs(content: bytes, origin: str) -> Mapping[str, StageRun]:

@@ -19,9 +19,10 @@ from stages.configuration.schema import Decode
 from stages.exporting.exported_files import ONNX, ONNX_INT8
 from stages.modeling.batch_format import BatchFormat, read_batch_format
 from stages.modeling.batches import PaddingCollator
+from stages.modeling.gpu.proof import use_packing
 from stages.modeling.load import trained_model
 from stages.modeling.precision import Precision, device, usable_precision
-from stages.modeling.prediction import longest_rows, predict
+from stages.modeling.prediction import longest_rows, predict, rows_to_try
 from stages.modeling.preparation import Use, prepare
 from stages.pipeline.errors import ModelError
 from stages.predict.settings import PredictionSettings, read_settings
@@ -105,6 +106,7 @@ class Predictor:
         if self._precision is None:
             rows = longest_rows(tokenized, collate)
             self._precision = usable_precision(self._options.precision, self._model, rows, training=False)
+            use_packing(self._model, rows_to_try(tokenized, collate), self._precision, training=False)
         return predict(self._model, tokenized, collate, batch_size=self._options.batch_size, precision=self._precision)
 
 

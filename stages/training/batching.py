@@ -22,7 +22,7 @@ from torch.utils.data import Dataset as TorchDataset
 from stages.columns.arrays import lengths
 from stages.columns.names import EXAMPLE, INPUT_IDS
 from stages.configuration.schema import TrainStage
-from stages.modeling.batches import PaddingCollator, Row, collated, first_failing, unreadable
+from stages.modeling.batches import MASK, PaddingCollator, Row, collated, first_failing, unreadable
 from stages.pipeline.arrow import rows
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.torchrun import is_main_process, world_size
@@ -191,6 +191,8 @@ def token_batches(config: TrainStage, train: Dataset, budget: int, parts: int) -
 
 
 _TRAIN = "train"
+HOST_MASK = "host_mask"
+"""The name of a batch's `HostMask`."""
 
 Batch: TypeAlias = dict[str, Any]
 """The model's inputs, and a list of the numbers of the rows' examples."""
@@ -222,13 +224,23 @@ class TrainingRows(TorchDataset[Row]):
         return found
 
 
+@dataclass(frozen=True)
+class HostMask:
+    """The attention mask of a batch, [rows, length], which stays on the host when the batch is copied to a GPU."""
+
+    mask: torch.Tensor
+
+
 class TrainingCollator:
     """Collates training rows into batches that know their examples."""
 
-    def __init__(self, collate: PaddingCollator) -> None:
-        """`collate`: makes the tensors."""
+    def __init__(self, collate: PaddingCollator, *, keeps_mask: bool = False) -> None:
+        """`collate`: makes the tensors. `keeps_mask`: whether a batch has the mask on the host as well."""
         self._collate = collate
+        self._keeps_mask = keeps_mask
 
     def __call__(self, batch: Sequence[Row]) -> Batch:
         """Collate rows. Raises DataError naming the example that can't be."""
-        return {**collated(batch, self._collate, _TRAIN), EXAMPLE: [row[EXAMPLE] for row in batch]}
+        tensors = collated(batch, self._collate, _TRAIN)
+        kept = {HOST_MASK: HostMask(tensors[MASK])} if self._keeps_mask else {}
+        return {**tensors, **kept, EXAMPLE: [row[EXAMPLE] for row in batch]}

@@ -13,9 +13,11 @@ from stages.configuration.schema import TrainStage
 from stages.modeling.batch_format import read_batch_format
 from stages.modeling.batches import PaddingCollator
 from stages.modeling.frozen import has_unused
+from stages.modeling.gpu.compiling import use_compilation
+from stages.modeling.gpu.proof import use_packing
 from stages.modeling.load import new_model
 from stages.modeling.precision import usable_precision
-from stages.modeling.prediction import longest_rows
+from stages.modeling.prediction import longest_rows, rows_to_try
 from stages.modeling.preparation import Use, prepare
 from stages.modeling.sharding import is_sharded, shard
 from stages.pipeline.paths import BASE_MODEL, BASE_WEIGHTS
@@ -70,7 +72,7 @@ def build_trainer(
     unused = world_size() > 1 and not is_sharded(model) and has_unused(model, longest)
     recipe = replace(config.train, precision=precision)
     validated = splits["validation"]
-    return ResumableTrainer(
+    trainer = ResumableTrainer(
         checkpoints=checkpoints,
         interruption=interruption,
         model=model,
@@ -94,3 +96,14 @@ def build_trainer(
             *(live_progress() if is_main_process() else []),
         ],
     )
+    tried = rows_to_try(splits["train"], collate)
+    trainer.packing = use_packing(trainer.bare_model, tried, precision, training=True)
+    trainer.compilation = use_compilation(
+        trainer.bare_model,
+        tried,
+        precision,
+        wanted=config.train.compile,
+        packing=trainer.packing,
+        steps=config.train.max_steps or round(config.train.epochs * splits["train"].num_rows / batches.rows),
+    )
+    return trainer

@@ -43,7 +43,10 @@ def training_arguments(
         ddp_backend="gloo" if on_cpu and world_size() > 1 else None,
         ddp_find_unused_parameters=has_unused,
         # each part's gradients are shared at once: until the last part they would be held whole
-        accelerator_config={"gradient_accumulation_kwargs": {"sync_each_batch": train.sharding == "full"}},
+        accelerator_config={
+            "gradient_accumulation_kwargs": {"sync_each_batch": train.sharding == "full"},
+            "non_blocking": not on_cpu,
+        },
         eval_strategy=strategy,
         eval_steps=train.evaluate_every,
         save_strategy="no",

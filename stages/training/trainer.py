@@ -21,11 +21,21 @@ from stages.modeling.frozen import gathered_trained_state, load_trained_state, p
 from stages.modeling.precision import Precision
 from stages.modeling.prediction import predict
 from stages.modeling.sharding import is_sharded
+from stages.modeling.transfer import mask_known, on_device
 from stages.pipeline.arrow import rows
 from stages.scoring.core.metrics import METRICS
 from stages.scoring.core.scores import Scores
 from stages.tasks.task import Task
-from stages.training.batching import Batch, Batching, EpochLoader, PartsOfBatches, TrainingCollator, TrainingRows
+from stages.training.batching import (
+    HOST_MASK,
+    Batch,
+    Batching,
+    EpochLoader,
+    HostMask,
+    PartsOfBatches,
+    TrainingCollator,
+    TrainingRows,
+)
 from stages.training.finite import LossWatch, require_finite_scores, require_finite_weights
 from stages.training.layer_rates import decay_rates
 from stages.training.loss import Loss
@@ -70,7 +80,7 @@ class ValidatingTrainer(Trainer):
         super().__init__(
             model=model,
             args=arguments,
-            data_collator=TrainingCollator(collate),
+            data_collator=TrainingCollator(collate, keeps_mask=arguments.device.type == "cuda"),
             train_dataset=self.rows,
             eval_dataset=validation.split,
             compute_loss_func=loss,
@@ -85,6 +95,10 @@ class ValidatingTrainer(Trainer):
         self._remake = remake
         self.parameters = parameter_counts(model)
         self._losses = LossWatch(self.args.device)
+        self.packing: str | None = None
+        """On a GPU, what the trial of packed rows has found."""
+        self.compilation: str | None = None
+        """On a GPU, what the trial of compiled layers has found."""
         self.best: Best | None = None
         self.best_weights: dict[str, torch.Tensor] = {}
         """The trained weights that scored best, in memory: on the disk they would have to be written at each better score."""
@@ -124,12 +138,20 @@ class ValidatingTrainer(Trainer):
         """
         examples = inputs.pop(EXAMPLE)
         advice = for_steps(self.args.gradient_accumulation_steps)
-        with memory_or(advice), ends_of_texts_told("train", lambda: examples):
+        known: HostMask | None = inputs.pop(HOST_MASK, None)
+        mask = None if known is None else known.mask
+        with memory_or(advice), ends_of_texts_told("train", lambda: examples), mask_known(mask):
             loss = super().training_step(model, inputs, num_items_in_batch)
         self._losses.add(self.state.global_step + 1, loss, examples)
         if self.state.global_step == 0:
             require_gradients(self.bare_model)
         return loss
+
+    def _prepare_input(self, data: Any) -> Any:
+        """Copy a batch to the device; the host does not wait for the copy."""
+        if isinstance(data, torch.Tensor):
+            return on_device(data, self.args.device)
+        return super()._prepare_input(data)
 
     def floating_point_ops(self, inputs: Batch) -> int:
         """0, not counted: nobody asks for the sum, and the Trainer would walk through the whole model for it at each step."""

@@ -19,9 +19,9 @@ from stages.comparison import comparing, pull_request
 from stages.comparison.html import as_html
 from stages.comparison.loaded_runs import load_run
 from stages.comparison.results import EnvironmentDifference, StageSeconds
-from stages.comparison.run_differences import environment_differences, stage_seconds
+from stages.comparison.run_differences import environment_differences, recorded_environment, stage_seconds
 from stages.comparison.significance import holm
-from stages.pipeline.environment import Compute, Cpu, Environment
+from stages.pipeline.environment import Compute, Cpu, Environment, Gpu
 from stages.pipeline.paths import PREDICTIONS, RAW_DATA
 from stages.pipeline.stage_records import StageRun
 from tests.support.compared_runs import Runs
@@ -522,6 +522,20 @@ def test_what_differs_alike_in_several_stages_is_told_once() -> None:
         EnvironmentDifference("packages.torch", "2.12.0", "2.13.0", ["train", "evaluate"]),
         EnvironmentDifference("compute.threads", 4, 2, ["evaluate"]),
     ]
+
+
+def test_how_a_gpu_was_used_is_compared_and_its_memory_is_not() -> None:
+    def run(gpu: Gpu | None) -> dict[str, StageRun]:
+        compute = Compute("A GPU", "bf16", 4, gpu)
+        return {"train": StageRun(1.0, Environment("a", False, "3.11.7", "Linux", Cpu("", "zen4"), compute, {}))}
+
+    packed, more, padded = (run(Gpu(*how)) for how in (("packed", 10), ("packed", 20), ("padded: no kernel", 10)))
+    assert environment_differences(packed, more) == []
+    assert environment_differences(packed, padded) == [
+        EnvironmentDifference("compute.gpu.packing", "packed", "padded: no kernel", ["train"])
+    ]
+    assert stage_seconds([packed], [padded])[0].is_same_machine
+    assert not any("gpu" in key for key in recorded_environment(run(None)["train"]))
 
 
 def _dvc(*arguments: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages.pipeline import environment
-from stages.pipeline.environment import Compute
+from stages.pipeline.environment import Compute, Gpu
 from stages.pipeline.errors import DataError
 from stages.pipeline.paths import RUNS, SECONDS
 from stages.pipeline.stage_records import run_recorded, stage_runs
@@ -76,6 +76,21 @@ def test_stages_keep_their_records_side_by_side_and_the_last_run_counts() -> Non
         "tokenize": None,
         "train": Compute("cpu", "bf16", 4),
     }
+
+
+def test_how_a_gpu_was_used_is_recorded_where_there_is_one() -> None:
+    gpu = Gpu("packed (flash)", 1234)
+
+    def evaluate(config: str) -> Compute:
+        return Compute("A GPU", "bf16", 4, gpu)
+
+    for stage in (train, evaluate):
+        run_recorded(stage, "config")
+    computes = {name: run["environment"]["compute"] for name, run in record().items()}
+    assert computes["evaluate"]["gpu"] == {"packing": "packed (flash)", "peak_memory_mb": 1234, "compilation": None}
+    assert "gpu" not in computes["train"], "the files of a CPU are as they were"
+    read = stage_runs(RUNS.read_bytes(), "x")["evaluate"].environment.compute
+    assert read is not None and read.gpu == gpu
 
 
 def test_a_stage_that_fails_leaves_the_record_as_it_was() -> None:

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
-from typing import Any
+from typing import Any, Self
 
 import torch
 
 from stages.modeling.cpu.padded_layout import LengthGroup, PaddedLayout, group_bounds, round_up
+from stages.modeling.transfer import on_device, on_host
 
 _LEAST_EXPONENT, _PARTS_EXPONENT = 5, 6
 """A pack is filled up to a multiple of 2^5, or of the largest power of two of which 2^6 are more than the pack.
@@ -30,8 +31,8 @@ class FirstSubwords:
         self.hidden = hidden
         self.lengths = rows.lengths
         """The sub-words of each row."""
-        self._rows = rows
-        self._packed_index = torch.tensor(rows.offsets, dtype=torch.long, device=hidden.device)
+        self.rows = rows
+        self._packed_index = on_device(torch.tensor(rows.offsets, dtype=torch.long), hidden.device)
         self._row = rows.padded_index[self._packed_index] // rows.padded_length
 
     def pack(self) -> torch.Tensor:
@@ -41,16 +42,16 @@ class FirstSubwords:
 
     def unpack(self, packed: torch.Tensor) -> torch.Tensor:
         """Turn [first sub-words and filler, width] into [rows, 1, width], 0 in an empty row."""
-        batch: torch.Tensor = _Scatter.apply(packed, self._row, self._rows.count)
+        batch: torch.Tensor = _Scatter.apply(packed, self._row, self.rows.count)
         return batch[:, None]
 
     def layout(self, heads: int) -> PaddedLayout:
         """Return the padded layout of keys and values."""
-        return self._rows.layout(heads)
+        return self.rows.layout(heads)
 
     def query_layout(self, heads: int) -> PaddedLayout:
         """Return the padded layout of queries."""
-        return self._rows.layout(heads).first_subwords()
+        return self.rows.layout(heads).first_subwords()
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,12 @@ class PackedRows:
     _layouts: dict[int, PaddedLayout] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def of(cls, batch: torch.Tensor, mask: torch.Tensor | None) -> "PackedRows":
+    def of(cls, batch: torch.Tensor, mask: torch.Tensor | None) -> Self:
         """Lay out a batch [rows, padded length, …] by its attention mask [rows, padded length]. None: nothing is padding."""
         count, length = batch.shape[:2]
-        present = torch.ones(count, length, dtype=torch.bool) if mask is None else mask.bool().cpu()
+        present = torch.ones(count, length, dtype=torch.bool) if mask is None else on_host(mask).bool()
         rows = sorted(present.flatten().nonzero()[:, 0].split(present.sum(dim=1).tolist()), key=len)
-        return cls(torch.cat(rows).to(batch.device), tuple(filter(None, map(len, rows))), count, length)
+        return cls(on_device(torch.cat(rows), batch.device), tuple(filter(None, map(len, rows))), count, length)
 
     @cached_property
     def filler(self) -> int:

@@ -5,11 +5,13 @@ order stay those of the padded batch. So does the result: a model masks padding 
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from threading import get_ident
 from typing import Any, Protocol, TypeAlias
 
 import torch
+from torch.utils.hooks import RemovableHandle
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 
@@ -69,18 +71,35 @@ class Layout(Protocol):
 LayoutOf: TypeAlias = Callable[[torch.Tensor, torch.Tensor], Layout]
 """The layout of a batch [rows, length, …] by its attention mask [rows, length]."""
 
+RowsOf: TypeAlias = Callable[[torch.Tensor, torch.Tensor | None], PackedRows]
+"""The same for `pack_by`; without a mask, nothing is padding."""
+
 
 def pack_rows(model: PreTrainedModel) -> PreTrainedModel:
     """Let a model of `PACKED_FAMILIES` compute without padding. Return the model."""
-    if model.config.model_type in _ENCODERS:
-        pack_encoder(model, _ATTENTION, packed_attention, PackedRows.of)
-        return model
-    assert model.config.model_type in _WITHOUT_ENCODER, "packing is not proven for this family"
-    _use_attention(model, _ATTENTION, packed_attention)
-    hooks = _PackingHooks(PackedRows.of)
-    model.base_model.register_forward_pre_hook(hooks.pack_inputs, with_kwargs=True)
-    model.base_model.register_forward_hook(hooks.unpack)
+    pack_by(model, _ATTENTION, packed_attention, PackedRows.of)
     return model
+
+
+def pack_by(
+    model: PreTrainedModel,
+    name: str,
+    attend: Callable[..., Any],
+    rows_of: RowsOf,
+) -> Sequence[RemovableHandle]:
+    """Let a model of `PACKED_FAMILIES` compute without padding, and attend by `attend`, which gets what `rows_of` returns.
+
+    `attend` is registered with transformers under `name`. Return the handles of the hooks.
+    """
+    if model.config.model_type in _ENCODERS:
+        return pack_encoder(model, name, attend, rows_of)
+    assert model.config.model_type in _WITHOUT_ENCODER, "packing is not proven for this family"
+    _use_attention(model, name, attend)
+    hooks = _PackingHooks(rows_of)
+    return [
+        model.base_model.register_forward_pre_hook(partial(hooks.pack_inputs, rows_of), with_kwargs=True),
+        model.base_model.register_forward_hook(hooks.unpack),
+    ]
 
 
 def is_packed(model: PreTrainedModel) -> bool:
@@ -88,8 +107,10 @@ def is_packed(model: PreTrainedModel) -> bool:
     return getattr(model.config, "_attn_implementation", None) == _ATTENTION
 
 
-def pack_encoder(model: PreTrainedModel, name: str, attend: Callable[..., Any], layout_of: LayoutOf) -> None:
-    """Let the encoder of a model of `PACKED_ENCODERS` compute on packed rows.
+def pack_encoder(
+    model: PreTrainedModel, name: str, attend: Callable[..., Any], layout_of: LayoutOf
+) -> Sequence[RemovableHandle]:
+    """Let the encoder of a model of `PACKED_ENCODERS` compute on packed rows. Return the handles of the hooks.
 
     `attend` is registered with transformers under `name` and receives the layout as its attention mask. The last layer of a text
     classifier computes only the first sub-word of each row, which is all that the head reads.
@@ -97,14 +118,17 @@ def pack_encoder(model: PreTrainedModel, name: str, attend: Callable[..., Any], 
     _use_attention(model, name, attend)
     hooks = _PackingHooks(layout_of)
     encoder: torch.nn.Module = getattr(model.base_model, _ENCODERS[model.config.model_type])
-    encoder.register_forward_pre_hook(hooks.pack_hidden, with_kwargs=True)
-    encoder.register_forward_hook(hooks.unpack)
+    handles: list[RemovableHandle] = [
+        encoder.register_forward_pre_hook(hooks.pack_hidden, with_kwargs=True),
+        encoder.register_forward_hook(hooks.unpack),
+    ]
     layers = getattr(encoder, "layer", None)  # ALBERT has none by this name: all its layers are the same module
     # the heads of all text classifiers in these families read the first sub-word alone
     is_text = type(model).__name__ == MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES[model.config.model_type]
     if is_text and isinstance(layers, torch.nn.ModuleList):
-        layers[-1].register_forward_pre_hook(hooks.keep_first, with_kwargs=True)
+        handles.append(layers[-1].register_forward_pre_hook(hooks.keep_first, with_kwargs=True))
         separate_queries(layers[-1])
+    return handles
 
 
 def _use_attention(model: PreTrainedModel, name: str, attend: Callable[..., Any]) -> None:
@@ -146,11 +170,11 @@ class _PackingHooks:
         return (), {**named, "hidden_states": first.pack(), "attention_mask": first}
 
     def pack_inputs(
-        self, model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, rows_of: RowsOf, model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[()], dict[str, Any]]:
         """Before a base model, turn codes [rows, length] into [1, sub-words], with the position of each in its row."""
         named = _bound_arguments(model, args, kwargs)
-        self._layouts[get_ident()] = rows = PackedRows.of(named["input_ids"], named["attention_mask"])
+        self._layouts[get_ident()] = rows = rows_of(named["input_ids"], named["attention_mask"])
         masks = {"full_attention": rows, "sliding_attention": rows}
         codes, positions = rows.pack_codes(named["input_ids"])[None], rows.positions[None]
         return (), {**named, "input_ids": codes, "position_ids": positions, "attention_mask": masks}

@@ -1,0 +1,120 @@
+"""The layers of a packed model compiled by `torch.compile`, after a trial like that of packed rows.
+
+What lies between attention and attention becomes a few kernels. Attention stays as it is: it knows the bounds of rows, which
+change from batch to batch. The number of sub-words is a variable of the compiled code, and a filler makes it round, so that few
+sizes occur.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, Literal, TypeAlias
+
+import torch
+from transformers import AttentionInterface, PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from stages.modeling.batches import Batch
+from stages.modeling.gpu.packing import ATTENTION, bounded_attention
+from stages.modeling.gpu.proof import disagreement, exact_products, results
+from stages.modeling.precision import Precision
+from stages.modeling.sharding import forget_failed_pass
+from stages.pipeline.errors import first_line
+from stages.pipeline.torchrun import is_main_process, world_size
+
+Backend: TypeAlias = str | Callable[..., Any]
+
+log = logging.getLogger("stages.model")
+
+FEWEST_STEPS = 2000
+"""The fewest optimizer steps of a training that is compiled: compiling may take a minute or more. Chosen, not measured."""
+_VARIANTS = 64
+"""How often the code of a layer may be compiled: for training, validation, texts' last layer, and windows."""
+
+
+def use_compilation(
+    model: PreTrainedModel,
+    batch: Callable[[], Batch],
+    precision: Precision,
+    *,
+    wanted: Literal["auto", "off"],
+    packing: str | None,
+    steps: int,
+) -> str | None:
+    """Compile the layers of a model that is trained on a GPU, if a trial shows that they give the same; return what was found.
+
+    `batch`: makes the rows that are tried. `packing`: what the trial of packed rows has found. `steps`: those of the training.
+    None: the model is on a CPU.
+    """
+    if packing is None:
+        return None
+    why_not = None
+    if wanted == "off":
+        why_not = "train.compile=off"
+    elif not packing.startswith("packed"):
+        why_not = "padding is computed"
+    elif world_size() > 1:
+        why_not = "compiling has not been tried with several processes"
+    elif steps < FEWEST_STEPS:
+        why_not = f"{steps} steps are too few to be worth it"
+    if why_not is None:
+        return compiled_if_proven(model, batch(), precision)
+    return _not_compiled(why_not)
+
+
+def compiled_if_proven(
+    model: PreTrainedModel, batch: Batch, precision: Precision, *, backend: Backend = "inductor"
+) -> str:
+    """Compile the layers if the batch gives the same; else leave them as they are and say why. It takes as long as compiling.
+
+    The model is left in the mode it was in. `backend`: as `torch.compile` takes it.
+    """
+    was_training = model.training
+    try:
+        with torch.random.fork_rng():
+            model.eval()  # without dropout
+            with exact_products():
+                exact = results(model, batch, "fp32", training=True)
+            plain = results(model, batch, precision, training=True)
+            _compile_layers(model, backend)
+            found = results(model, batch, precision, training=True)
+            predicted = results(model, batch, precision, training=False)
+            fault = disagreement(found, plain, exact, precision) or disagreement(
+                predicted, replace(plain, gradients={}), exact, precision
+            )
+            model.train()  # what training computes has to be compiled too, and to be finite
+            if fault is None and not results(model, batch, precision, training=True).logits.isfinite().all():
+                fault = "with dropout, logits are not finite"
+    except Exception as error:  # a compiler may raise any
+        forget_failed_pass(model)
+        fault = first_line(getattr(error, "inner_exception", error))
+    finally:
+        model.zero_grad()
+        model.train(was_training)
+    if fault is None:
+        return "compiled"
+    for layer in _layers(model):
+        layer.__dict__.pop("forward", None)
+    return _not_compiled(fault)
+
+
+def _not_compiled(reason: str) -> str:
+    if is_main_process():
+        log.info("layers are not compiled (%s)", reason)
+    return f"not compiled: {reason}"
+
+
+def _compile_layers(model: PreTrainedModel, backend: Backend) -> None:
+    """Compile the forward method of each layer: the hooks around it, which compute bounds on the host, stay outside."""
+    AttentionInterface.register(ATTENTION, torch.compiler.disable(bounded_attention))
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _VARIANTS)
+    layers = list(_layers(model))
+    if not layers:
+        raise ValueError("the family's code does not mark its layers")
+    for layer in layers:
+        layer.__dict__["forward"] = torch.compile(layer.forward, dynamic=True, backend=backend)
+
+
+def _layers(model: PreTrainedModel) -> Iterator[torch.nn.Module]:
+    """The layers that transformers marks as such, for gradient checkpointing."""
+    return (module for module in model.modules() if isinstance(module, GradientCheckpointingLayer))

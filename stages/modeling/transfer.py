@@ -1,0 +1,39 @@
+"""Copies between the host and a GPU for which neither waits for the other."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import local
+
+import torch
+
+_known = local()
+"""By thread: the attention mask on the host of the batch that a model is being called with."""
+
+
+def on_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return the tensor on the device. From the host to a GPU it is copied from pinned memory, and the host goes on."""
+    if device.type != "cuda" or tensor.device.type != "cpu":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+@contextmanager
+def mask_known(mask: torch.Tensor | None) -> Iterator[None]:
+    """Tell a model that is called inside the block what its batch's attention mask is on the host. None: it is not known.
+
+    To read it from the GPU, the host would have to wait until all that it has asked of the GPU is done, once a step.
+    """
+    before = getattr(_known, "mask", None)
+    _known.mask = mask
+    try:
+        yield
+    finally:
+        _known.mask = before
+
+
+def on_host(mask: torch.Tensor) -> torch.Tensor:
+    """Return the attention mask on the host: the one that is known, else a copy of this one."""
+    if mask.device.type == "cpu":
+        return mask
+    known: torch.Tensor | None = getattr(_known, "mask", None)
+    return known if known is not None and known.shape == mask.shape else mask.cpu()
