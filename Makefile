@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport VIRTUAL_ENV PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help install compose repro test test-fast check docs architectures audit bench bench-gpu bench-gpu-recipe check-gpu clean
+.PHONY: help install compose repro test test-fast check docs architectures audit bench bench-gpu check-gpu clean
 
 help:  ## what the targets do
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -56,11 +56,8 @@ bench: install  ## training beside the tutorial recipe on this CPU; DATA=FOLDER 
 	@python -m benchmarks.training wnut17 --steps 0 $(if $(DATA),--data $(DATA)) --out benchmarks/results/wnut17
 	@python -m benchmarks.training imdb --steps 24 $(if $(DATA),--data $(DATA)) --out benchmarks/results/imdb
 
-bench-gpu: install  ## padded and packed rows on a GPU, in 8 minutes: models of three sizes with random weights; needs no network
+bench-gpu: install  ## what a GPU makes of training and prediction, beside the Trainer's, in 8 minutes; needs no network
 	@python -m benchmarks.gpu
-
-bench-gpu-recipe: install  ## training beside the tutorial recipe on a GPU: 25,000 reviews, a model of DistilBERT's size
-	@python -m benchmarks.training imdb-gpu --steps 400 $(if $(DATA),--data $(DATA)) --out benchmarks/results/imdb-gpu
 
 check-gpu: install  ## whether packed rows are equal and repeat themselves on this GPU, in 3 minutes; needs no network
 	@python -m benchmarks.check_gpu

@@ -1,97 +1,243 @@
-"""Padded and packed rows and compiled layers on a GPU, in training and prediction: `python -m benchmarks.gpu`.
+"""What a GPU makes of training and prediction, in 8 minutes: `python -m benchmarks.gpu`.
 
-Models of DistilBERT's, MiniLM's and ModernBERT base's sizes with random weights, on batches with the lengths of IMDb's reviews.
-It needs neither network nor data. Each row of the table is written when it is measured, so that what is cut off leaves the rest.
-Packed rows and compiled layers are measured only where a trial shows that they give the same (`stages/modeling/gpu/`).
+The reference recipe on reviews that are as long as IMDb's, beside the Trainer's (A and B, `benchmarks/recipe.py`); the same at
+a free batch size; two trainings at once; a decoder of 1.1 B parameters by adapters; and padded and packed rows of three models
+(`benchmarks/layouts.py`). It needs neither network nor data. The table is written anew after each part, so that what is cut off
+leaves the rest, and says why a figure is missing.
 
-    make bench-gpu                                    # 8 minutes at most; benchmarks/results/gpu.md and gpu.json
-    python -m benchmarks.gpu --tiny --device cpu      # that it works, in seconds; the figures mean nothing
+    make bench-gpu                                       # benchmarks/results/gpu.md and gpu.json
+    python -m benchmarks.gpu --tiny --device cpu         # that it works; the figures mean nothing
 """
 
 import argparse
-import gc
-import statistics
+import os
+import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from multiprocessing import TimeoutError as PoolTimeoutError
 from pathlib import Path
-from typing import Literal, TypeAlias
 
-import numpy as np
 import torch
-from transformers import PreTrainedModel
 
-from benchmarks.gpu_models import SIZES, random_batch, random_model
-from benchmarks.imdb_lengths import drawn_lengths
-from benchmarks.machine import peak_memory, wait_for
+from benchmarks import layouts
+from benchmarks.large_models import Size, peaks
+from benchmarks.made_reviews import write_job
 from benchmarks.result_files import write_results
-from benchmarks.row_kernels import of_kernel, reference
-from stages.modeling.batches import MASK, Batch, batches_by_length
-from stages.modeling.compute import use_tf32
-from stages.modeling.gpu.compiling import compiled_if_proven
-from stages.modeling.gpu.proof import packed_if_proven
-from stages.modeling.precision import Precision, device, resolved
-from stages.modeling.transfer import mask_known, on_device
+from benchmarks.sides import Figures, Run, figures_of, start
+from benchmarks.training import prepare
+from stages.modeling.precision import device
 
-Purpose: TypeAlias = Literal["training", "prediction"]
-Side: TypeAlias = Literal["padded", "packed", "compiled"]
-"""`compiled`: packed, with compiled layers."""
+_EPOCHS = 2
+_MANY_EPOCHS = 40
+"""Of the training at a free batch size, so that it has the steps of one that is worth compiling."""
+_TOGETHER = 2
+_TIMEOUTS = (subprocess.TimeoutExpired, PoolTimeoutError)
 
-_WARM_UP = 3
-_ROWS_TO_TRY = 8
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table."""
+
+    what: str
+    target: str
+    """What is aimed at."""
+    found: str
+    held: bool | None
+    """Whether the target is reached; None: it was not measured, or means nothing here."""
+
+
+@dataclass
+class Report:
+    """All that was measured."""
+
+    machine: str
+    rows: list[Row] = field(default_factory=list)
+    runs: dict[str, Figures] = field(default_factory=dict)
+    """By name: A, B, ours, and variants of ours."""
+    by_layout: list[layouts.Figures] = field(default_factory=list)
+
+    def text(self) -> str:
+        """Return it as Markdown."""
+        lines = [f"## {self.machine}", "", "| what | at least | measured | |", "|---|---|---|---|"]
+        said = {True: "reached", False: "**not reached**", None: ""}
+        lines += [f"| {row.what} | {row.target} | {row.found} | {said[row.held]} |" for row in self.rows]
+        if self.runs:
+            lines += ["", *_runs_table(self.runs)]
+        if self.by_layout:
+            lines += ["", layouts.table(self.by_layout)]
+        return "\n".join(lines) + "\n"
 
 
 @dataclass(frozen=True)
 class Amount:
     """How much is measured."""
 
-    batch: int
-    """The rows of a batch in training; in prediction, batches have as many sub-words as so many of the longest rows."""
     steps: int
-    rows: int
-    """The rows that are predicted."""
-    longest: int
+    free_batch: int
+    free_steps: int
+    decoder: Size
+    decoder_steps: int
+    tiny: bool
 
 
-_FULL, _TINY = Amount(32, 40, 4000, 512), Amount(4, 2, 12, 40)
+_FULL = Amount(300, 256, 100, "1.1B", 3, tiny=False)
+_TINY = Amount(6, 8, 6, "tiny", 2, tiny=True)
 
 
-@dataclass(frozen=True)
-class Figures:
-    """What was measured of one model, one way and one purpose."""
+class Bench:
+    """The measurements, in a folder of their own, until the time is up."""
 
-    model: str
-    purpose: Purpose
-    precision: Precision
-    side: Side
-    trial: str | None
-    """What the trial of packed rows said; None where they were not tried."""
-    milliseconds: float | None
-    """Of a batch, the median; None where there was nothing to measure."""
-    tokens: float | None
-    """Sub-words a second, without padding."""
-    padding: float
-    """Sub-words with padding over those without."""
-    peak_mb: float | None
-    """The most memory: of the GPU, or resident."""
+    def __init__(self, amount: Amount, folder: Path, until: float, report: Report) -> None:
+        """`until`: by `time.monotonic`."""
+        self.amount, self.folder, self.until, self.report = amount, folder, until, report
+
+    @cached_property
+    def project(self) -> Path:
+        """Where the job is downloaded and tokenized."""
+        folder = self.folder / "project"
+        folder.mkdir()
+        prepare(folder, write_job(self.folder, tiny=self.amount.tiny))
+        return folder
+
+    def run(self, name: str, *runs: Run) -> Figures:
+        """Measure runs at the same time; keep and return the figures of the slowest."""
+        processes = [start(run, self.project) for run in runs]
+        try:
+            found = [figures_of(process, self._left) for process in processes]
+        finally:
+            for process in processes:
+                process.kill()
+        slowest = max(found, key=lambda each: each.step)
+        self.report.runs[name] = slowest
+        return slowest
+
+    @property
+    def _left(self) -> float:
+        return max(0.0, self.until - time.monotonic())
+
+    def recipe(self) -> Iterator[Row]:
+        """Train with the tutorial's batches, and predict."""
+        steps = self.amount.steps
+        ours, recipe, flags = (self.run(side, Run(side, steps, _EPOCHS)) for side in ("ours", "A", "B"))
+        what = f"IMDb, 25,000 reviews, {_EPOCHS} epochs, batches of 16"
+        yield _ratio(f"{what}: A's seconds over ours", whole_time(recipe), whole_time(ours), 8)
+        yield _ratio(f"{what}: B's seconds over ours", whole_time(flags), whole_time(ours), 1.5)
+        yield _ratio("prediction: A's seconds over ours", recipe.predict, ours.predict, 10)
+
+    def free_batch(self) -> Iterator[Row]:
+        """Train with large batches."""
+        batch = self.amount.free_batch
+        found = self.run(f"ours, {batch} rows", Run("ours", self.amount.free_steps, _MANY_EPOCHS, batch=batch))
+        share = f"{100 * found.utilization:.0f} %"
+        what = f"batches of {batch}: the model's operations over those of products of matrices"
+        yield Row(what, "40 %", share, found.utilization >= 0.4)
+
+    def two_at_once(self) -> Iterator[Row]:
+        """Train twice at the same time, as two jobs of a sweep with `--gpus-per-job 0.5`."""
+        alone = self.report.runs.get("ours")
+        if alone is None:
+            raise LookupError("the recipe alone was not measured")
+        meeting = self.folder / "meeting"
+        meeting.mkdir()
+        run = Run("ours", self.amount.steps, _EPOCHS, meeting=str(meeting), together=_TOGETHER)
+        found = self.run("ours, one of two", *[run] * _TOGETHER)
+        yield _ratio("two trainings at once: throughput over one's", _TOGETHER * alone.step, found.step, 1.3)
+
+    def decoder(self) -> Iterator[Row]:
+        """Fine-tune a large decoder."""
+        full, small = peaks(self.amount.decoder, self.amount.decoder_steps, self._left)
+        what = f"decoder of {full.all / 1e9:.2g} B parameters: peak of adapters and checkpointing over that in full"
+        peak = f"{small.peak:,.0f} of {full.peak:,.0f} MB, {small.peak / full.peak:.0%}"
+        yield Row(what, "at most 33 %", peak, small.peak <= full.peak / 3)
+
+
+def whole_time(figures: Figures) -> float:
+    """Return the seconds of all epochs, with what comes before the first steps."""
+    return figures.start + _EPOCHS * figures.epoch
 
 
 def main() -> None:
-    """Measure, and write after each row."""
+    """Measure, and write after each part."""
     options = _options()
-    until = time.monotonic() + options.seconds
-    place, amount = torch.device(options.device), _TINY if options.tiny else _FULL
-    use_tf32()
-    found: list[Figures] = []
-    for measure in _measurements(place, amount, options.tiny):
+    if options.device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    until, place = time.monotonic() + options.seconds, torch.device(options.device)
+    report = Report(_machine(place))
+
+    def write() -> None:
+        write_results(options.out, report.text(), [report])
+
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(_TINY if options.tiny else _FULL, Path(folder), until, report)
+        parts: Mapping[str, Callable[[], Iterator[Row]]] = {
+            "the recipe beside the Trainer's": bench.recipe,
+            "a free batch size": bench.free_batch,
+            "two trainings at once": bench.two_at_once,
+            "a large decoder": bench.decoder,
+        }
+        for name, part in parts.items():
+            report.rows += rows_of(name, part, until)
+            write()
+    for measure in layouts.measurements(place, tiny=options.tiny):
         if time.monotonic() > until:
-            print("cut off: the time is up")
             break
-        found.append(measure())
-        print(found[-1], flush=True)
-        write_results(options.out, f"{_title(place)}\n\n{table(found)}\n", found)
-    print(table(found))
+        report.by_layout.append(measure())
+        write()
+    print(report.text())
+
+
+def rows_of(name: str, part: Callable[[], Iterator[Row]], until: float) -> list[Row]:
+    """Measure a part and print its rows; where it fails or the time is up, one row says why."""
+    try:
+        found = [*part()] if time.monotonic() < until else [_missing(name, "the time is up")]
+    except _TIMEOUTS:
+        found = [_missing(name, "the time is up")]
+    except subprocess.CalledProcessError as error:
+        found = [_missing(name, f"a process ended with status {error.returncode}; what it printed says why")]
+    except LookupError as error:
+        found = [_missing(name, str(error))]
+    for row in found:
+        print(row, flush=True)
+    return found
+
+
+def _missing(name: str, reason: str) -> Row:
+    return Row(name, "", f"not measured: {reason}", None)
+
+
+def _ratio(what: str, numerator: float, denominator: float, target: float) -> Row:
+    ratio = numerator / denominator
+    return Row(what, f"{target:g} x", f"{ratio:.2f} x", ratio >= target)
+
+
+def _runs_table(runs: Mapping[str, Figures]) -> Sequence[str]:
+    head = (
+        "run",
+        "s before",
+        "ms a step",
+        "s an epoch",
+        "sub-words/s",
+        "padding",
+        "utilization",
+        "s to predict",
+        "peak MB",
+    )
+    lines = [f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 1)]
+    for name, each in runs.items():
+        cells = [
+            f"{each.start:.1f}", f"{1000 * each.step:.1f}", f"{each.epoch:.1f}", f"{each.tokens / each.step:,.0f}",
+            f"{each.padding:.2f}", f"{each.utilization:.0%}", f"{each.predict:.2f}", f"{each.peak:,.0f}",
+        ]  # fmt: skip
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def _machine(place: torch.device) -> str:
+    name = torch.cuda.get_device_name() if place.type == "cuda" else "a CPU: that it works, and no figures to quote"
+    return f"{name}, PyTorch {torch.__version__}"
 
 
 def _options() -> argparse.Namespace:
@@ -100,162 +246,9 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--device", choices=("cuda", "cpu"), default=device().type)
     parser.add_argument("--tiny", action="store_true", help="tiny models and few rows, to see that it works")
-    parser.add_argument("--seconds", type=float, default=450, help="no measurement begins after these (default: 450)")
+    parser.add_argument("--seconds", type=float, default=450, help="when it ends at the latest (default: 450)")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/gpu"), help="writes OUT.md and OUT.json")
     return parser.parse_args()
-
-
-def _measurements(place: torch.device, amount: Amount, tiny: bool) -> Iterator[Callable[[], Figures]]:
-    """The measurements, those first that tell most."""
-    precisions: list[Precision] = list(dict.fromkeys([resolved("auto"), "fp32"]))
-    for precision in precisions:
-        for size in SIZES:
-            for purpose in ("training", "prediction"):
-                for side in ("padded", "packed"):
-                    yield _Measurement(size, purpose, precision, side, place, amount, tiny).figures
-    for size in list(SIZES)[: 1 if tiny else None]:  # compiling takes long
-        yield _Measurement(size, "training", precisions[0], "compiled", place, amount, tiny).figures
-
-
-@dataclass(frozen=True)
-class _Measurement:
-    size: str
-    purpose: Purpose
-    precision: Precision
-    side: Side
-    place: torch.device
-    amount: Amount
-    tiny: bool
-
-    def figures(self) -> Figures:
-        """Measure it, on memory that no other measurement holds."""
-        gc.collect()
-        if self.place.type == "cuda":
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats()
-        model = random_model(self.size, self.place, tiny=self.tiny)
-        batches = self._batches(model.config.vocab_size)
-        padded, real = (sum(sizes) for sizes in zip(*map(_sizes, batches), strict=True))
-        trial = None if self.side == "padded" else self._trial(model)
-        seconds = None
-        if trial is None or (trial.startswith("packed") and "not compiled" not in trial):
-            try:
-                seconds = self._seconds(model, batches)
-            except torch.OutOfMemoryError as error:
-                trial = f"{trial or ''} out of memory ({str(error).splitlines()[0]})".strip()
-        return Figures(
-            self.size,
-            self.purpose,
-            self.precision,
-            self.side,
-            trial,
-            None if seconds is None else 1000 * statistics.median(seconds),
-            None if seconds is None else real / sum(seconds),
-            padded / real,
-            None if seconds is None else peak_memory(self.place),
-        )
-
-    def _batches(self, vocabulary: int) -> list[Batch]:
-        lengths = drawn_lengths(self.amount.rows, longest=self.amount.longest)
-        if self.purpose == "training":
-            count = self.amount.batch
-            parts = [lengths[start : start + count] for start in range(0, count * self.amount.steps, count)]
-            parts = [
-                part if len(part) == count else drawn_lengths(count, len(part), self.amount.longest) for part in parts
-            ]
-        else:
-            parts = [lengths[rows] for rows in batches_by_length(lengths, self.amount.batch, None)]
-        return [random_batch(part.tolist(), vocabulary, seed) for seed, part in enumerate(parts)]
-
-    def _trial(self, model: PreTrainedModel) -> str:
-        lengths = np.quantile(drawn_lengths(1000, longest=self.amount.longest), np.linspace(0, 1, _ROWS_TO_TRY))
-        batch = random_batch(lengths.astype(int).tolist(), model.config.vocab_size)
-        kernels = of_kernel(reference) if self.place.type == "cpu" else None
-        found = packed_if_proven(model, batch, self.precision, training=self.purpose == "training", kernels=kernels)
-        if self.side == "packed" or not found.startswith("packed"):
-            return found
-        backend = "eager" if self.place.type == "cpu" else "inductor"
-        return f"{found}, {compiled_if_proven(model, batch, self.precision, backend=backend)}"
-
-    def _seconds(self, model: PreTrainedModel, batches: Sequence[Batch]) -> list[float]:
-        """Return the seconds of each batch, after some that are not counted."""
-        step = self._training_step(model) if self.purpose == "training" else self._prediction_step(model)
-        for batch in batches[:_WARM_UP]:
-            step(batch)
-        found = []
-        for batch in batches:
-            wait_for(self.place)
-            started = time.perf_counter()
-            step(batch)
-            wait_for(self.place)
-            found.append(time.perf_counter() - started)
-        return found
-
-    def _training_step(self, model: PreTrainedModel) -> Callable[[Batch], None]:
-        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
-        model.train()
-
-        def step(batch: Batch) -> None:
-            logits = self._logits(model, batch)
-            torch.nn.functional.cross_entropy(
-                logits, torch.zeros(len(logits), dtype=torch.long, device=self.place)
-            ).backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
-
-        return step
-
-    def _prediction_step(self, model: PreTrainedModel) -> Callable[[Batch], None]:
-        model.eval()
-
-        def step(batch: Batch) -> None:
-            with torch.inference_mode():
-                self._logits(model, batch).cpu()
-
-        return step
-
-    def _logits(self, model: PreTrainedModel, batch: Batch) -> torch.Tensor:
-        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
-        inputs = {name: on_device(tensor, self.place) for name, tensor in batch.items()}
-        with mask_known(batch[MASK]), nullcontext() if dtype is None else torch.autocast(self.place.type, dtype):
-            logits: torch.Tensor = model(**inputs).logits
-        return logits.float()
-
-
-def _sizes(batch: Batch) -> tuple[int, int]:
-    return batch[MASK].numel(), int(batch[MASK].sum())
-
-
-def _title(place: torch.device) -> str:
-    name = torch.cuda.get_device_name() if place.type == "cuda" else "a CPU: that it works, and no figures to quote"
-    return f"## {name}, PyTorch {torch.__version__}"
-
-
-def table(found: Sequence[Figures]) -> str:
-    """Return a row for each measurement, and how many times as fast packed rows are as padded ones."""
-    padded = {(each.model, each.purpose, each.precision): each for each in found if each.side == "padded"}
-    rows = [
-        "| model | purpose | precision | rows | ms a batch | sub-words a second | times as fast | padding factor | peak MB |",
-        "|---|---|---|---|---:|---:|---:|---:|---:|",
-    ]
-    for each in found:
-        base = padded.get((each.model, each.purpose, each.precision))
-        ratio = None if base is None or base.tokens is None or each.tokens is None else each.tokens / base.tokens
-        side = each.trial or each.side
-        numbers = [
-            _number(each.milliseconds, "{:.1f}"),
-            _number(each.tokens, "{:,.0f}"),
-            _number(ratio, "{:.2f}"),
-            _number(each.padding, "{:.2f}"),
-            _number(each.peak_mb, "{:,.0f}"),
-        ]
-        rows.append(f"| {each.model} | {each.purpose} | {each.precision} | {side} | {' | '.join(numbers)} |")
-    return "\n".join(rows)
-
-
-def _number(value: float | None, style: str) -> str:
-    return "-" if value is None else style.format(value)
 
 
 if __name__ == "__main__":

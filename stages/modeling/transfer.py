@@ -1,10 +1,14 @@
 """Copies between the host and a GPU for which neither waits for the other."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from threading import local
 
 import torch
+
+_AHEAD = 2
+"""What a GPU is asked to compute before a result is copied from it."""
 
 _known = local()
 """By thread: the attention mask on the host of the batch that a model is being called with."""
@@ -37,3 +41,16 @@ def on_host(mask: torch.Tensor) -> torch.Tensor:
         return mask
     known: torch.Tensor | None = getattr(_known, "mask", None)
     return known if known is not None and known.shape == mask.shape else mask.cpu()
+
+
+def fetched(results: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """Yield the results on the host, each of a GPU's after it has been asked for the next ones, so that it does not idle."""
+    waiting = deque[torch.Tensor]()
+    for result in results:
+        if result.device.type == "cpu":
+            yield result
+            continue
+        waiting.append(result)
+        if len(waiting) > _AHEAD:
+            yield waiting.popleft().cpu()
+    yield from (result.cpu() for result in waiting)

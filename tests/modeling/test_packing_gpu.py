@@ -5,7 +5,7 @@ GPU can tell, `make check-gpu` asks there.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from stages.modeling.gpu.kernels import Bounds, Need, efficient, flash, flex, ke
 from stages.modeling.gpu.packing import pack_rows_on_gpu
 from stages.modeling.gpu.proof import packed_if_proven
 from stages.modeling.prediction import predict, rows_to_try
-from stages.modeling.transfer import mask_known, on_host
+from stages.modeling.transfer import fetched, mask_known, on_host
 from stages.pipeline.json_files import read_json
 from stages.training import building
 from stages.training.batching import HOST_MASK, HostMask, TrainingCollator
@@ -340,3 +340,36 @@ def test_a_training_proves_packing_and_records_it(trainings: Trainings, monkeypa
     assert told == ["packed (flash)"] and sizes
     found = read_json(Path("metrics/train.json"))["validation"]
     assert found["loss"] == pytest.approx(padded["loss"], rel=0.1), "dropout draws other numbers"
+
+
+class OnGpu:
+    """A result that is on a GPU until it is copied."""
+
+    device = torch.device("cuda")
+
+    def __init__(self, number: int, copied: list[int]) -> None:
+        self.number, self.copied = number, copied
+
+    def cpu(self) -> int:
+        """Copy it."""
+        self.copied.append(self.number)
+        return self.number
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 7])
+def test_results_are_copied_from_a_gpu_behind_those_that_it_is_asked_for(count: int) -> None:
+    copied: list[int] = []
+    ahead: list[int] = []
+
+    def asked() -> Iterator[Any]:
+        for number in range(count):
+            ahead.append(number - len(copied))
+            yield OnGpu(number, copied)
+
+    assert [*fetched(asked())] == [*range(count)] == copied
+    assert ahead == [min(number, 2) for number in range(count)]
+
+
+def test_results_on_the_host_do_not_wait() -> None:
+    asked = iter([torch.tensor([1.0]), torch.tensor([2.0])])
+    assert next(fetched(asked)).item() == 1.0 and next(asked).item() == 2.0
