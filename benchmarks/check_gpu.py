@@ -1,8 +1,13 @@
 """Whether packed rows give what they should on this GPU: `python -m benchmarks.check_gpu`.
 
-Equality with the padded model, each kernel against attention row by row, the gradient through dropout, independence of rows,
-the same bits twice, no waiting of the host, and compiled layers. It needs neither network nor data, prints a line a check and
-ends with status 1 if one fails.
+Equality with the padded model for all families that are packed, the same bits twice, each kernel against attention row by row,
+the gradient through dropout, independence of rows, no waiting of the host, and compiled layers. What tells most comes first. It
+needs neither network nor data, and prints a line a check with the seconds it took:
+
+    passed   nothing is wrong
+    FAILED   something is, and what; the status is 1
+    padded   the GPU has no kernel for it, so a run would compute padding
+    stated   a figure that is not judged
 
     make check-gpu                                         # 3 minutes at most
     python -m benchmarks.check_gpu --tiny --device cpu     # that it works: attention row by row takes the kernels' place
@@ -10,21 +15,22 @@ ends with status 1 if one fails.
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from transformers import PreTrainedModel
 
-from benchmarks.gpu_models import SIZES, random_batch, random_model
+from benchmarks.gpu_models import HEADS, SIZES, VOCABULARY, Task, random_batch, random_family, random_model
 from benchmarks.imdb_lengths import drawn_lengths
 from benchmarks.row_kernels import mixing_rows, of_kernel, reference
-from stages.modeling.agreement import distance
+from stages.modeling.agreement import difference, distance
 from stages.modeling.batches import MASK, Batch
 from stages.modeling.compute import use_deterministic_algorithms, use_tf32
+from stages.modeling.cpu.packing import PACKED_FAMILIES
 from stages.modeling.gpu.compiling import compiled_if_proven
 from stages.modeling.gpu.kernels import KERNELS, Bounds, Kernel, KernelName, Need, kernel_for
 from stages.modeling.gpu.packing import Kernels, drops_attention, pack_rows_on_gpu
@@ -32,12 +38,25 @@ from stages.modeling.gpu.proof import packed_if_proven
 from stages.modeling.precision import Precision, device, resolved
 from stages.modeling.transfer import mask_known, on_device
 
-Check: TypeAlias = Callable[[], str | None]
-"""Returns what is wrong; None: nothing is."""
 
-_DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+@dataclass(frozen=True)
+class Stated:
+    """A figure that is not judged."""
+
+    figure: str
+
+
+Check: TypeAlias = Callable[[], str | Stated | None]
+"""Returns what is wrong, or a figure; None: nothing is wrong."""
+
+Verdict: TypeAlias = Literal["passed", "FAILED", "padded", "stated"]
+
+_USUAL: tuple[Precision, ...] = ("bf16", "fp32")
+_DTYPES: dict[Precision, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 _ALLOWED: dict[torch.dtype, float] = {torch.float32: 2e-3, torch.float16: 5e-3, torch.bfloat16: 3e-2}
 """What a kernel's numbers may differ by from those of fp32, as a share of their norm."""
+_COMPILED = ("distilbert", "modernbert-base")
+"""The layers of all other families are written as DistilBERT's are."""
 _RATE = 0.3
 _HEADS, _WIDTH = 4, 64
 
@@ -60,6 +79,11 @@ class Machine:
             return (8, 0)
         return None if torch.version.hip else torch.cuda.get_device_capability()
 
+    @property
+    def steps(self) -> int:
+        """The steps of a training."""
+        return 3 if self.tiny else 10
+
     def kernel(self, name: KernelName) -> Kernel:
         """Return the kernel of this name, on a CPU attention row by row."""
         return reference if self.place.type == "cpu" else KERNELS[name]
@@ -76,9 +100,20 @@ class Machine:
             raise NotHereError(reason)
         return name, reason
 
-    def lengths(self, rows: int) -> list[int]:
-        """Return the lengths of so many rows."""
-        return [int(length) for length in drawn_lengths(rows, longest=40 if self.tiny else 512)]
+    @property
+    def longest(self) -> int:
+        """The sub-words of the longest rows."""
+        return 40 if self.tiny else 512
+
+    def lengths(self, rows: int, seed: int = 0) -> list[int]:
+        """Return the lengths of so many rows, drawn from IMDb's."""
+        return [int(length) for length in drawn_lengths(rows, seed, self.longest)]
+
+    @property
+    def batches(self) -> Sequence[Batch]:
+        """Rows from a single sub-word to the longest, and one row alone."""
+        lengths = [1, *self.lengths(5), 2, self.longest], [self.longest // 2]
+        return [random_batch(each, VOCABULARY) for each in lengths]
 
 
 def main() -> None:
@@ -90,16 +125,14 @@ def main() -> None:
     use_tf32()
     failed = left = 0
     for name, check in checks(machine):
-        if time.monotonic() > until:
+        began = time.monotonic()
+        if began > until:
             left += 1
             continue
-        try:
-            fault = _result(check)
-            said = f"FAILED  {name}: {fault}" if fault else f"passed  {name}"
-            failed += fault is not None
-        except NotHereError as reason:
-            said = f"padded  {name}: {reason}"
-        print(said, flush=True)
+        verdict, found = _outcome(check)
+        failed += verdict == "FAILED"
+        said = f"{name}: {found}" if found else name
+        print(f"{verdict} {time.monotonic() - began:6.1f} s  {said}", flush=True)
     print(f"{failed} failed" + (f", {left} not begun, as the time was up" if left else ""))
     raise SystemExit(int(bool(failed or left)))
 
@@ -114,17 +147,40 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _result(check: Check) -> str | None:
-    """Return what is wrong, which may be that the check raises an error."""
+def _outcome(check: Check) -> tuple[Verdict, str]:
+    """Return what is found, which may be that the check raises an error."""
     try:
-        return check()
+        found = check()
+    except NotHereError as reason:
+        return "padded", str(reason)
     except Exception as error:
-        return f"{type(error).__name__}: {error}".splitlines()[0]
+        return "FAILED", f"{type(error).__name__}: {error}".splitlines()[0]
+    if isinstance(found, Stated):
+        return "stated", found.figure
+    return ("passed", "") if found is None else ("FAILED", found)
 
 
 def checks(machine: Machine) -> Iterator[tuple[str, Check]]:
-    """Yield all checks with their names."""
-    precisions: list[Precision] = ["bf16", "fp16", "fp32"]
+    """Yield all checks with their names, those first that tell most. Compiling takes longest, and comes last."""
+    for precision, family, task, training in product(_USUAL, PACKED_FAMILIES, HEADS, (True, False)):
+        purpose = "training" if training else "prediction"
+        what = f"{family}, {task}, {precision}, {purpose}"
+        yield f"packed: {what}", partial(family_fault, machine, family, task, precision, training)
+    for size, task in product(SIZES, HEADS):
+        yield f"the same bits twice: {size}, {task}", partial(repetition_fault, machine, size, task)
+        yield f"the default's spread: {size}, {task}", partial(default_spread, machine, size, task)
+    yield from _checks_of_kernels(machine)
+    for family, task in product(PACKED_FAMILIES, HEADS):
+        yield f"a planted fault is found: {family}, {task}", partial(planted_fault, machine, family, task)
+    for size in SIZES:
+        yield f"the host never waits: {size}", partial(waiting_fault, machine, size)
+    for size, precision in product(SIZES, _DTYPES):
+        yield f"model: {size}, {precision}", partial(model_fault, machine, size, precision)
+    for size in _COMPILED[-1:] if machine.tiny else _COMPILED:
+        yield f"compiled layers: {size}", partial(compilation_fault, machine, size)
+
+
+def _checks_of_kernels(machine: Machine) -> Iterator[tuple[str, Check]]:
     for (precision, dtype), window, first, drops in product(_DTYPES.items(), (None, 16), (False, True), (False, True)):
         need = Need(_WIDTH, dtype, is_differentiated=True, drops=drops, window=window)
         name, _ = kernel_for(need, machine.capability)
@@ -136,15 +192,16 @@ def checks(machine: Machine) -> Iterator[tuple[str, Check]]:
             yield f"dropout: {what}", partial(dropout_fault, machine, kernel, dtype, window, first=first)
         else:
             yield f"kernel: {what}", partial(kernel_fault, machine, kernel, dtype, window, first=first)
-    for size, precision, training in product(SIZES, precisions, (True, False)):
-        purpose = "training" if training else "prediction"
-        yield f"model: {size}, {precision}, {purpose}", partial(model_fault, machine, size, precision, training)
-    for size in SIZES:
-        yield f"a planted fault is found: {size}", partial(planted_fault, machine, size)
-        yield f"the same bits twice: {size}", partial(repetition_fault, machine, size)
-        yield f"the host never waits: {size}", partial(waiting_fault, machine, size)
-    for size in list(SIZES)[: 1 if machine.tiny else None]:
-        yield f"compiled layers: {size}", partial(compilation_fault, machine, size)
+
+
+def family_fault(machine: Machine, family: str, task: Task, precision: Precision, training: bool) -> str | None:
+    """Try packed rows of a small model of the family as a stage does."""
+    for batch in machine.batches:
+        model = random_family(family, task, machine.place, tiny=machine.tiny)
+        told = packed_if_proven(model, batch, precision, training=training, kernels=machine.kernels(model))
+        if not told.startswith("packed"):
+            return f"rows of {batch[MASK].sum(dim=1).tolist()} sub-words: {told}"
+    return None
 
 
 def kernel_fault(
@@ -203,29 +260,41 @@ def dropout_fault(
     return None
 
 
-def model_fault(machine: Machine, size: str, precision: Precision, training: bool) -> str | None:
-    """Try packed rows as a stage does, in the reach of what there are kernels for."""
+def model_fault(machine: Machine, size: str, precision: Precision) -> str | None:
+    """Try packed rows of a text classifier of this size as a stage does before training, which tries prediction too."""
     model, batch = random_model(size, machine.place, tiny=machine.tiny), _batch(machine)
-    told = packed_if_proven(model, batch, precision, training=training, kernels=machine.kernels(model))
+    told = packed_if_proven(model, batch, precision, training=True, kernels=machine.kernels(model))
     return None if told.startswith("packed") else told
 
 
-def planted_fault(machine: Machine, size: str) -> str | None:
-    """Try packed rows by a kernel that lets two rows see each other."""
-    model, batch = random_model(size, machine.place, tiny=machine.tiny), _batch(machine)
-    told = packed_if_proven(model, batch, "fp32", training=True, kernels=of_kernel(mixing_rows))
+def planted_fault(machine: Machine, family: str, task: Task) -> str | None:
+    """Try packed rows in bf16, where least is seen, by a kernel that lets two rows see each other."""
+    model = random_family(family, task, machine.place, tiny=machine.tiny)
+    told = packed_if_proven(model, machine.batches[0], "bf16", training=True, kernels=of_kernel(mixing_rows))
     return None if told.startswith("padded: without padding") else f"it was not found: {told}"
 
 
-def repetition_fault(machine: Machine, size: str) -> str | None:
+def repetition_fault(machine: Machine, size: str, task: Task) -> str | None:
     """Train twice from the same seed with deterministic algorithms, and compare the weights bit by bit."""
     use_deterministic_algorithms(True)
     try:
-        first, second = (_trained(machine, size) for _ in range(2))
+        first, second = (_trained(machine, size, task) for _ in range(2))
     finally:
         use_deterministic_algorithms(False)
     same = all(map(torch.equal, first, second))
     return None if same else "the weights differ after two trainings from the same seed"
+
+
+def default_spread(machine: Machine, size: str, task: Task) -> Stated:
+    """Train twice from the same seed with the algorithms that PyTorch takes by default, and say how far the weights differ."""
+    first, second = (_trained(machine, size, task) for _ in range(2))
+    start = random_model(size, machine.place, tiny=machine.tiny, task=task).parameters()
+    whole, other, before = (
+        torch.cat([each.detach().flatten() for each in weights]) for weights in (first, second, start)
+    )
+    share = distance(other, whole) / distance(whole, before)
+    most = difference([other], [whole])
+    return Stated(f"{share:.1e} of what {machine.steps} steps changed, and {most:.1e} in a weight at most")
 
 
 def waiting_fault(machine: Machine, size: str) -> str | None:
@@ -253,15 +322,16 @@ def compilation_fault(machine: Machine, size: str) -> str | None:
     return None if told == "compiled" else told
 
 
-def _trained(machine: Machine, size: str) -> list[torch.Tensor]:
-    model = random_model(size, machine.place, tiny=machine.tiny)
+def _trained(machine: Machine, size: str, task: Task) -> list[torch.Tensor]:
+    """Return the weights after some steps with dropout, on rows of other lengths in each."""
+    model = random_model(size, machine.place, tiny=machine.tiny, task=task)
     pack_rows_on_gpu(model, machine.kernels(model))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
-    for seed in range(3):
-        _step(model, _batch(machine, seed))
+    for step in range(machine.steps):
+        _step(model, _batch(machine, step))
         optimizer.step()
         optimizer.zero_grad()
-    return [weight.detach().clone() for weight in model.parameters()]
+    return [weight.detach() for weight in model.parameters()]
 
 
 def _step(model: PreTrainedModel, batch: Batch) -> None:
@@ -273,7 +343,7 @@ def _step(model: PreTrainedModel, batch: Batch) -> None:
 
 
 def _batch(machine: Machine, seed: int = 0) -> Batch:
-    return random_batch(machine.lengths(8), 100, seed)
+    return random_batch(machine.lengths(8, seed), VOCABULARY, seed)
 
 
 def _states(machine: Machine, dtype: torch.dtype, *, first: bool) -> tuple[Bounds, list[torch.Tensor]]:

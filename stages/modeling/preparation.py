@@ -1,8 +1,9 @@
 """How a model is prepared for its use: one list of steps for training, prediction and export alike.
 
 `load.py` gives a model with the task's head as its folder holds it, and `prepare` takes it through `STEPS`. A step that is not
-proven for the model's family or for the device leaves the model as it is, and the log says why. Autocast is no step: whoever
-calls the model enters it, and the first step keeps the head out of it.
+proven for the model's family leaves the model as it is, and the log says why. Rows are packed here on a CPU alone: on a GPU a
+trial decides, later and with a log line of its own (`stages.modeling.gpu.proof`). Autocast is no step: whoever calls the model
+enters it, and the first step keeps the head out of it.
 """
 
 import logging
@@ -59,7 +60,7 @@ class Step:
     """Change the model in place."""
     purposes: Collection[Purpose]
     devices: Collection[str] | None = None
-    """The device types that it is proven for; None: all."""
+    """The device types that it is for; None: all. Others need nothing in its place, or get it elsewhere."""
     asked: Callable[[TrainConfig], bool] | None = None
     """Whether the recipe asks for the step, which raises ModelError where it can't be; None: it needs no asking."""
     families: Collection[str] | None = None
@@ -72,13 +73,12 @@ class Step:
     def concerns(self, use: Use) -> bool:
         """Whether the step is for this use."""
         is_asked = self.asked is None or (use.recipe is not None and self.asked(use.recipe))
-        return use.purpose in self.purposes and is_asked
+        is_for_device = self.devices is None or use.device.type in self.devices
+        return use.purpose in self.purposes and is_asked and is_for_device
 
     def why_not(self, model: PreTrainedModel, use: Use) -> str | None:
         """Say why the model is left as it is; None if the step is applied."""
-        kind, family = use.device.type, model.config.model_type
-        if self.devices is not None and kind not in self.devices:
-            return f"proven on {', '.join(self.devices)}, not on {kind}"
+        family = model.config.model_type
         if self.families is not None and family not in self.families:
             return f"proven for {', '.join(self.families)}, not for {family}"
         return self.obstacle(model, use)

@@ -18,6 +18,7 @@ from stages.evaluate import evaluate
 from stages.export import export
 from stages.modeling.cpu.fast_dropout import FastDropout
 from stages.modeling.cpu.packing import is_packed
+from stages.modeling.gpu.proof import packed_if_proven
 from stages.modeling.occurring_embeddings import OccurringEmbeddings
 from stages.modeling.preparation import STEPS, Purpose, Step, Use, prepare, undo_for_saving
 from stages.training.memory import fits_into_memory
@@ -105,7 +106,6 @@ def test_steps_are_applied_in_the_order_of_the_list_and_undone_in_the_reverse_or
     ("given", "reason"),
     [
         ({"families": ("roberta", "albert")}, "proven for roberta, albert, not for bert"),
-        ({"devices": ("cuda",)}, "proven on cuda, not on cpu"),
         ({"obstacle": lambda model, _: f"{model.config.num_labels} labels"}, "3 labels"),
     ],
 )
@@ -122,13 +122,21 @@ def test_a_step_leaves_what_it_is_not_proven_for_and_the_log_says_why(
     assert f"prediction: without a test's ({reason})" in caplog.messages
 
 
-def test_a_gpu_gets_none_of_what_is_for_a_cpu_and_one_line_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_gpu_gets_none_of_what_is_for_a_cpu_and_nothing_is_said_of_it(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "stages")
     model = prepare(model_of("bert", "text", rate=0.1), Use("training", torch.device("cuda"), occurring=CODES))
     assert isinstance(model.get_input_embeddings(), OccurringEmbeddings)
     assert not is_packed(model) and not [each for each in model.modules() if isinstance(each, FastDropout)]
-    told = "training: without fast dropout, bf16 linear layers, packed rows (proven on cpu, not on cuda)"
-    assert caplog.messages == [told]
+    assert caplog.messages == []
+
+
+def test_on_a_gpu_the_trial_alone_says_that_padding_is_computed(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "stages")
+    model = prepare(model_of("mpnet", "text"), Use("training", torch.device("cuda"), occurring=CODES))
+    packed_if_proven(model, batch_of((5, 9)), "fp32", training=True)
+    of_embeddings, of_packing = caplog.messages
+    assert of_embeddings.startswith("training: without embeddings of occurring sub-words alone (proven for ")
+    assert of_packing.startswith("mpnet: padding is computed on the GPU (packing is proven for albert, bert, ")
 
 
 def test_a_family_that_packing_is_not_proven_for_computes_padding_and_the_log_says_so(
