@@ -63,7 +63,7 @@ def restore_outputs() -> None:
     try:
         _restore(stage)
     except Exception as error:
-        log.warning("could not put back the last outputs of %s (%s); run `dvc checkout`", stage, error)
+        log.warning("could not restore the last outputs of %s (%s); run `dvc checkout`", stage, error)
 
 
 def restore_recorded_outputs() -> None:
@@ -71,7 +71,7 @@ def restore_recorded_outputs() -> None:
     try:
         _restore(None)
     except Exception as error:
-        log.warning("could not put back all outputs (%s); run `dvc checkout`", error)
+        log.warning("could not restore all outputs (%s); run `dvc checkout`", error)
 
 
 def _restore(name: str | None) -> None:

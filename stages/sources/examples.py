@@ -108,7 +108,7 @@ def choose_columns(
     if twice is not None:
         raise DataError(
             f"{file.name}: column {twice} can't be both text and label, nor two texts; give data.text_column, data.pair_column "
-            "and data.label_column as different columns (places from 0, which fit files without labels too)"
+            "and data.label_column as different columns (positions from 0 fit files without labels too)"
         )
     group = _group(file, config) if is_grouped else None
     return Columns(

@@ -32,7 +32,7 @@ KINDS: Kinds = {
     ),
     "duplicates": Kind("warning", "examples repeat an earlier input of their split (data.deduplicate=within)"),
     "shared_inputs": Kind("warning", "inputs occur in two splits, so scores are too high (data.deduplicate=across)"),
-    "conflicting_labels": Kind("warning", "inputs have different labels in different places"),
+    "conflicting_labels": Kind("warning", "identical inputs have different labels"),
     "unseen_labels": Kind("warning", "labels do not occur in train, so they can't be learned"),
     "named_in_vain": Kind(
         "warning",
@@ -42,8 +42,8 @@ KINDS: Kinds = {
     "ignored_in_vain": Kind("warning", "labels of data.ignore_labels do not occur"),
     "label_as_header": Kind(
         "warning",
-        "label columns have the name of a label, so the first line may be an example and no header (then give columns by "
-        "place, such as data.label_column=0)",
+        "label columns are named like a label, so the first line may be an example, not a header (if so, give columns by "
+        "position, such as data.label_column=0)",
     ),
     "integer_names": Kind("note", "label names are integers, so integers were read as names, not as positions"),
     "foreign_tags": Kind(
@@ -57,8 +57,8 @@ KINDS: Kinds = {
     "utf8_spans": Kind("error", "spans fit words as bytes of UTF-8, and not as characters (convert their offsets)"),
     "ambiguous_spans": Kind(
         "warning",
-        "spans fit words as characters, as which they were read, and elsewhere as UTF-16 code units or bytes of UTF-8 (check "
-        "which of them the tool counts)",
+        "spans fit words as characters, and other words as UTF-16 code units or bytes of UTF-8 (they were read as characters; "
+        "check what the annotation tool counts)",
     ),
     "misaligned_spans": Kind("warning", "spans begin or end inside a word and were widened to whole words"),
     "empty_inputs": Kind("warning", "examples hold no text"),
@@ -68,7 +68,8 @@ KINDS: Kinds = {
     "similar_labels": Kind("warning", "labels differ only in case, white space, invisible characters or Unicode form"),
     "odd_white_space": Kind("note", "examples hold no-break or zero-width spaces, or words with a space inside"),
     "no_labels": Kind(
-        "warning", "examples, which is all, have no label: they can be predicted (evaluate.score=false), not scored"
+        "warning",
+        "examples have no label, in a split without any: they can be predicted (evaluate.score=false), not scored",
     ),
     "ignored": Kind("note", "examples have a label of data.ignore_labels and were left out"),
     "unlabelled": Kind("note", "examples have no label (-1): they can be predicted, not scored"),

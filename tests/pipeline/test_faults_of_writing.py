@@ -74,7 +74,7 @@ def test_a_read_only_place_is_told_in_one_line(tmp_path: Path) -> None:
     write += "from stages.pipeline.one_line import one_line_errors\nwith one_line_errors(): write_json(Path('fixed/out'), {})"
     done = in_namespace(f'mount -t tmpfs -o ro none fixed; exec {PYTHON} -c "{write}"', tmp_path)
     assert done.returncode == 1
-    told = "error: fixed/out: can't be written, it is not ours to write to; make its folder writable and run again\n"
+    told = "error: fixed/out: can't be written, permission is denied; make its folder writable and run again\n"
     assert done.stderr == told
 
 

@@ -59,7 +59,7 @@ def test_the_second_run_ends_soon_and_names_the_first(first: tuple[str, ...], pr
     assert time.monotonic() - started < 5
     assert second.returncode == 1
     assert second.stderr.count("\n") == 1
-    assert f"error: another run is at work here (process {running.pid}, " in second.stderr
+    assert f"error: another run is in progress in this folder (process {running.pid}, " in second.stderr
     assert "; it is in stage train since " in second.stderr
     (project.root / "wait").unlink()
     running.communicate()

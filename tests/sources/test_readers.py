@@ -713,7 +713,7 @@ BROKEN: list[tuple[str, str | bytes, ReadOptions, list[str]]] = [
         "mixed.csv",
         "a,1\n",
         ReadOptions("text", text_column=0, label_column="b"),
-        ["mixed.csv: columns", "name (b)", "place (0)"],
+        ["mixed.csv: columns", "name (b)", "position (0)"],
     ),
     (
         "latin.csv",
@@ -772,12 +772,12 @@ BROKEN: list[tuple[str, str | bytes, ReadOptions, list[str]]] = [
     ("columns.json", '{\n"text": {"0": "a"}}', TEXT, ["columns.json: expected an array of objects"]),
     ("lists.json", '{\n"a": [{}], "b": [{}]}', TEXT, ["lists.json: expected an array of objects"]),
     ("lines.json", '{"a": 1}\n{"a": 2}', ReadOptions("text", format="json"), ["lines.json", "data.format=jsonl"]),
-    ("cut.parquet", PARQUET[:-100], TEXT, ["cut.parquet: is not readable as Parquet"]),
-    ("hole.parquet", PARQUET[:200] + bytes(500) + PARQUET[700:], TEXT, ["hole.parquet: is not readable as Parquet"]),
-    ("words.parquet", "not parquet", TEXT, ["words.parquet: is not readable as Parquet"]),
-    ("cut.arrow", ARROW[:-100], TEXT, ["cut.arrow: is not readable as Arrow"]),
-    ("cut_stream.arrow", STREAM[: len(STREAM) // 2], TEXT, ["cut_stream.arrow: is not readable as Arrow"]),
-    ("old.feather", b"FEA1" + bytes(50), TEXT, ["old.feather: is Feather's first version"]),
+    ("cut.parquet", PARQUET[:-100], TEXT, ["cut.parquet: can't be read as Parquet"]),
+    ("hole.parquet", PARQUET[:200] + bytes(500) + PARQUET[700:], TEXT, ["hole.parquet: can't be read as Parquet"]),
+    ("words.parquet", "not parquet", TEXT, ["words.parquet: can't be read as Parquet"]),
+    ("cut.arrow", ARROW[:-100], TEXT, ["cut.arrow: can't be read as Arrow"]),
+    ("cut_stream.arrow", STREAM[: len(STREAM) // 2], TEXT, ["cut_stream.arrow: can't be read as Arrow"]),
+    ("old.feather", b"FEA1" + bytes(50), TEXT, ["old.feather: is Feather version 1"]),
     ("no_tag.conll", "a O\n\nb\n", TOKENS, ["no_tag.conll, line 3: expected a word and its tag"]),
     ("empty_tag.conll", "a\tO\nb\t\n", TOKENS, ["empty_tag.conll, line 2: expected a word and its tag"]),
     (
@@ -860,7 +860,7 @@ def test_parquet_strings_that_are_not_utf8_are_told_with_their_rows(tmp_path: Pa
     path = written(tmp_path, "a.parquet", parquet_bytes(pa.table({"text": texts})))
     with pytest.raises(DataError) as error:
         rows(path, TEXT)
-    assert told(error).startswith("a.parquet, rows 1 to 1: is not readable as Arrow's types")
+    assert told(error).startswith("a.parquet, rows 1 to 1: can't be read as Arrow's types")
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def _document(path: Path, name: str, identifier: str, *, may_lack_annotations: b
     for half, suffix in ((text, TEXT_SUFFIX), (annotations, ANNOTATION_SUFFIX)):
         if not half.is_file():
             raise DataError(
-                f"{name}: there is no {stem}{suffix} beside it; brat keeps a text and its annotations together"
+                f"{name}: there is no {stem}{suffix} beside it; put a text and its annotations in one folder"
             )
     return _Document(text, annotations, f"{stem}{TEXT_SUFFIX}", f"{stem}{ANNOTATION_SUFFIX}", identifier)
 
@@ -232,5 +232,5 @@ def _refuse(document: _Document, problems: Sequence[tuple[_Annotation, str]]) ->
         first, what = min(problems, key=lambda problem: problem[0].line)
         more = f" (and {len(problems) - 1} more such spans of the file)" if len(problems) > 1 else ""
         raise DataError(
-            f"{document.annotations_name}, line {first.line}: {what}{more}, which tags of words can't say; remove or split it"
+            f"{document.annotations_name}, line {first.line}: {what}{more}, which tags can't express; remove or split it"
         )

@@ -98,7 +98,7 @@ def _checked(start: object, end: object, label: object, covers: object) -> Span:
         label = label[0]
     for what, offset in (("start", start), ("end", end)):
         if not isinstance(offset, int) or isinstance(offset, bool):
-            raise NotSpansError(f"a span's {what} is {offset!r}; give the place of a character, counted from 0")
+            raise NotSpansError(f"a span's {what} is {offset!r}; give the position of a character, counted from 0")
     if not isinstance(label, str) or not label.strip():
         raise NotSpansError(f"the span at {start} has the label {label!r}; give each span one label")
     assert isinstance(start, int) and isinstance(end, int)
@@ -204,7 +204,7 @@ def _holds_spans(row: JsonObject, keys: _Keys) -> bool:
 
 def _key(option: str, column: str | int | None) -> str | None:
     if isinstance(column, int):
-        raise DataError(f"data.{option}={column}: texts with spans have keys, not places; give the key's name")
+        raise DataError(f"data.{option}={column}: texts with spans have keys, not positions; give the key's name")
     return column
 
 
