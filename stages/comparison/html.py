@@ -7,7 +7,7 @@ from datasets import Dataset
 
 from stages.columns.names import SECOND_TEXT, TEXT
 from stages.comparison.aligned_files import aligned, shared_labels
-from stages.comparison.lettered_runs import LetteredRun, lettered
+from stages.comparison.lettered_runs import LetteredRun, best_of, lettered
 from stages.comparison.loaded_runs import Run, Text
 from stages.comparison.page_head import head
 from stages.comparison.page_metrics import differences, metrics
@@ -47,7 +47,7 @@ def as_html(comparison: Comparison, runs: Sequence[Run], command: str = "") -> s
         Part("errors", "Examples", errors(report, data)),
         Part("settings", "Settings", settings(shown)),
         Part("curves", "Training", pictures.curves(report)),
-        Part("confusion", "Confusion", pictures.confusion(report)),
+        Part("confusion", "Confusion", pictures.confusion(report, best_of(comparison).name)),
         Part("calibration", "Calibration", pictures.calibration(report)),
     ]
     return document(

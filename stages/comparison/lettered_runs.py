@@ -51,6 +51,11 @@ def lettered(comparison: Comparison, runs: Sequence[Run]) -> list[LetteredRun]:
     ]
 
 
+def best_of(comparison: Comparison) -> RunResult:
+    """The run with the best score on the headline metric; the first of equal ones."""
+    return wording.ranked(comparison, headline_of(comparison))[0][0]
+
+
 def headline_of(comparison: Comparison) -> str:
     """The metric that comes first; an empty name where no two runs have one in common."""
     differences = (each.metric for pair in comparison.pairs for each in pair.differences)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import (
     GrammarParseError,
@@ -68,6 +68,9 @@ def _explained(error: Exception, overrides: Sequence[str]) -> str:
         group, key = path.partition(".")[0], path.rpartition(".")[2]
         choices = keys_of(group) if group in groups() else [*groups(), "experiment"]
         return f"{path}: there is no such key; {did_you_mean(key, choices)}"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, choice = error.missing_cfg_file.rpartition("/")
+        return f"{group}={choice}: there is no such choice; {did_you_mean(choice, error.options)}"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: is not a valid override ({text}); write key=value, and quote what Hydra would parse"
     if isinstance(error, InterpolationKeyError | UnsupportedInterpolationType | GrammarParseError):

@@ -67,7 +67,7 @@ def _target_fault(task: TaskConfig, data: DataBase) -> str | None:
 def _demo_fault(data: DataBase) -> str | None:
     if not isinstance(data, DemoData) or data.target == DemoData.target:
         return None
-    return f"data.target={data.target}: the demo data have one label for each example; set data.target=label, or other data"
+    return f"data.target={data.target}: the demo data has one label per example; set data.target=label, or choose other data"
 
 
 @_rule
@@ -81,7 +81,10 @@ def _kinds_target_fault(task: TaskConfig) -> str | None:
 @_rule
 def _overflow_fault(task: TaskConfig, tokenize: TokenizeConfig) -> str | None:
     if labels_words(task.kind) and tokenize.overflow == "truncate":
-        return f"tokenize.overflow=truncate would leave words without a prediction in task={task.kind}; choose windows"
+        return (
+            f"tokenize.overflow=truncate would leave words without a prediction for task={task.kind}; "
+            "set tokenize.overflow=windows"
+        )
     longest, stride = tokenize.max_length, tokenize.stride
     if longest is not None and stride is not None and stride > longest // 2:
         return f"tokenize.stride={stride} must be at most half of tokenize.max_length={longest}; lower the stride"
@@ -103,7 +106,7 @@ def _metric_fault(task: TaskConfig) -> str | None:
 def _decode_fault(task: TaskConfig) -> str | None:
     if task.decode == "argmax" or labels_words(task.kind):
         return None
-    return f"task.decode={task.decode} chooses the tags of words, and task.kind={task.kind} has none; set argmax"
+    return f"task.decode={task.decode} is for token classification, but task.kind={task.kind}; set task.decode=argmax"
 
 
 @_rule
@@ -135,7 +138,10 @@ def _stopping_fault(task: TaskConfig, train: TrainConfig) -> str | None:
 def _class_weights_fault(task: TaskConfig, train: TrainConfig) -> str | None:
     if train.class_weights == "none" or _has_labels(task):
         return None
-    return f"train.class_weights={train.class_weights} weighs labels, and task.target={task.target} has none; set none"
+    return (
+        f"train.class_weights={train.class_weights} needs class labels, but task.target={task.target} has none; "
+        "set train.class_weights=none"
+    )
 
 
 @_rule
@@ -144,8 +150,8 @@ def _smoothing_fault(task: TaskConfig, train: TrainConfig) -> str | None:
     if train.label_smoothing == 0 or rules is None or rules.takes_smoothing:
         return None
     return (
-        f"train.label_smoothing={train.label_smoothing:g} is for one label of several, but task.target={task.target}; "
-        "set 0"
+        f"train.label_smoothing={train.label_smoothing:g} is for single-label classification, but "
+        f"task.target={task.target}; set train.label_smoothing=0"
     )
 
 
@@ -154,9 +160,7 @@ def _auto_fault(train: TrainConfig) -> str | None:
     if train.batch_size != "auto":
         return None
     if train.batch_tokens is not None:
-        return (
-            f"train.batch_size=auto and train.batch_tokens={train.batch_tokens} both say how large a batch is; drop one"
-        )
+        return f"train.batch_size=auto and train.batch_tokens={train.batch_tokens} both set the batch size; drop one"
     if train.gradient_accumulation == "auto":
         return (
             "train.batch_size=auto and train.gradient_accumulation=auto both fit the same batch into memory; "
@@ -200,16 +204,17 @@ def _sharding_fault(train: TrainConfig) -> str | None:
         return None
     full = f"train.sharding={train.sharding}"
     if train.processes == 1:
-        return f"{full} shares a model among processes, and train.processes=1; raise it, or set train.sharding=none"
+        return f"{full} shards the model across processes, but train.processes=1; raise it, or set train.sharding=none"
     if train.optimizer == "adamw_8bit":
-        return f"{full}: train.optimizer=adamw_8bit can't update a share of a weight; set adamw"
+        return f"{full}: train.optimizer=adamw_8bit does not support sharded weights; set train.optimizer=adamw"
     if train.precision == "fp16":
         return (
-            f"{full}: train.precision=fp16 scales the loss, which is not proven for shares of weights; set bf16 or fp32"
+            f"{full}: train.precision=fp16 is not supported, as its loss scaling is not tested with sharded weights; "
+            "set train.precision=bf16 or fp32"
         )
     for key in ("batch_size", "gradient_accumulation"):
         if getattr(train, key) == "auto":
-            return f"{full}: train.{key}=auto measures a whole model in each process; set a number"
+            return f"{full}: train.{key}=auto is not supported, as it measures the memory of an unsharded model; set a number"
     return None
 
 
@@ -217,14 +222,16 @@ def _sharding_fault(train: TrainConfig) -> str | None:
 def _scoring_fault(evaluate: EvaluateConfig) -> str | None:
     if evaluate.mode == "conll" or evaluate.scheme != "plain":
         return None
-    return "evaluate.mode=strict reads entities, and evaluate.scheme=plain says that there are none; change one of them"
+    return (
+        "evaluate.mode=strict needs a tag scheme, and evaluate.scheme=plain says that there is none; change one of them"
+    )
 
 
 @_rule
 def _slices_fault(task: TaskConfig, evaluate: EvaluateConfig) -> str | None:
     if "label" not in evaluate.slices or _has_labels(task):
         return None
-    return f"evaluate.slices has label, and task.target={task.target} has none; leave it out"
+    return f"evaluate.slices has label, but task.target={task.target} has no labels; remove it"
 
 
 def _has_labels(task: TaskConfig) -> bool:
@@ -237,7 +244,7 @@ def _kept_fault(data: DataBase) -> str | None:
     taken = [name for name in _kept(data) if name in _TAKEN]
     if not taken:
         return None
-    return f"data.keep_columns has {taken[0]}, which the project's own files use; leave it out, or rename the column"
+    return f"data.keep_columns has {taken[0]}, which is a reserved name; remove it, or rename the column"
 
 
 @_rule
@@ -261,8 +268,8 @@ def _digest_fault(data: DataBase) -> str | None:
     for split in SPLITS:
         if getattr(data.sha256, split) is not None and getattr(data, split) is None:
             return (
-                f"data.sha256.{split} is of files, and data.{split}=null names none, so that it would be carved out of train; "
-                "name the files, or set the digest to null"
+                f"data.sha256.{split} is given, but data.{split}=null, so the split is carved out of train and has no files; "
+                f"set data.{split}, or data.sha256.{split}=null"
             )
     return None
 
@@ -271,7 +278,10 @@ def _digest_fault(data: DataBase) -> str | None:
 def _sheet_fault(data: DataBase) -> str | None:
     if not isinstance(data, TabularData) or data.sheet is None or data.format in ("auto", "xlsx"):
         return None
-    return f"data.sheet={data.sheet!r} names a sheet of an Excel workbook, and data.format={data.format}; set null, or xlsx"
+    return (
+        f"data.sheet={data.sheet!r} is for Excel workbooks, but data.format={data.format}; "
+        "set data.sheet=null, or data.format=xlsx"
+    )
 
 
 @_rule
@@ -280,10 +290,14 @@ def _words_fault(data: DataBase) -> str | None:
         return None
     if data.sentence_column is not None:
         return (
-            f"data.sentence_column={data.sentence_column} is for words with tags, and data.kind={data.kind}; set null"
+            f"data.sentence_column={data.sentence_column} is for token classification, but data.kind={data.kind}; "
+            "set data.sentence_column=null"
         )
     if data.empty_words != "error":
-        return f"data.empty_words={data.empty_words} is for words with tags, and data.kind={data.kind}; set error"
+        return (
+            f"data.empty_words={data.empty_words} is for token classification, but data.kind={data.kind}; "
+            "set data.empty_words=error"
+        )
     return None
 
 
@@ -292,9 +306,15 @@ def _several_labels_fault(data: DataBase) -> str | None:
     if not isinstance(data, TabularData) or takes_several_labels(data.kind, data.target):
         return None
     if isinstance(data.label_column, list):
-        return f"data.label_column is a list, a label each, and data.target={data.target}; choose task=multilabel, or one column"
+        return (
+            f"data.label_column is a list (a column for each label), but data.target={data.target}; "
+            "choose task=multilabel, or name one column"
+        )
     if data.label_separator is not None:
-        return f"data.label_separator={data.label_separator!r} is for several labels in a cell; choose task=multilabel or null"
+        return (
+            f"data.label_separator={data.label_separator!r} is for several labels in a cell; "
+            "choose task=multilabel, or set data.label_separator=null"
+        )
     return None
 
 
@@ -305,15 +325,22 @@ def _label_columns_fault(data: DataBase) -> str | None:
     if len(set(data.label_column)) < len(data.label_column):
         return f"data.label_column={data.label_column}: a column occurs twice; name each once"
     if data.label_separator is not None:
-        return "data.label_column is a list, a column a label, and data.label_separator is for one column; drop one of them"
+        return (
+            "data.label_column is a list (a column for each label), and data.label_separator is for labels in one column; "
+            "drop one"
+        )
     if data.ignore_labels:
-        return "data.ignore_labels leaves out texts by the label in their cell, and data.label_column is a list; drop one of them"
+        return (
+            "data.ignore_labels is for labels in one column, and data.label_column is a list (a column for each label); "
+            "drop one"
+        )
     if data.label_names is None or (
         isinstance(data.label_names, list) and len(data.label_names) == len(data.label_column)
     ):
         return None
     return (
-        "data.label_column is a list, a column a label: data.label_names must be null, or a list with a name for each"
+        "data.label_column is a list (a column for each label), so data.label_names must be null or a list with a name "
+        "for each"
     )
 
 
@@ -321,7 +348,7 @@ def _label_columns_fault(data: DataBase) -> str | None:
 def _ignored_fault(data: DataBase) -> str | None:
     if not isinstance(data, TabularData) or not data.ignore_labels or not labels_words(data.kind):
         return None
-    return f"data.ignore_labels leaves out texts, and data.kind={data.kind} labels words; set []"
+    return f"data.ignore_labels is for labels of texts, but data.kind={data.kind}; set data.ignore_labels=[]"
 
 
 @_rule

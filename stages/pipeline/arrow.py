@@ -154,7 +154,7 @@ def _explained(folder: Path) -> Iterator[None]:
 def _require_whole(folder: Path) -> None:
     """Arrow reads a file that is cut off between two batches of rows, or zeroed in part, without an error."""
     if read_json(folder / _STATE)["_fingerprint"] != _fingerprint(folder):
-        raise DataError(f"{folder}: is not what was written; run `dvc repro` to make it again")
+        raise DataError(f"{folder}: has changed since it was written; run `dvc repro` to make it again")
 
 
 def _stream(folder: Path) -> pa.ipc.RecordBatchStreamReader:

@@ -83,7 +83,7 @@ class Findings:
         if faults:
             weaker = "error" if all(fault.kind.severity == "warning" for fault in faults) else "never"
             raise DataError(
-                f"{origin}: {'; '.join(map(str, faults))}; {advice}, or let it pass with data.fail_on={weaker}"
+                f"{origin}: {'; '.join(map(str, faults))}; {advice}, or set data.fail_on={weaker} to continue anyway"
             )
 
     def to_json(self) -> dict[str, Json]:

@@ -98,9 +98,9 @@ def _named(path: Path) -> Holder | None:
 def busy(holder: Holder | None) -> BusyError:
     """Return the error to raise where `holder` is found at work."""
     if holder is None:
-        return BusyError("another run has just begun here; wait for it to end")
+        return BusyError("another run has just started in this folder; wait for it to end")
     end = f", or end it with `kill {holder.pid}`" if holder.is_here else ""
-    return BusyError(f"another run is at work here ({holder}); wait for it{end}")
+    return BusyError(f"another run is in progress in this folder ({holder}); wait for it to end{end}")
 
 
 def moment(seconds: float) -> str:
@@ -133,7 +133,9 @@ def _locked(file: TextIO, *, or_unlocked: bool) -> bool:
         return False
     except OSError as error:
         if or_unlocked:
-            log.warning("%s: can't be locked (%s); don't start two runs at once here", file.name, error.strerror)
+            log.warning(
+                "%s: can't be locked (%s); don't start two runs in this folder at once", file.name, error.strerror
+            )
         return or_unlocked
     return True
 

@@ -36,11 +36,17 @@ def one_line_errors() -> Iterator[None]:
             raise  # the pipe that broke is not standard output
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains about it at exit
         sys.exit(_STATUS_OF_SIGPIPE)
-    except UserError as error:
-        if os.environ.get(DEBUG):
+    except (UserError, PermissionError) as error:
+        if os.environ.get(DEBUG) or (isinstance(error, PermissionError) and error.filename is None):
             raise
-        print(f"error: {visible(' '.join(str(error).split()))}", file=sys.stderr)
+        print(f"error: {visible(' '.join(_told(error).split()))}", file=sys.stderr)
         sys.exit(1)
+
+
+def _told(error: UserError | PermissionError) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    return f"{os.fsdecode(error.filename)}: permission is denied; make it, and the folders above it, accessible to you"
 
 
 def one_line_log() -> None:

@@ -16,8 +16,8 @@ _PARTIAL = ".{}.partial"
 _OLD = ".{}.old.partial"
 
 _FULL = "the disk is full", "free some space and run again"
-_LIMIT = "the limit on the size of a file is reached", "raise it (`ulimit -f`) and run again"
-_REFUSED = "it is not ours to write to", "make its folder writable and run again"
+_LIMIT = "the limit on file size is reached", "raise it (`ulimit -f`) and run again"
+_REFUSED = "permission is denied", "make its folder writable and run again"
 
 _ANYWHERE = {errno.ENOSPC: _FULL, errno.EDQUOT: _FULL, errno.EFBIG: _LIMIT, errno.EROFS: _REFUSED}
 """Errors that only writing raises."""

@@ -63,7 +63,7 @@ def restore_outputs() -> None:
     try:
         _restore(stage)
     except Exception as error:
-        log.warning("could not put back the last outputs of %s (%s); run `dvc checkout`", stage, error)
+        log.warning("could not restore the last outputs of %s (%s); run `dvc checkout`", stage, error)
 
 
 def restore_recorded_outputs() -> None:
@@ -71,7 +71,7 @@ def restore_recorded_outputs() -> None:
     try:
         _restore(None)
     except Exception as error:
-        log.warning("could not put back all outputs (%s); run `dvc checkout`", error)
+        log.warning("could not restore all outputs (%s); run `dvc checkout`", error)
 
 
 def _restore(name: str | None) -> None:
@@ -88,7 +88,8 @@ def _restore(name: str | None) -> None:
 
 def _restore_output(out: Any, path: Path) -> None:
     if out.use_cache:
-        out.checkout(force=True)
+        if not out.changed_cache():  # a fresh clone has nothing to restore before `dvc pull`
+            out.checkout(force=True)
         return
     name = path.relative_to(Path.cwd())
     if (KEPT / name).exists():
@@ -106,7 +107,8 @@ def _is_restored_with_its_run(out: Any, path: Path) -> bool:
 
     out.use_cache, out.cache.cache_types = True, ["copy"]  # git would see a link
     with suppress(DvcException):
-        out.checkout(force=True)
+        if not out.changed_cache():
+            out.checkout(force=True)
     return _is_recorded(out, path)
 
 

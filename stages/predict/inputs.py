@@ -26,7 +26,8 @@ from stages.sources.readers.compression import suffix_inside
 from stages.sources.readers.decoding import read_blocks, read_lines
 from stages.sources.readers.formats import open_table
 from stages.sources.readers.json_records import JsonFile, layout_of
-from stages.sources.readers.spanned_texts import Interval, words_in
+from stages.sources.readers.offset_units import Interval
+from stages.sources.readers.span_tags import words_in
 from stages.sources.readers.table_file import Column, ReadOptions, Rows, TableFile, in_batches
 from stages.sources.readers.text_folders import natural_key
 

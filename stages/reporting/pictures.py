@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from stages.reporting.charts import Line, line_chart, reliability_diagram
 from stages.reporting.content import Calibration, Confusion, Curve, Report, RunContent
-from stages.reporting.markup import Cell, Column, Html, score_text, scrolling, table, tag, visible
+from stages.reporting.markup import Cell, Column, Html, breakable, score_text, scrolling, table, tag, visible
 from stages.reporting.sections import metric_title, section
 from stages.scoring.core.metrics import bounds_of
 
@@ -29,14 +29,28 @@ def _figure(title: str, lines: Sequence[Line]) -> Html:
     return line_chart(title, "epoch", lines, bounds=bounds, from_zero=True)
 
 
-def confusion(report: Report) -> Html:
-    """A matrix a run."""
-    matrices = [_matrix(_named("Confusion", report, run), run.confusion) for run in report.runs if run.confusion]
+def confusion(report: Report, opened: str = "") -> Html:
+    """A matrix a run. Those of more than two runs are folded, but for that of the run `opened`, or else the first."""
+    with_matrix = [(run, run.confusion) for run in report.runs if run.confusion]
+    matrices = {run.name: _matrix(_named("Confusion", report, run), matrix) for run, matrix in with_matrix}
+    opened = opened if opened in matrices else next(iter(matrices), "")
     said = (
         "Rows are gold, columns predicted; a cell is the darker, the larger its share of its row. "
         "Framed cells on the diagonal are right."
     )
-    return section("confusion", "Confusion", *matrices, tag("p", said) if matrices else "")
+    shown = (
+        list(matrices.values())
+        if len(matrices) <= _UNFOLDED
+        else [
+            tag("details", tag("summary", breakable(name)), matrix, open="" if name == opened else None)
+            for name, matrix in matrices.items()
+        ]
+    )
+    return section("confusion", "Confusion", *shown, tag("p", said) if matrices else "")
+
+
+_UNFOLDED = 2
+"""The most matrices that are not folded: those of a run and of its base."""
 
 
 def calibration(report: Report) -> Html:

@@ -31,6 +31,8 @@ AGAIN = 0.5
 
 _NOT_FOUND = 127
 _DIED = 128
+_DVC_FAILED = 255
+"""DVC's exit status for whatever went wrong, in a stage or in itself."""
 
 
 class DvcChild:
@@ -116,7 +118,7 @@ def _stage_of(process: Process) -> Process | None:
 
 
 def reproduce(arguments: list[str]) -> int:
-    """Run `dvc repro` with `arguments`; return its exit status, or 128 + the signal that ended it.
+    """Run `dvc repro` with `arguments`; return 0, 1 if it fails, or 128 + the signal that ended it.
 
     Raises BusyError, which names the other run, if there is one here.
     """
@@ -129,7 +131,7 @@ def reproduce(arguments: list[str]) -> int:
             remember_cache()
             if status:
                 restore_recorded_outputs()
-        return status
+        return 1 if status == _DVC_FAILED else status
 
 
 def mend() -> None:

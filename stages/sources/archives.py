@@ -63,7 +63,7 @@ class Archive:
                         written += len(block)
                         if written > max(BOMB_BYTES, BOMB_RATIO * self.path.stat().st_size):
                             raise DataError(
-                                f"{self.name}: unpacks to more than {BOMB_RATIO} times its size, as attacks do; "
+                                f"{self.name}: unpacks to more than {BOMB_RATIO} times its size, like an archive bomb; "
                                 "unpack it yourself if you trust it"
                             )
 
@@ -266,5 +266,5 @@ def _archive_errors(archive: Archive) -> Iterator[None]:
         raise DataError(f"{archive.name}: is packed in a way that can't be read ({error}); pack it again") from error
     except OSError as error:
         raise DataError(
-            f"{archive.name}: can't be unpacked ({error.strerror or error}); fetch it again, or make room"
+            f"{archive.name}: can't be unpacked ({error.strerror or error}); fetch it again, or free disk space"
         ) from error

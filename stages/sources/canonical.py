@@ -24,6 +24,7 @@ from stages.sources.examples import ID, KEPT, LABEL, PAIR, TAGS, TEXT, TOKENS
 from stages.sources.findings import (
     KINDS,
     ForeignTags,
+    SpanOffsets,
     check_carved,
     check_examples,
     check_labels,
@@ -127,9 +128,10 @@ def _findings(source: Source, splits: Mapping[Split, StagedSplit], labels: Split
     counts: dict[Split, Mapping[str, int]] = {}
     for name, split in splits.items():
         names = labels.found[name]
-        summary, foreign = SplitSummary(names), ForeignTags(labels.foreign)
+        summary, foreign, spans = SplitSummary(names), ForeignTags(labels.foreign), SpanOffsets()
         for batch in split.batches():
             check_examples(findings, name, batch)
+            spans.add(batch)
             if holds_numbers(batch.schema):
                 summary.unlabelled += batch[LABEL].null_count
                 continue
@@ -142,6 +144,7 @@ def _findings(source: Source, splits: Mapping[Split, StagedSplit], labels: Split
         without = "no_labels" if summary.unlabelled == split.examples else "unlabelled"
         findings.add(without, name, summary.unlabelled, split.origin if without == "no_labels" else None)
         foreign.tell(findings, name)
+        spans.tell(findings, name)
     check_repeats(findings, splits)
     if source.takes_integers_as_names:
         findings.add("integer_names", "all", sum(map(is_integer, source.label_names or ())))

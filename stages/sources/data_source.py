@@ -81,7 +81,7 @@ def _require_fingerprint(config: FilesData) -> None:
         if fingerprint(places_of(vars(config))) != config.fingerprint:
             raise DataError(
                 f"data.fingerprint={config.fingerprint}: the files have changed since {PARAMS} was composed; compose it again "
-                "(`stagewright run`, or `stagewright compose` with your overrides), or set null to take any"
+                "(`stagewright run`, or `stagewright compose` with your overrides), or set data.fingerprint=null to accept any"
             )
 
 
@@ -186,8 +186,9 @@ def _refuse_other_use(part: _OpenFile, train: Sequence[_OpenFile]) -> None:
         if column is not None and column not in others and column in known:
             wanted = " or ".join(dict.fromkeys(repr(other) for other in others if other is not None)) or "none"
             raise DataError(
-                f"{part.file.name}: its column {column!r} would be what {wanted} is in train, and train has {column!r} too; set "
-                f"data.{key}_column, or name the columns as train's"
+                f"{part.file.name}: column {column!r} would be used as {wanted} is in train, which has a column {column!r} too; "
+                "set "
+                f"data.{key}_column, or name the columns as in train"
             )
 
 

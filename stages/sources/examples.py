@@ -32,6 +32,7 @@ from stages.sources.column_names import (
 from stages.sources.joined_words import split_cells, split_words
 from stages.sources.label_names import Naming
 from stages.sources.nested_labels import unnested
+from stages.sources.readers.span_tags import SPAN_FITS
 from stages.sources.readers.table_file import Column, Rows, TableFile
 from stages.sources.values import (
     STRINGS,
@@ -55,8 +56,6 @@ DOCUMENT = "document"
 """The column in which the CoNLL reader numbers documents (`-DOCSTART-`)."""
 FILE = "file"
 """What `data.group_column` names the files themselves, where they have no such column."""
-MISALIGNED = "misaligned"
-"""The column in which the reader of spans counts those that do not begin and end at a word's edge."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,8 @@ class Columns:
     """None: the file has no labels."""
     id: str | None
     group: str | None
-    misaligned: str | None
+    span_fits: str | None
+    """How each span fits its words, if the file has spans."""
     kept: Mapping[str, str] = field(default_factory=dict)
     """Columns that are copied as they are, by the name that each gets."""
     flags: Mapping[str, str] = field(default_factory=dict)
@@ -85,7 +85,7 @@ class Columns:
     @property
     def all(self) -> list[str]:
         """Every column to read, each once."""
-        single = (self.input, self.pair, self.label, self.id, self.group, self.misaligned)
+        single = (self.input, self.pair, self.label, self.id, self.group, self.span_fits)
         wanted = (*single, *self.flags.values(), *self.kept.values())
         return list(dict.fromkeys(name for name in wanted if name is not None))
 
@@ -108,7 +108,7 @@ def choose_columns(
     if twice is not None:
         raise DataError(
             f"{file.name}: column {twice} can't be both text and label, nor two texts; give data.text_column, data.pair_column "
-            "and data.label_column as different columns (places from 0, which fit files without labels too)"
+            "and data.label_column as different columns (positions from 0 fit files without labels too)"
         )
     group = _group(file, config) if is_grouped else None
     return Columns(
@@ -117,7 +117,7 @@ def choose_columns(
         label=label,
         id=_ID if _ID in file.columns else None,
         group=group,
-        misaligned=MISALIGNED if MISALIGNED in file.columns else None,
+        span_fits=file.span_fits,
         kept={str(name): _column(file, "data.keep_columns", name, ()) for name in config.keep_columns},
         flags=flags,
         group_by_file=group == DOCUMENT and file.numbers_documents
@@ -241,7 +241,7 @@ def checked_examples(
 
     Labels are text, lists of text or float64, as `config.target` says; -1 for no label is left as it is. Without a column
     of labels they are null, and each tag of a word is. Other columns are `place` (the row's name in messages) and, where the
-    file has them, `id`, `group`, `misaligned` and, as `kept:NAME`, the copied columns.
+    file has them, `id`, `group`, `span_fits` and, as `kept:NAME`, the copied columns.
     Rows with a label that `naming` ignores are left out, and counted there.
     Raises DataError naming file and row of what can't be used.
     """
@@ -257,8 +257,8 @@ def checked_examples(
             made[ID] = identifiers(rows.columns[columns.id], where)
         if columns.group is not None or columns.group_by_file:
             made[GROUP] = _groups(file, columns, rows, where)
-        if columns.misaligned is not None:
-            made[MISALIGNED] = pa.array(rows.columns[columns.misaligned], pa.int64())
+        if columns.span_fits is not None:
+            made[SPAN_FITS] = pa.array(rows.columns[columns.span_fits], pa.list_(pa.int8()))
         made |= {KEPT + name: as_text(rows.columns[column], where, name) for name, column in columns.kept.items()}
         made[PLACE] = pa.array([f"{where.file}, {file.unit} {number}" for number in rows.numbers], pa.string())
         batch = _without_ignored(pa.record_batch(made), naming) if columns.label is not None else pa.record_batch(made)

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from stages.configuration.schema import Scheme, Split
 from stages.pipeline.findings import Findings, Kind, Kinds
-from stages.sources.examples import MISALIGNED, PAIR, PLACE, TAGS, TEXT, TOKENS
+from stages.sources.examples import PAIR, PLACE, TAGS, TEXT, TOKENS
 from stages.sources.label_coding import unlabelled
+from stages.sources.readers.offset_units import UNITS, OffsetUnit, SpanFit
+from stages.sources.readers.span_tags import SPAN_FITS
 from stages.sources.staging import NO_TARGET, StagedSplit
 from stages.sources.values import list_lengths
 from stages.tags.schemes import illegal_transitions
@@ -30,7 +32,7 @@ KINDS: Kinds = {
     ),
     "duplicates": Kind("warning", "examples repeat an earlier input of their split (data.deduplicate=within)"),
     "shared_inputs": Kind("warning", "inputs occur in two splits, so scores are too high (data.deduplicate=across)"),
-    "conflicting_labels": Kind("warning", "inputs have different labels in different places"),
+    "conflicting_labels": Kind("warning", "identical inputs have different labels"),
     "unseen_labels": Kind("warning", "labels do not occur in train, so they can't be learned"),
     "named_in_vain": Kind(
         "warning",
@@ -40,14 +42,24 @@ KINDS: Kinds = {
     "ignored_in_vain": Kind("warning", "labels of data.ignore_labels do not occur"),
     "label_as_header": Kind(
         "warning",
-        "label columns have the name of a label, so the first line may be an example and no header (then give columns by "
-        "place, such as data.label_column=0)",
+        "label columns are named like a label, so the first line may be an example, not a header (if so, give columns by "
+        "position, such as data.label_column=0)",
     ),
     "integer_names": Kind("note", "label names are integers, so integers were read as names, not as positions"),
     "foreign_tags": Kind(
         "warning", "tags are spelled differently from the others and were read as the entity that they name, or as O"
     ),
     "illegal_transitions": Kind("warning", "tags may not follow the one before, or end a sentence, in their scheme"),
+    "utf16_spans": Kind(
+        "error",
+        "spans fit words as UTF-16 code units, as JavaScript counts, and not as characters (convert their offsets)",
+    ),
+    "utf8_spans": Kind("error", "spans fit words as bytes of UTF-8, and not as characters (convert their offsets)"),
+    "ambiguous_spans": Kind(
+        "warning",
+        "spans fit words as characters, and other words as UTF-16 code units or bytes of UTF-8 (they were read as characters; "
+        "check what the annotation tool counts)",
+    ),
     "misaligned_spans": Kind("warning", "spans begin or end inside a word and were widened to whole words"),
     "empty_inputs": Kind("warning", "examples hold no text"),
     "empty_words": Kind("warning", "examples hold words without a visible character"),
@@ -56,7 +68,8 @@ KINDS: Kinds = {
     "similar_labels": Kind("warning", "labels differ only in case, white space, invisible characters or Unicode form"),
     "odd_white_space": Kind("note", "examples hold no-break or zero-width spaces, or words with a space inside"),
     "no_labels": Kind(
-        "warning", "examples, which is all, have no label: they can be predicted (evaluate.score=false), not scored"
+        "warning",
+        "examples have no label, in a split without any: they can be predicted (evaluate.score=false), not scored",
     ),
     "ignored": Kind("note", "examples have a label of data.ignore_labels and were left out"),
     "unlabelled": Kind("note", "examples have no label (-1): they can be predicted, not scored"),
@@ -70,10 +83,6 @@ def check_examples(findings: Findings, split: Split, batch: pa.RecordBatch) -> N
         found = check(batch)
         if found.any():
             findings.add(code, split, int(found.sum()), _place(batch, int(found.argmax())))
-    if MISALIGNED in batch.schema.names:
-        spans = batch[MISALIGNED].to_numpy(zero_copy_only=False)
-        if spans.any():
-            findings.add("misaligned_spans", split, int(spans.sum()), _place(batch, int(spans.nonzero()[0][0])))
 
 
 def check_transitions(
@@ -116,6 +125,75 @@ class ForeignTags:
         findings.add(code, split, self.count, f"{self.first}; {share:.2%} of the words")
 
 
+class SpanOffsets:
+    """What the offsets of a split's spans count, file by file, as each is of one tool. Read batch by batch."""
+
+    def __init__(self) -> None:
+        self._cutting = _Counted()
+        self._by_file: dict[str, dict[str, _Offsets]] = {}
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Count the spans in a batch, if it is of files with spans."""
+        if SPAN_FITS not in batch.schema.names:
+            return
+        fits = pc.list_flatten(batch[SPAN_FITS]).to_numpy(zero_copy_only=False)
+        rows = pc.list_parent_indices(batch[SPAN_FITS]).to_numpy()
+        for fit, row in zip(fits[fits != 0].tolist(), rows[fits != 0].tolist(), strict=True):
+            place = _place(batch, row)
+            if fit & SpanFit.CUTS_WORD:
+                self._cutting.add(place)
+            units = self._by_file.setdefault(place.rpartition(", ")[0], {})
+            for code, unit in UNITS.items():
+                if fit & unit.differs:
+                    units.setdefault(code, _Offsets()).count_fit(place, fit, unit)
+
+    def tell(self, findings: Findings, split: Split) -> None:
+        """Add the findings: the unit of a file in which most of its spans fit, and more than as characters."""
+        for units in self._by_file.values():
+            likely = [code for code, offsets in units.items() if offsets.fit_rather]
+            if likely:
+                code = max(likely, key=lambda code: units[code].fitting / units[code].count)
+                findings.add(f"{code}_spans", split, units[code].count, units[code].first)
+            elif either := [offsets for offsets in units.values() if offsets.fit_both_ways]:
+                findings.add("ambiguous_spans", split, either[0].count, either[0].first)
+        findings.add("misaligned_spans", split, self._cutting.count, self._cutting.first)
+
+
+@dataclass
+class _Counted:
+    """How many there are, and the place of the first."""
+
+    count: int = 0
+    first: str | None = None
+
+    def add(self, place: str) -> None:
+        self.count += 1
+        self.first = self.first or place
+
+
+@dataclass
+class _Offsets(_Counted):
+    """The spans of a file that are elsewhere if their offsets count another unit."""
+
+    fitting: int = 0
+    fitting_as_characters: int = 0
+
+    def count_fit(self, place: str, fit: int, unit: OffsetUnit) -> None:
+        self.add(place)
+        self.fitting += bool(fit & unit.fits)
+        self.fitting_as_characters += not fit & SpanFit.CUTS_WORD
+
+    @property
+    def fit_rather(self) -> bool:
+        return self.fitting > self.fitting_as_characters and self.fitting >= self.count / 2
+
+    @property
+    def fit_both_ways(self) -> bool:
+        return self.fitting == self.fitting_as_characters == self.count >= _SEVERAL
+
+
+_SEVERAL = 3
+"""How many spans of a file don't fit in a wrong unit all by chance."""
 _MANY = 0.01
 """The share of words with a foreign tag that is an error."""
 

@@ -133,7 +133,7 @@ def _explain(error: Exception, repo: Repo) -> str:
         case errors.HFValidationError():
             text = f"that is not a repository's name; set {repo.group}.repo to its owner/name"
         case OSError(errno=int(), strerror=reason):
-            text = f"can't write to the cache {constants.HF_HUB_CACHE} ({reason}); make room, or set HF_HOME elsewhere"
+            text = f"can't write to the cache {constants.HF_HUB_CACHE} ({reason}); free disk space, or set HF_HOME elsewhere"
         case fault:
             text = explain_connection(fault)
     return text
@@ -152,7 +152,10 @@ def explain_connection(error: BaseException) -> str:
         case UnicodeEncodeError():
             return "the token contains invalid characters; set HF_TOKEN again"
         case errors.FileMetadataError() | ValueError():
-            return f"{hub_address()} does not answer as a Hub does; check HF_ENDPOINT, and whether the network wants a login"
+            return (
+                f"{hub_address()} does not answer like the Hugging Face Hub; "
+                "check HF_ENDPOINT, and whether the network wants a login"
+            )
         case _:
             return BROKEN
 
@@ -162,9 +165,7 @@ def explain_status(error: "HfHubHTTPError") -> str:
     status = error.response.status_code
     if status == 429:
         return f"{hub_address()} has had too many requests (429); wait some minutes, or set HF_TOKEN, which raises the limit"
-    return (
-        f"{hub_address()} answered {status} {error.response.reason_phrase}; the fault is on its side: try again later"
-    )
+    return f"{hub_address()} answered {status} {error.response.reason_phrase}; this is a server error: try again later"
 
 
 def _explain_answer(error: "HfHubHTTPError", repo: Repo) -> str:

@@ -77,9 +77,9 @@ def _require_labels(batch: pa.RecordBatch, are_missing: NDArray[np.bool_]) -> No
     if not are_missing.any():
         return
     raise DataError(
-        f"{batch[PLACE][int(are_missing.argmax())].as_py()}: {UNLABELLED} stands for no label, and training needs them all, as "
-        f"does a list; leave such rows out with data.ignore_labels=['{UNLABELLED}'], or name it in data.label_names if it is a "
-        f"label ({{{UNLABELLED}: NAME, …}})"
+        f"{batch[PLACE][int(are_missing.argmax())].as_py()}: the label is {UNLABELLED}, which means none, and training needs "
+        f"every label; leave such rows out with data.ignore_labels=['{UNLABELLED}'] or, if it is a label, name it in "
+        f"data.label_names ({{{UNLABELLED}: NAME, …}})"
     )
 
 

@@ -163,7 +163,7 @@ def _read(path: Path, origin: str) -> list[str] | dict[str, str]:
     for (number, line), pair in zip(lines, pairs, strict=True):
         if pair is None:
             raise DataError(
-                f"{path}, line {number}: {line[:40]!r} has no integer and name, unlike other lines; write all alike"
+                f"{path}, line {number}: {line[:40]!r} has no integer and name, unlike other lines; give all lines the same form"
             )
         if pair[1] in found:
             raise DataError(f"{path}, line {number}: {pair[1]} has a name already; give each value one")

@@ -42,7 +42,9 @@ def select(splits: Mapping[Split, StagedSplit], config: DataBase) -> dict[Split,
     chosen = _with_carved(splits["train"], {name: Selection(name, rows) for name, rows in kept.items()}, config)
     for name, selection in chosen.items():
         if not len(selection.rows):
-            raise DataError(f"{name}: nothing is left of it; set data.deduplicate=none, or give other files")
+            raise DataError(
+                f"{name}: no example is left after deduplication; set data.deduplicate=none, or give other files"
+            )
         chosen[name] = _limited(splits[selection.source], selection, getattr(config.max_examples, name), config.seed)
     return {name: chosen[name] for name in SPLITS}
 

@@ -173,5 +173,5 @@ def _refuse_mixed_labels(names: Sequence[str], splits: Mapping[Split, StagedSpli
     if integers and texts:
         raise DataError(
             f"data: labels are integers in {', '.join(integers)} but text in {', '.join(texts)}; "
-            "write them alike, or give the names that the integers stand for as data.label_names=[...]"
+            "use one of them, or give the names that the integers stand for as data.label_names=[...]"
         )

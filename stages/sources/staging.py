@@ -105,7 +105,7 @@ def stage_examples(name: Split, origin: str, batches: Iterable[pa.RecordBatch], 
         if batch.schema != schema:
             raise DataError(
                 f"{name} ({origin}): its files have different columns ({_named(schema)} and {_named(batch.schema)}); "
-                "write them alike"
+                "give them the same columns"
             )
         writer.write_batch(batch)
         facts.append(_facts(batch))

@@ -248,7 +248,7 @@ def _python_labels(column: list[object], where: Where, what: str) -> tuple[pa.Ar
     if len(set(kinds)) > 1:
         place = next(place for place, kind in enumerate(kinds) if kind is not kinds[0])
         raise where.fault(
-            place, f"the {what} {_shown(column[place])} is of another type than those before it; write all alike"
+            place, f"the {what} {_shown(column[place])} has another type than those before it; use one type"
         )
     if set(kinds) == {int}:
         if any(type(value) is float for value in column):
@@ -282,7 +282,7 @@ def _unnamed(value: str, naming: Naming, what: str) -> str:
     names = ", ".join(naming.names.names)
     if naming.names.by_value is not None:
         values = ", ".join(naming.names.by_value)
-        return f"the {what} {_shown(value)} is not one of {values}, which data.label_names names; name it, too, or correct it"
+        return f"the {what} {_shown(value)} is not one of {values}, which data.label_names names; add it there, or correct it"
     if is_integer(value) and not naming.names.take_integers_as_names:
         return (
             f"the {what} {value} is not one of the {len(naming.names.names)} that are named: {names}; they count from 0 "

@@ -208,3 +208,27 @@ def test_what_each_of_several_runs_was_made_on_is_shown() -> None:
         ["packages.torch (train)", "2.12", "2.13"],
         ["packages.torch (evaluate)", "2.12", "2.14"],
     ]
+
+
+def test_confusion_matrices_of_several_runs_are_folded_but_the_best(several: tuple[Comparison, str]) -> None:
+    _, page = several
+    part = page.partition('<section id="confusion"')[2].partition("</section>")[0]
+    folds = re.findall(r"<details( open=\"\")?><summary>(.*?)</summary>.*?<caption>(.*?)</caption>", part, re.DOTALL)
+    by_score = sorted((name for name in SKILLS if name != "base"), key=lambda name: -SKILLS[name])
+    assert [text_of(name) for _, name, _ in folds] == ["base", *by_score]
+    assert [text_of(name) for is_open, name, _ in folds if is_open] == by_score[:1]
+    assert all(text_of(caption) == f"Confusion: {text_of(name)}: 200 examples" for _, name, caption in folds)
+
+
+def test_confusion_matrices_of_two_runs_are_not_folded() -> None:
+    _, page = page_of({"base": 0.6, "b": 0.9})
+    part = page.partition('<section id="confusion"')[2].partition("</section>")[0]
+    assert part.count("<caption>") == 2 and "<details" not in part
+
+
+def test_the_first_matrix_is_open_if_the_best_run_has_none() -> None:
+    runs = runs_of(SKILLS)
+    comparison = compare(runs, resamples=200)
+    without = [replace(run, predictions=None) if SKILLS[run.name] == 0.9 else run for run in runs]
+    part = as_html(comparison, without, COMMAND).partition('<section id="confusion"')[2]
+    assert re.findall(r"<details open=\"\"><summary>(.*?)</summary>", part) == ["base"]

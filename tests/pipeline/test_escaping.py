@@ -1,6 +1,7 @@
 """Text from data is harmless where it is shown: Markdown, CSV, a terminal's log."""
 
 import csv
+import errno
 import io
 import logging
 import re
@@ -103,3 +104,16 @@ def test_a_log_whose_reader_has_gone_ends_the_process_quietly() -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 128 + signal.SIGPIPE
+
+
+def test_a_file_that_may_not_be_read_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended, one_line_errors():
+        raise PermissionError(errno.EACCES, "Permission denied", "locked/a\n.csv")
+    assert ended.value.code == 1
+    told = "error: locked/a .csv: permission is denied; make it, and the folders above it, accessible to you\n"
+    assert capsys.readouterr().err == told
+
+
+def test_a_denied_permission_of_no_file_is_a_bug(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(PermissionError), one_line_errors():
+        raise PermissionError(errno.EPERM, "Operation not permitted")

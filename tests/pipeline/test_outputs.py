@@ -264,7 +264,7 @@ def test_data_cut_off_between_two_batches_of_rows_are_told(tmp_path: Path) -> No
     for end in ends:
         file.write_bytes(whole[:end])
         assert load_from_disk(tmp_path / "data")["train"].num_rows <= COUNT  # no error of its own
-        with pytest.raises(DataError, match=r"data/train: is not what was written; run `dvc repro`"):
+        with pytest.raises(DataError, match=r"data/train: has changed since it was written; run `dvc repro`"):
             load_splits(tmp_path / "data")
 
 

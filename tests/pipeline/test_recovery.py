@@ -1,5 +1,6 @@
 """Outputs of the last good run, put back after a stage has failed."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,27 @@ def test_what_git_holds_is_put_back_after_a_run_that_dvc_restored(
     restore_outputs()
     for file in (Path("metrics/train.json"), Path("metrics/curves/loss.tsv")):
         assert file.read_text(encoding="utf-8") == "1" and not file.is_symlink()
+
+
+CACHED = DAG.replace("metrics/train.json && cp", "metrics/train.json && cp wanted.txt model && cp").replace(
+    "    metrics:", "    outs: [model]\n    metrics:"
+)
+
+
+def test_a_clone_without_a_cache_gets_back_what_git_holds_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    project = SmallProject(tmp_path / "project")
+    (project.root / "dvc.yaml").write_text(CACHED, encoding="utf-8")
+    project.want("1")
+    project.ok("dvc", "repro")
+    project.ok("git", "add", "-A")
+    project.ok("git", "commit", "-qm", "all")
+    monkeypatch.chdir(project.root)
+    monkeypatch.setenv(DVC_STAGE, "train")
+    shutil.rmtree(".dvc/cache")
+    for file in (Path("model"), Path("metrics/train.json")):
+        file.unlink()
+    restore_outputs()
+    assert Path("metrics/train.json").read_text(encoding="utf-8") == "1" and not Path("model").exists()
+    assert not caplog.records

@@ -541,7 +541,7 @@ def test_a_partial_output_of_another_job_is_not_gone_on_with(tmp_path: Path) -> 
 def test_two_runs_do_not_write_one_output(tmp_path: Path) -> None:
     with (
         parts_of(tmp_path / "out.jsonl", "one"),
-        pytest.raises(BusyError, match="another run is at work here"),
+        pytest.raises(BusyError, match="another run is in progress in this folder"),
         parts_of(tmp_path / "out.jsonl", "one"),
     ):
         raise AssertionError

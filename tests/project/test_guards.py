@@ -85,14 +85,17 @@ def test_a_lock_whose_holders_remove_it_is_held_by_one_at_a_time(tmp_path: Path)
 
 def test_a_holder_on_another_machine_is_named_with_it_and_is_not_ours_to_end() -> None:
     told = str(busy(Holder(7, "training", "now", host="far away")))
-    assert told == "another run is at work here (process 7 on far away, training, since now); wait for it"
+    assert (
+        told
+        == "another run is in progress in this folder (process 7 on far away, training, since now); wait for it to end"
+    )
 
 
 @pytest.mark.parametrize("content", ["", " 123\n", "{", '{"pid": 1}'])
 def test_a_holder_that_has_not_said_who_it_is_is_busy_all_the_same(content: str, tmp_path: Path) -> None:
     with held_elsewhere(tmp_path / "lock"):
         (tmp_path / "lock").write_text(content, encoding="utf-8")
-        with pytest.raises(BusyError, match="another run has just begun"), hold(tmp_path / "lock", "second"):
+        with pytest.raises(BusyError, match="another run has just started"), hold(tmp_path / "lock", "second"):
             raise AssertionError
 
 
@@ -104,8 +107,8 @@ def test_a_stage_does_not_write_beside_another_and_leaves_the_outputs_to_it(tmp_
         command = [sys.executable, "-m", "stages.tokenize"]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert f"error: another run is at work here (process {other.pid}, stage train, since " in done.stderr
-    assert "could not put back" not in done.stdout + done.stderr
+    assert f"error: another run is in progress in this folder (process {other.pid}, stage train, since " in done.stderr
+    assert "could not restore" not in done.stdout + done.stderr
     assert not (tmp_path / "data").exists()
 
 

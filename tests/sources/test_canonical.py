@@ -218,7 +218,7 @@ def test_minus_one_is_no_label_and_may_stand_in_test_alone(names: list[str] | No
     assert made.findings()["unlabelled"] == {"test": 1}
     with pytest.raises(DataError) as error:
         splits(good, bad, good, names=names)
-    assert told(error).startswith("validation.file, row 2: -1 stands for no label")
+    assert told(error).startswith("validation.file, row 2: the label is -1, which means none")
 
 
 @pytest.mark.parametrize("kind", [pa.int64(), pa.string()])
@@ -250,7 +250,7 @@ def test_minus_one_is_no_fourth_class_beside_three_names(kind: pa.DataType) -> N
     table = texts(pa.array([0, -1, 1]).cast(kind))
     with pytest.raises(DataError) as error:
         splits(table, table, names=["neg", "neutral", "pos"])
-    assert told(error).startswith("train.file, row 2: -1 stands for no label")
+    assert told(error).startswith("train.file, row 2: the label is -1, which means none")
     assert splits(table, table, names=["-1", "0", "1"])["train"]["label"][:] == [1, 0, 2]
 
 

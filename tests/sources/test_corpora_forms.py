@@ -93,23 +93,3 @@ def test_what_is_compressed_otherwise_is_refused_by_its_name(suffix: str, expect
     with pytest.raises(DataError) as error:
         made(written(tmp_path, f"a{suffix}", b"\x00 what it holds"), "text")
     assert expected in told(error)
-
-
-@pytest.mark.parametrize("unit", ["utf-8", "utf-16-le"])
-def test_spans_that_count_bytes_are_refused_or_found(unit: str, tmp_path: Path) -> None:
-    """Some tools count the bytes of UTF-8, and those in JavaScript the halves of UTF-16."""
-    text = "\U0001f44d Ana met Łódź"
-    place = {word: text.index(word) for word in ("Ana", "Łódź")}
-    size = 1 if unit == "utf-8" else 2
-
-    def counted(end: int) -> int:
-        return len(text[:end].encode(unit)) // size
-
-    for word, start in place.items():
-        path = written(tmp_path, "a.jsonl", json.dumps(
-            {"text": text, "label": [[counted(start), counted(start + len(word)), "x"]]}
-        ) + '\n{"text": "no", "label": []}')  # fmt: skip
-        try:
-            assert made(path, "tokens").findings()["misaligned_spans"]
-        except DataError as error:
-            assert "a.jsonl, line 1: span" in str(error)

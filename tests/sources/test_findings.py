@@ -142,7 +142,7 @@ def test_across_splits_test_keeps_its_examples_and_train_loses_them() -> None:
 
 
 def test_a_split_of_which_nothing_is_left_is_told() -> None:
-    with pytest.raises(DataError, match=r"train: nothing is left of it; set data\.deduplicate=none"):
+    with pytest.raises(DataError, match=r"train: no example is left after deduplication; set data\.deduplicate=none"):
         made_from(GOOD, OTHER, GOOD, deduplicate="across")
 
 

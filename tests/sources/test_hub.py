@@ -342,7 +342,7 @@ def test_xet_storage_that_fails(hub: HubServer, tmp_path: Path, monkeypatch: pyt
 def test_server_error(hub: HubServer, where: str) -> None:
     hub.fail(where, status=503)
     text = failure(lambda: fetch_dataset(data()))
-    assert f"{hub.url} answered 503 Service Unavailable; the fault is on its side: try again later" in text
+    assert f"{hub.url} answered 503 Service Unavailable; this is a server error: try again later" in text
 
 
 def test_passing_server_error_is_survived(hub: HubServer, pauses: list[float]) -> None:
@@ -359,7 +359,7 @@ def test_too_many_requests(hub: HubServer) -> None:
 
 def test_a_page_that_is_not_the_hubs(hub: HubServer) -> None:
     hub.fail(status=200)  # as the login page of a hotel's network does
-    assert "does not answer as a Hub does; check HF_ENDPOINT" in failure(lambda: fetch_dataset(data()))
+    assert "does not answer like the Hugging Face Hub; check HF_ENDPOINT" in failure(lambda: fetch_dataset(data()))
 
 
 # No network.

@@ -551,7 +551,7 @@ BROKEN: dict[str, tuple[Files, dict[str, Any], list[str]]] = {
     "a training row of -1": (
         {"train.csv": csv("text,a,b", "x,1,0", "y,-1,-1")},
         FLAGS,
-        ["train.csv, line 3: -1 stands for no label"],
+        ["train.csv, line 3: the label is -1, which means none"],
     ),
     "a column of flags missing": (
         {"train.csv": csv("text,a", "x,1")},
@@ -690,7 +690,7 @@ BROKEN: dict[str, tuple[Files, dict[str, Any], list[str]]] = {
     "names and places": (
         {"train.csv": csv("a,b,x")},
         {**PLACES, "group_column": "who"},
-        ["train.csv: columns are given by name (who) and by place (0)"],
+        ["train.csv: columns are given by name (who) and by position (0)"],
     ),
     "integers as the names of labels": (
         {"train.csv": csv("text,label", "a,0", "b,1")},
@@ -700,17 +700,17 @@ BROKEN: dict[str, tuple[Files, dict[str, Any], list[str]]] = {
     "a label of test in another of train's columns": (
         {"train.csv": csv("text,label,score", "a,1,0", "b,0,1"), "test.csv": csv("text,score", "c,0")},
         {},
-        ["test.csv: its column 'score' would be what 'label' is in train", "set data.label_column"],
+        ["test.csv: column 'score' would be used as 'label' is in train", "set data.label_column"],
     ),
     "a text of test in another of train's columns": (
         {"train.csv": csv("title,text,label", "t,a,1", "u,b,0"), "test.csv": csv("title,label", "c,0")},
         {},
-        ["test.csv: its column 'title' would be what 'text' is in train", "set data.text_column"],
+        ["test.csv: column 'title' would be used as 'text' is in train", "set data.text_column"],
     ),
     "a place from the end, without labels": (
         {"train.csv": csv("a,5,x", "b,6,y"), "test.csv": csv("c,7")},
         {"text_column": 0, "label_column": -1},
-        ["test.csv: its column '1' would be what '2' is in train"],
+        ["test.csv: column '1' would be used as '2' is in train"],
     ),
     "a text that would be its label": (
         {"train.csv": csv("a,x", "b,y"), "test.csv": csv("c", "d")},

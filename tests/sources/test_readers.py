@@ -25,7 +25,8 @@ from seqeval.metrics.sequence_labeling import get_entities
 from stages.pipeline.errors import DataError
 from stages.sources.readers import decoding, delimited, json_records, strict_json
 from stages.sources.readers.formats import open_table
-from stages.sources.readers.spanned_texts import words_in
+from stages.sources.readers.offset_units import SpanFit
+from stages.sources.readers.span_tags import words_in
 from stages.sources.readers.strict_json import NotJsonError
 from stages.sources.readers.table_file import BATCH, ReadOptions
 from stages.sources.readers.text_folders import natural_key
@@ -463,7 +464,7 @@ def test_every_tools_spans_become_iob2_tags(layout: str, lines: bool, tmp_path: 
     read = rows(written(tmp_path, "a.jsonl" if lines else "a.json", content), TOKENS)
     assert read["tokens"] == [["😀", "Ana", "visits", "New", "York", "."]] * 2
     assert read["tags"] == [["O", "B-PER", "O", "B-LOC", "I-LOC", "O"]] * 2
-    assert read["misaligned"] == [0, 0]
+    assert not any(fit & SpanFit.CUTS_WORD for fits in read["span_fits"] for fit in fits)
     assert read["#"] == [1, 2]
     if "id" in row:
         assert read["id"] == [1, 1]
@@ -480,8 +481,8 @@ def test_a_tools_own_words_are_taken(tmp_path: Path) -> None:
 
 def test_spans_that_cut_words_are_widened_and_counted(tmp_path: Path) -> None:
     row = {"text": "Newcastle won  twice", "spans": [[0, 3, "LOC"], [10, 15, "ACT"]]}
-    read = rows(written(tmp_path, "a.jsonl", json.dumps(row)), TOKENS, ["tags", "misaligned"])
-    assert read == {"tags": [["B-LOC", "B-ACT", "O"]], "misaligned": [1], "#": [1]}
+    read = rows(written(tmp_path, "a.jsonl", json.dumps(row)), TOKENS, ["tags", "span_fits"])
+    assert read == {"tags": [["B-LOC", "B-ACT", "O"]], "span_fits": [[SpanFit.CUTS_WORD, SpanFit(0)]], "#": [1]}
 
 
 @given(st.data())
@@ -496,7 +497,7 @@ def test_spans_on_word_edges_come_back_as_they_were(
     spans = [[starts[first], starts[last] + len(words[last]), label] for label, first, last in entities]
     path = written(tmp_path_factory.mktemp("spans"), "a.jsonl", json.dumps({"text": " ".join(words), "spans": spans}))
     read = rows(path, TOKENS)
-    assert read["tokens"] == [words] and read["misaligned"] == [0]
+    assert read["tokens"] == [words] and not any(read["span_fits"][0])
     assert get_entities(read["tags"]) == entities
 
 
@@ -712,7 +713,7 @@ BROKEN: list[tuple[str, str | bytes, ReadOptions, list[str]]] = [
         "mixed.csv",
         "a,1\n",
         ReadOptions("text", text_column=0, label_column="b"),
-        ["mixed.csv: columns", "name (b)", "place (0)"],
+        ["mixed.csv: columns", "name (b)", "position (0)"],
     ),
     (
         "latin.csv",
@@ -771,12 +772,12 @@ BROKEN: list[tuple[str, str | bytes, ReadOptions, list[str]]] = [
     ("columns.json", '{\n"text": {"0": "a"}}', TEXT, ["columns.json: expected an array of objects"]),
     ("lists.json", '{\n"a": [{}], "b": [{}]}', TEXT, ["lists.json: expected an array of objects"]),
     ("lines.json", '{"a": 1}\n{"a": 2}', ReadOptions("text", format="json"), ["lines.json", "data.format=jsonl"]),
-    ("cut.parquet", PARQUET[:-100], TEXT, ["cut.parquet: is not readable as Parquet"]),
-    ("hole.parquet", PARQUET[:200] + bytes(500) + PARQUET[700:], TEXT, ["hole.parquet: is not readable as Parquet"]),
-    ("words.parquet", "not parquet", TEXT, ["words.parquet: is not readable as Parquet"]),
-    ("cut.arrow", ARROW[:-100], TEXT, ["cut.arrow: is not readable as Arrow"]),
-    ("cut_stream.arrow", STREAM[: len(STREAM) // 2], TEXT, ["cut_stream.arrow: is not readable as Arrow"]),
-    ("old.feather", b"FEA1" + bytes(50), TEXT, ["old.feather: is Feather's first version"]),
+    ("cut.parquet", PARQUET[:-100], TEXT, ["cut.parquet: can't be read as Parquet"]),
+    ("hole.parquet", PARQUET[:200] + bytes(500) + PARQUET[700:], TEXT, ["hole.parquet: can't be read as Parquet"]),
+    ("words.parquet", "not parquet", TEXT, ["words.parquet: can't be read as Parquet"]),
+    ("cut.arrow", ARROW[:-100], TEXT, ["cut.arrow: can't be read as Arrow"]),
+    ("cut_stream.arrow", STREAM[: len(STREAM) // 2], TEXT, ["cut_stream.arrow: can't be read as Arrow"]),
+    ("old.feather", b"FEA1" + bytes(50), TEXT, ["old.feather: is Feather version 1"]),
     ("no_tag.conll", "a O\n\nb\n", TOKENS, ["no_tag.conll, line 3: expected a word and its tag"]),
     ("empty_tag.conll", "a\tO\nb\t\n", TOKENS, ["empty_tag.conll, line 2: expected a word and its tag"]),
     (
@@ -859,7 +860,7 @@ def test_parquet_strings_that_are_not_utf8_are_told_with_their_rows(tmp_path: Pa
     path = written(tmp_path, "a.parquet", parquet_bytes(pa.table({"text": texts})))
     with pytest.raises(DataError) as error:
         rows(path, TEXT)
-    assert told(error).startswith("a.parquet, rows 1 to 1: is not readable as Arrow's types")
+    assert told(error).startswith("a.parquet, rows 1 to 1: can't be read as Arrow's types")
 
 
 @pytest.mark.parametrize(

@@ -191,7 +191,7 @@ def test_no_other_column_of_a_table_of_words_is_taken_for_its_tags(tmp_path: Pat
     test = {"b.csv": "Sentence #,Word,POS\n1,Lo,NN\n,ran,VB\n2,it's,DT\n"}
     with pytest.raises(DataError) as error:
         made(tmp_path, train, test)
-    assert "b.csv: its column 'POS' would be what 'Tag' is in train" in told(error)
+    assert "b.csv: column 'POS' would be used as 'Tag' is in train" in told(error)
     assert "set data.label_column" in told(error)
     found = made(tmp_path, train, test, label_column="Tag")
     assert found.splits["test"]["tokens"][:] == BY_WORDS and found.findings()["no_labels"] == {"test": 2}

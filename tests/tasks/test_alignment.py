@@ -452,7 +452,7 @@ def test_words_that_the_model_does_not_know_are_counted_and_many_are_findings(
     ]
     if found:
         with pytest.raises(
-            DataError, match=r"^data/raw: .*; choose a model .*, or let it pass with data\.fail_on=error$"
+            DataError, match=r"^data/raw: .*; choose a model .*, or set data\.fail_on=error to continue anyway$"
         ):
             tokenize(TokenizeStage("tokens", config, "warning"))
 

@@ -127,7 +127,7 @@ def _arrow_errors(name: str, what: str) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError, EOFError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
-        raise DataError(f"{name}: is not readable as {what} ({reason}); fetch or write the file again") from error
+        raise DataError(f"{name}: can't be read as {what} ({reason}); fetch or write the file again") from error
 
 
 def _shard_names(folder: Path, name: str) -> list[str]:

@@ -11,14 +11,15 @@ from pathlib import Path
 from stages.pipeline.errors import DataError
 from stages.sources.label_names import UNLABELLED
 from stages.sources.readers.decoding import read_blocks, read_lines
-from stages.sources.readers.spanned_texts import NotSpansError, Span, iob2_tags, words_in
+from stages.sources.readers.offset_units import Span, advice_on
+from stages.sources.readers.span_tags import SPAN_FITS, NotSpansError, iob2_tags, outside, words_in
 from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
 from stages.sources.readers.text_folders import natural_key
 
 log = logging.getLogger("stages.sources")
 
 TEXT_SUFFIX, ANNOTATION_SUFFIX = ".txt", ".ann"
-_COLUMNS = ("tokens", "tags", "misaligned", "document")
+_COLUMNS = ("tokens", "tags", SPAN_FITS, "document")
 _SPAN = re.compile(r"(\S+) ([0-9]+ [0-9]+(?:;[0-9]+ [0-9]+)*)")
 
 
@@ -54,7 +55,7 @@ def with_second_halves(paths: Sequence[Path]) -> list[Path]:
 def open_brat(path: Path, name: str, options: ReadOptions) -> TableFile:
     """Open a document by its text or its annotations, or a folder of them, sorted by name in natural order.
 
-    Columns: `tokens`, `tags` in IOB2, `misaligned` (spans that were widened to whole words) and `document`. A row is a line
+    Columns: `tokens`, `tags` in IOB2, `span_fits` (how each span fits its words) and `document`. A row is a line
     of the text, since brat shows each as a sentence, or several where a span goes on behind a line's end. Relations, events,
     attributes and notes are ignored. In the test split, a document may have no annotations, and a folder none at all: its words
     have the tag of no label. Raises DataError naming file and line, also for spans that overlap or have gaps, which tags
@@ -72,7 +73,7 @@ def open_brat(path: Path, name: str, options: ReadOptions) -> TableFile:
             for rows in in_batches(_rows(document, options.encoding), wanted):
                 yield replace(rows, file=document.text_name)
 
-    return TableFile(path, name, "line", _COLUMNS, read)
+    return TableFile(path, name, "line", _COLUMNS, read, span_fits=SPAN_FITS)
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def _document(path: Path, name: str, identifier: str, *, may_lack_annotations: b
     for half, suffix in ((text, TEXT_SUFFIX), (annotations, ANNOTATION_SUFFIX)):
         if not half.is_file():
             raise DataError(
-                f"{name}: there is no {stem}{suffix} beside it; brat keeps a text and its annotations together"
+                f"{name}: there is no {stem}{suffix} beside it; put a text and its annotations in one folder"
             )
     return _Document(text, annotations, f"{stem}{TEXT_SUFFIX}", f"{stem}{ANNOTATION_SUFFIX}", identifier)
 
@@ -158,7 +159,7 @@ def _rows(document: _Document, encoding: str) -> Iterator[tuple[int, dict[str, o
             inside.append(annotations[place])
             last = max(last, bisect_right(starts, annotations[place].span.end - 1) - 1)
             place += 1
-        if text[starts[line] : ends[last]].strip():
+        if inside or text[starts[line] : ends[last]].strip():
             yield line + 1, _row(document, text, starts[line], ends[last], inside)
         line = last + 1
 
@@ -168,13 +169,13 @@ def _row(document: _Document, text: str, start: int, end: int, annotations: Sequ
     words = [(start + first, start + last) for first, last in words_in(text[start:end])]
     tokens = [text[first:last] for first, last in words]
     if document.annotations is None:
-        return {"tokens": tokens, "tags": [UNLABELLED] * len(words), "misaligned": 0, "document": document.id}
+        return {"tokens": tokens, "tags": [UNLABELLED] * len(words), SPAN_FITS: [], "document": document.id}
     try:
-        tags, misaligned = iob2_tags(text, words, [annotation.span for annotation in annotations])
+        tags, fits = iob2_tags(text, words, [annotation.span for annotation in annotations])
     except NotSpansError as error:
         line = next((annotation.line for annotation in annotations if annotation.span == error.span), 0)
         raise DataError(f"{document.annotations_name}, line {line}: {error}") from error
-    return {"tokens": tokens, "tags": tags, "misaligned": misaligned, "document": document.id}
+    return {"tokens": tokens, "tags": tags, SPAN_FITS: fits, "document": document.id}
 
 
 def _annotations(document: _Document, text: str, encoding: str) -> list[_Annotation]:
@@ -206,12 +207,11 @@ def _annotation(number: int, line: str, text: str) -> _Annotation:
     parts = [tuple(map(int, part.split(" "))) for part in match[2].split(";")]
     start, end = parts[0][0], parts[-1][1]
     in_order = [place for part in parts for place in part]
+    span = Span(start, end, match[1], covers or None)
     if in_order != sorted(in_order) or start == end or end > len(text):
-        raise NotSpansError(
-            f"{identifier} ({where}) is empty or leaves the text, which has {len(text)} characters (Unicode code points, from 0)"
-        )
+        raise NotSpansError(f"{identifier} ({where}) {outside(text)}; {advice_on(text, words_in(text), [span])}")
     gaps = [text[before[1] : after[0]] for before, after in pairwise(parts)]
-    return _Annotation(number, identifier, Span(start, end, match[1], covers or None), any(gap.strip() for gap in gaps))
+    return _Annotation(number, identifier, span, any(gap.strip() for gap in gaps))
 
 
 def _overlaps(annotations: Sequence[_Annotation]) -> list[tuple[_Annotation, str]]:
@@ -232,5 +232,5 @@ def _refuse(document: _Document, problems: Sequence[tuple[_Annotation, str]]) ->
         first, what = min(problems, key=lambda problem: problem[0].line)
         more = f" (and {len(problems) - 1} more such spans of the file)" if len(problems) > 1 else ""
         raise DataError(
-            f"{document.annotations_name}, line {first.line}: {what}{more}, which tags of words can't say; remove or split it"
+            f"{document.annotations_name}, line {first.line}: {what}{more}, which tags can't express; remove or split it"
         )

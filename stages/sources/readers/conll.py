@@ -256,7 +256,7 @@ def places_of(options: ReadOptions, default: Places) -> Places:
     for key, column in (("text_column", options.text_column), ("label_column", options.label_column)):
         if isinstance(column, str):
             raise DataError(
-                f"data.{key}={column}: columns of CoNLL files have no names; give the place, counted from 0"
+                f"data.{key}={column}: columns of CoNLL files have no names; give the position, counted from 0"
             )
     word = default.word if options.text_column is None else int(options.text_column)
     tag = default.tag if options.label_column is None else int(options.label_column)
@@ -351,8 +351,8 @@ def _check(line: Line, first: Line, name: str, places: Places) -> None:
         )
     if not places.fit(width):
         raise DataError(
-            f"{where}: has {width} columns, and data.text_column={places.word}, data.label_column={places.tag}; places are "
-            "counted from 0, or from the end if negative"
+            f"{where}: has {width} columns, and data.text_column={places.word}, data.label_column={places.tag}; positions "
+            "are counted from 0, or from the end if negative"
         )
     if not places.differ(width):
         raise DataError(f"{where}: data.text_column and data.label_column are the same column of {width}; choose two")

@@ -58,7 +58,7 @@ def read_lines(path: Path, name: str, encoding: str) -> Iterator[tuple[int, str]
             number, started, length = number + 1, [line], len(line)
         if length > LONGEST_LINE:
             raise DataError(
-                f"{name}, line {number}: is longer than {LONGEST_LINE:,} characters; is this a file of lines?"
+                f"{name}, line {number}: is longer than {LONGEST_LINE:,} characters; check that it is a text file"
             )
     if length:
         yield number, "".join(started)

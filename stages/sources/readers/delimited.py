@@ -111,8 +111,8 @@ def _without_header(records: Callable[[], Iterator[tuple[int, list[str]]]], name
     )
     places = f"data.text_column={text}" + ("" if label is None else f" data.label_column={label}")
     return (
-        f"line {number} seems to be an example and no header ({', '.join(map(shown_name, first[:5]))}): give columns by place, "
-        f"counted from 0, such as {places}, or add a line with their names"
+        f"line {number} seems to be an example and no header ({', '.join(map(shown_name, first[:5]))}): give columns by "
+        f"position, counted from 0, such as {places}, or add a line with their names"
     )
 
 
@@ -155,8 +155,8 @@ def columns_are_places(options: ReadOptions, name: str) -> bool:
     named, places = ([column for column in given if isinstance(column, kind)] for kind in (str, int))
     if named and places:
         raise DataError(
-            f"{name}: columns are given by name ({named[0]}) and by place ({places[0]}); give all as names, or all as places if "
-            "the file has no header"
+            f"{name}: columns are given by name ({named[0]}) and by position ({places[0]}); give all as names, or all as "
+            "positions if the file has no header"
         )
     return bool(places)
 
@@ -228,6 +228,6 @@ def _row(columns: Sequence[str], record: list[str], name: str, number: int, name
         if record[place].strip():
             raise DataError(
                 f"{name}, line {number}: column {place + 1} holds {shown_name(record[place])!r} and has no name in the header; "
-                "name it there, or give columns by place if there is no header"
+                "name it there, or give columns by position if there is no header"
             )
     return dict(zip(columns, record, strict=True))

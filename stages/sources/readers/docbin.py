@@ -119,7 +119,7 @@ class _Documents:
             return [self.strings[number] for number in numbers.tolist()]
         except KeyError as error:
             raise DataError(
-                f"{self.name}, document {document}: its strings lack number {error}; write the file again"
+                f"{self.name}, document {document}: string {error} is missing; write the file again"
             ) from error
 
 
@@ -139,7 +139,7 @@ def _documents(path: Path, name: str) -> _Documents:
     ) as error:
         reason = " ".join(f"{type(error).__name__} {error}".split())
         raise DataError(
-            f"{name}: is not readable as a DocBin of spaCy ({reason}); write it again with DocBin.to_disk"
+            f"{name}: can't be read as a spaCy DocBin ({reason}); write it again with DocBin.to_disk"
         ) from error
 
 
@@ -186,12 +186,12 @@ def _unpacked(path: Path, name: str) -> bytes:
                 left -= len(pieces[-1])
     except zlib.error as error:
         raise DataError(
-            f"{name}: is not readable as a DocBin of spaCy (it is not zlib data: {error}); fetch it again"
+            f"{name}: can't be read as a spaCy DocBin (it is not zlib data: {error}); fetch it again"
         ) from error
     if left <= 0:
         raise DataError(
             f"{name}: unpacks to more than {LARGEST:,} bytes, too many to hold in memory; write several files"
         )
     if not unpacker.eof:
-        raise DataError(f"{name}: is not readable as a DocBin of spaCy (its data end too early); fetch it again")
+        raise DataError(f"{name}: can't be read as a spaCy DocBin (its data end too early); fetch it again")
     return b"".join(pieces)

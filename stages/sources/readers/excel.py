@@ -151,7 +151,7 @@ def _workbook(path: Path, name: str, *, formulas: bool) -> Iterator[Any]:
         except Exception as error:  # it raises whatever a damaged part leads to, such as KeyError
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise DataError(
-                f"{name}: is not readable as an Excel workbook ({reason}); open it in Excel and save it again"
+                f"{name}: can't be read as an Excel workbook ({reason}); open it in Excel and save it again"
             ) from error
 
 

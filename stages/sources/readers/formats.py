@@ -97,7 +97,7 @@ _BINARY: Mapping[Format, str] = {
     "parquet": "Parquet",
     "arrow": "Arrow",
     "xlsx": "an Excel workbook",
-    "spacy": "a DocBin of spaCy",
+    "spacy": "a spaCy DocBin",
 }
 """The binary formats, as messages name them."""
 _JSON_START = re.compile(rb"\s*(\{\s*[\"}]|\[\s*[{\]])")
@@ -229,7 +229,9 @@ def _refuse_foreign(path: Path, name: str, chosen: Format, head: bytes) -> None:
             f"{name}: is read as {chosen} and holds {_BINARY[binary]}; set data.format={binary}, or rename it"
         )
     if chosen in _BINARY and binary is None:
-        raise DataError(f"{name}: is not readable as {_BINARY[chosen]}: it does not begin like it; check data.format")
+        raise DataError(
+            f"{name}: can't be read as {_BINARY[chosen]}: its first bytes are not those of the format; check data.format"
+        )
 
 
 def _binary_form(path: Path, head: bytes) -> Format | None:

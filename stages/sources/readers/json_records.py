@@ -107,11 +107,11 @@ class JsonFile:
             return DataError(f"{where}: is {_kind(value)}, not an object; {hint}")
         if not _is_array_row(value):
             return DataError(
-                f"{where}: is {_kind(value)}, not an array of plain values like those before it; write all alike"
+                f"{where}: is {_kind(value)}, not an array of plain values like those before it; give all rows the same form"
             )
         if len(value) != len(names):
             return DataError(
-                f"{where}: has {len(value)} values where those before it have {len(names)}; write all alike"
+                f"{where}: has {len(value)} values where those before it have {len(names)}; give all rows the same form"
             )
         return None
 
@@ -362,6 +362,6 @@ def _refuse_reversed(file: JsonFile) -> None:
     texts, labels = ({repr(row[place]) for row in rows} for place in (0, 1))
     if len(labels) > len(texts) and _as_header(rows[0]) is None:
         raise DataError(
-            f"{file.name}: its rows seem to be [label, text], since the second values differ more; give their places, "
+            f"{file.name}: its rows seem to be [label, text], since the second values differ more; give their positions, "
             "data.text_column=1 data.label_column=0 (or 0 and 1 if they are [text, label])"
         )

@@ -1,48 +1,22 @@
 """Read texts with labelled spans of characters, as several annotation tools export them, as words with IOB2 tags."""
 
-import re
-import sys
-import unicodedata
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 
 from stages.pipeline.errors import DataError
 from stages.sources.label_names import UNLABELLED
 from stages.sources.readers.json_records import JsonFile, layout_of
+from stages.sources.readers.offset_units import Interval, Span, advice_on
+from stages.sources.readers.span_tags import SPAN_FITS, NotSpansError, iob2_tags, words_in
 from stages.sources.readers.strict_json import JsonObject
 from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
-
-Interval: TypeAlias = tuple[int, int]
-"""Where something begins and ends in a text: code points from 0, the end exclusive."""
 
 _SPAN_KEYS = ("spans", "entities", "ents", "labels", "label")
 _STARTS = ("start", "start_offset")
 _ENDS = ("end", "end_offset")
 _LABELS = ("label", "labels", "type")
-
-
-@dataclass(frozen=True)
-class Span:
-    """A labelled part of a text."""
-
-    start: int
-    end: int
-    label: str
-    covers: str | None = None
-    """The text that it covers, as the file states it."""
-
-
-class NotSpansError(ValueError):
-    """A row is not a text with spans. The message says why and what to do."""
-
-    def __init__(self, reason: str, span: Span | None = None) -> None:
-        super().__init__(reason)
-        self.span = span
-        """The span that is at fault, if one is."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +98,7 @@ def _checked(start: object, end: object, label: object, covers: object) -> Span:
         label = label[0]
     for what, offset in (("start", start), ("end", end)):
         if not isinstance(offset, int) or isinstance(offset, bool):
-            raise NotSpansError(f"a span's {what} is {offset!r}; give the place of a character, counted from 0")
+            raise NotSpansError(f"a span's {what} is {offset!r}; give the position of a character, counted from 0")
     if not isinstance(label, str) or not label.strip():
         raise NotSpansError(f"the span at {start} has the label {label!r}; give each span one label")
     assert isinstance(start, int) and isinstance(end, int)
@@ -145,17 +119,22 @@ def _tokens(items: object, text: str) -> tuple[Interval, ...] | None:
             return None
         start, end = item.get("start"), item.get("end")
         if not isinstance(start, int) or not isinstance(end, int) or not before <= start < end <= len(text):
-            raise NotSpansError(
-                f"token {item!r} does not follow the one before it inside the text; correct its start and end"
-            )
+            raise _misplaced_token(f"{item!r} does not follow the one before it inside the text", items, text)
         if item.get("text", text[start:end]) != text[start:end]:
-            raise NotSpansError(
-                f"token {item['text']!r} stands where the text has {text[start:end]!r}; correct its start and end"
-            )
+            raise _misplaced_token(f"{item['text']!r} stands where the text has {text[start:end]!r}", items, text)
         before = end
         if not text[start:end].isspace():
             found.append((start, end))
     return tuple(found)
+
+
+def _misplaced_token(what: str, items: Sequence[object], text: str) -> NotSpansError:
+    tokens = [
+        Span(item["start"], item["end"], "", item.get("text"))
+        for item in items
+        if isinstance(item, dict) and isinstance(item.get("start"), int) and isinstance(item.get("end"), int)
+    ]
+    return NotSpansError(f"token {what}; {advice_on(text, [], tokens)}")
 
 
 def _label_studio(row: Mapping[str, object], text_key: str | None) -> SpannedText:
@@ -173,7 +152,7 @@ def _label_studio(row: Mapping[str, object], text_key: str | None) -> SpannedTex
     return SpannedText(_text(data, text_key or "text"), spans, None)
 
 
-_MADE_COLUMNS = ("tokens", "tags", "misaligned")
+_MADE_COLUMNS = ("tokens", "tags", SPAN_FITS)
 
 
 @dataclass(frozen=True)
@@ -196,11 +175,10 @@ class _Keys:
 def open_spans(path: Path, name: str, options: ReadOptions) -> TableFile:
     """Open JSON or JSON Lines of Prodigy, doccano, Label Studio or spaCy.
 
-    Columns: `tokens`; `tags` in IOB2; `misaligned`, the number of the row's spans that did not begin and end at words'
-    edges and were widened to whole words; then the first row's other keys with a plain value, such as `id`. Where the
-    configuration names the keys of text and spans, words and tags have these names. White space at a span's edge is ignored.
-    Rows that the annotator rejected are left out. In a file of the test split, a task that nobody has annotated has the tag
-    of no label, and so has each row if none has a key of spans. Raises DataError naming file and row.
+    Columns: `tokens`; `tags` in IOB2; `span_fits`, how each of the row's spans fits its words; then the first row's other
+    keys with a plain value, such as `id`. Where the configuration names the keys of text and spans, words and tags have
+    these names. Rows that the annotator rejected are left out. In a file of the test split, a task that nobody has annotated
+    has the tag of no label, and so has each row if none has a key of spans. Raises DataError naming file and row.
     """
     keys = _Keys(_key("text_column", options.text_column), _key("label_column", options.label_column))
     file = JsonFile(path, name, options.encoding, layout_of(path, name, options.encoding))
@@ -215,7 +193,7 @@ def open_spans(path: Path, name: str, options: ReadOptions) -> TableFile:
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         return in_batches(rows(), wanted)
 
-    return TableFile(path, name, file.unit, tuple(first[1]), read)
+    return TableFile(path, name, file.unit, tuple(first[1]), read, span_fits=SPAN_FITS)
 
 
 def _holds_spans(row: JsonObject, keys: _Keys) -> bool:
@@ -226,7 +204,7 @@ def _holds_spans(row: JsonObject, keys: _Keys) -> bool:
 
 def _key(option: str, column: str | int | None) -> str | None:
     if isinstance(column, int):
-        raise DataError(f"data.{option}={column}: texts with spans have keys, not places; give the key's name")
+        raise DataError(f"data.{option}={column}: texts with spans have keys, not positions; give the key's name")
     return column
 
 
@@ -245,59 +223,10 @@ def _tagged(row: JsonObject, keys: _Keys) -> JsonObject:
     words = words_in(found.text) if found.tokens is None else list(found.tokens)
     if not words:
         raise NotSpansError("its text has no word; leave the row out")
-    tags, misaligned = (
-        ([UNLABELLED] * len(words), 0) if found.spans is None else iob2_tags(found.text, words, found.spans)
-    )
+    tags, fits = ([UNLABELLED] * len(words), []) if found.spans is None else iob2_tags(found.text, words, found.spans)
     tokens = [found.text[start:end] for start, end in words]
     in_words, in_tags = keys.made
-    return {in_words: tokens, in_tags: tags, "misaligned": misaligned, **_plain_values(row, keys)}
-
-
-def iob2_tags(text: str, words: Sequence[Interval], spans: Sequence[Span]) -> tuple[list[str], int]:
-    """Return the tag of each word, and the number of spans that begin or end inside a word.
-
-    Raises NotSpansError for spans that overlap, share a word, cover none or leave the text.
-    """
-    starts, ends = [start for start, _ in words], [end for _, end in words]
-    tags = ["O"] * len(words)
-    misaligned = 0
-    before: Span | None = None
-    for span in sorted(spans, key=lambda span: (span.start, span.end)):
-        if before is not None and span.start < before.end:
-            raise NotSpansError(f"{_shown(before)} and {_shown(span)} overlap; keep one of them", span)
-        before = span
-        start, end = _trimmed(text, span)
-        first, last = bisect_right(ends, start), bisect_left(starts, end) - 1
-        if first > last:
-            raise NotSpansError(f"{_shown(span)} covers no word; correct its start and end", span)
-        if any(tag != "O" for tag in tags[first : last + 1]):
-            raise NotSpansError(
-                f"{_shown(span)} and the span before it share the word {text[starts[first] : ends[first]]!r}", span
-            )
-        tags[first : last + 1] = [f"B-{span.label}"] + [f"I-{span.label}"] * (last - first)
-        misaligned += (starts[first], ends[last]) != (start, end)
-    return tags, misaligned
-
-
-def _trimmed(text: str, span: Span) -> Interval:
-    """Return where a span begins and ends, without white space at its edges."""
-    if not 0 <= span.start < span.end <= len(text):
-        raise NotSpansError(
-            f"{_shown(span)} is empty or leaves the text, which has {len(text)} characters (Unicode code points, from 0)",
-            span,
-        )
-    covered = text[span.start : span.end]
-    if span.covers is not None and span.covers.split() != covered.split():
-        raise NotSpansError(
-            f"{_shown(span)} covers {covered!r}, and the file says {span.covers!r}; offsets must count Unicode code points",
-            span,
-        )
-    start = span.start + len(covered) - len(covered.lstrip())
-    return start, max(start, span.end - len(covered) + len(covered.rstrip()))
-
-
-def _shown(span: Span) -> str:
-    return f"span {span.start}-{span.end} {span.label}"
+    return {in_words: tokens, in_tags: tags, SPAN_FITS: fits, **_plain_values(row, keys)}
 
 
 def _plain_values(row: JsonObject, keys: _Keys) -> JsonObject:
@@ -309,28 +238,3 @@ def _plain_values(row: JsonObject, keys: _Keys) -> JsonObject:
         for key, value in values.items()
         if key not in (*_MADE_COLUMNS, *keys.made) and (value is None or isinstance(value, str | int | float))
     }
-
-
-_JOINERS = "\u200c\u200d"
-
-
-def words_in(text: str) -> list[Interval]:
-    """Find the words: runs of letters, digits and underscores, and every other character except white space.
-
-    Combining marks, and the joiners of Persian, Indic scripts and emoji, stay with the character before them.
-    """
-    return [match.span() for match in _word_pattern().finditer(text)]
-
-
-@cache
-def _word_pattern() -> re.Pattern[str]:
-    """Return the pattern of words. The ranges of combining marks are listed, since `re` has no class for them."""
-    ranges: list[list[int]] = []
-    for code in range(sys.maxunicode + 1):
-        if unicodedata.category(chr(code)).startswith("M"):
-            if ranges and ranges[-1][1] == code - 1:
-                ranges[-1][1] = code
-            else:
-                ranges.append([code, code])
-    attached = "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in ranges) + _JOINERS
-    return re.compile(rf"\w[\w{attached}]*|\S[{attached}]*")

@@ -90,6 +90,8 @@ class TableFile:
     """Whether the reader numbers the file's documents, in a column `document`."""
     format: Format = "auto"
     """The format that it is read as."""
+    span_fits: str | None = None
+    """The column in which the reader says how each span of a row fits its words (`SpanFit`), if the file has spans."""
     called: Mapping[str, str] = field(default_factory=dict)
     """What the report calls columns that the reader has named, and not the file."""
 

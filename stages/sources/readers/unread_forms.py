@@ -48,7 +48,7 @@ _OF_SUFFIX: Mapping[str, str] = {
     **dict.fromkeys((".rds", ".rdata", ".rda"), "is R's own format; write the table in R with arrow::write_parquet(...)"),
     **dict.fromkeys((".sav", ".dta", ".sas7bdat", ".por"), f"is a statistics package's own format; {_TO_PARQUET}"),
     **dict.fromkeys((".avro", ".orc", ".tfrecord", ".lmdb"), f"is a format that is not read here; {_TO_PARQUET}"),
-    **dict.fromkeys((".yaml", ".yml", ".toml"), "is a format of settings; write the rows as JSON Lines or CSV"),
+    **dict.fromkeys((".yaml", ".yml", ".toml"), "is a configuration format; write the rows as JSON Lines or CSV"),
     **dict.fromkeys((".7z", ".rar"), _ARCHIVE),
     **dict.fromkeys((".zst", ".zstd"), _ZSTANDARD),
     **dict.fromkeys((".lz4", ".br", ".z", ".sz", ".lzo"), "is compressed in a way that is not read here; unpack it first"),
@@ -58,7 +58,7 @@ _OF_SUFFIX: Mapping[str, str] = {
 _OF_MAGIC: Mapping[bytes, str] = {
     b"version https://git-lfs.github.com/spec/": "is a Git LFS pointer, not the file itself; run `git lfs pull`",
     b"PK\x05\x06": "is a ZIP archive without files; fetch it again",
-    b"FEA1": "is Feather's first version; write it again with pandas.DataFrame.to_feather",
+    b"FEA1": "is Feather version 1; write it again with pandas.DataFrame.to_feather",
     b"\x28\xb5\x2f\xfd": _ZSTANDARD,
     b"SQLite format 3\0": "is an SQLite database; export its table as CSV",
     b"%PDF-": "is a PDF document; extract its text first",

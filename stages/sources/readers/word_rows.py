@@ -75,7 +75,9 @@ class _Names:
             tag = _column(table, "label_column", options.label_column, TAGS)
         found = [column for column in (sentence, word, tag) if column is not None]
         if len(set(found)) < len(found):
-            raise DataError(f"{table.name}: sentences, words and tags are in {', '.join(found)}; choose three columns")
+            raise DataError(
+                f"{table.name}: sentence, word and tag are read from the columns {', '.join(found)}; choose three columns"
+            )
         made_word = "tokens" if options.text_column is None else word
         made_tag = "tags" if options.label_column is None or tag is None else tag
         return cls(sentence, word, tag, made_word, made_tag)
@@ -158,7 +160,7 @@ class _Order:
         """Log where the numbers of sentences fall."""
         if self.fell:
             log.warning(
-                "%s: the sentences' numbers fall %d times, first in %s %d; were rows shuffled, or files joined?",
+                "%s: sentence numbers decrease %d times, first in %s %d; check that no rows were shuffled and no files joined",
                 table.name, self.fell, table.unit, self.first,
             )  # fmt: skip
 
