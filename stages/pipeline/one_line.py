@@ -37,7 +37,9 @@ def one_line_errors() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains about it at exit
         sys.exit(_STATUS_OF_SIGPIPE)
     except (UserError, PermissionError) as error:
-        if os.environ.get(DEBUG) or (isinstance(error, PermissionError) and error.filename is None):
+        if os.environ.get(DEBUG) or (
+            isinstance(error, PermissionError) and not isinstance(error.filename, str | bytes)
+        ):
             raise
         print(f"error: {visible(' '.join(_told(error).split()))}", file=sys.stderr)
         sys.exit(1)

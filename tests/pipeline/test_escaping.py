@@ -114,6 +114,7 @@ def test_a_file_that_may_not_be_read_is_told_in_one_line(capsys: pytest.CaptureF
     assert capsys.readouterr().err == told
 
 
-def test_a_denied_permission_of_no_file_is_a_bug(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("file", [(), (3,)])
+def test_a_denied_permission_of_no_named_file_is_a_bug(file: tuple[int, ...]) -> None:
     with pytest.raises(PermissionError), one_line_errors():
-        raise PermissionError(errno.EPERM, "Operation not permitted")
+        raise PermissionError(errno.EPERM, "Operation not permitted", *file)
