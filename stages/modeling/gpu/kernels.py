@@ -261,11 +261,11 @@ def _row_mask(bounds: Bounds, window: int | None) -> "BlockMask":
 
 
 @lru_cache
-def _flex_attention(kind: str) -> Any:
+def _flex_attention(device_type: str) -> Any:
     """FlexAttention is fast only when it is compiled."""
     from torch.nn.attention.flex_attention import flex_attention
 
-    return torch.compile(flex_attention, dynamic=True) if kind == "cuda" else flex_attention
+    return torch.compile(flex_attention, dynamic=True) if device_type == "cuda" else flex_attention
 
 
 def _wide_enough(states: torch.Tensor) -> torch.Tensor:
