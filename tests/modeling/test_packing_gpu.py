@@ -143,6 +143,25 @@ def test_a_kernel_that_fails_leaves_the_model_padded(error: Exception) -> None:
     assert torch.equal(logits_of(model, batch), expected)
 
 
+def test_a_kernel_that_fails_at_dropout_alone_is_not_used_in_training() -> None:
+    def failing(*states: Any, dropout: float, **named: Any) -> torch.Tensor:
+        if dropout:
+            raise RuntimeError("built without dropout")
+        return reference(*states, dropout=0.0, **named)
+
+    def without_numbers(*states: Any, dropout: float, **named: Any) -> torch.Tensor:
+        return reference(*states, dropout=0.0, **named) / (0.0 if dropout else 1.0)
+
+    batch = batch_of(LENGTHS)
+    for kernel, said in ((failing, "built without dropout"), (without_numbers, "numbers that are not finite")):
+        model = model_of("bert", "text", rate=0.1)
+        told = packed_if_proven(model, batch, "fp32", training=True, kernels=of_kernel(kernel))
+        assert told.startswith("padded: ") and told.endswith(said)
+        assert model.training and model.config._attn_implementation == "sdpa"
+        told = packed_if_proven(model, batch, "fp32", training=False, kernels=of_kernel(kernel))
+        assert told == "packed (flash)", "prediction drops nothing"
+
+
 @given(
     st.builds(
         Need,

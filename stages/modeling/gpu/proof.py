@@ -103,6 +103,7 @@ def _fault(
                 disagreement(found, padded, exact, precision)
                 or disagreement(predicted, replace(padded, gradients={}), exact, precision)
                 or _leak(model, batch, precision)
+                or (_fault_with_dropout(model, batch, precision) if training else None)
             )
     except Exception as error:  # a kernel that is missing or fails may raise any
         forget_failed_pass(model)
@@ -170,6 +171,14 @@ def disagreement(found: Results, padded: Results, exact: Results, precision: Pre
         if not apart <= allowed:
             return f"without padding, {name} differs from that of fp32 by {apart:.2g}, and may by {allowed:.2g}"
     return None
+
+
+def _fault_with_dropout(model: PreTrainedModel, batch: Batch, precision: Precision) -> str | None:
+    """Say so if training gives no numbers. What dropout gives can't be compared: padded rows draw other weights to drop."""
+    model.train()
+    found = results(model, batch, precision, training=True)
+    are_finite = all(bool(part.isfinite().all()) for part in (found.logits, *found.gradients.values()))
+    return None if are_finite else "without padding, training gives numbers that are not finite"
 
 
 def _leak(model: PreTrainedModel, batch: Batch, precision: Precision) -> str | None:
