@@ -361,32 +361,62 @@ def test_a_training_proves_packing_and_records_it(trainings: Trainings, monkeypa
     assert found["loss"] == pytest.approx(padded["loss"], rel=0.1), "dropout draws other numbers"
 
 
+class Stream:
+    """The work that a GPU was asked for, done in order when somebody waits for it."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.done = 0
+
+    def ask(self, work: str) -> int:
+        """Return how much has to be done until this is."""
+        self.asked.append(work)
+        return len(self.asked)
+
+
+class Event:
+    """The place in the stream of this test where it was recorded."""
+
+    stream: Stream
+
+    def record(self, _: object) -> None:
+        """All that was asked for."""
+        self.place = len(self.stream.asked)
+
+    def synchronize(self) -> None:
+        """Wait until it is done."""
+        self.stream.done = max(self.stream.done, self.place)
+
+
 class OnGpu:
-    """A result that is on a GPU until it is copied."""
+    """A result on a GPU."""
 
     device = torch.device("cuda")
 
-    def __init__(self, number: int, copied: list[int]) -> None:
-        self.number, self.copied = number, copied
+    def __init__(self, number: int, stream: Stream) -> None:
+        self.number, self.stream = number, stream
+        stream.ask(f"compute {number}")
 
-    def cpu(self) -> int:
-        """Copy it."""
-        self.copied.append(self.number)
+    def to(self, device: str, *, non_blocking: bool) -> int:
+        """Ask for a copy."""
+        assert device == "cpu" and non_blocking
+        self.stream.ask(f"copy {self.number}")
         return self.number
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 7])
-def test_results_are_copied_from_a_gpu_behind_those_that_it_is_asked_for(count: int) -> None:
-    copied: list[int] = []
-    ahead: list[int] = []
-
-    def asked() -> Iterator[Any]:
-        for number in range(count):
-            ahead.append(number - len(copied))
-            yield OnGpu(number, copied)
-
-    assert [*fetched(asked())] == [*range(count)] == copied
-    assert ahead == [min(number, 2) for number in range(count)]
+def test_results_are_copied_from_a_gpu_while_it_computes_the_next_ones(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Stream()
+    monkeypatch.setattr(torch.cuda, "Event", type("Event", (Event,), {"stream": stream}))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: stream)
+    found = []
+    for number in fetched(OnGpu(number, stream) for number in range(count)):  # type: ignore[misc]
+        found.append(number)
+        assert stream.asked[: stream.done][-1] == f"copy {number}", "it waited for what comes after"
+        assert len(stream.asked) == 2 * min(count, len(found) + 2), "the next two were not asked for"
+    assert found == [*range(count)]
 
 
 def test_results_on_the_host_do_not_wait() -> None:
