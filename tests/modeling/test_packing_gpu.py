@@ -5,7 +5,7 @@ GPU can tell, `make check-gpu` asks there.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from accelerate.utils import send_to_device
 from datasets import Dataset, Features, List, Value
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, Trainer
 
 from benchmarks.row_kernels import mixing_rows, of_kernel, reference, without_window
 from stages.modeling import preparation
@@ -28,10 +28,11 @@ from stages.modeling.cpu.packing import PACKED_FAMILIES
 from stages.modeling.gpu.kernels import Bounds, Need, efficient, flash, flex, kernel_for, varlen
 from stages.modeling.gpu.packing import pack_rows_on_gpu
 from stages.modeling.gpu.proof import packed_if_proven
+from stages.modeling.precision import random_state_kept
 from stages.modeling.prediction import predict, rows_to_try
 from stages.modeling.transfer import fetched, mask_known, on_host
 from stages.pipeline.json_files import read_json
-from stages.training import building
+from stages.training import building, trainer
 from stages.training.batching import HOST_MASK, HostMask, TrainingCollator
 from tests.support.tiny_batches import HEADS, PAD, batch_of, logits_of, model_of
 from tests.support.trainings import Trainings
@@ -359,6 +360,57 @@ def test_a_training_proves_packing_and_records_it(trainings: Trainings, monkeypa
     assert told == ["packed (flash)"] and sizes
     found = read_json(Path("metrics/train.json"))["validation"]
     assert found["loss"] == pytest.approx(padded["loss"], rel=0.1), "dropout draws other numbers"
+
+
+def test_the_model_is_made_after_the_process_knows_its_gpu(
+    trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    monkeypatch.setattr(building, "join_processes", lambda _: order.append("joined"))
+
+    def made(*_: object) -> PreTrainedModel:
+        order.append("made")
+        raise InterruptedError
+
+    monkeypatch.setattr(building, "training_model", made)
+    with pytest.raises(InterruptedError):
+        trainings.train("threads=1")
+    assert order == ["joined", "made"]
+
+
+@pytest.mark.parametrize("batches", [(), ("train.batch_tokens=600",)], ids=["rows", "sub-words"])
+def test_labels_are_on_the_device_when_they_are_counted(
+    batches: tuple[str, ...], trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A count made on the host would be copied, and the host would wait for all steps before."""
+    placed: list[torch.Tensor] = []
+    counted: list[torch.Tensor] = []
+    count = Trainer._get_num_items_in_batch
+
+    def on_device(tensor: torch.Tensor, _: torch.device) -> torch.Tensor:
+        placed.append(tensor.clone())
+        return placed[-1]
+
+    def noting(self: Trainer, parts: list[Batch], device: torch.device) -> Any:
+        counted.extend(part["labels"] for part in parts)
+        return count(self, parts, device)
+
+    monkeypatch.setattr(trainer, "on_device", on_device)
+    monkeypatch.setattr(Trainer, "_get_num_items_in_batch", noting)
+    trainings.train("threads=1", "train.max_steps=2", *batches)
+    assert counted and all(any(each is other for other in placed) for each in counted)
+
+
+def test_a_trial_keeps_the_random_state_of_its_own_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda place: ("state", place))
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, place: told.append((state, place)))
+    with random_state_kept():
+        assert told == []
+    assert told == [(("state", 2), 2)]
 
 
 class Stream:
