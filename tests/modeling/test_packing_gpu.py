@@ -144,6 +144,26 @@ def test_a_kernel_that_fails_leaves_the_model_padded(error: Exception) -> None:
     assert torch.equal(logits_of(model, batch), expected)
 
 
+@pytest.mark.parametrize("fits", [7, 4, 2, 1])
+def test_a_trial_that_does_not_fit_takes_fewer_rows(fits: int) -> None:
+    tried: list[int] = []
+
+    def small(
+        query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, bounds: Bounds, **named: Any
+    ) -> torch.Tensor:
+        rows = sum(length in LENGTHS for length in bounds.keys)
+        tried.append(rows)
+        if rows > fits:
+            raise torch.OutOfMemoryError("full")
+        return reference(query, key, value, bounds, **named)
+
+    model, batch = model_of("bert", "tokens"), batch_of(LENGTHS)
+    told = packed_if_proven(model, batch, "fp32", training=True, kernels=of_kernel(small))
+    assert told == ("padded: full" if fits == 1 else "packed (flash)")
+    assert list(dict.fromkeys(tried)) == [rows for rows in (7, 4, 2) if rows >= fits]
+    assert (model.config._attn_implementation == "sdpa") == (fits == 1) and model.training
+
+
 def test_a_kernel_that_fails_at_dropout_alone_is_not_used_in_training() -> None:
     def failing(*states: Any, dropout: float, **named: Any) -> torch.Tensor:
         if dropout:

@@ -39,6 +39,9 @@ _LOSS_SCALE: dict[Precision, float] = {"fp32": 1.0, "fp16": 1024.0, "bf16": 1.0}
 _LEAK = 1e-5
 """What the logits of rows may change by, as a share of their norm, when other rows do."""
 
+_FEWEST_ROWS = 2
+"""Of these, one can see whether rows see each other."""
+
 _Gradients: TypeAlias = dict[str, torch.Tensor]
 
 
@@ -60,7 +63,9 @@ def use_packing(
     """
     if model.device.type != "cuda":
         return None
-    return packed_if_proven(model, batch(), precision, training=training)
+    found = packed_if_proven(model, batch(), precision, training=training)
+    forget_memory_of_trial()
+    return found
 
 
 def packed_if_proven(
@@ -71,12 +76,26 @@ def packed_if_proven(
     `batch`: rows of different lengths, without labels, on the host. The model is on its device, and is left in the mode it was
     in. `training`: gradients are compared too. The log says why if the model computes padding.
     """
-    fault, used = _fault(model, batch, precision, training=training, kernels=kernels)
+    fault, used = None, list[str]()
+    for rows in _fewer_and_fewer(batch):
+        try:
+            fault, used = _fault(model, rows, precision, training=training, kernels=kernels)
+            break
+        except torch.OutOfMemoryError as error:  # training holds fewer gradients than the trial
+            fault = first_line(error)
     if fault is None:
         return f"packed ({', '.join(used)})"
     if is_main_process():
         log.info("%s: padding is computed on the GPU (%s)", model.config.model_type, fault)
     return f"padded: {fault}"
+
+
+def _fewer_and_fewer(batch: Batch) -> Iterator[Batch]:
+    """Yield the batch, then every second row of it, and so on to two rows. The longest row, the first, stays."""
+    yield batch
+    while batch and len(batch[MASK]) > _FEWEST_ROWS:
+        batch = {name: tensor[::2] for name, tensor in batch.items()}
+        yield batch
 
 
 def _fault(
@@ -107,6 +126,10 @@ def _fault(
             )
     except Exception as error:  # a kernel that is missing or fails may raise any
         forget_failed_pass(model)
+        if isinstance(error, torch.OutOfMemoryError):
+            if packed is not None:
+                packed.take_back()
+            raise
         fault = first_line(error)
     finally:
         model.zero_grad()
@@ -116,6 +139,13 @@ def _fault(
     if fault is not None:
         packed.take_back()
     return fault, sorted(packed.kernels.used)
+
+
+def forget_memory_of_trial() -> None:
+    """Return to the GPU what a trial has held, so that neither memory nor the run's peak is that of the trial."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
 
 
 @contextmanager
