@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 from stages.modeling.batches import Batch
 from stages.modeling.layers import layers_of
 from stages.modeling.occurring_embeddings import OccurringEmbeddings
-from stages.modeling.precision import device
+from stages.modeling.precision import device, random_state_kept
 from stages.modeling.sharding import shared_as, whole
 from stages.pipeline.errors import ModelError, TrainingError
 
@@ -68,7 +68,7 @@ def has_unused(model: PreTrainedModel, batch: Batch) -> bool:
     torch.nn.Module.to(model, device())
     inputs = {name: tensor.to(model.device) for name, tensor in batch.items()}
     was_training = model.training
-    with torch.random.fork_rng():
+    with random_state_kept():
         logits: torch.Tensor = model.train()(**inputs).logits
         logits.float().sum().backward()
     found = any(weight.requires_grad and weight.grad is None for weight in model.parameters())

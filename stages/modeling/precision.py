@@ -2,7 +2,8 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from threading import get_ident
 from typing import Any, Literal, TypeAlias
 
@@ -30,6 +31,16 @@ def device() -> torch.device:
 def device_name() -> str:
     """Return `cpu`, or the name of the GPU."""
     return torch.cuda.get_device_name() if device().type == "cuda" else "cpu"
+
+
+@contextmanager
+def random_state_kept() -> Iterator[None]:
+    """Give PyTorch's generators of the host and of this process's GPU back the state that they have now.
+
+    By default `fork_rng` takes all GPUs of the machine, and warns of that.
+    """
+    with torch.random.fork_rng([torch.cuda.current_device()] if device().type == "cuda" else []):
+        yield
 
 
 def resolved(precision: Literal["auto", "fp32", "bf16", "fp16"]) -> Precision:
@@ -62,7 +73,7 @@ def _fault_in_bf16(model: PreTrainedModel, batch: Batch, *, training: bool) -> s
     inputs = {name: tensor.to(model.device) for name, tensor in batch.items()}
     was_training = model.training
     try:
-        with torch.random.fork_rng():
+        with random_state_kept():
             for mode in {training, False}:
                 model.train(mode)
                 with torch.set_grad_enabled(mode), torch.autocast(model.device.type, torch.bfloat16):

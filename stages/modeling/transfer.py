@@ -8,7 +8,7 @@ from threading import local
 import torch
 
 _AHEAD = 2
-"""What a GPU is asked to compute before a result is copied from it."""
+"""What a GPU is asked to compute before the host waits for a result."""
 
 _known = local()
 """By thread: the attention mask on the host of the batch that a model is being called with."""
@@ -44,13 +44,30 @@ def on_host(mask: torch.Tensor) -> torch.Tensor:
 
 
 def fetched(results: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
-    """Yield the results on the host, each of a GPU's after it has been asked for the next ones, so that it does not idle."""
-    waiting = deque[torch.Tensor]()
+    """Yield the results on the host, each of a GPU's after it has been asked for the next ones, so that it does not idle.
+
+    Each is copied as soon as it is there: a copy that is asked for later would wait for the next ones too.
+    """
+    waiting = deque[_Copy]()
     for result in results:
         if result.device.type == "cpu":
             yield result
             continue
-        waiting.append(result)
+        waiting.append(_Copy(result))
         if len(waiting) > _AHEAD:
-            yield waiting.popleft().cpu()
-    yield from (result.cpu() for result in waiting)
+            yield waiting.popleft().done()
+    yield from (copy.done() for copy in waiting)
+
+
+class _Copy:
+    """A copy from a GPU to the host's pinned memory, for which nobody waits yet."""
+
+    def __init__(self, result: torch.Tensor) -> None:
+        self._copy = result.to("cpu", non_blocking=True)
+        self._is_there = torch.cuda.Event()
+        self._is_there.record(torch.cuda.current_stream(result.device))
+
+    def done(self) -> torch.Tensor:
+        """Wait until the copy is there, and not for what the GPU was asked for after it."""
+        self._is_there.synchronize()
+        return self._copy

@@ -63,9 +63,9 @@ def build_trainer(
         set_seed(config.seed)
         return training_model(config, splits)
 
+    join_processes(config)  # until then, every process takes the first GPU for its own
     model = whole_model()
     if config.train.sharding == "full":
-        join_processes(config)
         shard(model)
     longest = longest_rows(splits["train"], collate)
     precision = usable_precision(config.train.precision, model, longest, training=True)

@@ -153,6 +153,12 @@ class ValidatingTrainer(Trainer):
             return on_device(data, self.args.device)
         return super()._prepare_input(data)
 
+    def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> torch.Tensor | int | None:
+        """The labels of a batch, counted where they are computed with: a count made on the host would be waited for."""
+        for part in batch_samples:
+            part[LABELS] = on_device(part[LABELS], device)
+        return super()._get_num_items_in_batch(batch_samples, device)
+
     def floating_point_ops(self, inputs: Batch) -> int:
         """0, not counted: nobody asks for the sum, and the Trainer would walk through the whole model for it at each step."""
         return 0

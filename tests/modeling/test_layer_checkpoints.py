@@ -55,6 +55,19 @@ def test_gradients_are_equal_with_dropout_too(family: str, kind: str, train: Tra
     assert torch.equal(state_after, state)
 
 
+def test_a_layer_that_is_computed_anew_leaves_no_layout_behind() -> None:
+    """On a GPU, a thread of its own computes it, and no later forward pass would take the place of what it leaves."""
+    model = prepared("bert", "text", recipe(gradient_checkpointing=True))
+    step(model, bf16=False)
+    layouts = [
+        hook.__self__._layouts
+        for module in model.modules()
+        for hook in module._forward_pre_hooks.values()
+        if hasattr(getattr(hook, "__self__", None), "_layouts")
+    ]
+    assert len(layouts) == 2 and not any(layouts)
+
+
 def test_less_is_kept_and_the_search_for_what_fits_counts_on_it() -> None:
     model = prepared("bert", "tokens", recipe(gradient_checkpointing=True))
     trial = _Trial(model, "fp32", 7)

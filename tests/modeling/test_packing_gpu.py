@@ -5,7 +5,7 @@ GPU can tell, `make check-gpu` asks there.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from accelerate.utils import send_to_device
 from datasets import Dataset, Features, List, Value
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, Trainer
 
 from benchmarks.row_kernels import mixing_rows, of_kernel, reference, without_window
 from stages.modeling import preparation
@@ -28,10 +28,11 @@ from stages.modeling.cpu.packing import PACKED_FAMILIES
 from stages.modeling.gpu.kernels import Bounds, Need, efficient, flash, flex, kernel_for, varlen
 from stages.modeling.gpu.packing import pack_rows_on_gpu
 from stages.modeling.gpu.proof import packed_if_proven
+from stages.modeling.precision import random_state_kept
 from stages.modeling.prediction import predict, rows_to_try
 from stages.modeling.transfer import fetched, mask_known, on_host
 from stages.pipeline.json_files import read_json
-from stages.training import building
+from stages.training import building, trainer
 from stages.training.batching import HOST_MASK, HostMask, TrainingCollator
 from tests.support.tiny_batches import HEADS, PAD, batch_of, logits_of, model_of
 from tests.support.trainings import Trainings
@@ -141,6 +142,45 @@ def test_a_kernel_that_fails_leaves_the_model_padded(error: Exception) -> None:
     told = packed_if_proven(model, batch, "fp32", training=True, kernels=of_kernel(failing))
     assert told in ("padded: no kernel image", "padded: full")
     assert torch.equal(logits_of(model, batch), expected)
+
+
+@pytest.mark.parametrize("fits", [7, 4, 2, 1])
+def test_a_trial_that_does_not_fit_takes_fewer_rows(fits: int) -> None:
+    tried: list[int] = []
+
+    def small(
+        query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, bounds: Bounds, **named: Any
+    ) -> torch.Tensor:
+        rows = sum(length in LENGTHS for length in bounds.keys)
+        tried.append(rows)
+        if rows > fits:
+            raise torch.OutOfMemoryError("full")
+        return reference(query, key, value, bounds, **named)
+
+    model, batch = model_of("bert", "tokens"), batch_of(LENGTHS)
+    told = packed_if_proven(model, batch, "fp32", training=True, kernels=of_kernel(small))
+    assert told == ("padded: full" if fits == 1 else "packed (flash)")
+    assert list(dict.fromkeys(tried)) == [rows for rows in (7, 4, 2) if rows >= fits]
+    assert (model.config._attn_implementation == "sdpa") == (fits == 1) and model.training
+
+
+def test_a_kernel_that_fails_at_dropout_alone_is_not_used_in_training() -> None:
+    def failing(*states: Any, dropout: float, **named: Any) -> torch.Tensor:
+        if dropout:
+            raise RuntimeError("built without dropout")
+        return reference(*states, dropout=0.0, **named)
+
+    def without_numbers(*states: Any, dropout: float, **named: Any) -> torch.Tensor:
+        return reference(*states, dropout=0.0, **named) / (0.0 if dropout else 1.0)
+
+    batch = batch_of(LENGTHS)
+    for kernel, said in ((failing, "built without dropout"), (without_numbers, "numbers that are not finite")):
+        model = model_of("bert", "text", rate=0.1)
+        told = packed_if_proven(model, batch, "fp32", training=True, kernels=of_kernel(kernel))
+        assert told.startswith("padded: ") and told.endswith(said)
+        assert model.training and model.config._attn_implementation == "sdpa"
+        told = packed_if_proven(model, batch, "fp32", training=False, kernels=of_kernel(kernel))
+        assert told == "packed (flash)", "prediction drops nothing"
 
 
 @given(
@@ -342,32 +382,113 @@ def test_a_training_proves_packing_and_records_it(trainings: Trainings, monkeypa
     assert found["loss"] == pytest.approx(padded["loss"], rel=0.1), "dropout draws other numbers"
 
 
+def test_the_model_is_made_after_the_process_knows_its_gpu(
+    trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    monkeypatch.setattr(building, "join_processes", lambda _: order.append("joined"))
+
+    def made(*_: object) -> PreTrainedModel:
+        order.append("made")
+        raise InterruptedError
+
+    monkeypatch.setattr(building, "training_model", made)
+    with pytest.raises(InterruptedError):
+        trainings.train("threads=1")
+    assert order == ["joined", "made"]
+
+
+@pytest.mark.parametrize("batches", [(), ("train.batch_tokens=600",)], ids=["rows", "sub-words"])
+def test_labels_are_on_the_device_when_they_are_counted(
+    batches: tuple[str, ...], trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A count made on the host would be copied, and the host would wait for all steps before."""
+    placed: list[torch.Tensor] = []
+    counted: list[torch.Tensor] = []
+    count = Trainer._get_num_items_in_batch
+
+    def on_device(tensor: torch.Tensor, _: torch.device) -> torch.Tensor:
+        placed.append(tensor.clone())
+        return placed[-1]
+
+    def noting(self: Trainer, parts: list[Batch], device: torch.device) -> Any:
+        counted.extend(part["labels"] for part in parts)
+        return count(self, parts, device)
+
+    monkeypatch.setattr(trainer, "on_device", on_device)
+    monkeypatch.setattr(Trainer, "_get_num_items_in_batch", noting)
+    trainings.train("threads=1", "train.max_steps=2", *batches)
+    assert counted and all(any(each is other for other in placed) for each in counted)
+
+
+def test_a_trial_keeps_the_random_state_of_its_own_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda place: ("state", place))
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, place: told.append((state, place)))
+    with random_state_kept():
+        assert told == []
+    assert told == [(("state", 2), 2)]
+
+
+class Stream:
+    """The work that a GPU was asked for, done in order when somebody waits for it."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.done = 0
+
+    def ask(self, work: str) -> int:
+        """Return how much has to be done until this is."""
+        self.asked.append(work)
+        return len(self.asked)
+
+
+class Event:
+    """The place in the stream of this test where it was recorded."""
+
+    stream: Stream
+
+    def record(self, _: object) -> None:
+        """All that was asked for."""
+        self.place = len(self.stream.asked)
+
+    def synchronize(self) -> None:
+        """Wait until it is done."""
+        self.stream.done = max(self.stream.done, self.place)
+
+
 class OnGpu:
-    """A result that is on a GPU until it is copied."""
+    """A result on a GPU."""
 
     device = torch.device("cuda")
 
-    def __init__(self, number: int, copied: list[int]) -> None:
-        self.number, self.copied = number, copied
+    def __init__(self, number: int, stream: Stream) -> None:
+        self.number, self.stream = number, stream
+        stream.ask(f"compute {number}")
 
-    def cpu(self) -> int:
-        """Copy it."""
-        self.copied.append(self.number)
+    def to(self, device: str, *, non_blocking: bool) -> int:
+        """Ask for a copy."""
+        assert device == "cpu" and non_blocking
+        self.stream.ask(f"copy {self.number}")
         return self.number
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 7])
-def test_results_are_copied_from_a_gpu_behind_those_that_it_is_asked_for(count: int) -> None:
-    copied: list[int] = []
-    ahead: list[int] = []
-
-    def asked() -> Iterator[Any]:
-        for number in range(count):
-            ahead.append(number - len(copied))
-            yield OnGpu(number, copied)
-
-    assert [*fetched(asked())] == [*range(count)] == copied
-    assert ahead == [min(number, 2) for number in range(count)]
+def test_results_are_copied_from_a_gpu_while_it_computes_the_next_ones(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Stream()
+    monkeypatch.setattr(torch.cuda, "Event", type("Event", (Event,), {"stream": stream}))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: stream)
+    found = []
+    for number in fetched(OnGpu(number, stream) for number in range(count)):  # type: ignore[misc]
+        found.append(number)
+        assert stream.asked[: stream.done][-1] == f"copy {number}", "it waited for what comes after"
+        assert len(stream.asked) == 2 * min(count, len(found) + 2), "the next two were not asked for"
+    assert found == [*range(count)]
 
 
 def test_results_on_the_host_do_not_wait() -> None:

@@ -186,7 +186,7 @@ def test_a_new_kind_is_validated_and_exported_as_it_says(graded: GradedWorkspace
     [
         ("task.metric=f1", "task.metric=f1 can't be computed for task.target=label; choose from accuracy, loss"),
         ("task.target=labels", "task.target=labels is not for task.kind=grade; set task.target=label"),
-        ("train.label_smoothing=0.1", "train.label_smoothing=0.1 is for one label of several"),
+        ("train.label_smoothing=0.1", "train.label_smoothing=0.1 is for single-label classification"),
         ("task.kind=mark", "task.kind=mark: choose from 'text', 'tokens' or 'grade'"),
     ],
 )

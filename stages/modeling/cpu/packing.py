@@ -166,7 +166,11 @@ class _PackingHooks:
         """Before an encoder's last layer, turn hidden states [1, sub-words, width] into [1, rows, width]."""
         named = _bound_arguments(layer, args, kwargs)
         layout: Layout = named["attention_mask"]
-        self._layouts[get_ident()] = first = layout.first_subwords(named["hidden_states"])
+        first = layout.first_subwords(named["hidden_states"])
+        if (
+            get_ident() in self._layouts
+        ):  # else the layer is computed anew for the backward pass, and nothing unpacks it
+            self._layouts[get_ident()] = first
         return (), {**named, "hidden_states": first.pack(), "attention_mask": first}
 
     def pack_inputs(

@@ -16,8 +16,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from stages.modeling.batches import Batch
 from stages.modeling.gpu.packing import ATTENTION, bounded_attention
-from stages.modeling.gpu.proof import disagreement, exact_products, results
-from stages.modeling.precision import Precision
+from stages.modeling.gpu.proof import disagreement, exact_products, forget_memory_of_trial, results
+from stages.modeling.precision import Precision, random_state_kept
 from stages.modeling.sharding import forget_failed_pass
 from stages.pipeline.errors import first_line
 from stages.pipeline.torchrun import is_main_process, world_size
@@ -57,9 +57,11 @@ def use_compilation(
         why_not = "compiling has not been tried with several processes"
     elif steps < FEWEST_STEPS:
         why_not = f"{steps} steps are too few to be worth it"
-    if why_not is None:
-        return compiled_if_proven(model, batch(), precision)
-    return _not_compiled(why_not)
+    if why_not is not None:
+        return _not_compiled(why_not)
+    found = compiled_if_proven(model, batch(), precision)
+    forget_memory_of_trial()
+    return found
 
 
 def compiled_if_proven(
@@ -71,7 +73,7 @@ def compiled_if_proven(
     """
     was_training = model.training
     try:
-        with torch.random.fork_rng():
+        with random_state_kept():
             model.eval()  # without dropout
             with exact_products():
                 exact = results(model, batch, "fp32", training=True)

@@ -20,7 +20,7 @@ from stages.modeling.agreement import distance
 from stages.modeling.batches import MASK, Batch
 from stages.modeling.cpu.packing import PACKED_FAMILIES
 from stages.modeling.gpu.packing import Kernels, pack_rows_on_gpu
-from stages.modeling.precision import Precision
+from stages.modeling.precision import Precision, random_state_kept
 from stages.modeling.sharding import forget_failed_pass, is_sharded
 from stages.modeling.transfer import mask_known, on_device
 from stages.pipeline.errors import first_line
@@ -38,6 +38,9 @@ _LOSS_SCALE: dict[Precision, float] = {"fp32": 1.0, "fp16": 1024.0, "bf16": 1.0}
 
 _LEAK = 1e-5
 """What the logits of rows may change by, as a share of their norm, when other rows do."""
+
+_FEWEST_ROWS = 2
+"""Of these, one can see whether rows see each other."""
 
 _Gradients: TypeAlias = dict[str, torch.Tensor]
 
@@ -60,7 +63,9 @@ def use_packing(
     """
     if model.device.type != "cuda":
         return None
-    return packed_if_proven(model, batch(), precision, training=training)
+    found = packed_if_proven(model, batch(), precision, training=training)
+    forget_memory_of_trial()
+    return found
 
 
 def packed_if_proven(
@@ -71,12 +76,26 @@ def packed_if_proven(
     `batch`: rows of different lengths, without labels, on the host. The model is on its device, and is left in the mode it was
     in. `training`: gradients are compared too. The log says why if the model computes padding.
     """
-    fault, used = _fault(model, batch, precision, training=training, kernels=kernels)
+    fault, used = None, list[str]()
+    for rows in _fewer_and_fewer(batch):
+        try:
+            fault, used = _fault(model, rows, precision, training=training, kernels=kernels)
+            break
+        except torch.OutOfMemoryError as error:  # training holds fewer gradients than the trial
+            fault = first_line(error)
     if fault is None:
         return f"packed ({', '.join(used)})"
     if is_main_process():
         log.info("%s: padding is computed on the GPU (%s)", model.config.model_type, fault)
     return f"padded: {fault}"
+
+
+def _fewer_and_fewer(batch: Batch) -> Iterator[Batch]:
+    """Yield the batch, then every second row of it, and so on to two rows. The longest row, the first, stays."""
+    yield batch
+    while batch and len(batch[MASK]) > _FEWEST_ROWS:
+        batch = {name: tensor[::2] for name, tensor in batch.items()}
+        yield batch
 
 
 def _fault(
@@ -92,7 +111,7 @@ def _fault(
     was_training, packed = model.training, None
     model.eval()  # without dropout
     try:
-        with torch.random.fork_rng():
+        with random_state_kept():
             with exact_products():
                 exact = results(model, batch, "fp32", training=training)
             padded = results(model, batch, precision, training=training)
@@ -103,9 +122,14 @@ def _fault(
                 disagreement(found, padded, exact, precision)
                 or disagreement(predicted, replace(padded, gradients={}), exact, precision)
                 or _leak(model, batch, precision)
+                or (_fault_with_dropout(model, batch, precision) if training else None)
             )
     except Exception as error:  # a kernel that is missing or fails may raise any
         forget_failed_pass(model)
+        if isinstance(error, torch.OutOfMemoryError):
+            if packed is not None:
+                packed.take_back()
+            raise
         fault = first_line(error)
     finally:
         model.zero_grad()
@@ -115,6 +139,13 @@ def _fault(
     if fault is not None:
         packed.take_back()
     return fault, sorted(packed.kernels.used)
+
+
+def forget_memory_of_trial() -> None:
+    """Return to the GPU what a trial has held, so that neither memory nor the run's peak is that of the trial."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
 
 
 @contextmanager
@@ -170,6 +201,14 @@ def disagreement(found: Results, padded: Results, exact: Results, precision: Pre
         if not apart <= allowed:
             return f"without padding, {name} differs from that of fp32 by {apart:.2g}, and may by {allowed:.2g}"
     return None
+
+
+def _fault_with_dropout(model: PreTrainedModel, batch: Batch, precision: Precision) -> str | None:
+    """Say so if training gives no numbers. What dropout gives can't be compared: padded rows draw other weights to drop."""
+    model.train()
+    found = results(model, batch, precision, training=True)
+    are_finite = all(bool(part.isfinite().all()) for part in (found.logits, *found.gradients.values()))
+    return None if are_finite else "without padding, training gives numbers that are not finite"
 
 
 def _leak(model: PreTrainedModel, batch: Batch, precision: Precision) -> str | None:
