@@ -190,7 +190,9 @@ def _commit(api: HfApi, repo: str, head: str, export: Export, differs: Differenc
     """
     gone = [name for name in differs.lacking if not (export.folder / name).is_file()]
     if gone:
-        raise HubError(f"{repo}: {export.folder / gone[0]} is gone; push again when no other run is at work here")
+        raise HubError(
+            f"{repo}: {export.folder / gone[0]} is gone; push again when no other run is active in this folder"
+        )
     added = [CommitOperationAdd(name, export.folder / name) for name in differs.lacking]
     removed = [CommitOperationDelete(name) for name in differs.left]
     with warnings.catch_warnings():

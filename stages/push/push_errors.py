@@ -49,7 +49,7 @@ def _explain(error: BaseException, repo: str) -> str:
         case RuntimeError():  # all that hf_xet raises, after two minutes of attempts
             return f"{BROKEN}; {WITHOUT_XET}"
         case OSError(filename=str() as name, strerror=reason):
-            return f"{name} can't be read ({reason}); push again when no other run is at work here"
+            return f"{name} can't be read ({reason}); push again when no other run is active in this folder"
         case _:
             return explain_connection(error)
 
