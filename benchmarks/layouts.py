@@ -24,7 +24,7 @@ from stages.modeling.batches import MASK, Batch, batches_by_length
 from stages.modeling.compute import use_tf32
 from stages.modeling.gpu.compiling import compiled_if_proven
 from stages.modeling.gpu.proof import packed_if_proven
-from stages.modeling.precision import Precision, resolved
+from stages.modeling.precision import Precision, autocast_dtype, resolved
 from stages.modeling.transfer import mask_known, on_device
 
 Purpose: TypeAlias = Literal["training", "prediction"]
@@ -183,7 +183,7 @@ class _Measurement:
         return step
 
     def _logits(self, model: PreTrainedModel, batch: Batch) -> torch.Tensor:
-        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
+        dtype = autocast_dtype(self.precision)
         inputs = {name: on_device(tensor, self.place) for name, tensor in batch.items()}
         with mask_known(batch[MASK]), nullcontext() if dtype is None else torch.autocast(self.place.type, dtype):
             logits: torch.Tensor = model(**inputs).logits

@@ -33,6 +33,11 @@ def device_name() -> str:
     return torch.cuda.get_device_name() if device().type == "cuda" else "cpu"
 
 
+def autocast_dtype(precision: Precision) -> torch.dtype | None:
+    """Return what autocast computes in; None: it is not entered."""
+    return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+
+
 @contextmanager
 def random_state_kept() -> Iterator[None]:
     """Give PyTorch's generators of the host and of this process's GPU back the state that they have now.

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 from stages.columns.names import INPUT_IDS
 from stages.modeling.layer_checkpoints import all_kept
 from stages.modeling.layers import layers_of
-from stages.modeling.precision import Precision, device
+from stages.modeling.precision import Precision, autocast_dtype, device
 from stages.pipeline.errors import TrainingError
 from stages.pipeline.torchrun import world_size
 
@@ -78,7 +78,7 @@ class _Trial:
         self._trained = [weight for weight in model.parameters() if weight.requires_grad]
         torch.nn.Module.to(model, device())
         model.train()
-        self._dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+        self._dtype = autocast_dtype(precision)
         self._bytes_of_a_sub_word: float | None = None
 
     def fits_when_tried(self, lengths: Sequence[int]) -> bool:

@@ -36,10 +36,10 @@ def packed_attention(
     With a sliding window, tokens closer than it attend to each other. For first sub-words, `key` and `value` are not used: the
     keys and values of all sub-words are computed here.
     """
-    states = [_in_autocast_dtype(each)[0].transpose(0, 1) for each in (query, key, value)]
+    states = [in_autocast_dtype(each)[0].transpose(0, 1) for each in (query, key, value)]
     if isinstance(attention_mask, FirstSubwords):
         of_rows = (layer(attention_mask.hidden)[0] for layer in key_and_value_layers(module))
-        states[1:] = (_in_autocast_dtype(each).view(-1, *states[0].shape[1:]) for each in of_rows)
+        states[1:] = (in_autocast_dtype(each).view(-1, *states[0].shape[1:]) for each in of_rows)
     if not dropout and not any(each.requires_grad for each in states):
         return _fused_attention(states, attention_mask, sliding_window, scaling)[None], None
     layout = attention_mask.layout(query.shape[1])
@@ -76,7 +76,7 @@ def _fused_mask(length: int, keys: int, window: int | None) -> torch.Tensor | No
     return (torch.arange(keys) < length)[None] if length < keys else None
 
 
-def _in_autocast_dtype(states: torch.Tensor) -> torch.Tensor:
+def in_autocast_dtype(states: torch.Tensor) -> torch.Tensor:
     """Cast the states as autocast would: it does not reach into a `torch.autograd.Function`."""
     kind = states.device.type
     return states.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else states

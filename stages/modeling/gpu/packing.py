@@ -12,6 +12,7 @@ import torch
 from transformers import PreTrainedModel
 
 from stages.modeling.cpu.bf16_linear import key_and_value_layers
+from stages.modeling.cpu.packed_attention import in_autocast_dtype
 from stages.modeling.cpu.packed_rows import FirstSubwords, PackedRows
 from stages.modeling.cpu.packing import pack_by
 from stages.modeling.gpu.kernels import KERNELS, Bounds, Kernel, KernelName, Need, kernel_for
@@ -126,7 +127,7 @@ def bounded_attention(
     else:
         bounds, kernels = rows.bounds, rows.kernels
     assert kernels is not None
-    queries, keys, values = (_in_autocast_dtype(each) for each in (queries, keys, values))
+    queries, keys, values = (in_autocast_dtype(each) for each in (queries, keys, values))
     attend = kernels.of((queries, keys, values), dropout, sliding_window)
     return attend(queries, keys, values, bounds, scale=scaling, dropout=dropout, window=sliding_window)[None], None
 
@@ -135,11 +136,6 @@ def _bounds_of_first(first: FirstSubwords, queries: int) -> Bounds:
     """Return the bounds of one query a row. The filler's queries, which nothing reads, are further ones of the last row."""
     rows = len(first.lengths)
     return Bounds((*[1] * (rows - 1), queries - rows + 1), first.lengths, first.hidden.device)
-
-
-def _in_autocast_dtype(states: torch.Tensor) -> torch.Tensor:
-    kind = states.device.type
-    return states.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else states
 
 
 def drops_attention(model: PreTrainedModel) -> bool:

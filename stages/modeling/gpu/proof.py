@@ -20,7 +20,7 @@ from stages.modeling.agreement import distance
 from stages.modeling.batches import MASK, Batch
 from stages.modeling.cpu.packing import PACKED_FAMILIES
 from stages.modeling.gpu.packing import Kernels, pack_rows_on_gpu
-from stages.modeling.precision import Precision, random_state_kept
+from stages.modeling.precision import Precision, autocast_dtype, random_state_kept
 from stages.modeling.sharding import forget_failed_pass, is_sharded
 from stages.modeling.transfer import mask_known, on_device
 from stages.pipeline.errors import first_line
@@ -161,7 +161,7 @@ def exact_products() -> Iterator[None]:
 
 def results(model: PreTrainedModel, batch: Batch, precision: Precision, *, training: bool) -> Results:
     """Return the logits of the batch and, in training, the gradients of a sum of them with fixed weights."""
-    kind, dtype = model.device.type, {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    kind, dtype = model.device.type, autocast_dtype(precision)
     inputs = {name: on_device(tensor, model.device) for name, tensor in batch.items()}
     model.zero_grad()
     with (
