@@ -15,6 +15,7 @@ from stages.pipeline.errors import ConfigError, first_line
 from stages.sweep import node
 
 _SILENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+_QUIETLY: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
 _PATIENCE = 10.0
 """Seconds that a cluster has to answer."""
 _THREADS_OF_WORKER = 4
@@ -46,28 +47,49 @@ def before_import() -> None:
 @contextmanager
 def connected(address: str | None) -> Iterator[None]:
     """Start Ray on this machine, or join a cluster; leave it at the end. Raises ConfigError if it can't be reached."""
-    if address is not None:
-        _require_answer(address)
     import ray
 
     ray.cloudpickle.register_pickle_by_value(node)
-    common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
     logging.getLogger("ray").setLevel(logging.ERROR)
-    try:
-        if address is None:
-            ray.init(address="local", include_dashboard=False, **common)  # without it Ray joins a cluster that it finds
-        else:
-            ray.init(address=address, **common)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        where = f"--address {address}" if address else "Ray on this machine"
-        raise ConfigError(
-            f"{where}: can't be reached ({first_line(error)}); see `ray status`, and set "
-            "RAY_AUTH_MODE=token if the cluster asks for a token"
-        ) from error
+    if address is None:
+        _start_here()
+    else:
+        _join(address)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _start_here() -> None:
+    """Start Ray on this machine, twice if need be: it gives its processes 30 s, and takes a port that was free a moment ago."""
+    import ray
+
+    for tries_left in (1, 0):
+        try:
+            # without an address Ray joins a cluster that it finds
+            ray.init(address="local", include_dashboard=False, **_QUIETLY)
+            return
+        except Exception as error:  # Ray raises plain ones, too
+            ray.shutdown()
+            if not tries_left:
+                raise ConfigError(
+                    f"Ray: does not start on this machine ({first_line(error)}); its log is in /tmp/ray/session_latest/logs"
+                ) from error
+
+
+def _join(address: str) -> None:
+    import ray
+
+    _require_answer(address)
+    try:
+        ray.init(address=address, **_QUIETLY)
+    except Exception as error:
+        ray.shutdown()
+        raise ConfigError(
+            f"--address {address}: can't be reached ({first_line(error)}); see `ray status`, and set "
+            "RAY_AUTH_MODE=token if the cluster asks for a token"
+        ) from error
 
 
 def _require_answer(address: str) -> None:

@@ -103,6 +103,7 @@ class SweptProject(Workspace):
         super().__init__(root)
         self.log = root.with_name(f"{root.name}.log")
         self.wait = root.with_name(f"{root.name}.wait")
+        self._drivers: list[subprocess.Popen[str]] = []
         (root / "dvc.yaml").write_text(_DAG, encoding="utf-8")
         constants = f"LOG, WAIT, PAUSE = {str(self.log)!r}, {str(self.wait)!r}, {pause}\n"
         (root / "stage.py").write_text(constants + _STAGE, encoding="utf-8")
@@ -122,7 +123,15 @@ class SweptProject(Workspace):
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """Start a sweep in the background."""
-        return subprocess.Popen(
+        driver = subprocess.Popen(
             [sys.executable, "-m", "stages.sweep", *arguments], cwd=self.root, env=self.environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
+        self._drivers.append(driver)
+        return driver
+
+    def end(self) -> None:
+        """Leave no sweep in the background, also if the test has failed."""
+        for driver in self._drivers:
+            with driver:
+                driver.kill()

@@ -30,8 +30,10 @@ def machines() -> Iterator[Machines]:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> SweptProject:
-    return SweptProject(tmp_path / "a, project's #1")
+def project(tmp_path: Path) -> Iterator[SweptProject]:
+    made = SweptProject(tmp_path / "a, project's #1")
+    yield made
+    made.end()
 
 
 def sweep(project: SweptProject, machines: Machines, *arguments: str) -> subprocess.CompletedProcess[str]:
