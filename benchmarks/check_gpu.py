@@ -35,8 +35,7 @@ from stages.modeling.gpu.compiling import compiled_if_proven
 from stages.modeling.gpu.kernels import KERNELS, Bounds, Kernel, KernelName, Need, kernel_for
 from stages.modeling.gpu.packing import Kernels, drops_attention, pack_rows_on_gpu
 from stages.modeling.gpu.proof import packed_if_proven
-from stages.modeling.precision import Precision, device, resolved
-from stages.modeling.transfer import mask_known, on_device
+from stages.modeling.precision import Precision, device, logits_of, resolved
 
 
 @dataclass(frozen=True)
@@ -335,11 +334,8 @@ def _trained(machine: Machine, size: str, task: Task) -> list[torch.Tensor]:
 
 
 def _step(model: PreTrainedModel, batch: Batch) -> None:
-    dtype = _DTYPES[resolved("auto")] if model.device.type == "cuda" else torch.bfloat16
-    inputs = {name: on_device(tensor, model.device) for name, tensor in batch.items()}
-    with mask_known(batch[MASK]), torch.autocast(model.device.type, dtype, enabled=dtype != torch.float32):
-        logits: torch.Tensor = model(**inputs).logits
-    logits.float().square().mean().backward()
+    precision = resolved("auto") if model.device.type == "cuda" else "bf16"
+    logits_of(model, batch, precision).float().square().mean().backward()
 
 
 def _batch(machine: Machine, seed: int = 0) -> Batch:

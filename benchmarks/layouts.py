@@ -8,7 +8,6 @@ import gc
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -24,8 +23,7 @@ from stages.modeling.batches import MASK, Batch, batches_by_length
 from stages.modeling.compute import use_tf32
 from stages.modeling.gpu.compiling import compiled_if_proven
 from stages.modeling.gpu.proof import packed_if_proven
-from stages.modeling.precision import Precision, autocast_dtype, resolved
-from stages.modeling.transfer import mask_known, on_device
+from stages.modeling.precision import Precision, logits_of, resolved
 
 Purpose: TypeAlias = Literal["training", "prediction"]
 Side: TypeAlias = Literal["padded", "packed", "compiled"]
@@ -163,7 +161,7 @@ class _Measurement:
         model.train()
 
         def step(batch: Batch) -> None:
-            logits = self._logits(model, batch)
+            logits = logits_of(model, batch, self.precision).float()
             torch.nn.functional.cross_entropy(
                 logits, torch.zeros(len(logits), dtype=torch.long, device=self.place)
             ).backward()
@@ -178,16 +176,9 @@ class _Measurement:
 
         def step(batch: Batch) -> None:
             with torch.inference_mode():
-                self._logits(model, batch).cpu()
+                logits_of(model, batch, self.precision).float().cpu()
 
         return step
-
-    def _logits(self, model: PreTrainedModel, batch: Batch) -> torch.Tensor:
-        dtype = autocast_dtype(self.precision)
-        inputs = {name: on_device(tensor, self.place) for name, tensor in batch.items()}
-        with mask_known(batch[MASK]), nullcontext() if dtype is None else torch.autocast(self.place.type, dtype):
-            logits: torch.Tensor = model(**inputs).logits
-        return logits.float()
 
 
 def _sizes(batch: Batch) -> tuple[int, int]:

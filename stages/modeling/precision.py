@@ -11,10 +11,11 @@ import torch
 from archspec import cpu
 from transformers import PreTrainedModel
 
-from stages.modeling.batches import Batch
+from stages.modeling.batches import MASK, Batch
 from stages.modeling.cpu.packing import PACKED_FAMILIES
 from stages.modeling.load import encoder_name
 from stages.modeling.sharding import forget_failed_pass
+from stages.modeling.transfer import mask_known, on_device
 from stages.pipeline.errors import first_line
 
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
@@ -36,6 +37,15 @@ def device_name() -> str:
 def autocast_dtype(precision: Precision) -> torch.dtype | None:
     """Return what autocast computes in; None: it is not entered."""
     return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+
+
+def logits_of(model: PreTrainedModel, batch: Batch, precision: Precision) -> torch.Tensor:
+    """Return the logits of a batch on the host, computed in a precision; a head outside of autocast gives them in fp32."""
+    dtype = autocast_dtype(precision)
+    inputs = {name: on_device(tensor, model.device) for name, tensor in batch.items()}
+    with mask_known(batch[MASK]), torch.autocast(model.device.type, dtype, enabled=dtype is not None):
+        logits: torch.Tensor = model(**inputs).logits
+    return logits
 
 
 @contextmanager
@@ -75,14 +85,13 @@ def usable_precision(
 def _fault_in_bf16(model: PreTrainedModel, batch: Batch, *, training: bool) -> str | None:
     """Try the batch in bf16, in training with the gradient; return what is wrong. Draws no random number of the recipe's."""
     torch.nn.Module.to(model, device())
-    inputs = {name: tensor.to(model.device) for name, tensor in batch.items()}
     was_training = model.training
     try:
         with random_state_kept():
             for mode in {training, False}:
                 model.train(mode)
-                with torch.set_grad_enabled(mode), torch.autocast(model.device.type, torch.bfloat16):
-                    logits: torch.Tensor = model(**inputs).logits.float()
+                with torch.set_grad_enabled(mode):
+                    logits = logits_of(model, batch, "bf16").float()
                 if mode:
                     logits.sum().backward()
                 if not logits.isfinite().all():

@@ -14,9 +14,10 @@ import torch
 from transformers import PreTrainedModel
 
 from stages.columns.names import INPUT_IDS
+from stages.modeling.batches import MASK
 from stages.modeling.layer_checkpoints import all_kept
 from stages.modeling.layers import layers_of
-from stages.modeling.precision import Precision, autocast_dtype, device
+from stages.modeling.precision import Precision, device, logits_of
 from stages.pipeline.errors import TrainingError
 from stages.pipeline.torchrun import world_size
 
@@ -74,11 +75,10 @@ class _Trial:
     """Training steps on rows that repeat one sub-word."""
 
     def __init__(self, model: PreTrainedModel, precision: Precision, subword: int) -> None:
-        self._model, self._subword = model, subword
+        self._model, self._precision, self._subword = model, precision, subword
         self._trained = [weight for weight in model.parameters() if weight.requires_grad]
         torch.nn.Module.to(model, device())
         model.train()
-        self._dtype = autocast_dtype(precision)
         self._bytes_of_a_sub_word: float | None = None
 
     def fits_when_tried(self, lengths: Sequence[int]) -> bool:
@@ -134,11 +134,9 @@ class _Trial:
     def _loss(self, lengths: Sequence[int]) -> torch.Tensor:
         """Return some loss: the real one takes little memory after the logits."""
         of_rows = torch.tensor(lengths)
-        mask = (torch.arange(max(lengths)) < of_rows[:, None]).long().to(self._model.device)
-        with torch.autocast(self._model.device.type, self._dtype, enabled=self._dtype is not None):
-            inputs = {INPUT_IDS: torch.full_like(mask, self._subword), "attention_mask": mask}
-            logits: torch.Tensor = self._model(**inputs).logits
-        return logits.float().sum()
+        mask = (torch.arange(max(lengths)) < of_rows[:, None]).long()
+        batch = {INPUT_IDS: torch.full_like(mask, self._subword), MASK: mask}
+        return logits_of(self._model, batch, self._precision).float().sum()
 
 
 def memory_left() -> int:

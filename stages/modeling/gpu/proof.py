@@ -20,9 +20,9 @@ from stages.modeling.agreement import distance
 from stages.modeling.batches import MASK, Batch
 from stages.modeling.cpu.packing import PACKED_FAMILIES
 from stages.modeling.gpu.packing import Kernels, pack_rows_on_gpu
-from stages.modeling.precision import Precision, autocast_dtype, random_state_kept
+from stages.modeling.precision import Precision, logits_of, random_state_kept
 from stages.modeling.sharding import forget_failed_pass, is_sharded
-from stages.modeling.transfer import mask_known, on_device
+from stages.modeling.transfer import on_device
 from stages.pipeline.errors import first_line
 from stages.pipeline.torchrun import is_main_process
 
@@ -161,16 +161,10 @@ def exact_products() -> Iterator[None]:
 
 def results(model: PreTrainedModel, batch: Batch, precision: Precision, *, training: bool) -> Results:
     """Return the logits of the batch and, in training, the gradients of a sum of them with fixed weights."""
-    kind, dtype = model.device.type, autocast_dtype(precision)
-    inputs = {name: on_device(tensor, model.device) for name, tensor in batch.items()}
     model.zero_grad()
-    with (
-        torch.set_grad_enabled(training),
-        torch.autocast(kind, dtype, enabled=dtype is not None),
-        mask_known(batch[MASK]),
-    ):
-        logits: torch.Tensor = model(**inputs).logits
-    logits = (logits[inputs[MASK].bool()] if logits.dim() == 3 else logits).float()
+    with torch.set_grad_enabled(training):
+        logits = logits_of(model, batch, precision)
+    logits = (logits[on_device(batch[MASK], logits.device).bool()] if logits.dim() == 3 else logits).float()
     if training:
         weights = torch.arange(1, logits.numel() + 1, device=logits.device).mul(0.7).sin().view_as(logits)
         (logits * weights).mean().mul(_LOSS_SCALE[precision]).backward()
