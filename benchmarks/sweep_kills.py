@@ -26,7 +26,9 @@ Victim: TypeAlias = Literal["machine", "process", "driver"]
 
 _SEEDS = (1, 2, 3)
 _RATE, _EPOCHS, _STEPS = 1e-3, 8, 5
-_EARLIEST, _LATEST = 2.0, 20.0
+_PAUSE = 0.3
+"""Seconds of a step: a training takes about as long as all that comes before it, so that half of the kills hit one."""
+_EARLIEST, _LATEST = 2.0, 28.0
 """Seconds after the start of a sweep at which it is hit."""
 _ORPHANS = 5.0
 """Seconds after which nothing of a killed driver's trials may run."""
@@ -43,7 +45,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for victim in get_args(Victim):
             for number in range(arguments.kills):
-                project = SweptProject(Path(folder, f"{victim}-{number}"), pause=0.1)
+                project = SweptProject(Path(folder, f"{victim}-{number}"), pause=_PAUSE)
                 found = list(hit(project, machines, victim, draw))
                 faults[victim] += bool(found)
                 resumed = len(project.said("resumed"))
