@@ -1,4 +1,4 @@
-"""Peak memory of fine-tuning a decoder in full and by adapters: `python -m benchmarks.large_models [STEPS] [--size SIZE]`.
+"""Peak memory of fine-tuning a decoder, in full and in less memory: `python -m benchmarks.large_models [STEPS] [--size SIZE]`.
 
 A Llama of random parameters trains with batches of 16 rows of 256 sub-words, each way in a process of its own: on a GPU if there
 is one. Prints a table: the parameters that are trained, the peak of resident or GPU memory, and the seconds of a step.
@@ -9,7 +9,7 @@ import json
 import multiprocessing
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, get_args
@@ -17,7 +17,8 @@ from typing import Any, Literal, TypeAlias, TypeVar, get_args
 import torch
 import yaml
 from pydantic import TypeAdapter
-from torch.optim import AdamW
+from torch.nn import Parameter
+from torch.optim import AdamW, Optimizer
 from transformers import LlamaConfig, LlamaForSequenceClassification, LlamaModel
 
 from benchmarks.machine import peak_memory, wait_for
@@ -30,14 +31,16 @@ from stages.modeling.preparation import Use, prepare
 from stages.tasks.registry import task_for
 
 Size: TypeAlias = Literal["tiny", "100M", "1.1B"]
-Way: TypeAlias = Literal["in full", "adapters, checkpointing, frozen weights in bf16"]
+Way: TypeAlias = Literal["in full", "in full, moments in 8 bits", "adapters, checkpointing, frozen weights in bf16"]
 _Result = TypeVar("_Result")
 
 ROOT = Path(__file__).parent.parent
 ROWS, LENGTH, VOCABULARY = 16, 256, 16_000
+LEAST: Way = "adapters, checkpointing, frozen weights in bf16"
 WAYS: Mapping[Way, Mapping[str, Any]] = {
     "in full": {},
-    "adapters, checkpointing, frozen weights in bf16": {
+    "in full, moments in 8 bits": {"optimizer": "adamw_8bit"},
+    LEAST: {
         "adapter": "lora", "gradient_checkpointing": True, "frozen_precision": "bf16"
     },
 }  # fmt: skip
@@ -65,11 +68,11 @@ class Measured:
     """Of a step, the first one left out where there are more."""
 
 
-def peaks(size: Size, steps: int, timeout: float | None = None) -> list[Measured]:
-    """Measure each way. Raises TimeoutError if one takes longer than `timeout` seconds."""
+def peaks(size: Size, steps: int, ways: Iterable[Way], timeout: float | None = None) -> list[Measured]:
+    """Measure the ways. Raises TimeoutError if one takes longer than `timeout` seconds."""
     with tempfile.TemporaryDirectory() as name:
         _in_a_process(write_decoder, Path(name), size, timeout=timeout)
-        return [_in_a_process(train, way, Path(name), steps, timeout=timeout) for way in WAYS]
+        return [_in_a_process(train, way, Path(name), steps, timeout=timeout) for way in ways]
 
 
 def _in_a_process(function: Callable[..., _Result], *arguments: Any, timeout: float | None) -> _Result:
@@ -102,7 +105,7 @@ def train(way: Way, folder: Path, steps: int) -> Measured:
     model = new_model(task_for(TaskConfig("text", "label", "loss", "mean")), folder, ["a", "b"], padding=0)
     assert isinstance(model, LlamaForSequenceClassification)
     torch.nn.Module.to(prepare(model, Use("training", recipe=recipe)).train(), place)
-    optimizer = AdamW([weight for weight in model.parameters() if weight.requires_grad], lr=1e-4, fused=True)
+    optimizer = _optimizer(recipe, [weight for weight in model.parameters() if weight.requires_grad])
     codes, labels = torch.randint(5, VOCABULARY, (ROWS, LENGTH)).to(place), (torch.arange(ROWS) % 2).to(place)
     seconds = list[float]()
     for _ in range(steps):
@@ -120,18 +123,29 @@ def train(way: Way, folder: Path, steps: int) -> Measured:
     return Measured(way, counts.trained, counts.all, peak_memory(place), sum(later) / len(later))
 
 
+def _optimizer(recipe: TrainConfig, trained: Sequence[Parameter]) -> Optimizer:
+    if recipe.optimizer == "adamw":
+        return AdamW(trained, lr=1e-4, fused=True)
+    from bitsandbytes.optim.adamw import AdamW8bit  # of an extra
+
+    optimizer: Optimizer = AdamW8bit(trained, lr=1e-4)
+    return optimizer
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.large_models", description=__doc__)
     parser.add_argument("steps", nargs="?", type=int, default=3)
     parser.add_argument("--size", choices=get_args(Size), default="100M")
     options = parser.parse_args()
-    print("| | parameters trained | of all | peak, MB | seconds a step |\n|---|---:|---:|---:|---:|")
-    full, small = peaks(options.size, options.steps)
-    for found in (full, small):
+    print(
+        "| | parameters trained | of all | peak, MB | of that in full | seconds a step |\n|---|---:|---:|---:|---:|---:|"
+    )
+    measured = peaks(options.size, options.steps, WAYS)
+    for found in measured:
         share = f"{found.trained / found.all:.2%}"
-        print(f"| {found.way} | {found.trained:,} | {share} | {found.peak:,.0f} | {found.seconds:.1f} |")
-    print(f"\npeak of adapters: {small.peak / full.peak:.1%} of that in full")
+        peak = f"{found.peak:,.0f} | {found.peak / measured[0].peak:.1%}"
+        print(f"| {found.way} | {found.trained:,} | {share} | {peak} | {found.seconds:.1f} |")
 
 
 if __name__ == "__main__":

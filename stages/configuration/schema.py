@@ -208,7 +208,7 @@ class TrainConfig:
     long rows and large models. A step takes about a third longer, and the result is the same."""
     optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
     """The optimizer. `adamw_8bit` stores the two moments of AdamW in 8 bits, which takes a quarter of the memory. It needs the
-    package bitsandbytes."""
+    extra `adamw-8bit`."""
     sharding: Literal["none", "full"] = "none"
     """What each of several processes holds. `none` is the whole model. `full` is a share of the weights, the gradients and
     AdamW's moments, for models that do not fit one device (PyTorch's FSDP2). The weights of a layer are gathered while it is

@@ -28,6 +28,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "bf16": {"frozen_precision": "bf16"},
     "decay": {"layer_decay": 0.8},
     "checkpointing": {"gradient_checkpointing": True},
+    "8bit": {"optimizer": "adamw_8bit"},
 }
 FAMILIES = ("bert", "distilbert", "modernbert", "gpt2", "llama")
 CODES = torch.arange(70).numpy()[PAD:]
@@ -64,7 +65,11 @@ class Training:
         use = Use("training", torch.device("cpu"), occurring=CODES, recipe=train)
         self.model: PreTrainedModel = prepare(base, use)
         trained = [weight for weight in self.model.parameters() if weight.requires_grad]
-        self.optimizer = torch.optim.AdamW(trained, lr=1e-2, fused=True)
+        if train.optimizer == "adamw_8bit":
+            bitsandbytes = pytest.importorskip("bitsandbytes")
+            self.optimizer = bitsandbytes.optim.AdamW8bit(trained, lr=1e-2, min_8bit_size=1)
+        else:
+            self.optimizer = torch.optim.AdamW(trained, lr=1e-2, fused=True)
         if train.layer_decay < 1:
             decay_rates(self.optimizer, self.model, train.layer_decay)
 
@@ -82,7 +87,7 @@ def frozen_bits(model: PreTrainedModel) -> dict[str, torch.Tensor]:
 
 
 def test_most_pairs_are_allowed() -> None:
-    assert len(RECIPES) == 6 - 1 + 15 - 3 + 1, "bf16 asks for something frozen"
+    assert len(RECIPES) == 7 - 1 + 21 - 4 + 1, "bf16 asks for something frozen"
 
 
 @pytest.mark.parametrize(("family", "kind", "name"), [*cases()])

@@ -2,7 +2,6 @@
 
 import json
 import signal
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from stages.pipeline.errors import ConfigError, ModelError, UserError
+from stages.training import applicable
 from tests.support.tiny import write_tiny_model
 from tests.support.trainings import FREQUENT, Trainings, signal_at
 
@@ -22,8 +22,9 @@ LORA = (
 )
 ALL = (
     *LORA, "train.keep_adapter=true", "train.freeze=1", "train.frozen_precision=bf16", "train.layer_decay=0.8",
-    "train.gradient_checkpointing=true", "train.gradient_accumulation=2",
+    "train.gradient_checkpointing=true", "train.gradient_accumulation=2", "train.optimizer=adamw_8bit",
 )  # fmt: skip
+IN_8_BITS = ("train.optimizer=adamw_8bit", "train.max_steps=14", "train.evaluate_every=4")
 FREEZE = ("train.freeze=1", "train.max_steps=6")
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
@@ -36,7 +37,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Trainings:
     return Trainings(folder, "task=tokens", "threads=1", f"model.path={write_tiny_model(folder / 'wide', width=128)}")
 
 
-@pytest.mark.parametrize(("recipe", "stops"), [(LORA, [5]), (ALL, [2, 5, 7])], ids=["lora", "all"])
+@pytest.mark.parametrize(
+    ("recipe", "stops"), [(LORA, [5]), (IN_8_BITS, [5]), (ALL, [2, 5, 7])], ids=["lora", "8bit", "all"]
+)
 def test_a_stopped_training_goes_on_to_the_same_bytes(
     recipe: tuple[str, ...], stops: list[int], trainings: Trainings
 ) -> None:
@@ -74,6 +77,19 @@ def test_a_checkpoint_of_adapters_is_a_fraction_of_a_full_one(
         sizes.append(sum(file.stat().st_size for file in checkpoint.iterdir()))
         trainings.forget()
     assert sizes[1] <= 0.1 * sizes[0]
+
+
+def test_moments_in_8_bits_are_small(trainings: Trainings, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    for optimizer in ("adamw", "adamw_8bit"):
+        with monkeypatch.context() as patch:
+            signal_at(patch, 3)
+            with pytest.raises(SystemExit):
+                trainings.train(f"train.optimizer={optimizer}", "train.max_steps=6")
+        (checkpoint,) = trainings.checkpoints()
+        sizes.append((checkpoint / "optimizer.pt").stat().st_size)
+        trainings.forget()
+    assert sizes[1] < 0.4 * sizes[0], "a quarter, and 32 bits for embeddings and small tensors"
 
 
 def test_frozen_weights_are_the_base_models_to_the_bit(trainings: Trainings) -> None:
@@ -129,13 +145,14 @@ def test_layers_learn_at_their_rates_and_the_log_shows_the_heads(
         (["train.adapter=lora", "train.freeze=2"], ModelError, "train.freeze=2 leaves no layer of bert's 2"),
         (["train.freeze=3"], ModelError, "train.freeze=3 is more than the 2 layers of bert; lower it"),
         (["train.optimizer=adamw_8bit"], ConfigError, "train.optimizer=adamw_8bit needs bitsandbytes; install it"),
+        (["train.adapter=lora"], ConfigError, "train.adapter=lora needs peft; install it"),
     ],
 )
 def test_what_can_not_be_is_told_before_weights_are_read(
-    recipe: list[str], error: type[UserError], told: str, trainings: Trainings
+    recipe: list[str], error: type[UserError], told: str, trainings: Trainings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if error is ConfigError and find_spec("bitsandbytes"):
-        pytest.skip("bitsandbytes is installed")
+    if error is ConfigError:
+        monkeypatch.setattr(applicable, "find_spec", lambda package: None)
     weights = trainings.root / "models/base/weights/model.safetensors"
     weights.rename(weights.with_suffix(".away"))
     try:
