@@ -133,6 +133,12 @@ def _fault_of_key(group: str, key: str, details: Sequence[ErrorDetails]) -> str:
             where, what = f"{key}={shortened(str(value))}", f"choose from {detail['ctx']['expected']}"
         case "string_pattern_mismatch":
             where, what = f"{key}={shortened(repr(value))}", _PATTERNS[key.split(".")[1]]
+        case "string_type" if isinstance(value, int | float) and len(details) == 1:
+            kind = "a boolean" if isinstance(value, bool) else "a number"
+            where, what = (
+                f"{key}={value}",
+                f"is {kind} and should be text; put the text into quotes, as in '{key}=\"{value}\"'",
+            )
         case _:
             where, what = f"{key}={shortened(repr(value))}", _joined([detail["msg"] for detail in details])
     return f"{where}: {what}"

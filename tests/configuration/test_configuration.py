@@ -97,6 +97,7 @@ def test_a_reference_job_runs_from_local_files_by_configuration_alone() -> None:
         (["train=5"], ["train=5", "Config group override must be a string"]),
         (["train.epochs=[1"], ["train.epochs=[1", "is not a valid override"]),
         (["data.name=${nope}"], ["data.name", "'nope' not found"]),
+        (["data=files", "data.train=a", "data.sheet=2026"], ["data.sheet=2026: is a number", "'data.sheet=\"2026\"'"]),
         (["data=files", "data.train=5", "data.test=a"], ["data.train=5", "a valid string or a list"]),
         (["seed=-1"], ["seed=-1"]),
         (["seed=4294967296"], ["seed=4294967296"]),
