@@ -57,9 +57,6 @@ def one_line_log() -> None:
     handler.setFormatter(OneLineFormatter("%(message)s"))
     logging.basicConfig(handlers=[handler])
     logging.getLogger("stages").setLevel(logging.INFO)
-    logging.getLogger("bitsandbytes").setLevel(
-        logging.ERROR
-    )  # peft imports it, and it warns of a kernel that is not used
 
 
 class _StandardOutput(logging.StreamHandler[TextIO]):
