@@ -27,6 +27,7 @@ _FORMAT_OF_SUFFIX: Mapping[str, OutputFormat] = {
 }  # fmt: skip
 _OF_SPANS: tuple[OutputFormat, ...] = ("doccano", "label-studio")
 DECIMALS = 6
+_TAB = "\t"
 
 Row: TypeAlias = dict[str, object]
 
@@ -172,16 +173,26 @@ def closing(how: Written) -> bytes:
 
 
 def _conll(inputs: Inputs, table: pa.Table) -> bytes:
-    """Return one word a line with its tag, or the input's own line with the tag behind it."""
+    """Return one word a line with its tag, or the input's own line with the tag behind it.
+
+    Raises DataError for a word that is no column of such a line.
+    """
     assert inputs.words is not None
     tags = iter(table["predicted"].to_pylist())
     written = io.StringIO()
-    for lines in inputs.lines if inputs.lines is not None else inputs.words:
+    for place, lines in zip(inputs.places, inputs.words if inputs.lines is None else inputs.lines, strict=True):
         for line in lines:
-            separator = " " if " " in line and "\t" not in line else "\t"
-            written.write(f"{line}{separator}{next(tags)}\n")
+            if inputs.lines is None:
+                _require_column(line, place)
+            is_spaced = inputs.lines is not None and " " in line and "\t" not in line
+            written.write(f"{line}{' ' if is_spaced else _TAB}{next(tags)}\n")
         written.write("\n")
     return written.getvalue().encode()
+
+
+def _require_column(word: str, place: str) -> None:
+    if not word.strip() or not {"\t", "\n", "\r"}.isdisjoint(word):
+        raise DataError(f"{place}: CoNLL can't hold the word {word!r}; choose --out-format jsonl")
 
 
 def _delimited(rows: Sequence[Row], separator: str, *, with_header: bool) -> bytes:
