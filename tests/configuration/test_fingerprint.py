@@ -115,10 +115,21 @@ def test_a_large_file_is_read_again_only_after_a_change(monkeypatch: pytest.Monk
     places = {"train": ["train.csv"]}
     first = fingerprint(places)
     assert fingerprint(places) == first and len(read) == 2  # just written: its time may not tell of a change
-    os.utime("train.csv", (1e9, 1e9))
+    monkeypatch.setattr(module, "_SETTLED", 0.0)
     assert fingerprint(places) == fingerprint(places) == first and len(read) == 3
     write("train.csv", ROWS + "c,1\n")
     assert fingerprint(places) != first and len(read) == 4
+
+
+def test_a_known_file_is_read_again_after_a_change_that_keeps_its_size_and_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    os.utime("train.csv", (1e9, 1e9))
+    monkeypatch.setattr(module, "_SETTLED", 0.0)
+    first = fingerprint({"train": ["train.csv"]})
+    assert module._KNOWN.exists()
+    in_place()
+    assert fingerprint({"train": ["train.csv"]}) != first
 
 
 def test_download_refuses_files_that_have_changed_since(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

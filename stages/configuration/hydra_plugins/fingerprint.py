@@ -24,7 +24,10 @@ _NAMES = ("source", *_PLACES)
 """The keys of `data` that say which files there are; `label_names` is one if it is a string."""
 _PARAMS = Path("params.yaml")
 _KNOWN = Path(".dvc/tmp/fingerprints.json")
-"""Fingerprints by the sizes and times of files, so that files are read again only after a change. Outside of git."""
+"""Fingerprints by the sizes and times of files, so that files are read again only after a change. Outside of git.
+
+A program can set the time of a file's content (`cp -p`, `rsync -t`, `tar`), but not that of its last change (`st_ctime`).
+"""
 _MOST_KNOWN = 64
 _SETTLED = 2.0
 """Seconds after which a change of a file that keeps its size changes its time, on any file system."""
@@ -58,7 +61,7 @@ def fingerprint(places: Mapping[str, Sequence[str]]) -> str | None:
         return None
     stats = [path.stat() for _, path in found]
     stamps = [
-        f"{name}\0{path.absolute()}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ino}"
+        f"{name}\0{path.absolute()}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ctime_ns}\0{stat.st_ino}"
         for (name, path), stat in zip(found, stats, strict=True)
     ]
     stamp = sha256("\n".join(stamps).encode("utf-8", "surrogateescape")).hexdigest()
@@ -69,7 +72,7 @@ def fingerprint(places: Mapping[str, Sequence[str]]) -> str | None:
         known[stamp] = (
             f"sha256-{sha256(chr(10).join(digests).encode('utf-8', 'surrogateescape')).hexdigest()[:_DIGITS]}"
         )
-        if all(stat.st_mtime + _SETTLED < now for stat in stats):
+        if all(stat.st_ctime + _SETTLED < now for stat in stats):
             _remember(known)
     return known[stamp]
 
