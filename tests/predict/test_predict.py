@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -21,7 +22,8 @@ from stages.configuration.schema import FilesData
 from stages.pipeline.errors import BusyError, DataError
 from stages.predict import job
 from stages.predict.inputs import InputOptions, read_inputs
-from stages.predict.job import parts_of
+from stages.predict.job import Job, parts_of
+from stages.predict.output_rows import Written
 from stages.predict.predictor import PredictionOptions, Predictor
 from stages.reporting.summary import summary
 from tests.support.canonical_data import made_of
@@ -622,6 +624,21 @@ def test_a_partial_output_of_another_job_is_not_gone_on_with(tmp_path: Path) -> 
         with parts_of(out, key) as other:
             assert not other.has(0)
             other.add(0, b"b")
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_an_input_that_changes_under_the_same_size_and_time_is_another_job(kind: str, tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    file = source / "1.txt" if kind == "folder" else source
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("good")
+    how = Written("jsonl", (), of_words=False)
+    made = Job(source, tmp_path / "out.jsonl", InputOptions("text", of_words=False), how)
+    key, before = made._key(), file.stat()
+    assert made._key() == key
+    file.write_text("poor")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert made._key() != key
 
 
 def test_two_runs_do_not_write_one_output(tmp_path: Path) -> None:
