@@ -108,6 +108,21 @@ def test_trials_of_a_sweep_take_it_along_and_are_others_after_a_change() -> None
     assert compose_params([*first[0].overrides])["data"] == {**composed(), "fingerprint": taken.pop().partition("=")[2]}
 
 
+def test_a_models_folder_that_changes_is_another_model_for_dvc_and_for_sweeps() -> None:
+    chosen = ["model=files", "model.path=model"]
+    write("model/config.json", "{}"), write("model/model.safetensors", "one")
+    before, (trial,) = compose_params(chosen)["model"], grid("mine", chosen)
+    assert isinstance(before, dict) and str(before["fingerprint"]).startswith("sha256-")
+    assert trial.overrides[-1] == f"model.fingerprint={before['fingerprint']}" and grid("mine", chosen) == [trial]
+    write("model/model.safetensors", "two")
+    assert compose_params(chosen)["model"] != before
+    assert grid("mine", chosen)[0].name != trial.name
+    write_params({**compose_params([]), "model": before}, PARAMS)
+    shutil.rmtree("model")  # as on another machine
+    assert compose_params(chosen)["model"] == before
+    assert compose_params(["model=files", "model.path=other"])["model"]["fingerprint"] is None  # type: ignore[index,call-overload]
+
+
 def test_a_large_file_is_read_again_only_after_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
     digest = module._digest

@@ -1,6 +1,7 @@
-"""The fingerprint of the data's files on this machine, which composition writes to `params.yaml` for DVC to watch.
+"""The fingerprint of the data or the model on this machine, which composition writes to `params.yaml` for DVC to watch.
 
-`conf/data/files.yaml` calls it as `${fingerprint:}`. DVC loads this module as a plugin, where `stages` can't be imported.
+`conf/data/files.yaml` and `conf/model/files.yaml` call it as `${fingerprint:}`. DVC loads this module as a plugin, where
+`stages` can't be imported.
 """
 
 import glob
@@ -20,8 +21,11 @@ from ruamel.yaml.error import YAMLError
 
 _SPLITS = ("train", "validation", "test")
 _PLACES = (*_SPLITS, "label_names")
-_NAMES = ("source", *_PLACES)
-"""The keys of `data` that say which files there are; `label_names` is one if it is a string."""
+_MODEL = "path"
+_NAMES = ("source", *_PLACES, _MODEL)
+"""The keys of `data` and `model` that say which files there are; `label_names` is one if it is a string."""
+_NOT_OF_MODELS = frozenset({".bin", ".ckpt", ".gguf", ".h5", ".md", ".msgpack", ".onnx", ".ot", ".pt", ".pth"})
+"""Suffixes of what stands beside a model, and is not read."""
 _PARAMS = Path("params.yaml")
 _KNOWN = Path(".dvc/tmp/fingerprints.json")
 """Fingerprints by the sizes and times of files, so that files are read again only after a change. Outside of git.
@@ -57,8 +61,21 @@ def fingerprint(places: Mapping[str, Sequence[str]]) -> str | None:
         for place in places.get(split, ())
         for name, path in _files(place)
     ]
-    if not found:
-        return None
+    return _digest_of(found) if found else None
+
+
+def model_fingerprint(folder: str) -> str | None:
+    """Return a digest of a model's folder: of the files in it that may be read. Raises FileNotFoundError if it is not there."""
+    files = [(f"{_MODEL}\0{path.name}", path) for path in sorted(Path(folder).iterdir()) if _may_be_of_model(path)]
+    return _digest_of(files) if files else None
+
+
+def _may_be_of_model(path: Path) -> bool:
+    return path.is_file() and not path.name.startswith(".") and path.suffix not in _NOT_OF_MODELS
+
+
+def _digest_of(found: Sequence[tuple[str, Path]]) -> str:
+    """Return a digest of files, each with a name of its own, by their content."""
     stats = [path.stat() for _, path in found]
     stamps = [
         f"{name}\0{path.absolute()}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ctime_ns}\0{stat.st_ino}"
@@ -128,17 +145,18 @@ def _remember(known: Mapping[str, str]) -> None:
         partial.replace(_KNOWN)
 
 
-def _of_data(*, _parent_: DictConfig) -> str | None:
+def _of_group(*, _parent_: DictConfig) -> str | None:
     """The resolver. What is not here can't have changed here: its fingerprint is the one that `params.yaml` has for it."""
     if not _IS_WATCHED.get() or any(OmegaConf.is_missing(_parent_, name) for name in _NAMES if name in _parent_):
         return None
     named = {name: _plain(_parent_.get(name)) for name in _NAMES}
     if named["source"] != "files":
         return None
+    path = named[_MODEL]
     try:
-        return fingerprint(places_of(named))
+        return fingerprint(places_of(named)) if path is None else model_fingerprint(str(path))
     except OSError:
-        written = _written()
+        written = _written("data" if path is None else "model")
         same = all(written.get(name) == named[name] for name in _NAMES)
         return str(written["fingerprint"]) if same and written.get("fingerprint") else None
 
@@ -159,12 +177,12 @@ def _as_list(value: object) -> list[str]:
     return [each for each in values if isinstance(each, str)]
 
 
-def _written() -> dict[str, object]:
+def _written(group: str) -> dict[str, object]:
     with suppress(OSError, ValueError, YAMLError):
         content = YAML(typ="safe").load(_PARAMS.read_text(encoding="utf-8"))
-        if isinstance(content, dict) and isinstance(content.get("data"), dict):
-            return dict(content["data"])
+        if isinstance(content, dict) and isinstance(content.get(group), dict):
+            return dict(content[group])
     return {}
 
 
-OmegaConf.register_new_resolver("fingerprint", _of_data, replace=True)
+OmegaConf.register_new_resolver("fingerprint", _of_group, replace=True)
