@@ -327,6 +327,37 @@ def test_annotation_tools_get_spans_of_characters(
     assert spans and all(0 <= start < end <= len(text) for text, start, end, _ in spans)
 
 
+@pytest.mark.parametrize("format", ["doccano", "label-studio"])
+def test_annotation_tools_get_what_is_predicted_beside_what_was_annotated(
+    format: str, runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    own = {
+        "text": "the order in paris",
+        "entities": [{"start": 0, "end": 3, "label": "GOLD"}],
+        "tags": ["mine"],
+        "label": 1,
+    }
+    (tmp_path / "in.jsonl").write_text(json.dumps(own) + "\n", encoding="utf-8")
+    given = [str(tmp_path / "in.jsonl"), "--out-format", format, "--out"]
+    called(runs["tokens"], *given, str(tmp_path / "out.json"), monkeypatch=monkeypatch)
+    called(runs["tokens"], *given[:1], "--out", str(tmp_path / "out.jsonl"), monkeypatch=monkeypatch)
+    (expected,) = lines_of(tmp_path / "out.jsonl")
+    spans = [[each["start"], each["end"], each["label"]] for each in expected["predicted_entities"]]
+    if format == "doccano":
+        (row,) = lines_of(tmp_path / "out.json")
+        assert row == {**own, "own_label": 1, "label": spans}
+    else:
+        (task,) = json.loads((tmp_path / "out.json").read_text())
+        values = [each["value"] for each in task["predictions"][0]["result"]]
+        assert task["data"] == own
+        assert [[each["start"], each["end"], *each["labels"]] for each in values] == spans
+    (tmp_path / "in.jsonl").write_text(json.dumps({"tokens": ["the", "order"]}) + "\n", encoding="utf-8")
+    with pytest.raises(SystemExit):
+        called(runs["tokens"], *given, str(tmp_path / "no.json"), monkeypatch=monkeypatch)
+    assert f"line 1: holds words and not their text, in which {format} marks characters" in capsys.readouterr().err
+
+
 def test_probabilities_labels_and_numbers(
     runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
