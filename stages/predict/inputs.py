@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from stages.columns.names import TOKENS
 from stages.configuration.schema import Format, Kind
+from stages.pipeline.digests import files_below
 from stages.pipeline.errors import DataError
 from stages.sources.column_names import (
     TEXTS,
@@ -178,7 +179,7 @@ def _text_file(path: Path, name: str, options: InputOptions) -> TableFile:
 def _text_folder(path: Path, name: str, options: InputOptions) -> TableFile:
     """Open a folder whose `.txt` files, at any depth, are a text each."""
     files = sorted(
-        (file for file in path.rglob(f"*{_TEXT_FILE}") if file.is_file()),
+        (file for file in files_below(path) if file.name.endswith(_TEXT_FILE)),
         key=lambda file: natural_key(file.relative_to(path).as_posix()),
     )
     if not files:

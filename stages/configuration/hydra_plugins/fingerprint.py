@@ -107,11 +107,24 @@ def _files(place: str) -> list[tuple[str, Path]]:
     matches = [path] if path.exists() else [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207
     if not matches:
         raise FileNotFoundError(place)
-    files = {file for match in matches for file in ([match] if match.is_file() else match.rglob("*")) if file.is_file()}
+    files = {file for match in matches for file in ([match] if match.is_file() else _files_below(match))}
     files.update(_beside(files))
     base = os.path.commonpath([match if match.is_dir() else match.parent for match in matches])
     named = ((os.path.relpath(file, base), file) for file in files)
     return sorted((name, file) for name, file in named if not any(part.startswith(".") for part in Path(name).parts))
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files in a folder and below it, through links to folders, but for a link to a folder that it lies in.
+
+    It is `stages.pipeline.digests.files_below`, which can't be imported here.
+    """
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        inside = Path(parent)
+        way = [inside, *(above for above in inside.parents if above == folder or folder in above.parents)]
+        around = {above for real in map(Path.resolve, way) for above in (real, *real.parents)}
+        folders[:] = [name for name in folders if (inside / name).resolve() not in around]
+        yield from (inside / name for name in files if (inside / name).is_file())
 
 
 _HALVES = {".txt": ".ann", ".ann": ".txt"}
