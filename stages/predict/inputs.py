@@ -307,7 +307,9 @@ def _conll(path: Path, name: str, options: InputOptions) -> Iterator[Inputs]:
     column = options.text_column
     place = int(column) if column is not None and column.removeprefix("-").isdecimal() else column
     format: Format = "conllu" if suffix_inside(path.name) == _CONLLU_FILE else "conll"
-    file = open_table(path, name, ReadOptions(options.kind, format, options.encoding, text_column=place, split="test"))
+    beside = 0 if isinstance(place, int) and place != 0 else None  # tags are not asked for, and must not be the words
+    reading = ReadOptions(options.kind, format, options.encoding, place, beside, split="test")
+    file = open_table(path, name, reading)
     for rows in file.read((TOKENS, LINES)):
         words, lines = (listed(rows.columns[column]) for column in (TOKENS, LINES))
         yield Inputs({}, _places(rows, file), words=words, lines=lines)  # type: ignore[arg-type]
