@@ -24,7 +24,7 @@ _PLACES = (*_SPLITS, "label_names")
 _MODEL = "path"
 _NAMES = ("source", *_PLACES, _MODEL)
 """The keys of `data` and `model` that say which files there are; `label_names` is one if it is a string."""
-_NOT_OF_MODELS = frozenset({".bin", ".ckpt", ".gguf", ".h5", ".md", ".msgpack", ".onnx", ".ot", ".pt", ".pth"})
+_NOT_OF_MODELS = frozenset({".bin", ".ckpt", ".gguf", ".h5", ".md", ".msgpack", ".onnx", ".pt", ".pth"})
 """Suffixes of what stands beside a model, and is not read."""
 _PARAMS = Path("params.yaml")
 _KNOWN = Path(".dvc/tmp/fingerprints.json")
