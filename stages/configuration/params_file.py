@@ -46,8 +46,9 @@ def read_params() -> Params | None:
             arguments = [each for each in arguments if not _OVERRIDE.match(each)]
         else:
             config = _written()
-            if any(_DATA.match(each) for each in arguments):
-                config = _without_fingerprint(config)
+            for group in ("data", "model"):
+                if any(each.lstrip("+~").startswith(f"{group}.") for each in arguments):
+                    config = _without_fingerprint(config, group)
         ConfigStore.instance().store(name=_NAME, node={**_SETTINGS, **config})
         sys.argv[1:] = arguments
         hydra_main(version_base="1.3", config_path=None, config_name=_NAME)(read.append)()
@@ -56,7 +57,6 @@ def read_params() -> Params | None:
 
 
 _OVERRIDE = re.compile(r"~|[^-][^=]*=")
-_DATA = re.compile(r"[+~]*data\.")
 _CHOICE = re.compile(r"\+*([\w/]+)(@[^=]*)?=")
 
 
@@ -69,12 +69,12 @@ _NO_CHOICES = {"seed", "threads"}
 """Groups of one value, which have no folder in `conf/`."""
 
 
-def _without_fingerprint(config: dict[str, object]) -> dict[str, object]:
-    """Return the parameters without the fingerprint of the files that they name, as others may be named instead."""
-    data = config.get("data")
+def _without_fingerprint(config: dict[str, object], group: str) -> dict[str, object]:
+    """Return the parameters without the fingerprint of the files that a group names, as others may be named instead."""
+    named = config.get(group)
     return (
-        {**config, "data": {**data, "fingerprint": None}}
-        if isinstance(data, dict) and "fingerprint" in data
+        {**config, group: {**named, "fingerprint": None}}
+        if isinstance(named, dict) and "fingerprint" in named
         else config
     )
 

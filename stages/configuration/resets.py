@@ -69,7 +69,7 @@ def _resets(overrides: Sequence[str], composed: dict[str, object], plain: dict[s
     if not isinstance(written, dict):
         return []
     before, after, last = _flat(written), _flat(composed), _last_plain()
-    named = (*(_named(each) for each in parsed_overrides(overrides)), _FINGERPRINT)
+    named = (*(_named(each) for each in parsed_overrides(overrides)), *_FINGERPRINTS)
     lost = [
         key
         for key in differing_keys(composed, path)
@@ -155,7 +155,7 @@ def _shown(value: object) -> str:
     return "null" if value is None else shortened(str(value))
 
 
-_FINGERPRINT = "data.fingerprint"
+_FINGERPRINTS = ("data.fingerprint", "model.fingerprint")
 
 
 def tell_resets(overrides: Sequence[str], composed: dict[str, object], advice: str) -> None:

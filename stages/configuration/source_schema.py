@@ -254,6 +254,9 @@ class FilesModel(ModelBase):
     source: Literal["files"]
     path: Name
     """The path of the folder."""
+    fingerprint: Fingerprint | None = None
+    """A digest of the files in the folder, computed when `params.yaml` is composed. It lets DVC notice when they change. The
+    download stage refuses a folder with another digest. `null` accepts any."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,9 @@ from typing import Literal, TypeAlias, get_args
 
 import pyarrow as pa
 
+from stages.columns.names import TOKENS
 from stages.configuration.schema import Format, Kind
+from stages.pipeline.digests import files_below
 from stages.pipeline.errors import DataError
 from stages.sources.column_names import (
     TEXTS,
@@ -22,10 +24,14 @@ from stages.sources.column_names import (
     usual_column,
     usual_pair,
 )
+from stages.sources.joined_words import words_between_spaces
+from stages.sources.list_notations import parsed_list
 from stages.sources.readers.compression import suffix_inside
+from stages.sources.readers.conll import LINES, holds_tagged_words
 from stages.sources.readers.decoding import read_blocks, read_lines
 from stages.sources.readers.formats import open_table
 from stages.sources.readers.json_records import JsonFile, layout_of
+from stages.sources.readers.labelled_lines import begins_like_fasttext, open_fasttext
 from stages.sources.readers.offset_units import Interval
 from stages.sources.readers.span_tags import words_in
 from stages.sources.readers.table_file import Column, ReadOptions, Rows, TableFile, in_batches
@@ -39,7 +45,12 @@ STANDARD_INPUT = Path("-")
 
 _TEXT_FILE = ".txt"
 _JSON_FILES = frozenset({".json", ".jsonl", ".ndjson"})
-_CONLL_FILES = frozenset({".conll", ".conll2003", ".iob", ".iob2", ".bio"})
+_CONLLU_FILE = ".conllu"
+_CONLL_FILES = frozenset({".conll", ".conll2003", ".iob", ".iob2", ".bio", _CONLLU_FILE})
+_MAYBE_CONLL = frozenset({_TEXT_FILE, ".tsv", ".tab"})
+"""What files of words are named too, as download reads them."""
+_LIST_STARTS = ("['", '["')
+"""How a list of words begins that stands in a cell as text."""
 _LINE = "text"
 """The column of a file that has one text a line."""
 _FILE = "file"
@@ -93,7 +104,7 @@ def read_inputs(path: Path, options: InputOptions, name: str | None = None) -> I
     name = name or str(path)
     if not path.exists():
         raise DataError(f"{name}: there is no such file or folder; give one with texts, or - for standard input")
-    chosen = _format_of(path, options)
+    chosen = _format_of(path, name, options)
     if chosen == "conll" and options.of_words:
         yield from _conll(path, name, options)
         return
@@ -123,13 +134,16 @@ def _standard_input(options: InputOptions) -> Iterator[Inputs]:
         yield from read_inputs(Path(file.name), options, "standard input")
 
 
-def _format_of(path: Path, options: InputOptions) -> InputFormat:
+def _format_of(path: Path, name: str, options: InputOptions) -> InputFormat:
     if options.format != "auto":
         return options.format
     if path.is_dir():
         return "auto" if (path / "state.json").exists() else "folder"
     suffix = suffix_inside(path.name)
     if suffix in _CONLL_FILES:
+        return "conll"
+    if options.of_words and suffix in _MAYBE_CONLL and holds_tagged_words(path, name, options.encoding):
+        log.info("%s: is read as CoNLL, since its lines end with tags; --format text takes each line as a text", name)
         return "conll"
     return "text" if suffix == _TEXT_FILE else "auto"
 
@@ -148,7 +162,10 @@ def _table(path: Path, name: str, options: InputOptions) -> TableFile:
 
 
 def _text_file(path: Path, name: str, options: InputOptions) -> TableFile:
-    """Open a file with one text a line. Blank lines are left out."""
+    """Open a file with one text a line. Blank lines are left out, and labels of fastText are no text."""
+    if options.format == "auto" and not options.of_words and begins_like_fasttext(path, name, options.encoding):
+        log.info("%s: is read as fastText, since it begins with a label; --format text takes each line as a text", name)
+        return open_fasttext(path, name, ReadOptions("text", "fasttext", options.encoding, target="labels"))
 
     def rows() -> Iterator[tuple[int, Mapping[str, object]]]:
         for number, line in read_lines(path, name, options.encoding):
@@ -162,7 +179,7 @@ def _text_file(path: Path, name: str, options: InputOptions) -> TableFile:
 def _text_folder(path: Path, name: str, options: InputOptions) -> TableFile:
     """Open a folder whose `.txt` files, at any depth, are a text each."""
     files = sorted(
-        (file for file in path.rglob(f"*{_TEXT_FILE}") if file.is_file()),
+        (file for file in files_below(path) if file.name.endswith(_TEXT_FILE)),
         key=lambda file: natural_key(file.relative_to(path).as_posix()),
     )
     if not files:
@@ -225,7 +242,7 @@ def _inputs(rows: Rows, file: TableFile, columns: _Columns, options: InputOption
     }
     places = [places[row] for row in kept]
     if columns.holds_words:
-        return Inputs(own, places, words=[_as_words(value) for value in lists[columns.input]])
+        return Inputs(own, places, words=[_words_of(value) or () for value in lists[columns.input]])
     texts: list[str] = lists[columns.input]  # type: ignore[assignment]
     if not options.of_words:
         return Inputs(own, places, texts, lists[columns.pair] if columns.pair else None)  # type: ignore[arg-type]
@@ -272,49 +289,27 @@ def _is_text(value: object) -> bool:
 
 
 def _are_words(value: object) -> bool:
-    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(word, str) for word in value))
+    return _words_of(value) is not None
 
 
-def _as_words(value: object) -> Sequence[str]:
-    """Return a list of words. A cell of CSV has them separated by spaces."""
-    return value.split() if isinstance(value, str) else value  # type: ignore[return-value]
+def _words_of(value: object) -> Sequence[str] | None:
+    """Return a list of words; None if it is none. A cell of CSV has a list as text, or words joined by spaces."""
+    if isinstance(value, str):
+        found = parsed_list(value) if value.lstrip().startswith("[") else None
+        if found is None:
+            return None if value.lstrip().startswith(_LIST_STARTS) else words_between_spaces(value)
+        value = found
+    return value if isinstance(value, list) and all(isinstance(word, str) for word in value) else None
 
 
 def _conll(path: Path, name: str, options: InputOptions) -> Iterator[Inputs]:
-    """Read sentences of one word a line, the word in its first column, whatever else the line has."""
-    place = int(options.text_column or 0)
-    sentence: list[str] = []
-    made: list[tuple[int, list[str]]] = []
-    number = 0
-
-    def inputs() -> Inputs:
-        lines = [of_sentence for _, of_sentence in made]
-        words = [[_word(line, place, f"{name}, line {first}") for line in each] for first, each in made]
-        return Inputs({}, [f"{name}, line {first}" for first, _ in made], words=words, lines=lines)
-
-    for number, raw in read_lines(path, name, options.encoding):
-        line = raw.removesuffix("\r")
-        if line.strip():
-            sentence.append(line)
-            continue
-        if sentence:
-            made.append((number - len(sentence), sentence))
-            sentence = []
-        if len(made) >= 1000:
-            yield inputs()
-            made = []
-    if sentence:
-        made.append((number + 1 - len(sentence), sentence))
-    if made:
-        yield inputs()
-    elif not number:
-        raise DataError(f"{name}: is empty; give a file with sentences")
-
-
-def _word(line: str, place: int, where: str) -> str:
-    columns = line.split("\t") if "\t" in line else line.split(" ")
-    if not -len(columns) <= place < len(columns) or not columns[place]:
-        raise DataError(
-            f"{where}: has no word in column {place}; set --text-column to the word's place, counted from 0"
-        )
-    return columns[place]
+    """Read sentences of one word a line as download reads those of a test split, whose words may have no tags."""
+    column = options.text_column
+    place = int(column) if column is not None and column.removeprefix("-").isdecimal() else column
+    format: Format = "conllu" if suffix_inside(path.name) == _CONLLU_FILE else "conll"
+    beside = 0 if isinstance(place, int) and place != 0 else None  # tags are not asked for, and must not be the words
+    reading = ReadOptions(options.kind, format, options.encoding, place, beside, split="test")
+    file = open_table(path, name, reading)
+    for rows in file.read((TOKENS, LINES)):
+        words, lines = (listed(rows.columns[column]) for column in (TOKENS, LINES))
+        yield Inputs({}, _places(rows, file), words=words, lines=lines)  # type: ignore[arg-type]

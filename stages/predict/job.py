@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from stages.pipeline.digests import files_below, sha256_of
 from stages.pipeline.errors import DataError, OutputError, first_line
 from stages.pipeline.lock import hold
 from stages.pipeline.outputs import output_errors, whole_file, write_text
@@ -98,9 +99,9 @@ class Job:
         """Return a digest of the input and of all that its predictions depend on; one that is new each time for a pipe."""
         if self.input == STANDARD_INPUT:
             return ""
-        inside = (file for file in self.input.rglob("*") if _folder_of(self.out) not in file.parents)
+        inside = (file for file in files_below(self.input) if _folder_of(self.out) not in file.parents)
         files = sorted(inside) if self.input.is_dir() else [self.input]
-        state = [(str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        state = [(str(file.absolute()), sha256_of(file)) for file in files]
         options = {name: value for name, value in vars(self.options).items() if name != "refuse"}
         content = json.dumps([state, options, vars(self.how), self.about], default=str, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()

@@ -27,6 +27,7 @@ _FORMAT_OF_SUFFIX: Mapping[str, OutputFormat] = {
 }  # fmt: skip
 _OF_SPANS: tuple[OutputFormat, ...] = ("doccano", "label-studio")
 DECIMALS = 6
+_TAB = "\t"
 
 Row: TypeAlias = dict[str, object]
 
@@ -153,17 +154,18 @@ def as_bytes(inputs: Inputs, table: pa.Table, how: Written, *, is_first: bool) -
     """Return predictions in the format that is wanted. `is_first`: a header comes before them, if the format has one."""
     if how.format == "conll":
         return _conll(inputs, table)
+    if how.format in _OF_SPANS:
+        return _marked_texts(inputs, table, how, is_first=is_first)
     rows = word_rows(inputs, table, how) if how.of_words else text_rows(inputs, table, how)
     if how.format in ("csv", "tsv"):
         return _delimited(rows, "," if how.format == "csv" else "\t", with_header=is_first)
     if how.format == "parquet":
         return _parquet(rows, inputs.own)
-    if how.format == "doccano":
-        rows = [_doccano(row) for row in rows]
-    if how.format == "label-studio":  # an array, of which this is a part
-        tasks = [json.dumps(_label_studio(row), ensure_ascii=False, default=str) for row in rows]
-        return (("[\n" if is_first else ",\n") + ",\n".join(tasks)).encode()
-    return "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows).encode()
+    return "".join(f"{_json(row)}\n" for row in rows).encode()
+
+
+def _json(row: Row) -> str:
+    return json.dumps(row, ensure_ascii=False, default=str)
 
 
 def closing(how: Written) -> bytes:
@@ -172,16 +174,26 @@ def closing(how: Written) -> bytes:
 
 
 def _conll(inputs: Inputs, table: pa.Table) -> bytes:
-    """Return one word a line with its tag, or the input's own line with the tag behind it."""
+    """Return one word a line with its tag, or the input's own line with the tag behind it.
+
+    Raises DataError for a word that is no column of such a line.
+    """
     assert inputs.words is not None
     tags = iter(table["predicted"].to_pylist())
     written = io.StringIO()
-    for lines in inputs.lines if inputs.lines is not None else inputs.words:
+    for place, lines in zip(inputs.places, inputs.words if inputs.lines is None else inputs.lines, strict=True):
         for line in lines:
-            separator = " " if " " in line and "\t" not in line else "\t"
-            written.write(f"{line}{separator}{next(tags)}\n")
+            if inputs.lines is None:
+                _require_column(line, place)
+            is_spaced = inputs.lines is not None and " " in line and "\t" not in line
+            written.write(f"{line}{' ' if is_spaced else _TAB}{next(tags)}\n")
         written.write("\n")
     return written.getvalue().encode()
+
+
+def _require_column(word: str, place: str) -> None:
+    if not word.strip() or not {"\t", "\n", "\r"}.isdisjoint(word):
+        raise DataError(f"{place}: CoNLL can't hold the word {word!r}; choose --out-format jsonl")
 
 
 def _delimited(rows: Sequence[Row], separator: str, *, with_header: bool) -> bytes:
@@ -222,25 +234,38 @@ def _parquet(rows: Sequence[Row], own: Mapping[str, Column]) -> bytes:
     return written.getvalue()
 
 
-def _doccano(row: Row) -> Row:
-    """Return a text with its spans as doccano imports them."""
-    entities: Any = row.pop("entities", [])
-    rest = {name: value for name, value in row.items() if name not in ("tags", "scores")}
-    return {**rest, "label": [[each["start"], each["end"], each["label"]] for each in entities]}
+def _marked_texts(inputs: Inputs, table: pa.Table, how: Written, *, is_first: bool) -> bytes:
+    """Return texts with their entities as spans of characters. Raises DataError for words whose text is not known."""
+    if inputs.spans is None:
+        raise DataError(
+            f"{inputs.places[0]}: holds words and not their text, in which {how.format} marks characters; choose "
+            "--out-format jsonl or conll"
+        )
+    entities = entities_of(inputs, table["predicted"].to_pylist(), np.array(table["score"]), how.labels)
+    columns = [listed(column) for column in inputs.own.values()]
+    own = [dict(zip(inputs.own, values, strict=True)) for values in zip(*columns, strict=True)]
+    if how.format == "doccano":
+        return "".join(f"{_json(_doccano(*each))}\n" for each in zip(own, entities, strict=True)).encode()
+    tasks = [_json(_label_studio(*each)) for each in zip(own, entities, strict=True)]
+    return (("[\n" if is_first else ",\n") + ",\n".join(tasks)).encode()  # a part of an array
 
 
-def _label_studio(row: Row) -> Row:
+def _doccano(own: Row, entities: Sequence[Entity]) -> Row:
+    """Return a text with its spans as doccano imports them, which takes those in `label`."""
+    kept = {"own_label" if name == "label" else name: value for name, value in own.items()}
+    return {**kept, "label": [[each.start, each.end, each.label] for each in entities]}
+
+
+def _label_studio(own: Row, entities: Sequence[Entity]) -> Row:
     """Return a task with its predictions as Label Studio imports them."""
-    entities: Any = row.pop("entities", [])
-    data = {name: value for name, value in row.items() if name not in ("tags", "scores")}
     result = [
         {
             "from_name": "label",
             "to_name": "text",
             "type": "labels",
-            "score": each["score"],
-            "value": {"start": each["start"], "end": each["end"], "text": each["text"], "labels": [each["label"]]},
+            "score": each.score,
+            "value": {"start": each.start, "end": each.end, "text": each.text, "labels": [each.label]},
         }
         for each in entities
     ]
-    return {"data": data, "predictions": [{"result": result}]}
+    return {"data": own, "predictions": [{"result": result}]}

@@ -53,7 +53,8 @@ def main() -> None:
 
 def _serve(arguments: argparse.Namespace, folder: Path, listening: socket.socket) -> bool:
     """Answer requests until a signal comes. Return whether all that were accepted are answered."""
-    accepted = Accepted(labels_words(read_settings(folder).task.kind), arguments.max_texts)
+    settings = read_settings(folder)
+    accepted = Accepted(labels_words(settings.task.kind), arguments.max_texts, settings.pairs)
     predictor = loaded(folder, arguments)
     import uvicorn
 

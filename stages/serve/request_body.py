@@ -49,6 +49,8 @@ class Accepted:
     """Whether the model labels words: it then takes no pairs and no `top_k`."""
     max_texts: int
     """The most inputs in a request."""
+    pairs: bool | None = None
+    """Whether the model was trained on pairs of texts, and so takes nothing else. None is not known: it takes both."""
 
 
 def read_body(body: bytes, accepted: Accepted) -> PredictRequest:
@@ -77,13 +79,22 @@ def read_body(body: bytes, accepted: Accepted) -> PredictRequest:
 
 def _input(item: JsonValue, place: str, accepted: Accepted) -> Input:
     if not isinstance(item, dict):
-        return Input(_text(item, place))
+        return _fitting(Input(_text(item, place)), place, accepted)
     if accepted.of_words:
         raise BodyError(f"{place}: is an object, but a model that labels words takes no pairs; send a text")
     _require_known(item, ("text", "text_pair"), place)
     text = _text(item.get("text"), f"{place}.text")
     pair = item.get("text_pair")
-    return Input(text, _text(pair, f"{place}.text_pair") if pair is not None else None)
+    return _fitting(Input(text, _text(pair, f"{place}.text_pair") if pair is not None else None), place, accepted)
+
+
+def _fitting(made: Input, place: str, accepted: Accepted) -> Input:
+    """Return the input. Raises BodyError if it is a pair and the model takes none, or the other way round."""
+    if accepted.pairs is False and made.pair is not None:
+        raise BodyError(f"{place}: is a pair, and the model was not trained on pairs; send a text")
+    if accepted.pairs and made.pair is None:
+        raise BodyError(f'{place}: is one text, and the model was trained on pairs; send {{"text": …, "text_pair": …}}')
+    return made
 
 
 def _text(item: JsonValue, place: str) -> str:

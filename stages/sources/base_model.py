@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
+from stages.configuration.hydra_plugins.fingerprint import model_fingerprint
 from stages.configuration.schema import FilesModel, HubModel, ModelConfig, PackageModel
 from stages.pipeline.digests import sha256_of
 from stages.pipeline.errors import ModelError, first_line
 from stages.pipeline.json_files import read_json
-from stages.pipeline.paths import TOKENIZER_CONFIG, TOKENIZER_JSON
+from stages.pipeline.paths import PARAMS, TOKENIZER_CONFIG, TOKENIZER_JSON
 from stages.sources.hub import CONFIG, WEIGHTS, WEIGHTS_INDEX, fetch_model, shards_of
 from stages.sources.word_tokenizer import write_for_words
 
@@ -44,6 +45,8 @@ def write_base_model(config: ModelConfig, weights: Path, tokenizer: Path, *, for
     `model.sha256` names, needs code of its own, or has no usable tokenizer.
     """
     folder = _locate(config)
+    if isinstance(config, FilesModel):
+        _require_fingerprint(config)
     files = _weight_files(config.name, folder)
     _refuse_own_code(config.name, folder)
     digest = _digest(folder, files)
@@ -68,6 +71,15 @@ def limit_rows(tokenizer: Path, longest: int) -> None:
     settings = read_json(path)
     if longest < settings["model_max_length"]:
         _write_settings(path, {**settings, "model_max_length": longest})
+
+
+def _require_fingerprint(config: FilesModel) -> None:
+    """Raise ModelError if the folder has changed since the parameters were composed. DVC would take this model for that."""
+    if config.fingerprint is not None and model_fingerprint(config.path) != config.fingerprint:
+        raise ModelError(
+            f"model.fingerprint={config.fingerprint}: the files have changed since {PARAMS} was composed; compose it again "
+            "(`stagewright run`, or `stagewright compose` with your overrides), or set model.fingerprint=null to accept any"
+        )
 
 
 def _weight_files(name: str, folder: Path) -> list[str]:

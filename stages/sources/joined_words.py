@@ -26,7 +26,10 @@ def split_words(words: Column) -> Column:
     found = _values(words)
     if found is None:
         return words
-    return [_parts(cell) if isinstance(cell, str) and not cell.lstrip().startswith("[") else cell for cell in found]
+    return [
+        words_between_spaces(cell) if isinstance(cell, str) and not cell.lstrip().startswith("[") else cell
+        for cell in found
+    ]
 
 
 def _values(column: Column) -> Sequence[object] | None:
@@ -42,9 +45,10 @@ def _split(words: object, tags: object) -> tuple[object, object]:
     if not isinstance(words, str) or not (are_listed or isinstance(tags, str)):
         return words, tags
     if are_listed:
-        return (words if words.lstrip().startswith("[") else _parts(words)), tags
-    return _parts(words), _parts(str(tags))
+        return (words if words.lstrip().startswith("[") else words_between_spaces(words)), tags
+    return words_between_spaces(words), words_between_spaces(str(tags))
 
 
-def _parts(text: str) -> list[str]:
+def words_between_spaces(text: str) -> list[str]:
+    """Return the words of a cell that joins them by spaces."""
     return [part for part in text.split(" ") if part]

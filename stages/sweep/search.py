@@ -65,8 +65,9 @@ class Grid:
 class Search:
     """Trials that Optuna chooses by those that have ended (TPE), and ends early if they lag behind (successive halving).
 
-    Its journal is in the sweep's folder. A search that goes on takes up the trials that had not ended, or had failed. One
-    that Optuna asks for again is not run again: it ends as the first one did.
+    Its journal is in the sweep's folder. In it, a search of the same values on other data or another model, whose files have
+    changed, is a study of its own: it learns nothing from the scores on the former ones. A search that goes on takes up the
+    trials that had not ended, or had failed. One that Optuna asks for again is not run again: it ends as the first one did.
     """
 
     def __init__(self, sweep: str, overrides: Sequence[str], trials: int, *, prune: bool, journal: Path) -> None:
@@ -78,8 +79,8 @@ class Search:
                 "--trials: there is nothing to search; give values, as in -S 'train.learning_rate=interval(1e-5,1e-3)'"
             )
         self._space = {each.get_key_element(): _distribution(each) for each in searched}
-        first = _checked(sweep, self._parsed)
-        self.metric = first.metric
+        checked = _checked(sweep, self._parsed)
+        self.metric = checked[0].metric
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -87,7 +88,7 @@ class Search:
             pruner: BasePruner = halving if prune else NopPruner()
             self._study = optuna.create_study(
                 storage=JournalStorage(JournalFileBackend(str(journal))),
-                study_name=sweep,
+                study_name=f"{sweep}-{digest([each.name for each in checked])}",
                 direction="maximize" if higher_is_better(self.metric) else "minimize",
                 pruner=pruner,
                 load_if_exists=True,
@@ -186,11 +187,11 @@ def _chosen(override: Override, values: dict[str, object]) -> str:
     return f"{key}={value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _checked(sweep: str, parsed: Sequence[Override]) -> Trial:
-    """Compose each value once, with the first ones of all others. Return the first trial."""
+def _checked(sweep: str, parsed: Sequence[Override]) -> list[Trial]:
+    """Compose each value once, with the first ones of all others. Return the trials, that of all first values first."""
     tried = [samples(each) for each in parsed]
-    first = trial(sweep, [each[0] for each in tried])
-    for place, values in enumerate(tried):
-        for value in values[1:]:
-            trial(sweep, [value if at == place else each[0] for at, each in enumerate(tried)])
-    return first
+    return [trial(sweep, [each[0] for each in tried])] + [
+        trial(sweep, [value if at == place else each[0] for at, each in enumerate(tried)])
+        for place, values in enumerate(tried)
+        for value in values[1:]
+    ]

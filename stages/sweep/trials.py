@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 
 from stages.configuration.composition import compose_params
 from stages.configuration.resets import parsed_overrides, resets
-from stages.configuration.schema import DownloadStage, FilesData, Params, TokenizeStage
+from stages.configuration.schema import DownloadStage, FilesData, FilesModel, Params, TokenizeStage
 from stages.configuration.validation import select, validate
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.paths import PARAMS
@@ -93,9 +93,11 @@ def bounds(interval: IntervalSweep) -> tuple[float, float]:
 def trial(sweep: str, overrides: Sequence[str]) -> Trial:
     """Return the trial of these overrides. Raises ConfigError if they can't be composed, or are not valid."""
     params = params_of(overrides)
-    is_given = any(each.startswith("data.fingerprint=") for each in overrides)
-    if isinstance(params.data, FilesData) and params.data.fingerprint is not None and not is_given:
-        overrides = (*overrides, f"data.fingerprint={params.data.fingerprint}")  # also where the files are not at hand
+    for group, config in (("data", params.data), ("model", params.model)):
+        key = f"{group}.fingerprint"
+        found = config.fingerprint if isinstance(config, FilesData | FilesModel) else None
+        if found is not None and not any(each.startswith(f"{key}=") for each in overrides):
+            overrides = (*overrides, f"{key}={found}")  # also where the files are not at hand
     shared = {"download": asdict(select(params, DownloadStage)), "tokenize": asdict(select(params, TokenizeStage))}
     return Trial(
         f"{sweep}-{digest(asdict(params))}",

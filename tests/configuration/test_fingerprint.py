@@ -108,6 +108,21 @@ def test_trials_of_a_sweep_take_it_along_and_are_others_after_a_change() -> None
     assert compose_params([*first[0].overrides])["data"] == {**composed(), "fingerprint": taken.pop().partition("=")[2]}
 
 
+def test_a_models_folder_that_changes_is_another_model_for_dvc_and_for_sweeps() -> None:
+    chosen = ["model=files", "model.path=model"]
+    write("model/config.json", "{}"), write("model/model.safetensors", "one")
+    before, (trial,) = compose_params(chosen)["model"], grid("mine", chosen)
+    assert isinstance(before, dict) and str(before["fingerprint"]).startswith("sha256-")
+    assert trial.overrides[-1] == f"model.fingerprint={before['fingerprint']}" and grid("mine", chosen) == [trial]
+    write("model/model.safetensors", "two")
+    assert compose_params(chosen)["model"] != before
+    assert grid("mine", chosen)[0].name != trial.name
+    write_params({**compose_params([]), "model": before}, PARAMS)
+    shutil.rmtree("model")  # as on another machine
+    assert compose_params(chosen)["model"] == before
+    assert compose_params(["model=files", "model.path=other"])["model"]["fingerprint"] is None  # type: ignore[index,call-overload]
+
+
 def test_a_large_file_is_read_again_only_after_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
     digest = module._digest
@@ -115,10 +130,21 @@ def test_a_large_file_is_read_again_only_after_a_change(monkeypatch: pytest.Monk
     places = {"train": ["train.csv"]}
     first = fingerprint(places)
     assert fingerprint(places) == first and len(read) == 2  # just written: its time may not tell of a change
-    os.utime("train.csv", (1e9, 1e9))
+    monkeypatch.setattr(module, "_SETTLED", 0.0)
     assert fingerprint(places) == fingerprint(places) == first and len(read) == 3
     write("train.csv", ROWS + "c,1\n")
     assert fingerprint(places) != first and len(read) == 4
+
+
+def test_a_known_file_is_read_again_after_a_change_that_keeps_its_size_and_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    os.utime("train.csv", (1e9, 1e9))
+    monkeypatch.setattr(module, "_SETTLED", 0.0)
+    first = fingerprint({"train": ["train.csv"]})
+    assert module._KNOWN.exists()
+    in_place()
+    assert fingerprint({"train": ["train.csv"]}) != first
 
 
 def test_download_refuses_files_that_have_changed_since(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,19 @@
 
 import hashlib
 import zipfile
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stages.configuration.hydra_plugins.fingerprint import fingerprint
 from stages.configuration.schema import Digests, FilesData, HubData
+from stages.pipeline.digests import files_below, sha256_of
 from stages.pipeline.errors import DataError
+from stages.predict.inputs import InputOptions, listed, read_inputs
+from stages.sources.readers.table_file import ReadOptions
+from stages.sources.readers.text_folders import open_folder
 from tests.support.canonical_data import made_of
 from tests.support.hub_server import COMMIT, HubServer, text_data
 from tests.support.told import told
@@ -54,6 +60,29 @@ def test_a_file_with_another_digest_is_refused(folder: Path) -> None:
 def test_too_few_and_too_many_digests_are_told(folder: Path, given: str | list[str]) -> None:
     with pytest.raises(DataError, match=r"^data\.sha256\.train: \d for 2 files"):
         made_of(data(folder, [str(folder / "one.csv"), str(folder / "two.csv")], train=given))
+
+
+def test_what_is_read_through_links_counts(folder: Path) -> None:
+    elsewhere, texts = folder / "elsewhere", folder / "texts"
+    (elsewhere / "deeper").mkdir(parents=True), (texts / "ham").mkdir(parents=True)
+    for name, content in (("elsewhere/1.txt", "one"), ("elsewhere/deeper/2.txt", "two"), ("texts/ham/3.txt", "three")):
+        (folder / name).write_text(content)
+    (texts / "spam").symlink_to(elsewhere), (texts / "ham/more").symlink_to(elsewhere / "deeper")
+    (elsewhere / "deeper/again").symlink_to(elsewhere), (texts / "ham/up").symlink_to("..")  # round and round
+    names = ["ham/3.txt", "ham/more/2.txt", "spam/1.txt", "spam/deeper/2.txt"]
+    assert sorted(path.relative_to(texts).as_posix() for path in files_below(texts)) == names
+
+    def read() -> list[list[str]]:
+        table = open_folder(texts, "texts", ReadOptions("text"))
+        downloaded = [listed(rows.columns["text"]) for rows in table.read(["text"])]
+        predicted = [list(each.texts or ()) for each in read_inputs(texts, InputOptions("text", of_words=False))]
+        return [sorted(map(str, chain(*each))) for each in (downloaded, predicted)]
+
+    known, printed = sha256_of(texts), fingerprint({"train": [str(texts)]})
+    assert read() == [["one", "three", "two", "two"]] * 2
+    (elsewhere / "1.txt").write_text("six")
+    assert read() == [["six", "three", "two", "two"]] * 2
+    assert sha256_of(texts) != known and fingerprint({"train": [str(texts)]}) != printed
 
 
 def test_a_folder_has_the_digest_of_its_files_names_and_digests(folder: Path) -> None:

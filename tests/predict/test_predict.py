@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -17,15 +18,19 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import load_from_disk
 
+from stages.configuration.schema import FilesData
 from stages.pipeline.errors import BusyError, DataError
 from stages.predict import job
 from stages.predict.inputs import InputOptions, read_inputs
-from stages.predict.job import parts_of
+from stages.predict.job import Job, parts_of
+from stages.predict.output_rows import Written
 from stages.predict.predictor import PredictionOptions, Predictor
 from stages.reporting.summary import summary
+from tests.support.canonical_data import made_of
 from tests.support.exported_runs import TASKS, rows_of
 from tests.support.imports import ROOT
 
+_SPLITS = ("train", "validation", "test")
 pytestmark = [pytest.mark.usefixtures("one_thread")]
 
 
@@ -219,6 +224,96 @@ def test_conll_keeps_its_lines_and_gains_a_column(
     assert {line.rpartition("\t")[2] for line in lines} - {""} <= set(labels)
 
 
+_OF_WORDS = {
+    "pandas.csv": "tokens,tags\n\"['Ada', 'wrote']\",\"['B-PER', 'O']\"\n\"['Paris']\",\"['B-LOC']\"\n",
+    "numpy.csv": "tokens,tags\n\"['Ada' 'wrote']\",\"['B-PER' 'O']\"\n\"['Paris']\",\"['B-LOC']\"\n",
+    "lists.tsv": 'tokens\ttags\n["Ada", "wrote"]\t["B-PER", "O"]\n["Paris"]\t["B-LOC"]\n',
+    "joined.csv": "tokens,tags\nAda\u00a0L. wrote,B-PER O\n[ Paris ],O B-LOC O\n",
+    "documents.conll": "-DOCSTART- -X- O\n\nAda NNP B-PER\nwrote VB O\n\n-DOCSTART- -X- O\n\nParis NNP B-LOC\n",
+    "comments.conll": "# id 1\nAda NNP B-PER\n#yes NN O\n\n# id 2\nParis NNP B-LOC\n",
+    "aligned.conll": " Ada   NNP  B-PER\r\n wrote VB   O\r\n\r\nParis  NNP B-LOC\r\n",
+    "numbered.conll": "1\tAda\tB-PER\tO\n2\twrote\tO\tO\n\n1\tParis\tB-LOC\tO\n",
+    "wikiann.bio": "en:Ada B-PER\nen:wrote O\n\nen:Paris B-LOC\n",
+    "first.bio": "B-PER\tAda\nO\twrote\n\nB-LOC\tParis\n",
+    "ud.conllu": "# text = Zoë\n1-2\tdu\t_\t_\t_\t_\t_\t_\t_\t_\n"
+    + "".join(f"{number}\t{word}\t_\tNOUN\t_\t_\t0\t_\t_\t_\n" for number, word in enumerate(("de", "le"), 1)),
+    "ud.conll": "# text = Ada\n1\tAda\t_\tPROPN\t_\t_\t0\t_\t_\t_\n2\tist\t_\tVERB\t_\t_\t0\t_\t_\t_\n",
+    "entities.txt": "Ada B-PER\nwrote O\n\nParis B-LOC\n",
+    "documents.txt": "-DOCSTART- O\n\nAda NNP\nwrote VB\n\nParis NNP\n",
+    "entities.tsv": "Ada\tB-PER\nNew York\tB-LOC\n\nParis\tB-LOC\nis\tO\n",
+}
+
+
+@pytest.mark.parametrize("name", _OF_WORDS)
+def test_words_are_those_that_download_reads(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text(_OF_WORDS[name], encoding="utf-8", newline="")
+    config = FilesData(name="made", kind="tokens", source="files", fail_on="never", **dict.fromkeys(_SPLITS, str(path)))
+    found = [
+        words for inputs in read_inputs(path, InputOptions("tokens", of_words=True)) for words in inputs.words or ()
+    ]
+    assert found == made_of(config).splits["test"]["tokens"][:]
+
+
+@pytest.mark.parametrize("text", ["we took the I-95", "a\rb O\nc B-x", "blood type O"])
+def test_texts_that_end_like_tags_are_texts(text: str, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text(text, newline="")
+    (inputs,) = read_inputs(tmp_path / "in.txt", InputOptions("tokens", of_words=True))
+    assert inputs.texts == text.split("\n")
+
+
+def test_lines_of_conll_that_hold_no_word_are_left_out(tmp_path: Path) -> None:
+    for name, lines in {
+        "documents.conll": [["Ada NNP B-PER", "wrote VB O"], ["Paris NNP B-LOC"]],
+        "comments.conll": [["Ada NNP B-PER", "#yes NN O"], ["Paris NNP B-LOC"]],
+        "ud.conllu": [[f"{number}\t{word}\t_\tNOUN\t_\t_\t0\t_\t_\t_" for number, word in ((1, "de"), (2, "le"))]],
+    }.items():
+        (tmp_path / name).write_text(_OF_WORDS[name], encoding="utf-8")
+        (inputs,) = read_inputs(tmp_path / name, InputOptions("tokens", of_words=True))
+        assert inputs.lines == lines
+
+
+@pytest.mark.parametrize("column", ["1", "-1"])
+def test_words_may_stand_in_the_last_column(column: str, tmp_path: Path) -> None:
+    (tmp_path / "in.conll").write_text("NNP Paris\nVBZ is\n", encoding="utf-8")
+    (inputs,) = read_inputs(tmp_path / "in.conll", InputOptions("tokens", of_words=True, text_column=column))
+    assert (inputs.words, inputs.lines) == ([["Paris", "is"]], [["NNP Paris", "VBZ is"]])
+
+
+def test_labels_of_fasttext_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "in.txt"
+    path.write_text("__label__a fine\n__label__a __label__b more\nbare\n", encoding="utf-8")
+    (found,) = read_inputs(path, InputOptions("text", of_words=False))
+    assert (found.texts, found.own["label"]) == (["fine", "more", "bare"], [["a"], ["a", "b"], []])
+    (found,) = read_inputs(path, InputOptions("text", of_words=False, format="text"))
+    assert found.texts == path.read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize("cell", ["\"['Ada', 'wrote\"", '"[1, 2]"'])
+def test_a_list_of_words_that_is_none_is_told(cell: str, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text(f"tokens\nfine\n{cell}\n")
+    with pytest.raises(DataError, match=r"in\.csv, line 3: tokens holds .*, not words; correct it"):
+        list(read_inputs(tmp_path / "in.csv", InputOptions("tokens", of_words=True)))
+
+
+def test_conll_holds_words_with_spaces_and_no_others(
+    runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.conll"
+    for word, is_held in (("New York", True), ("New\tYork", False), ("New\nYork", False), ("", False), (" ", False)):
+        (tmp_path / "in.jsonl").write_text(json.dumps({"tokens": ["in", word]}) + "\n", encoding="utf-8")
+        given = [str(tmp_path / "in.jsonl"), "--out", str(out)]
+        if is_held:
+            called(runs["tokens"], *given, monkeypatch=monkeypatch)
+            (inputs,) = read_inputs(out, InputOptions("tokens", of_words=True))
+            assert inputs.words == [["in", word]]
+            out.unlink()
+            continue
+        with pytest.raises(SystemExit):
+            called(runs["tokens"], *given, monkeypatch=monkeypatch)
+        assert f"line 1: CoNLL can't hold the word {word!r}" in capsys.readouterr().err and not out.exists()
+
+
 @pytest.mark.parametrize("format", ["doccano", "label-studio"])
 def test_annotation_tools_get_spans_of_characters(
     format: str, runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -237,6 +332,37 @@ def test_annotation_tools_get_spans_of_characters(
         spans = [(task["data"]["text"], value["start"], value["end"], value["labels"][0]) for task, value in values]
         assert all(task["data"]["text"][value["start"] : value["end"]] == value["text"] for task, value in values)
     assert spans and all(0 <= start < end <= len(text) for text, start, end, _ in spans)
+
+
+@pytest.mark.parametrize("format", ["doccano", "label-studio"])
+def test_annotation_tools_get_what_is_predicted_beside_what_was_annotated(
+    format: str, runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    own = {
+        "text": "the order in paris",
+        "entities": [{"start": 0, "end": 3, "label": "GOLD"}],
+        "tags": ["mine"],
+        "label": 1,
+    }
+    (tmp_path / "in.jsonl").write_text(json.dumps(own) + "\n", encoding="utf-8")
+    given = [str(tmp_path / "in.jsonl"), "--out-format", format, "--out"]
+    called(runs["tokens"], *given, str(tmp_path / "out.json"), monkeypatch=monkeypatch)
+    called(runs["tokens"], *given[:1], "--out", str(tmp_path / "out.jsonl"), monkeypatch=monkeypatch)
+    (expected,) = lines_of(tmp_path / "out.jsonl")
+    spans = [[each["start"], each["end"], each["label"]] for each in expected["predicted_entities"]]
+    if format == "doccano":
+        (row,) = lines_of(tmp_path / "out.json")
+        assert row == {**own, "own_label": 1, "label": spans}
+    else:
+        (task,) = json.loads((tmp_path / "out.json").read_text())
+        values = [each["value"] for each in task["predictions"][0]["result"]]
+        assert task["data"] == own
+        assert [[each["start"], each["end"], *each["labels"]] for each in values] == spans
+    (tmp_path / "in.jsonl").write_text(json.dumps({"tokens": ["the", "order"]}) + "\n", encoding="utf-8")
+    with pytest.raises(SystemExit):
+        called(runs["tokens"], *given, str(tmp_path / "no.json"), monkeypatch=monkeypatch)
+    assert f"line 1: holds words and not their text, in which {format} marks characters" in capsys.readouterr().err
 
 
 def test_probabilities_labels_and_numbers(
@@ -536,6 +662,21 @@ def test_a_partial_output_of_another_job_is_not_gone_on_with(tmp_path: Path) -> 
         with parts_of(out, key) as other:
             assert not other.has(0)
             other.add(0, b"b")
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_an_input_that_changes_under_the_same_size_and_time_is_another_job(kind: str, tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    file = source / "1.txt" if kind == "folder" else source
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("good")
+    how = Written("jsonl", (), of_words=False)
+    made = Job(source, tmp_path / "out.jsonl", InputOptions("text", of_words=False), how)
+    key, before = made._key(), file.stat()
+    assert made._key() == key
+    file.write_text("poor")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert made._key() != key
 
 
 def test_two_runs_do_not_write_one_output(tmp_path: Path) -> None:

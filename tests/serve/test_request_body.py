@@ -120,6 +120,14 @@ def test_a_refusal_says_what_and_where(body: bytes, message: str) -> None:
     assert message in refusal(body, TEXTS)
 
 
+def test_a_model_takes_what_it_was_trained_on() -> None:
+    text, both = b'{"inputs": ["a", {"text": "b"}]}', b'{"inputs": [{"text": "a", "text_pair": "b"}]}'
+    of_texts, of_pairs = (Accepted(of_words=False, max_texts=MOST, pairs=pairs) for pairs in (False, True))
+    assert read_body(text, of_texts) == read_body(text, TEXTS) and read_body(both, of_pairs) == read_body(both, TEXTS)
+    assert refusal(both, of_texts).startswith("inputs[0]: is a pair, and the model was not trained on pairs")
+    assert refusal(text, of_pairs).startswith("inputs[0]: is one text, and the model was trained on pairs")
+
+
 def test_a_model_that_labels_words_takes_neither_pairs_nor_ranks() -> None:
     assert "takes no pairs; send a text" in refusal(b'{"inputs": {"text": "a"}}', WORDS)
     assert "unknown key 'top_k'" in refusal(b'{"inputs": "a", "parameters": {"top_k": 1}}', WORDS)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from stages.configuration.hydra_plugins.fingerprint import model_fingerprint
 from stages.configuration.schema import FilesModel, PackageModel
 from stages.pipeline.errors import ModelError
 from stages.sources.base_model import write_base_model
@@ -104,6 +105,23 @@ def test_a_package_is_found_without_running_it(model: Path, tmp_path: Path, monk
     config = PackageModel(name="tiny", source="package", package="carries_a_model", folder="model")
     digest = write_base_model(config, tmp_path / "weights", tmp_path / "tokenizer")
     assert digest == hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
+
+
+def test_a_folder_that_has_changed_since_it_was_composed_is_refused(model: Path, tmp_path: Path) -> None:
+    found = model_fingerprint(str(model))
+    write(model, tmp_path / "same", fingerprint=found)
+    (model / "optimizer.pt").write_bytes(b"not read")
+    (model / "README.md").write_text("not read")
+    write(model, tmp_path / "beside", fingerprint=found)
+    for name in ("model.safetensors", "tokenizer.json"):
+        content = (model / name).read_bytes()
+        (model / name).write_bytes(content + b" ")
+        with pytest.raises(ModelError) as error:
+            write(model, tmp_path / "other", fingerprint=found)
+        assert told(error).startswith(
+            f"model.fingerprint={found}: the files have changed since params.yaml was composed"
+        )
+        (model / name).write_bytes(content)
 
 
 def test_a_folder_without_a_tokenizer_is_refused(model: Path, tmp_path: Path) -> None:

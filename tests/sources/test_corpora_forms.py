@@ -74,16 +74,24 @@ def test_words_and_their_tags_are_read_as_what_they_are(form: str, tmp_path: Pat
     assert read == expected
 
 
-@pytest.mark.parametrize("form", ["csv", "jsonl"])
+@pytest.mark.parametrize("form", ["csv", "tsv", "jsonl"])
 def test_joined_words_may_lack_tags_in_test(form: str, tmp_path: Path) -> None:
     rows: list[dict[str, str]] = [{"text": "Ana\xa0Lo is", "tags": "B-x O"}, {"text": "no", "tags": "O"}]
 
     def as_file(name: str, found: list[dict[str, str]]) -> Path:
-        table = [",".join(found[0]), *(",".join(row.values()) for row in found)]
-        return written(tmp_path, f"{name}.{form}", "\n".join(table if form == "csv" else map(json.dumps, found)))
+        separator = "\t" if form == "tsv" else ","
+        table = [separator.join(found[0]), *(separator.join(row.values()) for row in found)]
+        return written(tmp_path, f"{name}.{form}", "\n".join(map(json.dumps, found) if form == "jsonl" else table))
 
     test = made(as_file("a", rows), "tokens", as_file("b", [{"text": "Bo\xa0Li ran"}])).splits["test"]
     assert (test["tokens"][:], test["tags"][:]) == ([["Bo\xa0Li", "ran"]], [[-1, -1]])
+
+
+def test_lists_of_words_in_a_tsv_are_no_words_themselves(tmp_path: Path) -> None:
+    content = 'tokens\tner_tags\n["Ana", "is"]\t["B-x", "O"]\n[\'no\']\t[\'O\']\n'
+    test = made(written(tmp_path, "a.tsv", content), "tokens").splits["test"]
+    assert test["tokens"][:] == [["Ana", "is"], ["no"]]
+    assert test.features["tags"].feature.names == ["O", "B-x"]
 
 
 @pytest.mark.parametrize(

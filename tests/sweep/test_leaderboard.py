@@ -398,6 +398,22 @@ def test_an_older_experiment_is_ranked_by_its_training_and_marked(make: Callable
     assert "Nothing is known of the 1 marked ?" in " ".join(as_text(found).split())
 
 
+def test_a_score_of_training_that_reads_tags_otherwise_is_not_ranked(make: Callable[..., MadeExperiments]) -> None:
+    params, test = {"task.kind": "tokens", "task.metric": "f1"}, texts(np.ones(9, bool), "test")
+
+    def old(epochs: int, f1: float, mode: str = "conll") -> Made:
+        keys = {**params, "train.epochs": epochs, "evaluate.mode": mode}
+        return Made(keys, None, test, scores={"f1": f1, "loss": epochs}, uncached_test=True)
+
+    lenient, strict, more = old(1, 0.5), old(2, 0.4, "strict"), old(3, 0.3)
+    make({"lenient": lenient, "more": more, "strict": strict})
+    found = current_leaderboard()
+    assert [row.score for row in only_board(found).rows] == [0.5, 0.3]
+    [left_out] = found.left_out
+    assert left_out.name == "strict" and "scored with evaluate.mode=strict evaluate.scheme=auto" in left_out.reason
+    assert [row.score for row in only_board(current_leaderboard(metric="loss")).rows] == [1, 2, 3]
+
+
 def test_scores_of_training_alone_make_a_board_without_a_set(make: Callable[..., MadeExperiments]) -> None:
     made = [replace(one(0.9, train__epochs=place), validation=None, scores={"accuracy": place / 9}) for place in (1, 2)]
     make(dict(zip("ab", made, strict=True)))

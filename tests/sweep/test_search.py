@@ -35,6 +35,24 @@ def test_values_that_are_at_work_are_not_run_twice(journal: Path) -> None:
     assert all_of(search(journal, "train.epochs=2,3", 4)) == [], "and fewer are wanted"
 
 
+@pytest.mark.parametrize("changed", ["a.csv", "b.csv"])
+def test_scores_on_other_data_are_not_taken_up(changed: str, journal: Path, tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("text,label\nfine,1\nbad,2\n")
+    files = [f"data.train={tmp_path}/a.csv,{tmp_path}/b.csv", "task=text", "data=files"]
+
+    def begun() -> Search:
+        return Search("s", files, 12, prune=False, journal=journal)
+
+    source = begun()
+    for trial in (before := all_of(source)):
+        source.ended(trial, 0.5)
+    assert len(before) == 2 and all_of(begun()) == []
+    (tmp_path / changed).write_text("text,label\nfine,2\nbad,1\n")
+    again = all_of(begun())
+    assert len(again) == 2 and len({trial.name for trial in [*before, *again]}) == 3
+
+
 def test_values_that_are_written_differently_are_one_trial() -> None:
     assert len(grid("s", ["seed=1,2", "train.learning_rate=1e-4,0.0001"])) == 2
 

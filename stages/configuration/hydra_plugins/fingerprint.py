@@ -1,6 +1,7 @@
-"""The fingerprint of the data's files on this machine, which composition writes to `params.yaml` for DVC to watch.
+"""The fingerprint of the data or the model on this machine, which composition writes to `params.yaml` for DVC to watch.
 
-`conf/data/files.yaml` calls it as `${fingerprint:}`. DVC loads this module as a plugin, where `stages` can't be imported.
+`conf/data/files.yaml` and `conf/model/files.yaml` call it as `${fingerprint:}`. DVC loads this module as a plugin, where
+`stages` can't be imported.
 """
 
 import glob
@@ -20,11 +21,17 @@ from ruamel.yaml.error import YAMLError
 
 _SPLITS = ("train", "validation", "test")
 _PLACES = (*_SPLITS, "label_names")
-_NAMES = ("source", *_PLACES)
-"""The keys of `data` that say which files there are; `label_names` is one if it is a string."""
+_MODEL = "path"
+_NAMES = ("source", *_PLACES, _MODEL)
+"""The keys of `data` and `model` that say which files there are; `label_names` is one if it is a string."""
+_NOT_OF_MODELS = frozenset({".bin", ".ckpt", ".gguf", ".h5", ".md", ".msgpack", ".onnx", ".pt", ".pth"})
+"""Suffixes of what stands beside a model, and is not read."""
 _PARAMS = Path("params.yaml")
 _KNOWN = Path(".dvc/tmp/fingerprints.json")
-"""Fingerprints by the sizes and times of files, so that files are read again only after a change. Outside of git."""
+"""Fingerprints by the sizes and times of files, so that files are read again only after a change. Outside of git.
+
+A program can set the time of a file's content (`cp -p`, `rsync -t`, `tar`), but not that of its last change (`st_ctime`).
+"""
 _MOST_KNOWN = 64
 _SETTLED = 2.0
 """Seconds after which a change of a file that keeps its size changes its time, on any file system."""
@@ -54,11 +61,24 @@ def fingerprint(places: Mapping[str, Sequence[str]]) -> str | None:
         for place in places.get(split, ())
         for name, path in _files(place)
     ]
-    if not found:
-        return None
+    return _digest_of(found) if found else None
+
+
+def model_fingerprint(folder: str) -> str | None:
+    """Return a digest of a model's folder: of the files in it that may be read. Raises FileNotFoundError if it is not there."""
+    files = [(f"{_MODEL}\0{path.name}", path) for path in sorted(Path(folder).iterdir()) if _may_be_of_model(path)]
+    return _digest_of(files) if files else None
+
+
+def _may_be_of_model(path: Path) -> bool:
+    return path.is_file() and not path.name.startswith(".") and path.suffix not in _NOT_OF_MODELS
+
+
+def _digest_of(found: Sequence[tuple[str, Path]]) -> str:
+    """Return a digest of files, each with a name of its own, by their content."""
     stats = [path.stat() for _, path in found]
     stamps = [
-        f"{name}\0{path.absolute()}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ino}"
+        f"{name}\0{path.absolute()}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ctime_ns}\0{stat.st_ino}"
         for (name, path), stat in zip(found, stats, strict=True)
     ]
     stamp = sha256("\n".join(stamps).encode("utf-8", "surrogateescape")).hexdigest()
@@ -69,7 +89,7 @@ def fingerprint(places: Mapping[str, Sequence[str]]) -> str | None:
         known[stamp] = (
             f"sha256-{sha256(chr(10).join(digests).encode('utf-8', 'surrogateescape')).hexdigest()[:_DIGITS]}"
         )
-        if all(stat.st_mtime + _SETTLED < now for stat in stats):
+        if all(stat.st_ctime + _SETTLED < now for stat in stats):
             _remember(known)
     return known[stamp]
 
@@ -87,11 +107,24 @@ def _files(place: str) -> list[tuple[str, Path]]:
     matches = [path] if path.exists() else [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207
     if not matches:
         raise FileNotFoundError(place)
-    files = {file for match in matches for file in ([match] if match.is_file() else match.rglob("*")) if file.is_file()}
+    files = {file for match in matches for file in ([match] if match.is_file() else _files_below(match))}
     files.update(_beside(files))
     base = os.path.commonpath([match if match.is_dir() else match.parent for match in matches])
     named = ((os.path.relpath(file, base), file) for file in files)
     return sorted((name, file) for name, file in named if not any(part.startswith(".") for part in Path(name).parts))
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files in a folder and below it, through links to folders, but for a link to a folder that it lies in.
+
+    It is `stages.pipeline.digests.files_below`, which can't be imported here.
+    """
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        inside = Path(parent)
+        way = [inside, *(above for above in inside.parents if above == folder or folder in above.parents)]
+        around = {above for real in map(Path.resolve, way) for above in (real, *real.parents)}
+        folders[:] = [name for name in folders if (inside / name).resolve() not in around]
+        yield from (inside / name for name in files if (inside / name).is_file())
 
 
 _HALVES = {".txt": ".ann", ".ann": ".txt"}
@@ -125,17 +158,18 @@ def _remember(known: Mapping[str, str]) -> None:
         partial.replace(_KNOWN)
 
 
-def _of_data(*, _parent_: DictConfig) -> str | None:
+def _of_group(*, _parent_: DictConfig) -> str | None:
     """The resolver. What is not here can't have changed here: its fingerprint is the one that `params.yaml` has for it."""
     if not _IS_WATCHED.get() or any(OmegaConf.is_missing(_parent_, name) for name in _NAMES if name in _parent_):
         return None
     named = {name: _plain(_parent_.get(name)) for name in _NAMES}
     if named["source"] != "files":
         return None
+    path = named[_MODEL]
     try:
-        return fingerprint(places_of(named))
+        return fingerprint(places_of(named)) if path is None else model_fingerprint(str(path))
     except OSError:
-        written = _written()
+        written = _written("data" if path is None else "model")
         same = all(written.get(name) == named[name] for name in _NAMES)
         return str(written["fingerprint"]) if same and written.get("fingerprint") else None
 
@@ -156,12 +190,12 @@ def _as_list(value: object) -> list[str]:
     return [each for each in values if isinstance(each, str)]
 
 
-def _written() -> dict[str, object]:
+def _written(group: str) -> dict[str, object]:
     with suppress(OSError, ValueError, YAMLError):
         content = YAML(typ="safe").load(_PARAMS.read_text(encoding="utf-8"))
-        if isinstance(content, dict) and isinstance(content.get("data"), dict):
-            return dict(content["data"])
+        if isinstance(content, dict) and isinstance(content.get(group), dict):
+            return dict(content[group])
     return {}
 
 
-OmegaConf.register_new_resolver("fingerprint", _of_data, replace=True)
+OmegaConf.register_new_resolver("fingerprint", _of_group, replace=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
+from stages.pipeline.digests import files_below
 from stages.pipeline.errors import DataError
 from stages.sources.label_names import UNLABELLED
 from stages.sources.readers.decoding import read_blocks, read_lines
@@ -32,7 +33,7 @@ def is_brat_file(path: Path) -> bool:
 
 def is_brat_folder(folder: Path) -> bool:
     """Whether a folder, or one below it, holds annotations."""
-    return next(folder.rglob(f"*{ANNOTATION_SUFFIX}"), None) is not None
+    return any(file.name.endswith(ANNOTATION_SUFFIX) for file in files_below(folder))
 
 
 def without_second_halves(paths: Sequence[Path]) -> list[Path]:
@@ -106,7 +107,7 @@ def _document(path: Path, name: str, identifier: str, *, may_lack_annotations: b
 
 def _documents_in(folder: Path, name: str, *, may_lack_annotations: bool) -> list[_Document]:
     files = [
-        file for file in folder.rglob("*") if not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        file for file in files_below(folder) if not any(part.startswith(".") for part in file.relative_to(folder).parts)
     ]
     annotations = sorted(
         (file for file in files if file.suffix == ANNOTATION_SUFFIX), key=lambda file: natural_key(str(file))

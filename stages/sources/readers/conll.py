@@ -16,6 +16,8 @@ from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_b
 
 log = logging.getLogger("stages.sources")
 
+LINES = "lines"
+"""What the words' own lines can be read as, beside the file's columns."""
 _DOCUMENT_START = "-DOCSTART-"
 _ENTITY_TAG = re.compile(r"[BIESLUM]-\S+")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z]+)*:(?=.)")
@@ -191,6 +193,21 @@ def _usual_places(path: Path, name: str, encoding: str) -> Places:
     return _numbered_places(_lines(path, name, encoding))
 
 
+def holds_tagged_words(path: Path, name: str, encoding: str) -> bool:
+    """Whether a file whose name does not tell is CoNLL beyond doubt: it has documents, or all lines end with an entity tag.
+
+    Some of the tags have to be `O`: a text may end with `I-95`.
+    """
+    try:
+        head = list(islice(_lines(path, name, encoding), _LOOKED_AT))
+    except DataError:  # texts may hold what CoNLL does not
+        return False
+    words = [line for line in head if isinstance(line, Line) and not line.begins_like_a_comment]
+    tags = {line.columns[-1].strip() for line in words}
+    are_tagged = all(len(line.columns) > 1 for line in words) and "O" in tags and _mark_entities(tags)
+    return are_tagged or _DOCUMENT_START in head
+
+
 def _mark_entities(tags: set[str]) -> bool:
     return bool(tags) and tags != {"O"} and all(tag == "O" or _ENTITY_TAG.fullmatch(tag) for tag in tags)
 
@@ -322,7 +339,8 @@ def _row(lines: list[Line], document: int, name: str, survey: _Survey) -> Iterat
         tags = [places.tag_of(line.columns) for line in words]
         if survey.are_brackets:
             tags = list(_unbracketed(tags))
-        yield words[0].number, {"tokens": tokens, "tags": tags, "document": str(document)}
+        lines_of_words = [line.text for line in words]
+        yield words[0].number, {"tokens": tokens, "tags": tags, "document": str(document), LINES: lines_of_words}
 
 
 def _unbracketed(tags: Sequence[str | None]) -> Iterator[str]:
@@ -392,19 +410,21 @@ def open_conllu(path: Path, name: str, options: ReadOptions) -> TableFile:
 def _conllu_sentences(path: Path, name: str, encoding: str, places: Places) -> Iterator[tuple[int, dict[str, object]]]:
     tokens: list[object] = []
     tags: list[object] = []
+    lines: list[object] = []
     first = 0
     for number, raw in read_lines(path, name, encoding):
         line = _whole(raw, name, number)
         if not line.strip():
             if tokens:
-                yield first, {"tokens": tokens, "tags": tags}
-            tokens, tags = [], []
+                yield first, {"tokens": tokens, "tags": tags, LINES: lines}
+            tokens, tags, lines = [], [], []
         elif columns := _word_columns(line, f"{name}, line {number}"):
             first = first if tokens else number
             tokens.append(columns[places.word])
             tags.append(places.tag_of(columns))
+            lines.append(line)
     if tokens:
-        yield first, {"tokens": tokens, "tags": tags}
+        yield first, {"tokens": tokens, "tags": tags, LINES: lines}
 
 
 def _word_columns(line: str, where: str) -> list[str] | None:

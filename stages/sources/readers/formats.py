@@ -2,7 +2,7 @@
 
 import codecs
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Literal
 
 from stages.configuration.schema import Format
 from stages.pipeline.errors import DataError
+from stages.sources.column_names import TAGS, TEXTS, WORDS, AmbiguousColumnError, usual_column
 from stages.sources.readers.arrow_tables import (
     ARROW_FILE_MAGIC,
     is_saved_dataset,
@@ -169,7 +170,7 @@ def _recognised(path: Path, name: str, options: ReadOptions, head: bytes) -> For
     if is_brat_file(path) or (options.of_train == "brat" and suffix == TEXT_SUFFIX):
         return "brat"
     if suffix in _CONLL_FOR_TOKENS and options.labels_words:
-        return "tsv" if _names_word_rows(head, options) else "conll"
+        return "tsv" if _names_word_rows(head, options) or _names_sentences(head, options) else "conll"
     found = FORMAT_OF_SUFFIX.get(suffix) or _binary_form(path, head)
     text = head.removeprefix(codecs.BOM_UTF8)
     if found is None and _JSON_START.match(text):
@@ -192,9 +193,30 @@ def _names_word_rows(head: bytes, options: ReadOptions) -> bool:
     """Whether a file is a table with a word a row: the configuration says so, or the first line names such columns."""
     if options.sentence_column is not None:
         return True
-    line = head.removeprefix(codecs.BOM_UTF8).decode("latin-1").lstrip().partition("\n")[0]
-    columns = [column.strip().strip('"') for column in line.split("\t")]
-    return holds_word_rows(columns, options)
+    return holds_word_rows(next(_cells(head)), options)
+
+
+def _names_sentences(head: bytes, options: ReadOptions) -> bool:
+    """Whether a file is a table with a sentence a row: the first line names words and tags, and a cell holds several tags.
+
+    A file of the test split may lack the tags, if train's files are such tables.
+    """
+    columns, *rows = _cells(head)
+    try:
+        word, tag = usual_column(columns, (*WORDS, *TEXTS)), usual_column(columns, TAGS)
+    except AmbiguousColumnError:
+        return False
+    if word is None or tag is None:
+        return word is not None and options.of_train == "tsv"
+    tags = (row[columns.index(tag)] for row in rows if len(row) == len(columns))
+    return any(cell.startswith("[") or " " in cell for cell in tags)
+
+
+def _cells(head: bytes) -> Iterator[list[str]]:
+    """Yield the cells of each line that the head holds whole, or of its only one."""
+    text = head.removeprefix(codecs.BOM_UTF8).decode("latin-1").lstrip()
+    for line in text.split("\n")[: max(1, text.count("\n"))]:
+        yield [cell.strip().strip('"') for cell in line.split("\t")]
 
 
 def _json_variant(path: Path, name: str, options: ReadOptions, by_name: Format) -> Format:

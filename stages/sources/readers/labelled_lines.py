@@ -1,6 +1,7 @@
 """Read texts with their labels before them, one a line: fastText's and TREC's files."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from stages.pipeline.errors import DataError
@@ -8,6 +9,11 @@ from stages.sources.readers.decoding import read_lines
 from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
 
 FASTTEXT_LABEL = "__label__"
+
+
+def begins_like_fasttext(path: Path, name: str, encoding: str) -> bool:
+    """Whether the first line that is not blank begins with a label."""
+    return any(line.lstrip().startswith(FASTTEXT_LABEL) for _, line in islice(_lines(path, name, encoding), 1))
 
 
 def open_fasttext(path: Path, name: str, options: ReadOptions) -> TableFile:

@@ -1,12 +1,12 @@
 """Read folders of texts: one file a document, one folder a label."""
 
 import logging
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from stages.pipeline.digests import files_below
 from stages.pipeline.errors import DataError
 from stages.sources.readers.decoding import read_blocks
 from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
@@ -83,10 +83,8 @@ def _labels(folder: Path, name: str, wanted: tuple[str, ...] | None) -> list[str
 
 
 def _documents(folder: Path, label: str) -> list[_Document]:
-    paths: list[Path] = []
-    for parent, folders, files in os.walk(folder / label):
-        folders[:] = [name for name in folders if not _hidden(name)]  # `walk` then leaves the others out
-        paths += [Path(parent, name) for name in files if not _hidden(name)]
+    found = files_below(folder / label)
+    paths = [path for path in found if not any(map(_hidden, path.relative_to(folder).parts))]
     documents = [_Document(path, label, path.relative_to(folder).as_posix()) for path in paths]
     return sorted(documents, key=lambda document: natural_key(document.id))
 

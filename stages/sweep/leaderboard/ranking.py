@@ -99,7 +99,7 @@ def _board(group: TrialGroup, metric: str | None, level: float, resamples: int) 
     rules = replace(usual, metric=metric or usual.metric)
     rules = measure([trial for trial in group.trials if trial.file is not None], rules)
     name = rules.metric or USUAL_HEADLINE["label"]
-    unscored = list(scored_by_training(group.trials, name))
+    unscored = list(scored_by_training(group.trials, name, rules))
     ranked = [trial for trial in group.trials if trial.score is not None]
     if not ranked:
         return None, unscored

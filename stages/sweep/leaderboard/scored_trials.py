@@ -8,10 +8,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from stages.comparison.aligned_files import shared_labels
+from stages.configuration.kinds import labels_words
 from stages.pipeline.errors import DataError
 from stages.pipeline.paths import RAW_DATA, VALIDATION_PREDICTIONS
 from stages.scoring.core.metrics import METRICS, USUAL_HEADLINE, Form, Metric, metrics_of
-from stages.scoring.core.predicted import ScoringRules
+from stages.scoring.core.predicted import ScoringRules, rules_of
 from stages.scoring.core.scores import is_computable
 from stages.scoring.evaluation.measured import Measured, measured
 from stages.scoring.evaluation.predictions_file import GOLD, ID, WORD, PredictionsFile, read_predictions
@@ -112,6 +113,13 @@ def measure(trials: Sequence[ScoredTrial], rules: ScoringRules) -> ScoringRules:
     return replace(rules, metric=metric.name)
 
 
+def _reads_tags(trial: ScoredTrial, metric: str) -> bool:
+    """Whether a score depends on how tags are read as entities."""
+    formula = METRICS[metric].formulas.get("entities")
+    is_of_words = labels_words(str(trial.experiment.params.get("task.kind")))
+    return is_of_words and formula is not None and formula.basis in ("label_counts", "pooled_counts")
+
+
 def _metric(name: str, form: Form) -> Metric:
     """Raises DataError if it is not defined for what is predicted."""
     known = metrics_of(form)
@@ -123,9 +131,18 @@ def _metric(name: str, form: Form) -> Metric:
     return METRICS[name]
 
 
-def scored_by_training(trials: Sequence[ScoredTrial], metric: str) -> Iterator[LeftOut]:
-    """Take the validation score of trials without predictions from their training; yield those that have none."""
+def scored_by_training(trials: Sequence[ScoredTrial], metric: str, rules: ScoringRules) -> Iterator[LeftOut]:
+    """Take the validation score of trials without predictions from their training; yield those that have none.
+
+    A score that reads tags in another way than `rules` is none: without predictions it can't be scored as the others are.
+    """
     for trial in trials:
+        own = rules_of(trial.experiment.params)
+        is_read_alike = not _reads_tags(trial, metric) or (own.mode, own.scheme) == (rules.mode, rules.scheme)
+        if trial.measured is None and not is_read_alike:
+            how = f"evaluate.mode={own.mode} evaluate.scheme={own.scheme}"
+            yield LeftOut(trial.experiment.name, f"its training has scored with {how}, and {trial.missing}")
+            continue
         if trial.measured is None:
             trial.score = trial.experiment.scores.get(metric)
         if trial.score is None:
