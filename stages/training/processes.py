@@ -21,7 +21,9 @@ def start_under_torchrun_if_needed(processes: int) -> None:
     """
     if processes > 1 and "WORLD_SIZE" not in os.environ:
         torchrun = [sys.executable, "-m", "stages.training.processes", "--standalone", f"--nproc-per-node={processes}"]
-        os.environ.setdefault("OMP_NUM_THREADS", "1")  # as torchrun does, with a warning; the stage sets its own threads
+        os.environ.setdefault(
+            "OMP_NUM_THREADS", "1"
+        )  # as torchrun does, with a warning; the stage sets its own threads
         os.execv(sys.executable, [*torchrun, "-m", "stages.train", *sys.argv[1:]])
 
 
