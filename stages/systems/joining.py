@@ -216,7 +216,20 @@ def _order(gold: SystemFile, predictions: SystemFile, keys: Sequence[str]) -> ND
             "file to join rows in order"
         )
     rows: NDArray[np.int64] = order.to_numpy().astype(np.int64)
+    _require_one_each(gold, predictions, rows, of_gold)
     return rows
+
+
+def _require_one_each(gold: SystemFile, predictions: SystemFile, rows: NDArray[np.int64], of_gold: pa.Array) -> None:
+    """Raise DataError if two rows of gold share a prediction: gold has a row a word, and predictions a row a sentence."""
+    _, first = np.unique(rows, return_index=True)
+    if len(first) == len(rows):
+        return
+    again = int(np.setdiff1d(np.arange(len(rows)), first)[0])
+    raise DataError(
+        f"{predictions.where(int(rows[again]))}: is the only prediction of {of_gold[again]}, and {gold.name} has several words "
+        f"of it (the second in {gold.unit} {gold.numbers[again]}); give one prediction for each word"
+    )
 
 
 def _identities(file: SystemFile, keys: Sequence[str]) -> pa.Array:

@@ -266,6 +266,12 @@ PAIRS = [
     ),
     (
         "s.csv",
+        "p.csv",
+        "id,predicted\na,O\nb,O\n",
+        "p.csv, line 2: is the only prediction of a, and s.csv has several words of it (the second in line 3)",
+    ),
+    (
+        "s.csv",
         "p.json",
         '[{"predicted": ["O"]}, {"predicted": null}]',
         "p.json, row 2: predicted is not known; give each",
