@@ -171,14 +171,14 @@ class _Facts:
 def _facts(batch: pa.RecordBatch) -> _Facts:
     has_tags = TAGS in batch.schema.names
     labels = batch[TAGS if has_tags else LABEL]
-    targets = _targets(labels)
+    targets = _targets(labels, are_sets=not has_tags)
     has_shares = not pa.types.is_floating(labels.type)  # numbers have none to keep
     return _Facts(
         contents=np.frombuffer(b"".join(map(_digest, _inputs(batch))), DIGEST),
         targets=targets,
         strata=targets if has_shares and not has_tags else np.zeros_like(targets),
-        groups=_numbers(batch[GROUP]) if GROUP in batch.schema.names else None,
-        ids=_numbers(batch[ID]) if ID in batch.schema.names else None,
+        groups=_numbers(batch[GROUP].to_pylist()) if GROUP in batch.schema.names else None,
+        ids=_numbers(batch[ID].to_pylist()) if ID in batch.schema.names else None,
     )
 
 
@@ -208,20 +208,23 @@ def _digest(content: str) -> bytes:
     return hashlib.blake2b(content.encode(), digest_size=DIGEST.itemsize).digest()
 
 
-def _numbers(column: pa.Array) -> NDArray[np.int64]:
+def _numbers(values: Sequence[object]) -> NDArray[np.int64]:
     """Return equal numbers for equal values, the same in every process (Python's own hash of strings is not)."""
-    values: list[object] = column.to_pylist()
     texts = ["\0".join(map(str, value)) if isinstance(value, list) else str(value) for value in values]
     digests = b"".join(hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
     return np.frombuffer(digests, ">i8").astype(np.int64)
 
 
-def _targets(labels: pa.Array) -> NDArray[np.int64]:
+def _targets(labels: pa.Array, *, are_sets: bool) -> NDArray[np.int64]:
+    """Return `StagedSplit.targets`. `are_sets`: lists of labels are equal in any order, unlike the tags of words."""
     unknown = pc.is_null(labels).to_numpy(zero_copy_only=False).copy()
     if pa.types.is_list(labels.type):
         is_null = pc.is_null(pc.list_flatten(labels)).to_numpy(zero_copy_only=False)
         unknown[pc.list_parent_indices(labels).to_numpy()[is_null]] = True
-    return np.where(unknown, NO_TARGET, _numbers(labels))
+    values = labels.to_pylist()
+    if are_sets:
+        values = [sorted(set(map(str, value))) if isinstance(value, list) else value for value in values]
+    return np.where(unknown, NO_TARGET, _numbers(values))
 
 
 def _joined(parts: list[NDArray[np.int64] | None]) -> NDArray[np.int64] | None:

@@ -16,7 +16,7 @@ from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.configuration.schema import FilesData, Kind
+from stages.configuration.schema import FilesData, Kind, MaxExamples
 from stages.pipeline.errors import DataError
 from stages.sources.label_names import canonical_label
 from tests.support.canonical_data import Made, made_of
@@ -510,6 +510,19 @@ def test_test_rows_without_a_column_of_labels_are_unlabelled(
 def test_a_repeat_of_a_training_text_without_a_label_is_no_conflict() -> None:
     found = read({"train.csv": csv("text,label", "a,x", "b,y"), "test.csv": csv("text", "a")}).findings()
     assert found["shared_inputs"]["train, test"] == 1 and "conflicting_labels" not in found
+
+
+def test_sets_of_labels_are_equal_in_any_order() -> None:
+    rows = [f'{{"text": "t{row}", "labels": {json.dumps(["a", "b"][:: 1 if row % 2 else -1])}}}' for row in range(20)]
+    one, other = ('{"text": "x", "labels": ["a", "b"]}', '{"text": "x", "labels": ["b", "a"]}')
+    found = read({"train.jsonl": csv(*rows, one, other)}, target="labels")
+    assert "conflicting_labels" not in found.findings()
+    shuffled = csv(*(row.replace('["b", "a"]', '["a", "b"]') for row in rows))
+    first, second = (
+        read({"train.jsonl": text}, target="labels", max_examples=MaxExamples(train=7)).splits["train"]["text"][:]
+        for text in (csv(*rows), shuffled)
+    )
+    assert first == second
 
 
 def test_a_header_that_is_a_label_is_told() -> None:
