@@ -1,6 +1,7 @@
 """Tables of one word a row, with a column that says where each sentence begins, as sentences."""
 
 import logging
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, groupby
@@ -170,7 +171,8 @@ def _words(table: TableFile, columns: Sequence[str], names: _Names, order: _Orde
     for number, values in chain.from_iterable(map(_rows, table.read(columns))):
         mark = values[names.sentence]
         mark = mark.strip() if isinstance(mark, str) else mark
-        if mark is not None and mark != "":
+        is_empty = mark in (None, "") or (isinstance(mark, float) and math.isnan(mark))
+        if not is_empty:
             if mark != before:
                 sentence, before = sentence + 1, mark
                 order.add(mark, number)
