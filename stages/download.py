@@ -3,10 +3,10 @@
 `--look` reads the data and tells of them, and writes nothing here: for trying settings.
 """
 
-from stages.configuration.run_stage import params_or_exit, run_stage, run_without_outputs, taken_out
+from stages.configuration.run_stage import params_or_exit, pop_flag, run_stage, run_without_outputs
 
 if __name__ == "__main__":
-    LOOKS = taken_out("--look")
+    LOOKS = pop_flag("--look")
     PARAMS = params_or_exit()
 
 from dataclasses import replace

@@ -19,9 +19,7 @@ from stages.configuration.schema import SPLITS, DataBase, Split, TabularData
 from stages.pipeline.arrow import write_splits
 from stages.pipeline.errors import DataError
 from stages.pipeline.findings import Findings
-from stages.sources.data_report import DataReport, SplitSummary
-from stages.sources.examples import ID, KEPT, LABEL, PAIR, TAGS, TEXT, TOKENS
-from stages.sources.findings import (
+from stages.sources.data_checks import (
     KINDS,
     ForeignTags,
     SpanOffsets,
@@ -31,9 +29,11 @@ from stages.sources.findings import (
     check_repeats,
     check_transitions,
 )
+from stages.sources.data_report import DataReport, SplitSummary
+from stages.sources.examples import ID, KEPT, LABEL, PAIR, TAGS, TEXT, TOKENS
 from stages.sources.label_coding import coded
 from stages.sources.label_names import LeftOut, canonical_label, ignored_labels, is_integer
-from stages.sources.reading import Line
+from stages.sources.reading import ReportLine
 from stages.sources.selection import Selection, carved, select
 from stages.sources.split_labels import SplitLabels, holds_numbers
 from stages.sources.staging import StagedSplit, stage_examples
@@ -66,7 +66,7 @@ class Source:
     """Whether `data.label_names` has integers, which are names then and no indices."""
     sha256: Mapping[Split, Sequence[str]] = field(default_factory=dict)
     """The digests of each split's files, if there are files."""
-    read: Sequence[Line] = ()
+    read: Sequence[ReportLine] = ()
     """How the files are read, if there are files."""
 
 
@@ -143,19 +143,19 @@ def _findings(source: Source, splits: Mapping[Split, StagedSplit], labels: Split
         counts[name] = dict(zip(names, summary.counts.tolist(), strict=True))
         without = "no_labels" if summary.unlabelled == split.examples else "unlabelled"
         findings.add(without, name, summary.unlabelled, split.origin if without == "no_labels" else None)
-        foreign.tell(findings, name)
-        spans.tell(findings, name)
+        foreign.report(findings, name)
+        spans.report(findings, name)
     check_repeats(findings, splits)
     if source.takes_integers_as_names:
         findings.add("integer_names", "all", sum(map(is_integer, source.label_names or ())))
-    _tell_ignored(findings, source, config)
-    _tell_headers(findings, source, splits)
+    _report_ignored(findings, source, config)
+    _report_headers(findings, source, splits)
     if not holds_numbers(splits["train"].schema):
         check_labels(findings, counts, labels.named)
     return findings
 
 
-def _tell_ignored(findings: Findings, source: Source, config: DataBase) -> None:
+def _report_ignored(findings: Findings, source: Source, config: DataBase) -> None:
     for name, split in source.splits.items():
         findings.add("ignored", name, split.left_out.rows, split.left_out.first)
     if isinstance(config, TabularData):
@@ -164,7 +164,7 @@ def _tell_ignored(findings: Findings, source: Source, config: DataBase) -> None:
         findings.add("ignored_in_vain", "all", len(in_vain), ", ".join(in_vain))
 
 
-def _tell_headers(findings: Findings, source: Source, splits: Mapping[Split, StagedSplit]) -> None:
+def _report_headers(findings: Findings, source: Source, splits: Mapping[Split, StagedSplit]) -> None:
     """Tell of columns of labels that are called like a label: the first line may be an example, and no header."""
     names = {name: set(map(canonical_label, split.labels)) for name, split in splits.items()}
     for name, split in splits.items():

@@ -16,7 +16,7 @@ from stages.pipeline.json_files import Json, quantiles
 from stages.sources.examples import LABEL, PAIR, TAGS, TEXT, TOKENS
 from stages.sources.label_coding import unlabelled
 from stages.sources.label_names import UNLABELLED
-from stages.sources.reading import Line
+from stages.sources.reading import ReportLine
 from stages.sources.values import NO_CODE, list_lengths
 from stages.tags.schemes import are_entity_tags
 
@@ -180,7 +180,7 @@ class DataReport:
     """The digests of the files that the data were read from, if there are files."""
     pairs: bool = False
     """Whether an example is a pair of texts."""
-    read: Sequence[Line] = ()
+    read: Sequence[ReportLine] = ()
     """How the files are read, if there are files."""
     origins: Mapping[Split, str] = field(default_factory=dict)
     """What was done to a split's files, or in place of files, in words; nothing for all rows of its own files."""
@@ -209,10 +209,10 @@ class DataReport:
 
     def to_markdown(self) -> str:
         """Return the page `data/report.md`."""
-        head = [*self.read, *self.what_came_of_it()]
+        head = [*self.read, *self.summary_lines()]
         parts = [
             f"# Data: {code(self.name)}",
-            _table([["", "as it was read"], *([what, code(is_so)] for what, is_so in head)]),
+            _table([["", "as it was read"], *([subject, code(text)] for subject, text in head)]),
         ]
         parts += ["## Splits", _table(self._splits()), "## Findings", self._findings()]
         if self.labels:
@@ -221,9 +221,9 @@ class DataReport:
                 parts.append(f"And {len(self.labels) - _MOST_LABELS} more; all are in `metrics/download.json`.")
         return "\n\n".join(parts) + "\n"
 
-    def what_came_of_it(self) -> list[Line]:
-        """Return lines on the data as they are written, each with what it is on: sizes, labels, and two examples a split."""
-        found: list[Line] = [(name, self._size(name)) for name in self.splits]
+    def summary_lines(self) -> list[ReportLine]:
+        """Return lines on the data as they are written: the size of each split, the labels, and two examples a split."""
+        found: list[ReportLine] = [(name, self._size(name)) for name in self.splits]
         if self.labels:
             found.append(("labels" if self.scheme == "plain" else f"tags, {self.scheme}", self._first_labels()))
         return found + [

@@ -187,7 +187,7 @@ def _group(file: TableFile, config: TabularData) -> str | None:
 
 def _has(file: TableFile, wanted: ColumnChoice | None, ranks: Ranks) -> bool:
     if isinstance(wanted, int):
-        if file.places_are_chosen:
+        if file.positions_are_applied:
             return usual_column(file.columns, ranks) is not None
         return -len(file.columns) <= wanted < len(file.columns)
     try:
@@ -209,7 +209,7 @@ def _column(file: TableFile, key: str, wanted: ColumnChoice | None, usual: Ranks
     missing = wanted or " or ".join(list(chain.from_iterable(usual))[:_MOST_NAMES])
     columns = ", ".join(map(shown_name, file.columns[:_MOST_COLUMNS])) or "none"
     more = ", …" if len(file.columns) > _MOST_COLUMNS else ""
-    advice = file.without_header() or f"set {key} to one of its columns: {columns}{more}"
+    advice = file.missing_header_advice() or f"set {key} to one of its columns: {columns}{more}"
     raise DataError(f"{file.name}: has no column {missing}; {advice}")
 
 
@@ -221,7 +221,7 @@ _MOST_NAMES = 8
 
 def _column_at(file: TableFile, key: str, place: int, usual: Ranks) -> str:
     """Return a column by its place. A reader that has used it already names its columns as usual."""
-    if file.places_are_chosen and (chosen := usual_column(file.columns, usual)) is not None:
+    if file.positions_are_applied and (chosen := usual_column(file.columns, usual)) is not None:
         return chosen
     if -len(file.columns) <= place < len(file.columns):
         return file.columns[place]

@@ -226,7 +226,7 @@ def fetch_dataset(config: HubData) -> dict[Split, list[Path]]:
     out. Raises HubError with what to do about it.
     """
     repo = Repo("dataset", config.repo, config.revision)
-    patterns = {split: [found] if isinstance(found, str) else found for split, found in config.places.items()}
+    patterns = {split: [found] if isinstance(found, str) else found for split, found in config.locations.items()}
     files = _list_files(repo, enough=[pattern for found in patterns.values() for pattern in found])
     names = {
         split: list(

@@ -105,7 +105,7 @@ def _only_role(request: Request, held: str) -> Role:
 def _conll(request: Request) -> SystemFile:
     first = request.gold_columns[0] if request.gold_columns else 0
     default = (0, -2, -1) if len(request.roles) == 2 else (first if isinstance(first, int) else 0, -1)
-    word, *tags = request.places(default)
+    word, *tags = request.positions(default)
     try:
         return _words(request, "conll", word, tags)
     except DataError as error:
@@ -126,7 +126,7 @@ def _conllu(request: Request) -> SystemFile:
     of_gold = request.gold_columns or ("UPOS",)
     are_known = all(isinstance(column, int) or column.upper() in _CONLLU_COLUMNS for column in of_gold)
     chosen = request.columns or (of_gold if are_known else ("UPOS",))
-    places = [_conllu_place(request, column) for column in chosen]
+    places = [_conllu_position(request, column) for column in chosen]
     tags = places[-len(request.roles) :]
     words = places[: -len(request.roles)] or [_CONLLU_COLUMNS.index("FORM")]
     if len(tags) != len(request.roles) or len(words) != 1:
@@ -144,12 +144,12 @@ def _conllu(request: Request) -> SystemFile:
     return SystemFile(request.name, "line", np.array(numbers), file.table)
 
 
-def _conllu_place(request: Request, column: str | int) -> int:
+def _conllu_position(request: Request, column: str | int) -> int:
     names = dict(zip(_CONLLU_COLUMNS, range(10), strict=True))
     place = names.get(column.upper()) if isinstance(column, str) else column
     if place is None or not -10 <= place < 10:
         raise ConfigError(
-            f"{request.option} {column}: {request.name} is CoNLL-U; choose from {', '.join(names)}, or places from 0"
+            f"{request.option} {column}: {request.name} is CoNLL-U; choose from {', '.join(names)}, or positions from 0"
         )
     return place % 10
 
@@ -267,7 +267,7 @@ def _chosen_column(request: Request, column: str | int, columns: Sequence[str]) 
     if isinstance(column, int) and -len(columns) <= column < len(columns):
         return columns[column]
     raise ConfigError(
-        f"{request.option} {column}: {request.name} has no such column; choose from {', '.join(columns)}, or places from 0"
+        f"{request.option} {column}: {request.name} has no such column; choose from {', '.join(columns)}, or positions from 0"
     )
 
 

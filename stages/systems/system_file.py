@@ -29,7 +29,7 @@ _LISTED_WITH_TAGS = ("score", "loss")
 
 Role: TypeAlias = Literal["gold", "predicted"]
 Choice: TypeAlias = Sequence[str | int]
-"""Columns that the user has chosen, by name or by place: that of the words, where it is given, and those of the labels."""
+"""Columns that the user has chosen, by name or by position: that of the words, where it is given, and those of the labels."""
 
 
 @dataclass(frozen=True)
@@ -53,20 +53,20 @@ class Request:
 
     @property
     def explained(self) -> str:
-        """The places to choose, as the option takes them."""
-        return "WORD,GOLD,PREDICTED as 3 places" if len(self.roles) == 2 else "WORD,TAG as 2 places"
+        """The positions to choose, as the option takes them."""
+        return "WORD,GOLD,PREDICTED as 3 positions" if len(self.roles) == 2 else "WORD,TAG as 2 positions"
 
-    def places(self, default: Sequence[int]) -> Sequence[int]:
-        """The places of the word and the labels in a file whose columns have no names."""
+    def positions(self, default: Sequence[int]) -> Sequence[int]:
+        """The positions of the word and the labels in a file whose columns have no names."""
         if self.columns is None:
             return default
-        places = [column for column in self.columns if isinstance(column, int)]
-        if len(places) != len(self.columns) or len(places) != len(default):
+        positions = [column for column in self.columns if isinstance(column, int)]
+        if len(positions) != len(self.columns) or len(positions) != len(default):
             raise ConfigError(
                 f"{self.option} {','.join(map(str, self.columns))}: give {self.explained} of {self.name}, counted from 0, or "
                 "from the end if negative"
             )
-        return places
+        return positions
 
 
 @dataclass(frozen=True)

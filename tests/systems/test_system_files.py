@@ -361,7 +361,7 @@ ALONE: list[tuple[str, str | bytes, list[Any] | None, str]] = [
     ("a.csv", "gold,predicted\nx,y\n", [0, 1], "a.csv, line 1 looks like the columns' names (gold, predicted)"),
     ("a.conll", "token gold predicted\nA O O\n\nb O O\n", None, "a.conll, line 1: names columns, and blank lines part"),
     ("a.csv", "\xe9".encode("latin-1"), None, "a.csv, line 1: byte 0xe9 is not utf-8"),
-    ("a.conll", "A O O\n", ["word", "gold", "tag"], "give WORD,GOLD,PREDICTED as 3 places of a.conll"),
+    ("a.conll", "A O O\n", ["word", "gold", "tag"], "give WORD,GOLD,PREDICTED as 3 positions of a.conll"),
     ("a.tsv", "key\tsort\nu\tx\nv\ty\n", None, "a.tsv: its predictions have no column 'gold'; choose one of key, sort"),
 ]
 

@@ -19,8 +19,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 _SPLITS = ("train", "validation", "test")
-_PLACES = (*_SPLITS, "label_names")
-_NAMES = ("source", *_PLACES)
+_LOCATIONS = (*_SPLITS, "label_names")
+_NAMES = ("source", *_LOCATIONS)
 """The keys of `data` that say which files there are; `label_names` is one if it is a string."""
 _PARAMS = Path("params.yaml")
 _KNOWN = Path(".dvc/tmp/fingerprints.json")
@@ -43,16 +43,16 @@ def unwatched() -> Iterator[None]:
         _IS_WATCHED.reset(token)
 
 
-def fingerprint(places: Mapping[str, Sequence[str]]) -> str | None:
-    """Return a digest of the files that places name on this machine, by content and by names below a place.
+def fingerprint(locations: Mapping[str, Sequence[str]]) -> str | None:
+    """Return a digest of the files that locations name on this machine, by content and by names below a location.
 
-    Addresses are not watched. None if no place is on this machine. Raises FileNotFoundError if one that should be is not.
+    Addresses are not watched. None if no location is on this machine. Raises FileNotFoundError if one that should be is not.
     """
     found = [
         (f"{split}\0{name}", path)
-        for split in _PLACES
-        for place in places.get(split, ())
-        for name, path in _files(place)
+        for split in _LOCATIONS
+        for location in locations.get(split, ())
+        for name, path in _files(location)
     ]
     if not found:
         return None
@@ -74,19 +74,19 @@ def fingerprint(places: Mapping[str, Sequence[str]]) -> str | None:
     return known[stamp]
 
 
-def _files(place: str) -> list[tuple[str, Path]]:
-    """Return the files that a place names here, each with its name below the place, which is empty for a single file."""
-    place = place.rpartition("::")[2]
-    if "://" in place:
-        if not place.lower().startswith("file://"):
+def _files(location: str) -> list[tuple[str, Path]]:
+    """Return the files that a location names here, each with its name below the location, which is empty for a single file."""
+    location = location.rpartition("::")[2]
+    if "://" in location:
+        if not location.lower().startswith("file://"):
             return []
-        place = unquote(urlsplit(place).path)
-    path = Path(place).expanduser()
+        location = unquote(urlsplit(location).path)
+    path = Path(location).expanduser()
     if path.is_file():
         return [("", path), *((other.name, other) for other in _beside([path]))]
     matches = [path] if path.exists() else [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207
     if not matches:
-        raise FileNotFoundError(place)
+        raise FileNotFoundError(location)
     files = {file for match in matches for file in ([match] if match.is_file() else match.rglob("*")) if file.is_file()}
     files.update(_beside(files))
     base = os.path.commonpath([match if match.is_dir() else match.parent for match in matches])
@@ -133,18 +133,18 @@ def _of_data(*, _parent_: DictConfig) -> str | None:
     if named["source"] != "files":
         return None
     try:
-        return fingerprint(places_of(named))
+        return fingerprint(locations_of(named))
     except OSError:
         written = _written()
         same = all(written.get(name) == named[name] for name in _NAMES)
         return str(written["fingerprint"]) if same and written.get("fingerprint") else None
 
 
-def places_of(named: Mapping[str, object]) -> dict[str, list[str]]:
-    """Return the places that the keys of `data` name, by the key."""
+def locations_of(named: Mapping[str, object]) -> dict[str, list[str]]:
+    """Return the locations that the keys of `data` name, by the key."""
     names = named.get("label_names")
-    places = {split: _as_list(named.get(split)) for split in _SPLITS}
-    return places | {"label_names": [names] if isinstance(names, str) else []}
+    locations = {split: _as_list(named.get(split)) for split in _SPLITS}
+    return locations | {"label_names": [names] if isinstance(names, str) else []}
 
 
 def _plain(value: object) -> object:

@@ -99,7 +99,7 @@ class _Documents:
             else:
                 unannotated.kept += 1
                 yield number, row
-        unannotated.tell()
+        unannotated.report()
 
     def texts(self) -> Iterator[tuple[int, dict[str, object]]]:
         """Yield each document as a text."""

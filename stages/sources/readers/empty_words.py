@@ -31,7 +31,7 @@ class EmptyWords:
         if len(self.first) < _SHOWN:
             self.first.append(number)
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Log how many words were left out, or raise DataError naming file and rows, once all of the file is read."""
         if not self.count:
             return

@@ -43,8 +43,8 @@ class JsonFile:
     """The split to read, of an object that holds a list for each."""
     takes_arrays: bool = False
     """Whether rows may be arrays of plain values, such as `[text, label]`."""
-    by_place: bool = False
-    """Whether the values of such rows are named by their place, and not `text` and `label`."""
+    by_position: bool = False
+    """Whether the columns of such rows are named by their position, and not `text` and `label`."""
 
     @property
     def unit(self) -> Literal["line", "row"]:
@@ -80,7 +80,7 @@ class JsonFile:
                 if header := _as_header(value):
                     names = header
                     continue
-                names = self._places(value)
+                names = self._array_columns(value)
             fault = self._fault(value, names, number)
             if fault is not None:
                 if self.refuse is None or self.layout == "json":
@@ -93,8 +93,8 @@ class JsonFile:
         if not found:
             raise DataError(f"{self.name}: holds no object; give a file with rows, or leave it out")
 
-    def _places(self, row: list[object]) -> Sequence[str]:
-        return _PAIR if len(row) == len(_PAIR) and not self.by_place else list(map(str, range(len(row))))
+    def _array_columns(self, row: list[object]) -> Sequence[str]:
+        return _PAIR if len(row) == len(_PAIR) and not self.by_position else list(map(str, range(len(row))))
 
     def _fault(self, value: object, names: Sequence[str] | None, number: int) -> DataError | None:
         """Return what is wrong with a row. `names`: of the values of rows that are arrays; None if rows are objects."""
@@ -315,7 +315,7 @@ def open_json(path: Path, name: str, options: ReadOptions, layout: Literal["json
     """Open a file of objects, or of arrays such as `[text, label]`.
 
     The first object's keys are the columns; what a later one lacks is None. Arrays have the columns `text` and `label` if they
-    are of two values and columns are not configured by place, else their places; a first array of usual names is a header.
+    are of two values and columns are not configured by position, else their positions; a first array of usual names is a header.
     Rows of Prodigy that the annotator rejected or skipped are left out of the splits, since their label is not theirs.
     """
     configured = (options.text_column, options.label_column, *options.other_columns)
@@ -327,7 +327,7 @@ def open_json(path: Path, name: str, options: ReadOptions, layout: Literal["json
         options.refuse,
         options.split,
         takes_arrays=not options.labels_words,
-        by_place=any(isinstance(column, int) for column in configured),
+        by_position=any(isinstance(column, int) for column in configured),
     )
     columns = tuple(next(file.records())[1])
     is_annotated = options.split is not None and _PRODIGYS in columns  # rows to be predicted are all kept

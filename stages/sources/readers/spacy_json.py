@@ -52,7 +52,7 @@ def _sentences(file: JsonFile) -> Iterator[tuple[int, JsonObject]]:
         else:
             unannotated.kept += 1
             yield number, {**row, "document": str(number)}
-    unannotated.tell()
+    unannotated.report()
 
 
 def _is_annotated(file: JsonFile, *, for_words: bool) -> bool:

@@ -51,7 +51,7 @@ class Unannotated:
         self.left_out += 1
         self.first = self.first or number
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Log how many documents were left out, once all are read. Raises DataError if none is left."""
         if not self.left_out:
             return

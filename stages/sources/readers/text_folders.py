@@ -16,7 +16,7 @@ log = logging.getLogger("stages.download")
 _TEXT_SUFFIX = ".txt"
 
 
-_CALLED = {"text": "the files", "label": "the folders' names"}
+_DISPLAY_NAMES = {"text": "the files", "label": "the folders' names"}
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def open_folder(folder: Path, name: str, options: ReadOptions) -> TableFile:
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         return in_batches(rows(), wanted)
 
-    return TableFile(folder, name, "file", ("text", "label", "id"), read, called=_CALLED)
+    return TableFile(folder, name, "file", ("text", "label", "id"), read, display_names=_DISPLAY_NAMES)
 
 
 def _labels(folder: Path, name: str, wanted: tuple[str, ...] | None) -> list[str]:

@@ -52,7 +52,7 @@ def as_sentences(table: TableFile, options: ReadOptions) -> TableFile:
         needed = dict.fromkeys([*own, *(originals[column] for column in wanted)])
         return in_batches(_sentences(table, list(needed), names, options), wanted)
 
-    return replace(table, columns=columns, read=read, called={name: column for column, name in made.items()})
+    return replace(table, columns=columns, read=read, display_names={name: column for column, name in made.items()})
 
 
 @dataclass(frozen=True)
@@ -127,8 +127,8 @@ def _sentences(
             tags.append(word.values.get(names.tag or ""))
         if first is not None and tokens:
             yield first.number, {**first.values, names.made_word: tokens, names.made_tag: tags}
-    empty.tell()
-    order.tell(table)
+    empty.report()
+    order.report(table)
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class _Order:
             self.first = self.first or number
         self.before = value
 
-    def tell(self, table: TableFile) -> None:
+    def report(self, table: TableFile) -> None:
         """Log where the numbers of sentences fall."""
         if self.fell:
             log.warning(

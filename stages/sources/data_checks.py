@@ -118,7 +118,7 @@ class ForeignTags:
             self.first = f"{flat[int(found[0])].as_py()} in {_place(batch, row)}"
         self.count += len(found)
 
-    def tell(self, findings: Findings, split: Split) -> None:
+    def report(self, findings: Findings, split: Split) -> None:
         """Add the finding: an error if there are so many that most tags may not be what they are taken for."""
         share = self.count / max(1, self.words)
         code = "many_foreign_tags" if share > _MANY else "foreign_tags"
@@ -147,7 +147,7 @@ class SpanOffsets:
                 if fit & unit.differs:
                     units.setdefault(code, _Offsets()).count_fit(place, fit, unit)
 
-    def tell(self, findings: Findings, split: Split) -> None:
+    def report(self, findings: Findings, split: Split) -> None:
         """Add the findings: the unit of a file in which most of its spans fit, and more than as characters."""
         for units in self._by_file.values():
             likely = [code for code, offsets in units.items() if offsets.fit_rather]
