@@ -39,10 +39,20 @@ def flat_strings(split: Dataset, column: str) -> pa.Array:
     return pc.list_flatten(_arrow(split, column)).combine_chunks()
 
 
-def as_lists(values: NDArray[np.generic], lengths: NDArray[np.integer]) -> pa.ListArray:
-    """The reverse of `flat`: `values`, one list after the other, as a column of lists of these `lengths`, [rows]."""
+def as_lists(
+    values: NDArray[np.generic] | pa.Array, lengths: NDArray[np.integer], is_null: NDArray[np.bool_] | None = None
+) -> pa.ListArray:
+    """Return `values`, one list after the other, as a column of lists, [rows]: the reverse of `flat`.
+
+    Args:
+        values: [sum of lengths].
+        lengths: [rows]; 0 where a list is null.
+        is_null: [rows]. None: no list is null.
+    """
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
+    return pa.ListArray.from_arrays(
+        pa.array(offsets), pa.array(values), mask=None if is_null is None else pa.array(is_null)
+    )
 
 
 def ranges(starts: NDArray[np.integer], lengths: NDArray[np.integer]) -> NDArray[np.int64]:

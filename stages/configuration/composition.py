@@ -38,6 +38,14 @@ def compose_unchecked(overrides: list[str]) -> dict[str, object]:
     return {str(key): value for key, value in composed.items()}
 
 
+def chooses_a_file(name: str) -> bool:
+    """Whether an override of this name chooses a file of `conf/`, as `data=files` does and `seed=1` does not."""
+    return name in {*groups(), "experiment"} - _SINGLE_KEYS
+
+
+_SINGLE_KEYS = {"seed", "threads"}
+"""What stands in `params.yaml` beside the groups, and has no folder in `conf/`."""
+
 YAML_ERRORS = (YAMLError, YAMLStreamError, HydraYAMLError)
 _DETAILS = re.compile(r" (Config search path:|full_key:|See https:).*")
 _RAISED = re.compile(r"\w+ raised while resolving interpolation: ")

@@ -19,6 +19,7 @@ from stages.sources.label_names import UNLABELLED
 from stages.sources.reading import ReportLine
 from stages.sources.values import NO_CODE, list_lengths
 from stages.tags.schemes import are_entity_tags
+from stages.tags.spans import TagSequences, spans_of, types_in
 
 
 @dataclass
@@ -127,27 +128,13 @@ def words(batch: pa.RecordBatch | pa.Table) -> NDArray[np.int64]:
 
 
 def count_entities(tags: pa.ListArray, names: Sequence[str]) -> int:
-    """Return how many entities lists of tags mark. `tags`: codes into `names`; lists without labels mark none."""
+    """Return how many entities lists of tags mark, as CoNLL's script reads them.
+
+    `tags`: codes into `names`, which are entity tags. Lists without labels mark none.
+    """
     known = tags.filter(pa.array(~unlabelled(tags)))
-    return _entities(_flat(known), list_lengths(known), names)
-
-
-def _entities(codes: NDArray[np.int64], lengths: NDArray[np.int64], names: Sequence[str]) -> int:
-    """Count entities as CoNLL's script does: B-, S- and U- always begin one, other prefixes if none of their type goes on."""
-    outside = len(names)
-    begins = np.array([[_begins_entity(last, tag) for tag in names] for last in [*names, "O"]])
-    before = np.concatenate([[outside], codes[:-1]])
-    starts = (np.cumsum(lengths) - lengths)[lengths > 0]
-    before[starts] = outside
-    return int(begins[before, codes].sum())
-
-
-def _begins_entity(previous: str, tag: str) -> bool:
-    prefix, _, entity = tag.partition("-")
-    last_prefix, _, last_entity = previous.partition("-")
-    return prefix in ("B", "S", "U") or (
-        prefix in ("I", "E", "L") and (last_entity != entity or last_prefix in ("E", "S", "L", "U"))
-    )
+    sequences = TagSequences(_flat(known), list_lengths(known), names)
+    return len(spans_of(sequences, types_in(names), "conll").start)
 
 
 def _flat(labels: pa.Array) -> NDArray[np.int64]:

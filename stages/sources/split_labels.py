@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stages.columns.arrays import as_lists
 from stages.configuration.schema import SPLITS, DataBase, DataScheme, EntityScheme, Scheme, Split, TabularData
 from stages.pipeline.errors import DataError
 from stages.sources.data_report import count_entities
@@ -102,8 +102,7 @@ class SplitLabels:
         if not is_list:
             return names
         lengths = pc.fill_null(pc.list_value_length(labels), 0).to_numpy()
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-        return pa.ListArray.from_arrays(offsets, names, mask=pc.is_null(labels))
+        return as_lists(names, lengths, pc.is_null(labels).to_numpy(zero_copy_only=False))
 
     def codes(self, batch: pa.RecordBatch, split: Split, *, may_be_missing: bool) -> pa.Array:
         """Return the batch's labels as codes into what is written of the split, or its numbers."""

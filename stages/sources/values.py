@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from stages.columns.arrays import as_lists
 from stages.pipeline.errors import DataError
 from stages.pipeline.escaping import shortened
 from stages.sources.label_names import UNLABELLED, LabelNames, Naming, canonical_label, is_integer
@@ -194,11 +195,9 @@ def flagged_labels(columns: Mapping[str, Column], where: Where) -> pa.Array:
         row = int(partly[0])
         name = list(columns)[int(unknown[row].argmax())]
         raise where.fault(row, f"{name} is -1, no label, and other labels are 0 or 1; give all of them, or -1 in all")
-    rows, codes = np.nonzero(flags == 1)
-    offsets = np.concatenate([[0], np.cumsum((flags == 1).sum(axis=1))]).astype(np.int32)
-    assert len(rows) == offsets[-1]
+    _, codes = np.nonzero(flags == 1)
     found = pa.array(list(columns), pa.string()).take(pa.array(codes))
-    return pa.ListArray.from_arrays(pa.array(offsets), found, mask=pa.array(unknown.all(axis=1)))
+    return as_lists(found, (flags == 1).sum(axis=1), unknown.all(axis=1))
 
 
 _FLAGS: Mapping[str, int] = {"0": 0, "1": 1, "false": 0, "true": 1, "-1": NO_CODE}
@@ -218,8 +217,7 @@ def _flags(column: Column, where: Where, name: str) -> NDArray[np.int64]:
 
 def as_lists_of_nulls(lengths: NDArray[np.int64]) -> pa.Array:
     """Return lists of null of these lengths, typed as lists of strings."""
-    offsets = pa.array(_offsets(lengths))
-    return pa.ListArray.from_arrays(offsets, pa.nulls(int(lengths.sum()), pa.string()))
+    return as_lists(pa.nulls(int(lengths.sum()), pa.string()), lengths)
 
 
 def text_lists(column: Column, where: Where, what: str) -> pa.Array:

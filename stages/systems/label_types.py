@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from stages.columns.arrays import as_lists
 from stages.pipeline.errors import DataError
 from stages.systems.system_file import Role, SystemFile
 
@@ -74,7 +75,10 @@ def with_names(file: SystemFile, column: str, names: Sequence[str] | None) -> pa
             f"{file.name}: {column} has the label {code}, and names for 0 to {len(names) - 1}; write it again"
         )
     found = pc.take(pa.array(names, pa.string()), codes)
-    return pa.chunked_array([_as_lists(found, values) if are_lists else found])
+    if are_lists:
+        lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy()
+        found = as_lists(found, lengths, flags(values.is_null()))
+    return pa.chunked_array([found])
 
 
 def named_alike(gold: SystemFile, predictions: SystemFile) -> tuple[SystemFile, SystemFile]:
@@ -114,13 +118,6 @@ def _truth_values(values: pa.ChunkedArray) -> pa.ChunkedArray:
     found = [None if value is None else _TRUTH_VALUES.get(str(value).strip().lower()) for value in values.to_pylist()]
     is_other = found.count(None) > values.null_count
     return values if is_other else pa.chunked_array([pa.array(found, pa.string())])
-
-
-def _as_lists(flat: pa.Array, lists: pa.Array) -> pa.Array:
-    """Other values in lists of the same lengths, null where `lists` is."""
-    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
-    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
-    return pa.ListArray.from_arrays(offsets, flat, mask=lists.is_null())
 
 
 def of_one_type(gold: SystemFile, predictions: SystemFile) -> tuple[SystemFile, SystemFile]:

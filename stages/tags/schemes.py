@@ -19,7 +19,8 @@ from stages.configuration.schema import EntityScheme, Scheme
 OUTSIDE = "O"
 """The tag of a word that is in no entity."""
 
-_IOBES_SPELLING = {"L": "E", "U": "S"}
+AS_IOBES: Mapping[str, str] = {"L": "E", "U": "S"}
+"""BILOU's prefixes for the last word of an entity and for an entity of one word, in IOBES's letters."""
 _UNKNOWN_PREFIX = ""
 
 
@@ -89,8 +90,8 @@ def are_entity_tags(names: Collection[str]) -> bool:
 UNTYPED = "_"
 """The type of entities whose tags are prefixes alone, as seqeval calls it."""
 _BARE = frozenset("OBIESLU")
-_OTHER_SPELLINGS = {"M": "I", "W": "S"}
-"""BMES's middle of an entity, and BMEWO's entity of one word, in IOBES's letters."""
+OTHER_PREFIXES: Mapping[str, str] = {"M": "I", "W": "S"}
+"""BMES's prefix for a word inside an entity, and BMEWO's for an entity of one word, in IOBES's letters."""
 
 
 def spelled_out(names: Sequence[str], known: Collection[str] | None = None) -> list[str]:
@@ -107,8 +108,8 @@ def spelled_out(names: Sequence[str], known: Collection[str] | None = None) -> l
 def _spelled_out(name: str, *, are_bare: bool) -> str:
     if are_bare and name in _BARE and name != OUTSIDE:
         return f"{name}-{UNTYPED}"
-    is_other = name[:1] in _OTHER_SPELLINGS and name[1:2] == "-"
-    return _OTHER_SPELLINGS[name[0]] + name[1:] if is_other else name
+    is_other = name[:1] in OTHER_PREFIXES and name[1:2] == "-"
+    return OTHER_PREFIXES[name[0]] + name[1:] if is_other else name
 
 
 def decode(tags: Iterable[str]) -> list[Entity]:
@@ -283,8 +284,8 @@ def legal_transitions(names: tuple[str, ...], scheme: EntityScheme) -> NDArray[n
 
 def _goes_on(before: Tag, after: Tag) -> bool:
     """Whether a word belongs to the entity of the word before it."""
-    spelling = (_IOBES_SPELLING.get(tag.prefix, tag.prefix) for tag in (before, after))
-    return before.type == after.type and tuple(spelling) in {("B", "I"), ("B", "E"), ("I", "I"), ("I", "E")}
+    prefixes = tuple(AS_IOBES.get(tag.prefix, tag.prefix) for tag in (before, after))
+    return before.type == after.type and prefixes in {("B", "I"), ("B", "E"), ("I", "I"), ("I", "E")}
 
 
 def _adjoin(before: Entity, after: Entity) -> bool:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stages.configuration.schema import EntityScheme
 from stages.pipeline.errors import DataError
-from stages.tags.schemes import OUTSIDE, parse
+from stages.tags.schemes import AS_IOBES, OUTSIDE, parse
 
 Reading: TypeAlias = EntityScheme | Literal["conll"]
 Integers: TypeAlias = NDArray[np.int64]
@@ -82,8 +82,6 @@ PREFIXES_OF: Mapping[Reading, str] = {
     "conll": "OBIES", "iob1": "OBI", "iob2": "OBI", "ioe1": "OIE", "ioe2": "OIE", "iobes": "OBIES", "bilou": "OBILU",
 }  # fmt: skip
 _SAME_TYPE: Mapping[str, int | slice] = {"!": 0, "=": 1, "*": slice(None)}
-_AS_IOBES = {"L": "E", "U": "S"}
-"""BILOU's other names for the last word of an entity and for an entity of one word."""
 
 
 def types_in(names: Sequence[str]) -> list[str]:
@@ -119,7 +117,7 @@ def _parsed(tags: TagSequences, types: Sequence[str], reading: Reading) -> tuple
         tag = parse(name)
         prefix = OUTSIDE if tag is None else tag.prefix
         if reading == "conll":
-            prefix = _AS_IOBES.get(prefix, prefix)
+            prefix = AS_IOBES.get(prefix, prefix)
         if occurs and (tag is None or prefix not in PREFIXES_OF[reading]):
             raise DataError(
                 f"tag {name} is not in scheme {reading}, whose prefixes are {', '.join(PREFIXES_OF[reading])}; choose another "

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from stages.configuration.schema import DataScheme
 from stages.pipeline.errors import DataError
-from stages.tags.schemes import OUTSIDE, UNTYPED, parse
+from stages.tags.schemes import OTHER_PREFIXES, OUTSIDE, UNTYPED, parse
 
 _OUTSIDES = frozenset({"O", "o", "0"})
-_LETTERS = {**{letter: letter for letter in "BIESLU"}, "M": "I", "W": "S"}
+_LETTERS = {**{letter: letter for letter in "BIESLU"}, **OTHER_PREFIXES}
 _PREFIX = "[BIESLUMWbieslumw]"
 _FORMS = (
     re.compile(rf"(?P<prefix>{_PREFIX})-(?P<type>.+)"),
