@@ -74,7 +74,7 @@ def _tokenize_split(
     features: Features,
     words: _Words,
 ) -> Iterator[pa.Table]:
-    """The rows that a split becomes, batch by batch, so that memory does not grow with the data. Counts the `words`."""
+    """Yield the rows of a split, batch by batch, so that memory does not grow with the data. Adds to `words`."""
     first_example = 0
     for batch in read_batches(RAW_DATA, name):
         before, lost_before = encoder.words, encoder.lost_words
@@ -98,7 +98,7 @@ def _require_columns(raw: Features, encoding: Encoding, kind: str) -> None:
 
 
 def _describe(name: Split, encoder: SubwordEncoder, words: _Words, findings: Findings) -> Json:
-    """Rows, the examples longer than one and those in several, the sub-words in rows, and in whole examples."""
+    """Return what `metrics/tokenize.json` holds of a split: counts of rows, examples and sub-words. Adds to `findings`."""
     row, unknown, of_text = encoder.max_length, 0, 0
     special = np.concatenate(encoder.template.special)
     columns: dict[str, list[NDArray[np.int64]]] = {EXAMPLE: [], SUBWORDS: [], INPUT_IDS: []}

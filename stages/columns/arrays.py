@@ -8,34 +8,34 @@ from numpy.typing import NDArray
 
 
 def integers(split: Dataset, column: str) -> NDArray[np.int64]:
-    """A column of integers, [rows]."""
+    """Return a column of integers, [rows]."""
     return _as_array(_arrow(split, column))
 
 
 def floats(split: Dataset, column: str) -> NDArray[np.float64]:
-    """A column of numbers, [rows]; NaN where it is null."""
+    """Return a column of numbers, [rows]; NaN where it is null."""
     array: NDArray[np.float64] = _arrow(split, column).to_numpy().astype(np.float64)
     return array
 
 
 def flat(split: Dataset, column: str) -> NDArray[np.int64]:
-    """The values of a column of lists, one list after the other, [values]."""
+    """Return the values of a column of lists, one list after the other, [values]."""
     return _as_array(pc.list_flatten(_arrow(split, column)))
 
 
 def lengths(split: Dataset, column: str) -> NDArray[np.int64]:
-    """The length of each list in a column of lists, [rows]; 0 where it is null."""
+    """Return the length of each list in a column of lists, [rows]; 0 where it is null."""
     return _as_array(pc.fill_null(pc.list_value_length(_arrow(split, column)), 0))
 
 
 def is_null(split: Dataset, column: str) -> NDArray[np.bool_]:
-    """Where a column is null, [rows]."""
+    """Return where a column is null, [rows]."""
     nulls: NDArray[np.bool_] = _arrow(split, column).is_null().to_numpy()
     return nulls
 
 
 def flat_strings(split: Dataset, column: str) -> pa.Array:
-    """The strings of a column of lists, one list after the other, [strings]."""
+    """Return the strings of a column of lists, one list after the other, [strings]."""
     return pc.list_flatten(_arrow(split, column)).combine_chunks()
 
 
@@ -56,7 +56,7 @@ def as_lists(
 
 
 def ranges(starts: NDArray[np.integer], lengths: NDArray[np.integer]) -> NDArray[np.int64]:
-    """The integers from each start on, as many as its length says, one run after the other, [sum of lengths]."""
+    """Return `start, start + 1, …` for each start, as many as its length says, one after the other, [sum of lengths]."""
     ends = np.cumsum(lengths, dtype=np.int64)
     total = int(ends[-1]) if len(ends) else 0
     return np.arange(total) + np.repeat(starts - (ends - lengths), lengths)

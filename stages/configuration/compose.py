@@ -60,7 +60,7 @@ _TO_KEEP = f"to keep them, name them as overrides, or: cp {PARAMS_BEFORE} {PARAM
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(
         prog="stagewright compose", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

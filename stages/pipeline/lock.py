@@ -91,7 +91,7 @@ def holder(path: Path) -> Holder | None:
 
 
 def _named(path: Path) -> Holder | None:
-    """Whom the file names; None if it names nobody, or has been removed."""
+    """Return the holder that the file names; None if it names none, or has been removed."""
     try:
         with path.open("r", encoding="utf-8") as file:
             return _read(file)

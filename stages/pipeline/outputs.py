@@ -114,7 +114,7 @@ def full_disk_as_output_error() -> Iterator[None]:
 
 @contextmanager
 def output_errors(path: Path | None) -> Iterator[None]:
-    """Turn what keeps the block from writing `path`, or beside it, into OutputError. None: what keeps it from writing at all."""
+    """Turn errors of writing `path` or files beside it into OutputError. None: only errors that no reading can raise."""
     try:
         yield
     except OutputError:  # of an output inside this one's block
@@ -128,7 +128,7 @@ def output_errors(path: Path | None) -> Iterator[None]:
 
 
 def _fault(error: BaseException | None, folder: Path | None) -> tuple[str, str] | None:
-    """What is wrong and what to do about it, looking through the chain of causes; None for any other error."""
+    """Return what is wrong and what to do about it, by the error or its causes; None if it is not about writing."""
     if error is None:
         return None
     if isinstance(error, OSError) and error.errno in _ANYWHERE:

@@ -1,6 +1,6 @@
 """Every path of the DAG, spelled once. Relative to the repository root, which is where the stages run.
 
-`tests/test_dag.py` holds this module and `dvc.yaml` together.
+`tests/project/test_dag.py` holds this module and `dvc.yaml` together.
 """
 
 from pathlib import Path

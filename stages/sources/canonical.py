@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from datasets import ClassLabel, Features, List, Value
 
+from stages.columns.names import ID, LABEL, SECOND_TEXT, TAGS, TEXT, TOKENS
 from stages.configuration.schema import SPLITS, DataBase, Split, TabularData
 from stages.pipeline.arrow import write_splits
 from stages.pipeline.errors import DataError
@@ -30,7 +31,7 @@ from stages.sources.data_checks import (
     check_transitions,
 )
 from stages.sources.data_report import DataReport, SplitSummary
-from stages.sources.examples import ID, KEPT, LABEL, PAIR, TAGS, TEXT, TOKENS
+from stages.sources.examples import KEPT
 from stages.sources.label_coding import coded
 from stages.sources.label_names import LeftOut, canonical_label, ignored_labels, is_integer
 from stages.sources.reading import ReportLine
@@ -86,7 +87,7 @@ def write_canonical(source: Source, config: DataBase, path: Path | None, scratch
     _require_equal_columns(splits)
     labels = SplitLabels.of(source.label_names or (), splits, config)
     splits = {name: split.stratified_by_type(labels.types(split.labels)) for name, split in splits.items()}
-    are_pairs = PAIR in splits["train"].schema.names
+    are_pairs = SECOND_TEXT in splits["train"].schema.names
     findings = _findings(source, splits, labels, config)
     selected = select(splits, config)
     if splits["train"].groups is not None:
@@ -185,7 +186,7 @@ def _is_number(text: str) -> bool:
 
 def _features(schema: pa.Schema, names: Sequence[str]) -> Features:
     inputs = {ID: Value("string")}
-    inputs |= {name: Value("string") for name in (TEXT, PAIR) if name in schema.names}
+    inputs |= {name: Value("string") for name in (TEXT, SECOND_TEXT) if name in schema.names}
     kept = {name.removeprefix(KEPT): Value("string") for name in schema.names if name.startswith(KEPT)}
     label = ClassLabel(names=list(names))
     if TOKENS in schema.names:
@@ -198,9 +199,9 @@ def _features(schema: pa.Schema, names: Sequence[str]) -> Features:
 def _require_equal_columns(splits: Mapping[Split, StagedSplit]) -> None:
     train = splits["train"].schema
     for name, split in splits.items():
-        if (PAIR in split.schema.names) != (PAIR in train.names):
+        if (SECOND_TEXT in split.schema.names) != (SECOND_TEXT in train.names):
             raise DataError(
-                f"{name} ({split.origin}): {'has' if PAIR in split.schema.names else 'lacks'} a second text, "
+                f"{name} ({split.origin}): {'has' if SECOND_TEXT in split.schema.names else 'lacks'} a second text, "
                 "unlike train; set data.pair_column, and data.text_column where there is only one"
             )
 
@@ -225,6 +226,6 @@ def _written(
 def _canonical(batch: pa.RecordBatch, numbered: Sequence[str], labels: pa.Array) -> pa.RecordBatch:
     """Return rows with their labels. `numbered`: their ids if the source has none."""
     ids = batch[ID] if ID in batch.schema.names else pa.array(numbered, pa.string())
-    inputs = {name: batch[name] for name in (TEXT, PAIR, TOKENS) if name in batch.schema.names}
+    inputs = {name: batch[name] for name in (TEXT, SECOND_TEXT, TOKENS) if name in batch.schema.names}
     kept = {name.removeprefix(KEPT): batch[name] for name in batch.schema.names if name.startswith(KEPT)}
     return pa.record_batch({ID: ids, **inputs, TAGS if TOKENS in inputs else LABEL: labels, **kept})

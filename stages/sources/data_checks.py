@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from stages.columns.names import SECOND_TEXT, TAGS, TEXT, TOKENS
 from stages.configuration.schema import Scheme, Split
 from stages.pipeline.findings import Findings, Kind, Kinds
-from stages.sources.examples import PAIR, PLACE, TAGS, TEXT, TOKENS
+from stages.sources.examples import PLACE
 from stages.sources.label_coding import unlabelled
 from stages.sources.readers.offset_units import UNITS, OffsetUnit, SpanFit
 from stages.sources.readers.span_tags import SPAN_FITS
@@ -258,7 +259,7 @@ def _place(batch: pa.RecordBatch, row: int) -> str:
 
 def _inputs(batch: pa.RecordBatch) -> list[pa.Array]:
     """Return the columns of strings, or of lists of strings."""
-    return [batch[name] for name in (TEXT, PAIR, TOKENS) if name in batch.schema.names]
+    return [batch[name] for name in (TEXT, SECOND_TEXT, TOKENS) if name in batch.schema.names]
 
 
 def _holding(pattern: str, pattern_for_words: str | None = None) -> Callable[[pa.RecordBatch], Mask]:

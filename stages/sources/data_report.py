@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from stages.columns.names import LABEL, SECOND_TEXT, TAGS, TEXT, TOKENS
 from stages.configuration.schema import Scheme, Split
 from stages.pipeline.escaping import code, shortened, visible
 from stages.pipeline.findings import FailOn, Findings
 from stages.pipeline.json_files import Json, quantiles
-from stages.sources.examples import LABEL, PAIR, TAGS, TEXT, TOKENS
 from stages.sources.label_coding import unlabelled
 from stages.sources.label_names import UNLABELLED
 from stages.sources.reading import ReportLine
@@ -58,7 +58,7 @@ class SplitSummary:
         found = row[TAGS if TAGS in row else LABEL]
         codes = found if isinstance(found, list) else [-1 if found is None else found]
         labels = [str(code) if not self.names else UNLABELLED if code < 0 else self.names[code] for code in codes]
-        texts = row[TOKENS] if TOKENS in row else [row[name] for name in (TEXT, PAIR) if name in row]
+        texts = row[TOKENS] if TOKENS in row else [row[name] for name in (TEXT, SECOND_TEXT) if name in row]
         shown = (" " if TOKENS in row else " | ").join(text[:_WIDTH] for text in texts)
         return visible(shown[:_WIDTH]), visible(" ".join(labels)[:_WIDTH])
 
@@ -118,7 +118,7 @@ def words(batch: pa.RecordBatch | pa.Table) -> NDArray[np.int64]:
     """Return the number of words in each example: its tokens, or its texts split at white space."""
     if TOKENS in batch.schema.names:
         return list_lengths(batch[TOKENS])
-    texts = [name for name in (TEXT, PAIR) if name in batch.schema.names]
+    texts = [name for name in (TEXT, SECOND_TEXT) if name in batch.schema.names]
     total = np.zeros(batch.num_rows, np.int64)
     for name in texts:
         trimmed = pc.utf8_trim_whitespace(batch[name])
@@ -201,9 +201,9 @@ class DataReport:
             f"# Data: {code(self.name)}",
             _table([["", "as it was read"], *([subject, code(text)] for subject, text in head)]),
         ]
-        parts += ["## Splits", _table(self._splits()), "## Findings", self._findings()]
+        parts += ["## Splits", _table(self._splits(), has_numbers=True), "## Findings", self._findings()]
         if self.labels:
-            parts += ["## Labels", _table(self._labels())]
+            parts += ["## Labels", _table(self._labels(), has_numbers=True)]
             if len(self.labels) > _MOST_LABELS:
                 parts.append(f"And {len(self.labels) - _MOST_LABELS} more; all are in `metrics/download.json`.")
         return "\n\n".join(parts) + "\n"
@@ -261,7 +261,9 @@ def _counted(count: int, one: str, many: str) -> str:
     return f"{count:,} {one if count == 1 else many}"
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def _table(rows: Sequence[Sequence[str]], *, has_numbers: bool = False) -> str:
+    """Return a Markdown table. The first row is its head. `has_numbers`: in all columns but the first, aligned right."""
     head, *body = rows
-    lines = [head, ["---", *["---:"] * (len(head) - 1)] if len(head) > 3 or not body else ["---"] * len(head), *body]
+    alignment = "---:" if has_numbers else "---"
+    lines = [head, ["---", *[alignment] * (len(head) - 1)], *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

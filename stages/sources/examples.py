@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stages.columns.names import ID, LABEL, SECOND_TEXT, TAGS, TEXT, TOKENS
 from stages.configuration.kinds import labels_words, target_rules
-from stages.configuration.schema import CANONICAL_COLUMNS, ColumnChoice, Split, TabularData, Target
+from stages.configuration.schema import ColumnChoice, Split, TabularData, Target
 from stages.pipeline.errors import DataError
 from stages.sources.column_names import (
     LABEL_LISTS,
@@ -51,7 +52,10 @@ from stages.sources.values import (
     texts,
 )
 
-_ID = "id"
+GROUP, PLACE = "group", "place"
+"""The columns of the group of an example, and of its place in messages."""
+KEPT = "kept:"
+"""The prefix of the names of copied columns, so that they differ from all others."""
 DOCUMENT = "document"
 """The column in which the CoNLL reader numbers documents (`-DOCSTART-`)."""
 FILE = "file"
@@ -65,7 +69,7 @@ class Columns:
     input: str
     pair: str | None
     label: str | None
-    """None: the file has no labels."""
+    """None: the file has no column of labels."""
     id: str | None
     group: str | None
     span_fits: str | None
@@ -111,18 +115,18 @@ def choose_columns(
             "and data.label_column as different columns (positions from 0 fit files without labels too)"
         )
     group = _group(file, config) if is_grouped else None
+    is_grouped_by_file = is_grouped and group is None and config.group_column == FILE
+    is_grouped_by_document = group == DOCUMENT and file.numbers_documents  # each file numbers its own from 0
     return Columns(
         input=text,
         pair=pair,
         label=label,
-        id=_ID if _ID in file.columns else None,
+        id=ID if ID in file.columns else None,
         group=group,
         span_fits=file.span_fits,
         kept={str(name): _column(file, "data.keep_columns", name, ()) for name in config.keep_columns},
         flags=flags,
-        group_by_file=group == DOCUMENT and file.numbers_documents
-        if group
-        else is_grouped and config.group_column == FILE,
+        group_by_file=is_grouped_by_file or is_grouped_by_document,
     )
 
 
@@ -182,7 +186,7 @@ def _group(file: TableFile, config: TabularData) -> str | None:
         return None
     if config.group_column is not None:
         return _column(file, "data.group_column", config.group_column, ())
-    return DOCUMENT if DOCUMENT in file.columns and "tags" in file.columns else None
+    return DOCUMENT if DOCUMENT in file.columns and TAGS in file.columns else None
 
 
 def _has(file: TableFile, wanted: ColumnChoice | None, ranks: Ranks) -> bool:
@@ -226,12 +230,6 @@ def _column_at(file: TableFile, key: str, place: int, usual: Ranks) -> str:
     if -len(file.columns) <= place < len(file.columns):
         return file.columns[place]
     raise DataError(f"{file.name}: {key}={place}, but there are {len(file.columns)} columns; count them from 0")
-
-
-ID, TEXT, PAIR, LABEL, TOKENS, TAGS = CANONICAL_COLUMNS
-GROUP, PLACE = "group", "place"
-KEPT = "kept:"
-"""The prefix of the names of copied columns, so that they differ from all others."""
 
 
 def checked_examples(
@@ -296,7 +294,7 @@ def _without_ignored(batch: pa.RecordBatch, naming: Naming) -> pa.RecordBatch:
 def _text(rows: Rows, columns: Columns, where: Where, naming: Naming, config: TabularData) -> dict[str, pa.Array]:
     made = {TEXT: texts(rows.columns[columns.input], where, "text")}
     if columns.pair is not None:
-        made[PAIR] = texts(rows.columns[columns.pair], where, "second text")
+        made[SECOND_TEXT] = texts(rows.columns[columns.pair], where, "second text")
     if columns.flags:
         made[LABEL] = flagged_labels({name: rows.columns[column] for name, column in columns.flags.items()}, where)
     elif columns.label is None:

@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.columns.arrays import as_lists
+from stages.columns.names import TAGS
 from stages.pipeline.errors import DataError
-from stages.sources.examples import PLACE, TAGS
+from stages.sources.examples import PLACE
 from stages.sources.label_names import UNLABELLED, is_integer
 from stages.sources.values import NO_CODE
 from stages.tags.schemes import OUTSIDE

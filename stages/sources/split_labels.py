@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.columns.arrays import as_lists
+from stages.columns.names import LABEL, TAGS
 from stages.configuration.schema import SPLITS, DataBase, DataScheme, EntityScheme, Scheme, Split, TabularData
 from stages.pipeline.errors import DataError
 from stages.sources.data_report import count_entities
-from stages.sources.examples import LABEL, TAGS
 from stages.sources.label_coding import coded, label_order, unlabelled
 from stages.sources.label_names import UNLABELLED, canonical_label, is_integer
 from stages.sources.staging import StagedSplit

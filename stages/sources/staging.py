@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from stages.columns.names import ID, LABEL, SECOND_TEXT, TAGS, TEXT, TOKENS
 from stages.configuration.schema import Split
 from stages.pipeline.errors import DataError
-from stages.sources.examples import GROUP, ID, LABEL, PAIR, TAGS, TEXT, TOKENS
+from stages.sources.examples import GROUP
 from stages.sources.values import list_lengths
 from stages.tags.schemes import Bigrams, bigrams
 
@@ -199,8 +200,8 @@ def _inputs(batch: pa.RecordBatch) -> list[str]:
     if TOKENS in batch.schema.names:
         return ["\n".join(words) for words in batch[TOKENS].to_pylist()]
     texts: list[str] = batch[TEXT].to_pylist()
-    if PAIR in batch.schema.names:
-        return [f"{first}\0{second}" for first, second in zip(texts, batch[PAIR].to_pylist(), strict=True)]
+    if SECOND_TEXT in batch.schema.names:
+        return [f"{first}\0{second}" for first, second in zip(texts, batch[SECOND_TEXT].to_pylist(), strict=True)]
     return texts
 
 

@@ -1,4 +1,4 @@
-"""The format of a file with gold or predictions, told by its name and its content."""
+"""Detect the format of a file with gold or predictions by its name and its content."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -44,7 +44,7 @@ _CONLLU_WIDTH = 10
 
 @contextmanager
 def read_as_utf8() -> Iterator[None]:
-    """Say of a reader's message that names a setting of the pipeline what to do instead."""
+    """Add to a reader's message that names a setting of the pipeline what to do instead."""
     try:
         yield
     except DataError as error:
@@ -56,7 +56,7 @@ def read_as_utf8() -> Iterator[None]:
 
 
 def format_of(request: Request, gold: SystemFile | None) -> FileFormat:
-    """The format of a file; `gold` is what its predictions are of, where that is another file.
+    """Return the format of a file. `gold`: the file that its predictions are of; None if they are in the same file.
 
     Raises DataError for what is no file, and for what holds no labels of a kind that is read here.
     """
@@ -85,7 +85,8 @@ def _of_text(request: Request, suffix: str, gold: SystemFile | None) -> FileForm
     filled = [line for line in lines if line.strip()]
     if not filled:
         raise DataError(f"{request.name}: is empty; give a file with gold or predictions")
-    if suffix == ".json" or _JSON_ARRAY.match("\n".join(filled[:2])) or _JSON_OBJECT.match("\n".join(filled[:2])):
+    head = "\n".join(filled[:2])
+    if suffix == ".json" or _JSON_ARRAY.match(head) or _JSON_OBJECT.match(head):
         _refuse_columns(request, filled)
         return "json"
     if _is_conllu(filled):
@@ -132,7 +133,7 @@ def _refuse_header(request: Request, filled: Sequence[str]) -> None:
 
 
 def _without_header(filled: Sequence[str], gold: SystemFile | None) -> FileFormat:
-    """CoNLL, a label a line, or a sentence's tags a line, as `run_ner.py` writes its predictions."""
+    """Return CoNLL, a label a line, or a sentence's tags a line, as `run_ner.py` writes its predictions."""
     fields = [line.split() for line in filled]
     widths = [len(line) for line in fields]
     has_tabs = any("\t" in line for line in filled)
@@ -153,7 +154,7 @@ def _is_conllu(filled: Sequence[str]) -> bool:
 
 
 def _with_header(filled: Sequence[str], suffix: str, chosen: Collection[str | int]) -> FileFormat | None:
-    """CSV or TSV, if the first line consists of names of columns of which one is known, or chosen, or by the suffix."""
+    """Return CSV or TSV if the first line holds names of columns, one of them known or chosen, or if the suffix says TSV."""
     known = {*_KNOWN_COLUMNS, *(name for name in chosen if isinstance(name, str))}
     separator = next((each for each in "\t,;" if each in filled[0]), None)
     names = [name.strip().strip('"') for name in filled[0].split(separator)]

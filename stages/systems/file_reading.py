@@ -1,4 +1,4 @@
-"""Reading one file of any format: which columns hold the labels, and what else each row has."""
+"""Read one file of any format: which columns hold the labels, and what else each row has."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -40,7 +40,7 @@ _UNKNOWN = "_"
 
 
 def read_file(request: Request, gold: SystemFile | None = None) -> SystemFile:
-    """Read a file of any format; `gold` is what its predictions are of, where that is another file.
+    """Read a file of any format. `gold`: the file that its predictions are of; None if they are in the same file.
 
     Raises DataError naming the file and its line or row, and ConfigError for columns that it does not have.
     """
@@ -63,7 +63,7 @@ def read_file(request: Request, gold: SystemFile | None = None) -> SystemFile:
 
 
 def _label_a_line(request: Request, gold: SystemFile | None) -> SystemFile:
-    """One label a line: of texts, or of words, where blank lines part sentences."""
+    """Read one label a line: of texts, or of words, with blank lines between sentences."""
     role = _only_role(request, "one label a line")
     with read_as_utf8():
         lines = [(number, line.strip()) for number, line in read_lines(request.path, request.name, "utf-8")]
@@ -82,7 +82,7 @@ def _label_a_line(request: Request, gold: SystemFile | None) -> SystemFile:
 
 
 def _tags_a_line(request: Request) -> SystemFile:
-    """The tags of a sentence in each line, without the words: `predictions.txt` of `run_ner.py`."""
+    """Read the tags of a sentence in each line, without the words: `predictions.txt` of `run_ner.py`."""
     role = _only_role(request, "the tags of one sentence a line")
     with read_as_utf8():
         lines = [(number, line.split()) for number, line in read_lines(request.path, request.name, "utf-8")]
@@ -155,7 +155,7 @@ def _conllu_position(request: Request, column: str | int) -> int:
 
 
 def _words(request: Request, format_: Format, word: int, tags: Sequence[int]) -> SystemFile:
-    """One row a word. The reader takes one column of tags at a time."""
+    """Read one row a word. The reader takes one column of tags at a time."""
     columns: dict[str, list[str]] = {}
     numbers: list[int] = []
     for role, tag in zip(request.roles, tags, strict=True):
@@ -203,7 +203,7 @@ def _parquet(request: Request) -> SystemFile:
 
 
 def _table(request: Request, format_: Format) -> SystemFile:
-    """A table whose columns have names: CSV and TSV with a header, JSON, Arrow."""
+    """Read a table whose columns have names: CSV and TSV with a header, JSON, Arrow."""
     is_delimited = format_ in ("csv", "tsv")
     has_no_header = is_delimited and any(isinstance(column, int) for column in request.columns or ())
     options = ReadOptions("text", format_ if is_delimited else "auto", label_column=0 if has_no_header else None)
@@ -232,7 +232,7 @@ def _table(request: Request, format_: Format) -> SystemFile:
 
 
 def _named(request: Request, columns: Sequence[str]) -> _Named:
-    """The columns as chosen, or those with known names."""
+    """Return the chosen columns, or those with known names. Raises DataError or ConfigError if there are none."""
     if request.columns is None:
         labels = {role: _known_column(request, role, columns) for role in request.roles}
         return _Named(labels, next((name for name in (TOKEN, *TOKEN_LISTS) if name in columns), None))
@@ -247,12 +247,11 @@ def _named(request: Request, columns: Sequence[str]) -> _Named:
 
 
 def _known_column(request: Request, role: Role, columns: Sequence[str]) -> str:
-    others = () if role == "gold" or len(request.roles) == 2 else GOLD_COLUMNS[1:]
-    names: Sequence[str] = GOLD_COLUMNS if role == "gold" else (PREDICTED_COLUMNS[0], *others, *PREDICTED_COLUMNS[1:])
-    found = [name for name in PREDICTED_COLUMNS if name in names] + list(names)
-    for name in found:
-        if name in columns:
-            return name
+    labels = GOLD_COLUMNS[1:] if len(request.roles) == 1 else ()  # what a file of nothing but predictions may call them
+    names: Sequence[str] = GOLD_COLUMNS if role == "gold" else (*PREDICTED_COLUMNS, *labels)
+    found = next((name for name in names if name in columns), None)
+    if found is not None:
+        return found
     choice = f"choose one of {', '.join(columns)} with {request.option}"
     if len(request.roles) == 2:
         raise DataError(
@@ -282,7 +281,7 @@ def _refuse_header(request: Request, file: SystemFile) -> None:
 def _labelled(
     request: Request, file: SystemFile, named: _Named, label_names: Mapping[str, Sequence[str]]
 ) -> SystemFile:
-    """The table with its columns under the names that they have in predictions files."""
+    """Return the file with its columns under the names that they have in predictions files."""
     table = file.table
     columns = {name: table[name] for name in (ID, WORD) if name in table.column_names}
     if named.words is not None:
@@ -303,7 +302,7 @@ def _labelled(
 def _compared(
     request: Request, file: SystemFile, named: _Named, label_names: Mapping[str, Sequence[str]]
 ) -> dict[str, pa.ChunkedArray]:
-    """What only a comparison with the other file needs: texts and ids of gold, and the gold that predictions bring along."""
+    """Return the columns to check against the other file: texts and ids of gold, and the gold in a file of predictions."""
     table = file.table
     if len(request.roles) == 2:
         return {}
@@ -320,7 +319,7 @@ def _compared(
 
 
 def _with_sentences(request: Request, file: SystemFile) -> SystemFile:
-    """With what tells the sentences of words, where neither `id` nor `word` does: `sentence_id`, or blank lines."""
+    """Return the file with `id` from `sentence_id`, or `word` from blank lines, if it has neither and its rows are words."""
     role = request.roles[0]
     if file.has(ID) or file.has(WORD) or file.holds_texts() or file.has_lists(role):
         return file

@@ -33,7 +33,7 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
 
 
 def columns_of(arguments: argparse.Namespace) -> Columns:
-    """The columns that the options choose."""
+    """Return the columns that the options choose."""
     return Columns(_choice(arguments.columns), _choice(arguments.predicted_columns))
 
 

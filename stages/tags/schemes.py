@@ -34,7 +34,7 @@ class Entity:
 
 
 class Tag(NamedTuple):
-    """A tag taken apart. Outside of entities the prefix is `O` and the type empty."""
+    """A tag, split into prefix and type. Outside of entities the prefix is `O` and the type empty."""
 
     prefix: str
     type: str
@@ -74,7 +74,7 @@ assert set(_RULES) == set(get_args(EntityScheme))
 
 @lru_cache(maxsize=1 << 14)
 def parse(tag: str) -> Tag | None:
-    """Take a tag apart; None if it is neither `O` nor a prefix of BIESLU, a hyphen and a type."""
+    """Split a tag into prefix and type; None if it is neither `O` nor a prefix of BIESLU, a hyphen and a type."""
     if tag == OUTSIDE:
         return Tag(OUTSIDE, "")
     if tag[:1] in set("BIESLU") and tag[1:2] == "-" and len(tag) > 2:
@@ -113,7 +113,7 @@ def _spelled_out(name: str, *, are_bare: bool) -> str:
 
 
 def decode(tags: Iterable[str]) -> list[Entity]:
-    """The entities of a sentence, as CoNLL's scoring script reads them, whatever the scheme.
+    """Return the entities of a sentence, as CoNLL's scoring script reads them, whatever the scheme.
 
     All schemes are read alike, and every sequence means something: an entity begins where one can't go on, so that
     a misplaced `I-` begins one. Tags without a prefix are outside.
@@ -131,7 +131,7 @@ def decode(tags: Iterable[str]) -> list[Entity]:
 
 
 def encode(entities: Iterable[Entity], length: int, scheme: EntityScheme) -> list[str]:
-    """The tags of a sentence of `length` words. Entities do not overlap, in any order."""
+    """Return the tags of a sentence of `length` words. Entities may be in any order, and do not overlap."""
     ordered = sorted(entities, key=lambda entity: entity.start)
     assert all(before.end <= after.start for before, after in pairwise(ordered))
     tags = [OUTSIDE] * length
@@ -145,19 +145,19 @@ def encode(entities: Iterable[Entity], length: int, scheme: EntityScheme) -> lis
 
 
 def convert(tags: Iterable[str], target: EntityScheme) -> list[str]:
-    """The same entities in another scheme; in the same one, malformed tags are put right."""
+    """Return tags of the same entities in scheme `target`. In the same scheme, this corrects malformed tags."""
     tags = list(tags)
     return encode(decode(tags), len(tags), target)
 
 
 def names_in_scheme(names: Iterable[str], scheme: EntityScheme) -> tuple[str, ...]:
-    """All tags of a scheme for the types in `names`: `O`, then type by type in the order in which they first occur."""
+    """Return all tags of a scheme for the types in `names`: `O`, then type by type in the order in which they first occur."""
     types = dict.fromkeys(tag.type for name in names if (tag := parse(name)) and tag.prefix != OUTSIDE)
     return (OUTSIDE, *(f"{prefix}-{type_}" for type_ in types for prefix in _RULES[scheme].prefixes))
 
 
 def inside_tag(tag: str, names: Collection[str]) -> str:
-    """The tag of the sub-words behind a word's first, where all are labelled, as far as `names` has it.
+    """Return the tag of a word's sub-words after the first, if all are labelled; `tag` itself if `names` lacks it.
 
     A beginning goes on as `I-`, as transformers' token classification example has it (`label_all_tokens`), and so
     does a whole entity (`S-`, `U-`). Other tags stay.
@@ -227,7 +227,7 @@ class SchemeDetector:
 
 
 def detect(sentences: Iterable[Sequence[str]]) -> Scheme:
-    """The scheme of sentences of tags, in one pass."""
+    """Return the scheme of sentences of tags, in one pass."""
     detector = SchemeDetector()
     for tags in sentences:
         detector.add(tags)
@@ -237,7 +237,7 @@ def detect(sentences: Iterable[Sequence[str]]) -> Scheme:
 def illegal_transitions(
     codes: NDArray[np.int64], lengths: NDArray[np.int64], names: Sequence[str], scheme: Scheme
 ) -> NDArray[np.int64]:
-    """The words whose tags may not stand where they do, in ascending order.
+    """Return the words whose tags may not stand where they do, in ascending order.
 
     `codes` [words] are indices in `names`, or -1 for a word that is not labelled, which is taken to be outside;
     `lengths` [sentences]. Of two tags that may not be neighbours the second is at fault; at the end of a sentence it
@@ -252,7 +252,10 @@ def illegal_transitions(
 def _transitions(
     codes: NDArray[np.int64], lengths: NDArray[np.int64], edge: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """All neighbours, with `edge` before, between and behind sentences, and the word that each pair is told of."""
+    """Return all pairs of neighbours, with `edge` before, between and after sentences, and the word each pair is about.
+
+    Shapes: [words + sentences] each.
+    """
     ends = np.cumsum(lengths)
     assert len(codes) == lengths.sum()
     sentence_of_pair = np.repeat(np.arange(len(lengths)), lengths + 1)
@@ -265,7 +268,7 @@ def _transitions(
 
 @lru_cache(maxsize=64)
 def legal_transitions(names: tuple[str, ...], scheme: EntityScheme) -> NDArray[np.bool_]:
-    """[labels + 1, labels + 1]: whether the tag of the column may follow that of the row.
+    """Return whether the tag of the column may follow that of the row, [labels + 1, labels + 1].
 
     The last row and column are the edge of a sentence. What is no tag of the scheme may stand nowhere.
     """
@@ -293,7 +296,10 @@ def _adjoin(before: Entity, after: Entity) -> bool:
 
 
 def _prefixes(length: int, scheme: EntityScheme, *, adjoins: bool, adjoined: bool) -> str:
-    """The prefixes of an entity's words. `adjoins`: one of the same type ends right before it; `adjoined`: … begins behind."""
+    """Return the prefixes of an entity's words.
+
+    `adjoins`: an entity of the same type ends right before it. `adjoined`: one begins right after it.
+    """
     assert length > 0
     match scheme:
         case "iob1":

@@ -43,7 +43,7 @@ class Spans:
         return int(self.end[-1]) if len(self.end) else 0
 
     def where(self, chosen: NDArray[np.bool_]) -> "Spans":
-        """Those that are chosen."""
+        """Return the entities that are chosen. `chosen`: [entities]."""
         return Spans(self.start[chosen], self.end[chosen], self.type[chosen], self.sentence[chosen])
 
 
@@ -85,12 +85,12 @@ _SAME_TYPE: Mapping[str, int | slice] = {"!": 0, "=": 1, "*": slice(None)}
 
 
 def types_in(names: Sequence[str]) -> list[str]:
-    """The types that entity tags name, sorted."""
+    """Return the types that entity tags name, sorted."""
     return sorted({tag.type for name in names if (tag := parse(name)) and tag.prefix != OUTSIDE})
 
 
 def spans_of(tags: TagSequences, types: Sequence[str], reading: Reading) -> Spans:
-    """The entities. `conll` reads every sequence of tags, whatever the scheme; a scheme only what is well-formed in it.
+    """Return the entities. `conll` reads every sequence of tags, whatever the scheme; a scheme only what is well-formed in it.
 
     Raises DataError if a tag that occurs has a prefix that the scheme does not have.
     """
@@ -109,7 +109,7 @@ class _Edged:
 
 
 def _parsed(tags: TagSequences, types: Sequence[str], reading: Reading) -> tuple[Integers, Integers]:
-    """[names] each: the prefix as an index in `_PREFIXES`, and the type as one in `types` (-1 outside)."""
+    """Return the prefix of each name as an index in `_PREFIXES`, and the type as one in `types` (-1 outside), [names]."""
     used = np.bincount(tags.codes, minlength=len(tags.names)) > 0
     code_of = {name: code for code, name in enumerate(types)}
     prefixes, codes = [], []
@@ -138,7 +138,7 @@ def _with_edges(lengths: Integers, prefix: Integers, type_: Integers) -> _Edged:
 
 
 def _found(words: _Edged, patterns: _Patterns) -> Spans:
-    """Words that each continue the one before are a chain; an entity runs from its first start to its end.
+    """Return the entities. Words that each continue the one before are a chain; an entity runs from its first start to its end.
 
     It is one only if what stands behind may end it: always so for CoNLL, not in all schemes.
     """
@@ -155,7 +155,7 @@ def _found(words: _Edged, patterns: _Patterns) -> Spans:
 
 
 def _matches(words: _Edged, patterns: str) -> NDArray[np.bool_]:
-    """[words + sentences]: whether each and the one before it fit one of the patterns."""
+    """Return whether each word and the one before it fit one of the patterns, [words + sentences]."""
     table = np.zeros((len(_PREFIXES), len(_PREFIXES), 2), bool)
     for pattern in patterns.split():
         rows, columns = (slice(None) if prefix == "." else _PREFIXES.index(prefix) for prefix in pattern[:2])

@@ -65,7 +65,8 @@ def spelling_of(counts: Mapping[str, int], scheme: DataScheme) -> Spelling | Non
     if scheme == "plain" or not total:
         return None
     read = [sum(count for tag, count in inside.items() if _read(tag, form)) for form in _FORMS]
-    if (max(read) > _SURE * total) == (scheme == "io") and scheme != "auto":
+    most_have_prefixes = max(read) > _SURE * total
+    if scheme != "auto" and most_have_prefixes == (scheme == "io"):
         shown = ", ".join(sorted(inside)[:_MOST_SHOWN])
         raise DataError(
             f"data.scheme={scheme}: most tags of train are not in it ({shown}); set io for types without a prefix, plain "

@@ -194,7 +194,7 @@ FAULTS = [
     (("a.parquet", "b.parquet"), "b.parquet: has no prediction of a.parquet, row 2 (y)"),
     (("a.parquet", "twice.parquet"), "twice.parquet: id occur twice"),
     (("a.parquet", "more.parquet"), "more.parquet: has 3 rows where a.parquet has 2"),
-    (("a.parquet", "ids.parquet"), "ids.parquet: has none of the columns predicted, label"),
+    (("a.parquet", "ids.parquet"), "ids.parquet: has none of the columns predicted, prediction"),
     (("torn.parquet", "a.parquet"), "torn.parquet: is not a complete Parquet file"),
 ]
 

@@ -44,9 +44,9 @@ def unwatched() -> Iterator[None]:
 
 
 def fingerprint(locations: Mapping[str, Sequence[str]]) -> str | None:
-    """Return a digest of the files that locations name on this machine, by content and by names below a location.
+    """Return a digest of the files at these locations, of their contents and their names below the location.
 
-    Addresses are not watched. None if no location is on this machine. Raises FileNotFoundError if one that should be is not.
+    Addresses are left out. None if no location is on this machine. Raises FileNotFoundError if a path or glob names nothing.
     """
     found = [
         (f"{split}\0{name}", path)
@@ -126,7 +126,7 @@ def _remember(known: Mapping[str, str]) -> None:
 
 
 def _of_data(*, _parent_: DictConfig) -> str | None:
-    """The resolver. What is not here can't have changed here: its fingerprint is the one that `params.yaml` has for it."""
+    """Resolve `${fingerprint:}`. Of files that are not on this machine, return the fingerprint that `params.yaml` has of them."""
     if not _IS_WATCHED.get() or any(OmegaConf.is_missing(_parent_, name) for name in _NAMES if name in _parent_):
         return None
     named = {name: _plain(_parent_.get(name)) for name in _NAMES}

@@ -11,11 +11,9 @@ from stages.pipeline.errors import DataError
 from stages.sources.readers.decoding import read_blocks
 from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
 
-log = logging.getLogger("stages.download")
+log = logging.getLogger("stages.sources")
 
 _TEXT_SUFFIX = ".txt"
-
-
 _DISPLAY_NAMES = {"text": "the files", "label": "the folders' names"}
 
 
