@@ -125,27 +125,9 @@ def _origin(name: Split, selection: Selection, config: DataBase) -> str:
 
 
 def _findings(source: Source, splits: Mapping[Split, StagedSplit], labels: SplitLabels, config: DataBase) -> Findings:
+    """Return what is odd in the examples of all splits, before any are selected."""
     findings = Findings(KINDS)
-    counts: dict[Split, Mapping[str, int]] = {}
-    for name, split in splits.items():
-        names = labels.found[name]
-        summary, foreign, spans = SplitSummary(names), ForeignTags(labels.foreign), SpanOffsets()
-        for batch in split.batches():
-            check_examples(findings, name, batch)
-            spans.add(batch)
-            if holds_numbers(batch.schema):
-                summary.unlabelled += batch[LABEL].null_count
-                continue
-            codes = coded(labels.column(batch), batch, names, may_be_missing=name == "test")
-            if TAGS in batch.schema.names:
-                foreign.add(batch)
-                check_transitions(findings, name, batch, codes, names, labels.scheme)
-            summary.count(codes)
-        counts[name] = dict(zip(names, summary.counts.tolist(), strict=True))
-        without = "no_labels" if summary.unlabelled == split.examples else "unlabelled"
-        findings.add(without, name, summary.unlabelled, split.origin if without == "no_labels" else None)
-        foreign.report(findings, name)
-        spans.report(findings, name)
+    counts = {name: _check_split(findings, split, labels) for name, split in splits.items()}
     check_repeats(findings, splits)
     if source.takes_integers_as_names:
         findings.add("integer_names", "all", sum(map(is_integer, source.label_names or ())))
@@ -154,6 +136,30 @@ def _findings(source: Source, splits: Mapping[Split, StagedSplit], labels: Split
     if not holds_numbers(splits["train"].schema):
         check_labels(findings, counts, labels.named)
     return findings
+
+
+def _check_split(findings: Findings, split: StagedSplit, labels: SplitLabels) -> Mapping[str, int]:
+    """Check a split batch by batch. Return how often each label occurs."""
+    name, names = split.name, labels.found[split.name]
+    summary, foreign, spans = SplitSummary(names), ForeignTags(labels.foreign), SpanOffsets()
+    for batch in split.batches():
+        check_examples(findings, name, batch)
+        spans.add(batch)
+        if holds_numbers(batch.schema):
+            summary.unlabelled += batch[LABEL].null_count
+            continue
+        codes = coded(labels.column(batch), batch, names, may_be_missing=name == "test")
+        if TAGS in batch.schema.names:
+            foreign.add(batch)
+            check_transitions(findings, name, batch, codes, names, labels.scheme)
+        summary.count(codes)
+    has_none = summary.unlabelled == split.examples
+    findings.add(
+        "no_labels" if has_none else "unlabelled", name, summary.unlabelled, split.origin if has_none else None
+    )
+    foreign.report(findings, name)
+    spans.report(findings, name)
+    return dict(zip(names, summary.counts.tolist(), strict=True))
 
 
 def _report_ignored(findings: Findings, source: Source, config: DataBase) -> None:

@@ -22,7 +22,7 @@ from stages.sources.examples import PLACE, Columns, checked_examples, choose_col
 from stages.sources.hub import fetch_dataset
 from stages.sources.label_names import LabelNames, LeftOut, Naming, canonical_label, configured_names, ignored_labels
 from stages.sources.locations import Located, find, find_packed
-from stages.sources.readers.brat import with_second_halves, without_second_halves
+from stages.sources.readers.brat import with_partners, without_partners
 from stages.sources.readers.formats import open_table
 from stages.sources.readers.table_file import ReadOptions, TableFile
 from stages.sources.reading import ReportLine, describe_files
@@ -88,17 +88,17 @@ def _require_fingerprint(config: FilesData) -> None:
 def _digests(config: TabularData, files: Mapping[Split, Sequence[Located]]) -> dict[Split, list[str]]:
     """Return the digests of the files as they came, before anything is unpacked or read."""
     return {
-        split: checked_digests(split, _with_read_beside(found, config), getattr(config.sha256, split))
+        split: checked_digests(split, _with_partners(found, config), getattr(config.sha256, split))
         for split, found in files.items()
     }
 
 
-def _with_read_beside(files: Sequence[Located], config: TabularData) -> list[Located]:
+def _with_partners(files: Sequence[Located], config: TabularData) -> list[Located]:
     """Return files with those that are read with them: brat's texts with their annotations."""
     if not labels_words(config.kind) or config.format not in ("auto", "brat"):
         return list(files)
     named = {file.path: file for file in files}
-    return [named.get(path) or Located(path, path.name) for path in with_second_halves([file.path for file in files])]
+    return [named.get(path) or Located(path, path.name) for path in with_partners([file.path for file in files])]
 
 
 def checked_digests(split: Split, files: Sequence[Located], wanted: str | list[str] | None) -> list[str]:
@@ -149,7 +149,7 @@ def _read_files(
         form = _format_of_all(opened["train"]) if split == "test" else "auto"
         inputs = {part.columns.input for part in opened.get("train", [])}
         opened[split] = _grouped_alike(
-            [_open(each, split, config, configured, form, inputs) for each in _once_each(files[split])]
+            [_open(each, split, config, configured, form, inputs) for each in _without_partners(files[split])]
         )
     for split in SPLITS[1:]:
         for part in opened.get(split, []):
@@ -196,9 +196,9 @@ def _name_in_file(file: TableFile, column: str | None) -> str | None:
     return None if column is None else file.display_names.get(column, column)
 
 
-def _once_each(files: Sequence[Located]) -> list[Located]:
-    """Return files without the second halves of those that consist of two, as brat's do."""
-    kept = set(without_second_halves([file.path for file in files]))
+def _without_partners(files: Sequence[Located]) -> list[Located]:
+    """Return files without the annotations of brat's texts among them."""
+    kept = set(without_partners([file.path for file in files]))
     return [file for file in files if file.path in kept]
 
 
@@ -207,7 +207,7 @@ def _open(
     split: Split,
     config: TabularData,
     label_names: LabelNames | None,
-    of_train: Format,
+    train_format: Format,
     inputs: Set[str],
 ) -> _OpenFile:
     options = ReadOptions(
@@ -223,7 +223,7 @@ def _open(
         sheet=config.sheet,
         sentence_column=config.sentence_column,
         empty_words=config.empty_words,
-        of_train=of_train,
+        train_format=train_format,
     )
     file = open_table(location.path, location.name, options)
     columns = choose_columns(file, config, split, inputs)

@@ -98,7 +98,7 @@ def stage_examples(name: Split, origin: str, batches: Iterable[pa.RecordBatch], 
     path, schema, writer = folder / f"{name}.arrow", None, None
     facts: list[_Facts] = []
     labels: set[str] = set()
-    tag_sets = _TagSetsMaker()
+    tag_sets = _TagSetsBuilder()
     neighbours: Counter[tuple[str | None, str | None]] = Counter()
     for batch in batches:
         if writer is None:
@@ -128,11 +128,11 @@ def stage_examples(name: Split, origin: str, batches: Iterable[pa.RecordBatch], 
         ids=_joined([each.ids for each in facts]),
         labels=frozenset(labels),
         bigrams=neighbours,
-        tag_sets=tag_sets.made(),
+        tag_sets=tag_sets.build(),
     )
 
 
-class _TagSetsMaker:
+class _TagSetsBuilder:
     """Gathers the tags of examples, batch by batch."""
 
     def __init__(self) -> None:
@@ -154,7 +154,7 @@ class _TagSetsMaker:
             self._tags.append(np.array(names, np.int32)[pairs % len(names)])
         self._examples += len(tags)
 
-    def made(self) -> TagSets | None:
+    def build(self) -> TagSets | None:
         if not self._rows:
             return None
         return TagSets(np.concatenate(self._rows), np.concatenate(self._tags), list(self._places))

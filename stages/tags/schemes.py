@@ -42,31 +42,32 @@ class Tag(NamedTuple):
 
 @dataclass(frozen=True)
 class _Rules:
-    """A scheme's prefixes, and what has to stand, with the same type, before or behind some of them."""
+    """A scheme's prefixes, and which of them need a tag of the same type right before or after."""
 
     prefixes: str
-    joins: str = ""
-    """These come right behind one of `joined`."""
-    joined: str = ""
-    awaits: str = ""
-    """These come right before one of `awaited`."""
-    awaited: str = ""
+    needs_previous: str = ""
+    """The prefixes that may only stand right after one of `previous`."""
+    previous: str = ""
+    needs_next: str = ""
+    """The prefixes that may only stand right before one of `next`."""
+    next: str = ""
 
     def allow(self, before: str, after: str, *, same_type: bool) -> bool:
         """Whether prefix `after` may follow `before`; the edge of a sentence counts as `O`."""
         if not {before, after} <= {OUTSIDE, *self.prefixes}:
             return False
-        may_join = after not in self.joins or (same_type and before in self.joined)
-        return may_join and (before not in self.awaits or (same_type and after in self.awaited))
+        has_previous = after not in self.needs_previous or (same_type and before in self.previous)
+        has_next = before not in self.needs_next or (same_type and after in self.next)
+        return has_previous and has_next
 
 
 _RULES: Mapping[EntityScheme, _Rules] = {
-    "iob2": _Rules("BI", joins="I", joined="BI"),
-    "iobes": _Rules("BIES", joins="IE", joined="BI", awaits="BI", awaited="IE"),
-    "bilou": _Rules("BILU", joins="IL", joined="BI", awaits="BI", awaited="IL"),
-    "ioe2": _Rules("IE", awaits="I", awaited="IE"),
-    "iob1": _Rules("BI", joins="B", joined="BI"),
-    "ioe1": _Rules("IE", awaits="E", awaited="IE"),
+    "iob2": _Rules("BI", needs_previous="I", previous="BI"),
+    "iobes": _Rules("BIES", needs_previous="IE", previous="BI", needs_next="BI", next="IE"),
+    "bilou": _Rules("BILU", needs_previous="IL", previous="BI", needs_next="BI", next="IL"),
+    "ioe2": _Rules("IE", needs_next="I", next="IE"),
+    "iob1": _Rules("BI", needs_previous="B", previous="BI"),
+    "ioe1": _Rules("IE", needs_next="E", next="IE"),
 }
 """Where tags fit several schemes, the first is preferred: `I-` alone, for example, is IOB1."""
 assert set(_RULES) == set(get_args(EntityScheme))

@@ -83,24 +83,24 @@ def _files(location: str) -> list[tuple[str, Path]]:
         location = unquote(urlsplit(location).path)
     path = Path(location).expanduser()
     if path.is_file():
-        return [("", path), *((other.name, other) for other in _beside([path]))]
+        return [("", path), *((other.name, other) for other in _partners_of([path]))]
     matches = [path] if path.exists() else [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207
     if not matches:
         raise FileNotFoundError(location)
     files = {file for match in matches for file in ([match] if match.is_file() else match.rglob("*")) if file.is_file()}
-    files.update(_beside(files))
+    files.update(_partners_of(files))
     base = os.path.commonpath([match if match.is_dir() else match.parent for match in matches])
     named = ((os.path.relpath(file, base), file) for file in files)
     return sorted((name, file) for name, file in named if not any(part.startswith(".") for part in Path(name).parts))
 
 
-_HALVES = {".txt": ".ann", ".ann": ".txt"}
-"""The files that consist of two, of which one may be named alone: brat's texts and annotations."""
+_PARTNERS = {".txt": ".ann", ".ann": ".txt"}
+"""The suffixes of files that are read together, even if one is named alone: brat's texts and annotations."""
 
 
-def _beside(files: Collection[Path]) -> list[Path]:
+def _partners_of(files: Collection[Path]) -> list[Path]:
     """Return the files that are read with those that are named."""
-    others = (file.with_suffix(_HALVES[file.suffix]) for file in files if file.suffix in _HALVES)
+    others = (file.with_suffix(_PARTNERS[file.suffix]) for file in files if file.suffix in _PARTNERS)
     return [other for other in others if other not in files and other.is_file()]
 
 

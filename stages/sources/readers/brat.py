@@ -35,14 +35,14 @@ def is_brat_folder(folder: Path) -> bool:
     return next(folder.rglob(f"*{ANNOTATION_SUFFIX}"), None) is not None
 
 
-def without_second_halves(paths: Sequence[Path]) -> list[Path]:
-    """Return files without the annotations of texts that are among them, since a text is read with its annotations."""
+def without_partners(paths: Sequence[Path]) -> list[Path]:
+    """Return files without the annotations of texts that are among them: a text is read with its annotations."""
     texts = {path for path in paths if path.suffix == TEXT_SUFFIX}
     return [path for path in paths if path.suffix != ANNOTATION_SUFFIX or path.with_suffix(TEXT_SUFFIX) not in texts]
 
 
-def with_second_halves(paths: Sequence[Path]) -> list[Path]:
-    """Return files, each text with its annotations behind it and each annotations with their text, every file once."""
+def with_partners(paths: Sequence[Path]) -> list[Path]:
+    """Return files, each followed by its partner: a text by its annotations, annotations by their text. Each file once."""
     found: dict[Path, None] = {}
     for path in paths:
         found[path] = None

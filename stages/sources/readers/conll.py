@@ -180,7 +180,7 @@ def open_conll(path: Path, name: str, options: ReadOptions) -> TableFile:
 
 
 def _usual_positions(path: Path, name: str, encoding: str) -> Positions:
-    """Tell the columns of word and tag by their content."""
+    """Detect the columns of word and tag by their content."""
     head = list(islice(_lines(path, name, encoding), _LOOKED_AT))
     words = [line for line in head if isinstance(line, Line) and not line.begins_like_a_comment]
     if any(isinstance(line, Line) and line.text.startswith(_BEGIN_2012) for line in head[:1]):
@@ -196,24 +196,25 @@ def _mark_entities(tags: set[str]) -> bool:
 
 
 def _numbered_positions(lines: Iterator[Line | str]) -> Positions:
-    """Tell them where a column may number the words. Reads on only while the first one does."""
+    """Return the columns of word and tag if the first column numbers the words, or the usual ones. Reads while it does."""
     usual = Positions(word=0, tag=-1)
     number, is_counted = None, False
     tags, parts_of_speech = set[str](), set[str]()
     for line in lines:
         if isinstance(line, str):
             number = None
-        elif not line.begins_like_a_comment:
-            found = line.columns[0].strip()
-            if _RANGE_OR_EMPTY_NODE.fullmatch(found) and len(line.columns) >= _FEWEST_IF_NUMBERED:
-                continue
-            expected = ("0", "1") if number is None else (str(number + 1),)
-            if len(line.columns) < _FEWEST_IF_NUMBERED or found not in expected:
-                return usual
-            is_counted |= number is not None  # in a file of single words, numbers may be words
-            number = int(found)
-            tags.add(line.columns[2].strip())
-            parts_of_speech.add(line.columns[_UPOS] if len(line.columns) == _WIDTH else "")
+            continue
+        found, width = line.columns[0].strip(), len(line.columns)
+        is_skipped = _RANGE_OR_EMPTY_NODE.fullmatch(found) and width >= _FEWEST_IF_NUMBERED
+        if line.begins_like_a_comment or is_skipped:
+            continue
+        expected = ("0", "1") if number is None else (str(number + 1),)
+        if width < _FEWEST_IF_NUMBERED or found not in expected:
+            return usual
+        is_counted |= number is not None  # in a file of single words, numbers may be words
+        number = int(found)
+        tags.add(line.columns[2].strip())
+        parts_of_speech.add(line.columns[_UPOS] if width == _WIDTH else "")
     if not is_counted:
         return usual
     tag = 2 if _mark_entities(tags) else _UPOS if parts_of_speech <= _UNIVERSAL else -1

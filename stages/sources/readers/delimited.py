@@ -86,7 +86,7 @@ def _open(path: Path, name: str, options: ReadOptions, layout: _Layout) -> Table
         rows = records()
         if headed:
             next(rows)
-        return in_batches(_rows(columns, rows, name, options.refuse, nameless), wanted)
+        return in_batches(_rows(columns, rows, name, options.on_bad_row, nameless), wanted)
 
     own = tuple(column for column in columns if not column.startswith(_NAMELESS)) if headed else columns
     return TableFile(path, name, "line", own, read, has_header=headed, missing_header_advice=missing_header_advice)
@@ -208,16 +208,16 @@ def _rows(
     columns: Sequence[str],
     records: Iterable[tuple[int, list[str]]],
     name: str,
-    refuse: Callable[[DataError], None] | None,
+    on_bad_row: Callable[[DataError], None] | None,
     nameless: Sequence[int],
 ) -> Iterator[tuple[int, dict[str, str]]]:
     for number, record in records:
         try:
             yield number, _row(columns, record, name, number, nameless)
         except DataError as error:
-            if refuse is None:
+            if on_bad_row is None:
                 raise
-            refuse(error)
+            on_bad_row(error)
 
 
 def _row(columns: Sequence[str], record: list[str], name: str, number: int, nameless: Sequence[int]) -> dict[str, str]:

@@ -168,11 +168,14 @@ def _refuse_bombs(file: IO[bytes], name: str) -> None:
                 "trust it"
             )
         for member in members:
-            if member.filename.endswith((".xml", ".rels")):
-                with archive.open(member) as part:
-                    if b"<!DOCTYPE" in part.read(1024):
-                        raise DataError(f"{name}: its part {member.filename} defines entities, which workbooks may not")
+            if member.filename.endswith((".xml", ".rels")) and _has_doctype(archive, member):
+                raise DataError(f"{name}: its part {member.filename} defines entities, which workbooks may not")
     file.seek(0)
+
+
+def _has_doctype(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
+    with archive.open(member) as part:
+        return b"<!DOCTYPE" in part.read(1024)
 
 
 def _chosen_sheet(book: Any, name: str, wanted: str | None) -> str:

@@ -37,8 +37,8 @@ class JsonFile:
     name: str
     encoding: str
     layout: Literal["json", "jsonl"]
-    refuse: Callable[[DataError], None] | None = None
-    """What is done with a line that can't be read; None: the error is raised."""
+    on_bad_row: Callable[[DataError], None] | None = None
+    """Called with the error of a line that can't be read. None: the error is raised."""
     split: Split | None = None
     """The split to read, of an object that holds a list for each."""
     takes_arrays: bool = False
@@ -83,9 +83,9 @@ class JsonFile:
                 names = self._array_columns(value)
             fault = self._fault(value, names, number)
             if fault is not None:
-                if self.refuse is None or self.layout == "json":
+                if self.on_bad_row is None or self.layout == "json":
                     raise fault
-                self.refuse(fault)
+                self.on_bad_row(fault)
                 continue
             found = True
             assert isinstance(value, dict | list)
@@ -162,9 +162,9 @@ def _of_lines(file: JsonFile) -> Iterator[tuple[int, object]]:
             except NotJsonError as error:
                 place = "" if error.place is None else f" at character {error.place + 1}"
                 fault = DataError(f"{file.name}, line {number}: is not JSON ({error}){place}")
-                if file.refuse is None:
+                if file.on_bad_row is None:
                     raise fault from error
-                file.refuse(fault)
+                file.on_bad_row(fault)
 
 
 def _of_array(file: JsonFile) -> Iterator[tuple[int, object]]:
@@ -324,7 +324,7 @@ def open_json(path: Path, name: str, options: ReadOptions, layout: Literal["json
         name,
         options.encoding,
         layout,
-        options.refuse,
+        options.on_bad_row,
         options.split,
         takes_arrays=not options.labels_words,
         by_position=any(isinstance(column, int) for column in configured),

@@ -37,10 +37,10 @@ class ReadOptions:
     sheet: str | None = None
     sentence_column: str | int | None = None
     empty_words: Literal["error", "drop"] = "error"
-    of_train: Format = "auto"
-    """The format of train's files, for a file of the test split: what is without labels can't tell its own."""
-    refuse: Callable[[DataError], None] | None = None
-    """What is done with a line of CSV or JSON Lines that can't be read; None: the error is raised."""
+    train_format: Format = "auto"
+    """The format of train's files, for a file of the test split: without labels, its own can't be detected."""
+    on_bad_row: Callable[[DataError], None] | None = None
+    """Called with the error of a line of CSV or JSON Lines that can't be read. None: the error is raised."""
 
     @property
     def takes_several_labels(self) -> bool:
