@@ -1,7 +1,7 @@
 """The names of the columns of raw and tokenized splits, and of the labels in them.
 
-A raw split has `id`, and `text` (`text_pair`) and `label`, or `tokens` and `tags`. A tokenized split has one row a
-window: `example` (the raw split's row), `subwords` (of the whole example), `input_ids`, `labels` (for tokens one a
+A raw split has `id`, and `text` (`text_pair`) and `label`, or `tokens` and `tags`. A tokenized split has one row per
+window: `example` (the raw split's row), `subwords` (of the whole example), `input_ids`, `labels` (for tokens one per
 sub-word, `IGNORED` where no word begins) and, for tokens, `words` (the word that begins at a sub-word, else -1). Pairs
 of texts whose models tell them apart have `token_type_ids`.
 """

@@ -209,7 +209,7 @@ class DataReport:
         return "\n\n".join(parts) + "\n"
 
     def summary_lines(self) -> list[ReportLine]:
-        """Return lines on the data as they are written: the size of each split, the labels, and two examples a split."""
+        """Return lines on the data as they are written: the size of each split, the labels, and two examples of each split."""
         found: list[ReportLine] = [(name, self._size(name)) for name in self.splits]
         if self.labels:
             found.append(("labels" if self.scheme == "plain" else f"tags, {self.scheme}", self._first_labels()))

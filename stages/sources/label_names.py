@@ -142,7 +142,7 @@ def _read(path: Path, origin: str) -> list[str] | dict[str, str]:
     """Read names: one a line, or `0: neg` (`0<TAB>neg`, `0,neg`) on each, or JSON, an array of names or an object."""
     if not path.is_file():
         raise DataError(
-            f"{origin}: there is no such file; name one with a label a line, or give a list such as [neg,pos]"
+            f"{origin}: there is no such file; give a file with one label per line, or a list such as [neg,pos]"
         )
     if path.suffix.lower() == ".json":
         return _read_json(path, origin)
@@ -150,7 +150,7 @@ def _read(path: Path, origin: str) -> list[str] | dict[str, str]:
     while lines and not lines[-1][1]:
         del lines[-1]
     if not lines:
-        raise DataError(f"{origin}: is empty; write one name a line")
+        raise DataError(f"{origin}: is empty; write one name per line")
     for number, line in lines:
         if not line:
             raise DataError(

@@ -16,7 +16,7 @@ from stages.systems.system_file import TOKEN_LISTS, Request, SystemFile, tag_cou
 from stages.tags.schemes import OUTSIDE, parse
 
 FileFormat: TypeAlias = Literal[
-    "parquet", "arrow", "csv", "tsv", "json", "jsonl", "conll", "conllu", "tags_a_line", "label_a_line"
+    "parquet", "arrow", "csv", "tsv", "json", "jsonl", "conll", "conllu", "tags_per_line", "label_per_line"
 ]
 
 GOLD_COLUMNS = ("gold", "label", "labels", "tags")
@@ -114,8 +114,8 @@ def _refuse_columns(request: Request, filled: Sequence[str]) -> None:
     is_wrapper = len(value) == 1 and all(isinstance(row, dict) for rows in value.values() for row in _items(rows))
     if not is_wrapper and all(isinstance(column, (list, dict)) for column in value.values()):
         raise DataError(
-            f"{request.name}: is one object of columns; write a list of objects, one a row, or name it .jsonl with one object "
-            "a line"
+            f"{request.name}: is one object of columns; write a list of objects, one per row, or name it .jsonl with one object "
+            "per line"
         )
 
 
@@ -133,19 +133,19 @@ def _refuse_header(request: Request, filled: Sequence[str]) -> None:
 
 
 def _without_header(filled: Sequence[str], gold: SystemFile | None) -> FileFormat:
-    """Return CoNLL, a label a line, or a sentence's tags a line, as `run_ner.py` writes its predictions."""
+    """Return CoNLL, one label per line, or the tags of one sentence per line, as `run_ner.py` writes its predictions."""
     fields = [line.split() for line in filled]
     widths = [len(line) for line in fields]
     has_tabs = any("\t" in line for line in filled)
     if gold is not None and not has_tabs:
         counts = tag_counts(gold, "gold")
         if counts is None:
-            return "label_a_line"
+            return "label_per_line"
         if counts == widths or (len(counts) == len(widths) and len(set(widths)) > 1):
-            return "tags_a_line"
+            return "tags_per_line"
     if max(widths) == 1:
-        return "label_a_line"
-    return "tags_a_line" if not has_tabs and _are_tags(tag for line in fields for tag in line) else "conll"
+        return "label_per_line"
+    return "tags_per_line" if not has_tabs and _are_tags(tag for line in fields for tag in line) else "conll"
 
 
 def _is_conllu(filled: Sequence[str]) -> bool:

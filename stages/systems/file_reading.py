@@ -46,10 +46,10 @@ def read_file(request: Request, gold: SystemFile | None = None) -> SystemFile:
     """
     found = format_of(request, gold)
     match found:
-        case "label_a_line":
-            return _label_a_line(request, gold)
-        case "tags_a_line":
-            return _tags_a_line(request)
+        case "label_per_line":
+            return _label_per_line(request, gold)
+        case "tags_per_line":
+            return _tags_per_line(request)
         case "conll":
             return _conll(request)
         case "conllu":
@@ -62,9 +62,9 @@ def read_file(request: Request, gold: SystemFile | None = None) -> SystemFile:
 # Text
 
 
-def _label_a_line(request: Request, gold: SystemFile | None) -> SystemFile:
-    """Read one label a line: of texts, or of words, with blank lines between sentences."""
-    role = _only_role(request, "one label a line")
+def _label_per_line(request: Request, gold: SystemFile | None) -> SystemFile:
+    """Read one label per line: of texts, or of words, with blank lines between sentences."""
+    role = _only_role(request, "one label per line")
     with read_as_utf8():
         lines = [(number, line.strip()) for number, line in read_lines(request.path, request.name, "utf-8")]
     while not lines[-1][1]:
@@ -81,9 +81,9 @@ def _label_a_line(request: Request, gold: SystemFile | None) -> SystemFile:
     return SystemFile(request.name, "line", np.array([number for _, number, _ in words]), pa.table(columns))
 
 
-def _tags_a_line(request: Request) -> SystemFile:
+def _tags_per_line(request: Request) -> SystemFile:
     """Read the tags of a sentence in each line, without the words: `predictions.txt` of `run_ner.py`."""
-    role = _only_role(request, "the tags of one sentence a line")
+    role = _only_role(request, "the tags of one sentence per line")
     with read_as_utf8():
         lines = [(number, line.split()) for number, line in read_lines(request.path, request.name, "utf-8")]
     table = pa.table(
@@ -112,7 +112,7 @@ def _conll(request: Request) -> SystemFile:
         places = ", ".join(f"{place} for {role}" for role, place in zip(request.roles, tags, strict=True))
         alone = "; gold can be a separate file" if len(request.roles) == 2 else ""
         raise DataError(
-            f"{error} (here: {request.option}, which is {word} for words and {places}; with several fields a line, the file "
+            f"{error} (here: {request.option}, which is {word} for words and {places}; with several fields per line, the file "
             f"is read as CoNLL{alone})"
         ) from error
 
@@ -155,7 +155,7 @@ def _conllu_position(request: Request, column: str | int) -> int:
 
 
 def _words(request: Request, format_: Format, word: int, tags: Sequence[int]) -> SystemFile:
-    """Read one row a word. The reader takes one column of tags at a time."""
+    """Read one row per word. The reader takes one column of tags at a time."""
     columns: dict[str, list[str]] = {}
     numbers: list[int] = []
     for role, tag in zip(request.roles, tags, strict=True):

@@ -29,7 +29,7 @@ from stages.systems.system_file import (
     Request,
     Role,
     SystemFile,
-    one_row_a_word,
+    one_row_per_word,
     sentence_lengths,
     sentence_starts,
 )
@@ -94,7 +94,7 @@ def read_both(path: Path, columns: Choice | None = None, *, may_lack_gold: bool 
     roles: tuple[Role, Role] = ("gold", "predicted")
     file = read_file(Request(path, roles, columns))
     if _are_tag_lists(file, file):
-        file = one_row_a_word(file, roles)
+        file = one_row_per_word(file, roles)
     return _as_sentence(_checked_both(file, may_lack_gold=may_lack_gold), file)
 
 
@@ -132,15 +132,15 @@ def _ids(table: pa.Table, known: pa.Table | None) -> pa.ChunkedArray:
 
 
 def _as_words(gold: SystemFile, predictions: SystemFile) -> tuple[SystemFile, SystemFile]:
-    """Return both with one row a word, if either has a row a sentence."""
+    """Return both with one row per word, if either has one row per sentence."""
     has_lists = gold.has_lists("gold"), predictions.has_lists("predicted")
     if all(has_lists) and not _are_tag_lists(gold, predictions):
         return gold, predictions
     if has_lists[0] and (has_lists[1] or predictions.has(WORD) or predictions.has(TOKEN) or _are_tag_lists(gold, gold)):
-        gold = one_row_a_word(gold, ("gold",))
+        gold = one_row_per_word(gold, ("gold",))
     if has_lists[1] and gold.has(WORD):
         has_own = predictions.has("gold") and predictions.has_lists("gold")
-        predictions = one_row_a_word(predictions, ("predicted", "gold") if has_own else ("predicted",))
+        predictions = one_row_per_word(predictions, ("predicted", "gold") if has_own else ("predicted",))
     return gold, predictions
 
 
@@ -221,7 +221,7 @@ def _matching_rows(gold: SystemFile, predictions: SystemFile, keys: Sequence[str
 
 
 def _require_one_each(gold: SystemFile, predictions: SystemFile, rows: NDArray[np.int64], of_gold: pa.Array) -> None:
-    """Raise DataError if two rows of gold share a prediction: gold has a row a word, and predictions a row a sentence."""
+    """Raise DataError if two rows of gold share a prediction: gold has one row per word, and predictions one per sentence."""
     _, first = np.unique(rows, return_index=True)
     if len(first) == len(rows):
         return

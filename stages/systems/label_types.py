@@ -141,7 +141,7 @@ def of_one_type(gold: SystemFile, predictions: SystemFile) -> tuple[SystemFile, 
     if typed[0].has_lists("gold") != typed[1].has_lists("predicted"):
         one, several = (predictions, gold) if typed[0].has_lists("gold") else (gold, predictions)
         raise DataError(
-            f"{one.name}: has one label a row where {several.name} has a list of labels; give both the same form"
+            f"{one.name}: has one label per row where {several.name} has a list of labels; give both the same form"
         )
     return typed
 

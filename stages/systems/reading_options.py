@@ -10,7 +10,7 @@ _POSITION = re.compile(r"-?[0-9]+")
 
 FORMATS = """\
 Files are read by their name and content: CoNLL, CoNLL-U (the tag is UPOS), Parquet, Arrow, CSV and TSV with a header,
-JSON Lines, JSON, text with one label a line, or with the tags of a sentence a line (predictions.txt of run_ner.py).
+JSON Lines, JSON, text with one label or the tags of one sentence per line (predictions.txt of run_ner.py).
 Tables have their labels in columns `gold` or `label` and `predicted` or `prediction`, and may have `id`, by which
 they are joined, `word`, `token` or `tokens`, `score` and `probabilities`; other files are joined in order.
 """

@@ -1,4 +1,4 @@
-"""One file with gold labels, with predictions, or with both, as a table of one row a text or a word."""
+"""One file with gold labels, with predictions, or with both, as a table with one row per text or word."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,7 +25,7 @@ TEXT_COLUMNS = (
 """The columns that hold the text of a row."""
 
 _LISTED_WITH_TAGS = ("score", "loss")
-"""The columns of which a sentence may have a list, one value a word."""
+"""The columns of which a sentence may have a list, one value per word."""
 
 Role: TypeAlias = Literal["gold", "predicted"]
 Choice: TypeAlias = Sequence[str | int]
@@ -138,8 +138,8 @@ def tag_counts(file: SystemFile, role: Role) -> Sequence[int] | None:
     return [length for length in pc.list_value_length(file.table[role]).to_pylist() if length]
 
 
-def one_row_a_word(file: SystemFile, roles: Sequence[Role]) -> SystemFile:
-    """Turn rows that are sentences, with lists of tags, into one row a word.
+def one_row_per_word(file: SystemFile, roles: Sequence[Role]) -> SystemFile:
+    """Turn rows that are sentences, with lists of tags, into one row per word.
 
     Raises DataError where a sentence has more words than tags, or the other way round.
     """

@@ -226,7 +226,7 @@ PAIRS = [
         "g.csv",
         "p.jsonl",
         '{"predicted": ["x"]}\n{"predicted": ["y"]}\n',
-        "g.csv: has one label a row where p.jsonl has a",
+        "g.csv: has one label per row where p.jsonl has a",
     ),
     ("g.csv", "p.csv", "id,guess\na,x\nb,y\n", "choose one of id, guess with --predicted-columns"),
     ("g.csv", "p.txt", "x\n\n\n", "p.txt: has 1 rows where g.csv has 2"),
@@ -345,8 +345,13 @@ def test_rows_that_can_not_be_scored_are_told(columns: dict[str, Any], message: 
 
 
 ALONE: list[tuple[str, str | bytes, list[Any] | None, str]] = [
-    ("a.txt", "x\ny\n", None, "a.txt: holds one label a line, which can't be both gold and predicted; give two files"),
-    ("a.txt", "B-x O\nO\n", None, "a.txt: holds the tags of one sentence a line, which can't be both"),
+    (
+        "a.txt",
+        "x\ny\n",
+        None,
+        "a.txt: holds one label per line, which can't be both gold and predicted; give two files",
+    ),
+    ("a.txt", "B-x O\nO\n", None, "a.txt: holds the tags of one sentence per line, which can't be both"),
     ("a.conllu", UD, None, "is CoNLL-U, which has one tag of each kind"),
     ("a.conllu", UD, ["FORM", "UPOS", "WORD"], "--columns WORD: a.conllu is CoNLL-U; choose from ID, FORM"),
     ("a.conllu", UD, ["FORM", "UPOS", "FEATS"], "a.conllu: FEATS is _ for every word; choose another column"),

@@ -1,4 +1,4 @@
-"""Read CoNLL and CoNLL-U: one word a line with its tag in another column, sentences separated by blank lines."""
+"""Read CoNLL and CoNLL-U: one word per line with its tag in another column, sentences separated by blank lines."""
 
 import logging
 import re
@@ -139,8 +139,8 @@ def open_conll(path: Path, name: str, options: ReadOptions) -> TableFile:
     column and the tag the last unless the options give positions. A first column that numbers the words of each sentence
     holds no words: they are in the second. If the third marks entities then, it has the tags, as in GermEval 2014, whose
     last column has nested entities. A line of nothing but white space ends a sentence:
-    WNUT 17 has lines with a lone tab. A file of the test split in which no line has the tag's column, such as one of a word a
-    line, has no column `tags`.
+    WNUT 17 has lines with a lone tab. A file of the test split in which no line has the tag's column, such as one with a word
+    per line, has no column `tags`.
 
     A line that begins with `#` is a word if it has as many columns as the lines of its sentence that do not, and its
     tag or last column occurs on such lines of the file, or is `O`; an entity tag (`B-event`) that occurs on no such
@@ -162,7 +162,7 @@ def open_conll(path: Path, name: str, options: ReadOptions) -> TableFile:
     columns = tuple(column for column, is_there in has.items() if is_there)
     sentences = partial(_sentences, path, name, options.encoding, survey)
     if next(sentences(), None) is None:
-        raise DataError(f"{name}: holds no sentence; expected one word and its tag a line")
+        raise DataError(f"{name}: holds no sentence; expected one word and its tag per line")
 
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         return in_batches(sentences(), wanted)
@@ -384,7 +384,7 @@ def open_conllu(path: Path, name: str, options: ReadOptions) -> TableFile:
         )
     sentences = partial(_conllu_sentences, path, name, options.encoding, positions)
     if next(sentences(), None) is None:
-        raise DataError(f"{name}: holds no sentence; expected ten columns a word, separated by tabs")
+        raise DataError(f"{name}: holds no sentence; expected ten columns per word, separated by tabs")
 
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         return in_batches(sentences(), wanted)

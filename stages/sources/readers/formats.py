@@ -189,7 +189,7 @@ def _recognised(path: Path, name: str, options: ReadOptions, head: bytes) -> For
 
 
 def _names_word_rows(head: bytes, options: ReadOptions) -> bool:
-    """Whether a file is a table with a word a row: the configuration says so, or the first line names such columns."""
+    """Whether a file is a table with one word per row: the configuration says so, or the first line names such columns."""
     if options.sentence_column is not None:
         return True
     line = head.removeprefix(codecs.BOM_UTF8).decode("latin-1").lstrip().partition("\n")[0]

@@ -26,7 +26,7 @@ LARGEST_ARRAY = 200_000_000
 
 _LINES_SUFFIXES = frozenset({".jsonl", ".ndjson"})
 _ONE_OBJECT = "every row must be one object of columns"
-_HOW_TO_CONVERT = "write JSON Lines (one object a line; `jq -c '.[]'` converts) and name it .jsonl"
+_HOW_TO_CONVERT = "write JSON Lines (one object per line; `jq -c '.[]'` converts) and name it .jsonl"
 
 
 @dataclass(frozen=True)

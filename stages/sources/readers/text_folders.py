@@ -1,4 +1,4 @@
-"""Read folders of texts: one file a document, one folder a label."""
+"""Read folders of texts: one file per document, one folder per label."""
 
 import logging
 import os

@@ -14,7 +14,7 @@ WORKBOOK = "xl/workbook.xml"
 """The member that makes a ZIP archive an Excel workbook."""
 
 _TO_CSV = "save its table as CSV or .xlsx"
-_TO_TEXT = "extract its text into a table first, a row a text"
+_TO_TEXT = "extract its text into a table first, one row per text"
 _TO_PARQUET = "write its table as Parquet where you can open it"
 _RUNS_CODE = (
     "unpickling runs whatever code the file holds, so it is not read; convert it if you trust it, for example "
@@ -26,7 +26,7 @@ _ZSTANDARD = "is compressed with Zstandard; unpack it first with `unzstd`"
 _MODEL = "holds a model's weights or arrays, not a table; name a table of texts and labels"
 
 _OF_SUFFIX: Mapping[str, str] = {
-    ".xml": "is XML, whose elements mean something else in every corpus; convert it to JSON Lines or CSV, a row a text",
+    ".xml": "is XML, whose elements mean something else in every corpus; convert it to JSON Lines or CSV, one row per text",
     ".html": f"is a web page; {_TO_TEXT}",
     ".htm": f"is a web page; {_TO_TEXT}",
     ".docx": f"is a Word document; {_TO_TEXT}",

@@ -1,4 +1,4 @@
-"""Tables of one word a row, with a column that says where each sentence begins, as sentences."""
+"""Tables with one word per row, with a column that says where each sentence begins, as sentences."""
 
 import logging
 import math
@@ -33,7 +33,7 @@ def _may_lack_tags(options: ReadOptions) -> bool:
 
 
 def as_sentences(table: TableFile, options: ReadOptions) -> TableFile:
-    """Return a table of one word a row as one of a sentence a row; any other table as it is.
+    """Return a table with one word per row as one with a sentence per row. Return any other table as it is.
 
     A new sentence begins where the sentence column changes; where it is empty, the sentence goes on. The columns of words
     and tags hold lists then, under the names that the configuration gives them, else as `tokens` and `tags`. Of each other
