@@ -31,7 +31,7 @@ def compose_params(overrides: list[str]) -> dict[str, object]:
 
 
 def compose_unchecked(overrides: list[str]) -> dict[str, object]:
-    """Do the same for what need not be valid. Raises ConfigError for what Hydra refuses."""
+    """Compose and resolve `conf/config.yaml` without validating it. Raises ConfigError for what Hydra refuses."""
     with composition_errors(str(CONF), overrides), initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
         composed = OmegaConf.to_container(compose("config", overrides), resolve=True)
     assert isinstance(composed, dict)

@@ -25,7 +25,7 @@ _NEAR_THE_OUTPUT = {errno.EACCES: _REFUSED, errno.EPERM: _REFUSED}
 """Errors that reading an input can raise as well: they count for files in the output's folder alone."""
 
 _TEXTS = {os.strerror(number): fault for number, fault in _ANYWHERE.items()} | {"at inline_container.cc": _FULL}
-"""What libraries in other languages say in exceptions of their own. The last is all that torch says of a full disk."""
+"""Texts in the exceptions of libraries in other languages. The last is all that torch says of a full disk."""
 
 
 @contextmanager

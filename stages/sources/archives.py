@@ -95,7 +95,7 @@ def unpacked(path: Path, name: str, inner: str, scratch: Path) -> list[tuple[Pat
 
 
 def _chosen(archive: Archive, members: Sequence[str], inner: str) -> tuple[str | None, list[str]]:
-    """Return the folder that the members to unpack stand for, if they do, and these members."""
+    """Return the members to unpack and, before them, the folder to read them as; None if each is a file of its own."""
     if not members:
         raise DataError(f"{archive.name}: holds no files")
     if not inner:

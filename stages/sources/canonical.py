@@ -53,7 +53,7 @@ class SourceSplit:
     left_out: LeftOut = field(default_factory=LeftOut)
     """What is left out of them, counted as they are read."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """What each of its files without types (CSV) calls the column of labels."""
+    """The name of the label column in each of its files that have a header line (CSV)."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Source:
     label_names: tuple[str, ...] | None
     """The labels in order, if the source knows them; none that is ignored."""
     takes_integers_as_names: bool = False
-    """Whether `data.label_names` has integers, which are names then and no indices."""
+    """Whether `data.label_names` has integers, so that integers are read as names and not as indices."""
     sha256: Mapping[Split, Sequence[str]] = field(default_factory=dict)
     """The digests of each split's files, if there are files."""
     read: Sequence[ReportLine] = ()
@@ -112,7 +112,7 @@ def write_canonical(source: Source, config: DataBase, path: Path | None, scratch
 
 
 def _origin(name: Split, selection: Selection, config: DataBase) -> str:
-    """Return in words how a split was made of examples; nothing where it is all of its own."""
+    """Return a description of how a split was selected; empty if it is all of its own files."""
     made = []
     if name == "test" and config.fold is not None:
         made.append(f"a part of train (data.fold={config.fold}, data.seed={config.seed})")

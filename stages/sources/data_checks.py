@@ -151,7 +151,7 @@ class SpanOffsets:
     def report(self, findings: Findings, split: Split) -> None:
         """Add the findings: the unit of a file in which most of its spans fit, and more than as characters."""
         for units in self._by_file.values():
-            likely = [code for code, offsets in units.items() if offsets.fit_rather]
+            likely = [code for code, offsets in units.items() if offsets.fit_better]
             if likely:
                 code = max(likely, key=lambda code: units[code].fitting / units[code].count)
                 findings.add(f"{code}_spans", split, units[code].count, units[code].first)
@@ -185,7 +185,7 @@ class _Offsets(_Counted):
         self.fitting_as_characters += not fit & SpanFit.CUTS_WORD
 
     @property
-    def fit_rather(self) -> bool:
+    def fit_better(self) -> bool:
         return self.fitting > self.fitting_as_characters and self.fitting >= self.count / 2
 
     @property

@@ -77,9 +77,9 @@ class Columns:
     kept: Mapping[str, str] = field(default_factory=dict)
     """Columns that are copied as they are, by the name that each gets."""
     flags: Mapping[str, str] = field(default_factory=dict)
-    """Columns that say of a label each, by its name, whether a text has it. There is no column of labels then."""
+    """The columns of 0 or 1 that say whether a text has a label, by the name of the label. `label` is None then."""
     group_by_file: bool = False
-    """Whether groups of two files differ, whatever `group` says; without `group`, each file is one."""
+    """Whether rows of two files are never in one group. Without `group`, each file is a group."""
 
     @property
     def has_labels(self) -> bool:

@@ -1,4 +1,4 @@
-"""What a label is called: the names that a configuration, a file or a format gives to what stands in a cell."""
+"""Name labels: by the configuration, by the file, or by what stands in a cell."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -92,7 +92,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Naming:
-    """How the labels of a column are told: by which names, and which of them mean none."""
+    """How the labels of a column are read: the names that they may have, and which of them are ignored."""
 
     names: LabelNames | None = None
     """None: each label is its own name, as it stands in the file."""

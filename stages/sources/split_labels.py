@@ -28,9 +28,9 @@ class SplitLabels:
     scheme: Scheme
     """The scheme of train's tags as found; `plain` for anything but entity tags."""
     read: Mapping[str, str]
-    """What each label of the source is read as; empty where that is as it stands."""
+    """What each label of the source is read as. Empty if labels are read as they stand."""
     named: tuple[str, ...]
-    """Those that the source names."""
+    """The labels that the source names."""
     foreign: frozenset[str] = frozenset()
     """The tags that are spelled unlike most of train's."""
     target: EntityScheme | None = None
@@ -76,7 +76,7 @@ class SplitLabels:
         no_label = {UNLABELLED} - train.labels - set(named)
         tags = {tag for split in splits.values() for tag in split.labels} - no_label
         foreign = frozenset(tag for tag in tags if spelling.read(tag) is None)
-        read = {tag: spelling.read(tag) or spelling.read_anyhow(tag) for tag in (*named, *tags)}
+        read = {tag: spelling.read(tag) or spelling.read_leniently(tag) for tag in (*named, *tags)}
         read |= {tag: tag for tag in no_label}
         names = tuple(dict.fromkeys(read[tag] for tag in named))
         found = _in_each_split(names, {name: {read[tag] for tag in split.labels} for name, split in splits.items()})

@@ -36,7 +36,7 @@ class StagedSplit:
     targets: NDArray[np.int64]
     """A number that is equal for equal labels; `NO_TARGET` for none."""
     strata: NDArray[np.int64]
-    """The stratum, of which a sample keeps the share: the label, or what `stratified_by_type` says for words."""
+    """The stratum, whose share a sample keeps: the label or, for words, what `stratified_by_type` returns."""
     groups: NDArray[np.int64] | None
     """A number that is equal for equal groups, where the source has them."""
     ids: NDArray[np.int64] | None
@@ -76,7 +76,7 @@ class TagSets:
     names: Sequence[str]
 
     def rarest(self, examples: int, types: Mapping[str, str]) -> NDArray[np.int64]:
-        """Return the type of each example, [examples], that fewest examples have; 0 for those whose tags have none."""
+        """Return a number for the type in each example that fewest examples have, [examples]; 0 for those without a type."""
         names = sorted(set(types.values()))
         place = {name: number for number, name in enumerate(names)}
         type_of = np.array([place[types[tag]] if tag in types else -1 for tag in self.names], np.int64)[self.tags]

@@ -85,7 +85,7 @@ def identifiers(column: Column, where: Where, what: str = "id") -> pa.Array:
 
 
 def groups(column: Column, where: Where) -> pa.Array:
-    """Return the names of groups, from text or integers, none of them empty: rows without a name are in no group together."""
+    """Return the names of groups, from text or integers. Raises DataError for an empty one, which names no group."""
     return _filled(identifiers(column, where, "group"), where, "group")
 
 

@@ -11,7 +11,7 @@ from stages.sources.readers.decoding import read_lines
 from stages.sources.readers.formats import HEAD, binary_format
 from stages.sources.readers.strict_json import NotJsonError
 from stages.sources.readers.strict_json import parse as parse_json
-from stages.sources.readers.unread_forms import ZIP_MAGIC, is_workbook, why_unreadable
+from stages.sources.readers.unsupported_formats import ZIP_MAGIC, is_workbook, why_unreadable
 from stages.systems.system_file import TOKEN_LISTS, Request, SystemFile, tag_counts
 from stages.tags.schemes import OUTSIDE, parse
 

@@ -81,7 +81,7 @@ def with_comparable_gold(gold: SystemFile, predictions: SystemFile) -> SystemFil
 
 
 def _are_codes(labels: pa.ChunkedArray) -> bool:
-    """Whether labels are integers, which may stand for names that nothing tells."""
+    """Whether labels are integers, which may stand for names that are not known."""
     is_text = pa.types.is_string(labels.type)
     return is_text and all(name.strip().isdecimal() for name in pc.unique(labels.drop_null()).to_pylist())
 

@@ -83,7 +83,7 @@ class SystemFile:
     is_untyped: bool = False
     """Whether all values are text because the format has no types."""
     label_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """The names that the integers of `gold` or `predicted` stand for, where the file tells."""
+    """The names that the integers of `gold` or `predicted` stand for, if the file has them."""
 
     def where(self, row: int) -> str:
         """Return the place of a row, as messages name it."""

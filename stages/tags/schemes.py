@@ -1,4 +1,4 @@
-"""Tag schemes: how the tags of words mark entities, how they are read, written, told apart and checked.
+"""Tag schemes, which are ways to mark entities by tags of words: read, write, detect and check them.
 
 The schemes are those of Ramshaw and Marcus (1995; IOB1), Tjong Kim Sang and Veenstra (1999; IOB2, IOE1, IOE2) and
 Ratinov and Roth (2009; BILOU, of which IOBES is another spelling).
@@ -69,7 +69,7 @@ _RULES: Mapping[EntityScheme, _Rules] = {
     "iob1": _Rules("BI", needs_previous="B", previous="BI"),
     "ioe1": _Rules("IE", needs_next="E", next="IE"),
 }
-"""Where tags fit several schemes, the first is preferred: `I-` alone, for example, is IOB1."""
+"""In order of preference, for tags that fit several schemes. Tags that all begin with `I-`, for example, are IOB1."""
 assert set(_RULES) == set(get_args(EntityScheme))
 
 
@@ -185,7 +185,7 @@ def bigrams(codes: NDArray[np.int64], lengths: NDArray[np.int64], names: Sequenc
 
 
 class SchemeDetector:
-    """Tells the scheme of tags that come bit by bit, keeping counts of kinds of neighbours only."""
+    """Detects the scheme of tags that are added bit by bit. Keeps only counts of neighbouring prefixes."""
 
     def __init__(self) -> None:
         self._kinds: Counter[tuple[str, str, bool]] = Counter()

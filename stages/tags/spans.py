@@ -1,4 +1,4 @@
-"""The entities that tags mark, of all sentences at once: as CoNLL's script reads any tags, or strictly by a scheme."""
+"""Find the entities that tags mark, in all sentences at once: as CoNLL's script reads any tags, or strictly by a scheme."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -59,7 +59,7 @@ def open_brat(path: Path, name: str, options: ReadOptions) -> TableFile:
     of the text, since brat shows each as a sentence, or several where a span goes on behind a line's end. Relations, events,
     attributes and notes are ignored. In the test split, a document may have no annotations, and a folder none at all: its words
     have the tag of no label. Raises DataError naming file and line, also for spans that overlap or have gaps, which tags
-    can't say.
+    can't express.
     """
     may_lack = options.split == "test"
     documents = (
@@ -179,7 +179,7 @@ def _row(document: _Document, text: str, start: int, end: int, annotations: Sequ
 
 
 def _annotations(document: _Document, text: str, encoding: str) -> list[_Annotation]:
-    """Return a document's spans in the text's order. Raises DataError naming the line, also for what tags can't say."""
+    """Return a document's spans in the text's order. Raises DataError naming the line, also for what tags can't express."""
     found: list[_Annotation] = []
     if document.annotations is None:
         return found

@@ -1,4 +1,4 @@
-"""Words that are empty and have a tag all the same, as in the Broad Twitter Corpus: all told at once, or left out."""
+"""Empty words that have a tag, as in the Broad Twitter Corpus: one error for all of them, or left out."""
 
 import logging
 from dataclasses import dataclass, field

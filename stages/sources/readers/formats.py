@@ -30,7 +30,7 @@ from stages.sources.readers.spacy_json import is_spacy_json, open_spacy_json
 from stages.sources.readers.spanned_texts import has_words, is_spanned, open_spans
 from stages.sources.readers.table_file import ReadOptions, TableFile
 from stages.sources.readers.text_folders import open_folder
-from stages.sources.readers.unread_forms import ZIP_MAGIC, is_workbook, refuse_by_name, why_unreadable
+from stages.sources.readers.unsupported_formats import ZIP_MAGIC, is_workbook, refuse_by_name, why_unreadable
 from stages.sources.readers.word_rows import as_sentences, holds_word_rows
 
 HEAD = 4096

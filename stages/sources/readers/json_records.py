@@ -255,7 +255,7 @@ _SPLIT_NAMES: Mapping[Split, Sequence[str]] = {
 }
 """What an object with a list for each split may call them."""
 _WRAPPERS = frozenset({"data", "rows", "examples", "items", "records", *chain.from_iterable(_SPLIT_NAMES.values())})
-"""What an object may call its list of arrays, so that a row with a list of spans is told from it."""
+"""What an object may call its list of arrays, so that a row with a list of spans is not taken for it."""
 
 
 def _by_split(value: object) -> dict[str, list[object]]:

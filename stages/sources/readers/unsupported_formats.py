@@ -1,4 +1,4 @@
-"""Forms that are not read here, told by a file's name or its first bytes, each with what to do instead."""
+"""Detect formats that are not supported, by a file's name or its first bytes, and say what to do instead."""
 
 import zipfile
 from collections.abc import Mapping
@@ -93,14 +93,14 @@ _OLE_STREAMS: Mapping[str, str] = {
 
 
 def refuse_by_name(name: str, file_name: str) -> None:
-    """Raise DataError for a file whose name says that it is of a form that is not read. `name`: in messages."""
+    """Raise DataError for a file whose name says that its format is not supported. `name`: its name in messages."""
     reason = _OF_SUFFIX.get(suffix_inside(file_name))
     if reason is not None:
         raise DataError(f"{name}: {reason}")
 
 
 def why_unreadable(path: Path, head: bytes) -> str | None:
-    """Return what a file is and what to do, if its content is of a form that is not read here.
+    """Return what a file is and what to do, if the format of its content is not supported.
 
     An Excel workbook is a ZIP archive too, and is not among them.
     """
