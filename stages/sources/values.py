@@ -137,9 +137,21 @@ def _label_texts(column: Column, where: Where, what: str) -> tuple[pa.Array, boo
 
 
 def label_lists(column: Column, where: Where, naming: Naming, what: str) -> pa.Array:
-    """Return lists of labels by name; those that are ignored are null in them. A missing list of labels is no label."""
-    offsets, flat = _flat(_without_gaps(column) if what == "label" else column, where, what)
-    return pa.ListArray.from_arrays(offsets, labels(flat, where.flattened(offsets), naming, what))
+    """Return lists of labels by name; those that are ignored are null in them.
+
+    `what`: `label` or `tag`. Labels are sets: a missing list is an empty one, and of equal labels in a list the first is kept.
+    """
+    are_sets = what == "label"
+    offsets, flat = _flat(_without_gaps(column) if are_sets else column, where, what)
+    lists = pa.ListArray.from_arrays(offsets, labels(flat, where.flattened(offsets), naming, what))
+    return _without_repeats(lists) if are_sets else lists
+
+
+def _without_repeats(lists: pa.ListArray) -> pa.ListArray:
+    """Keep the first of equal labels in each list. Values of different names may have become one name."""
+    given = lists.to_pylist()
+    distinct = [list(dict.fromkeys(labels)) for labels in given]
+    return lists if distinct == given else pa.array(distinct, STRINGS)
 
 
 def _without_gaps(column: Column) -> Column:
@@ -166,7 +178,7 @@ def separated_labels(column: Column, where: Where, naming: Naming, separator: st
     rows = [_separated(value, where, place, separator) for place, value in enumerate(values)]
     offsets = _offsets(np.array([len(row) for row in rows], np.int64))
     flat: list[object] = list(chain.from_iterable(rows))
-    return pa.ListArray.from_arrays(offsets, labels(flat, where.flattened(offsets), naming))
+    return _without_repeats(pa.ListArray.from_arrays(offsets, labels(flat, where.flattened(offsets), naming)))
 
 
 def _separated(value: object, where: Where, place: int, separator: str) -> list[str]:

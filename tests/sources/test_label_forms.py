@@ -512,6 +512,20 @@ def test_a_repeat_of_a_training_text_without_a_label_is_no_conflict() -> None:
     assert found["shared_inputs"]["train, test"] == 1 and "conflicting_labels" not in found
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "changes"),
+    [
+        ("train.jsonl", csv('{"text": "x", "labels": [1, 2]}', '{"text": "y", "labels": [3, 3]}'), {}),
+        ("train.csv", csv("text,labels", "x,1;2", "y,3;3"), {"label_separator": ";"}),
+    ],
+)
+def test_a_label_that_a_text_has_twice_counts_once(name: str, content: str, changes: dict[str, Any]) -> None:
+    names = {"1": "bad", "2": "bad", "3": "good"}
+    found = read({name: content}, target="labels", label_names=names, **changes)
+    assert found.splits["train"]["label"][:] == [[0], [1]]
+    assert found.report.to_json()["splits"]["train"]["labels"] == {"bad": 1, "good": 1}  # type: ignore[index,call-overload]
+
+
 def test_sets_of_labels_are_equal_in_any_order() -> None:
     rows = [f'{{"text": "t{row}", "labels": {json.dumps(["a", "b"][:: 1 if row % 2 else -1])}}}' for row in range(20)]
     one, other = ('{"text": "x", "labels": ["a", "b"]}', '{"text": "x", "labels": ["b", "a"]}')
