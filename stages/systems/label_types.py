@@ -63,7 +63,7 @@ def _refuse_large(file: SystemFile, name: str, values: Sequence[Any]) -> None:
 def with_names(file: SystemFile, column: str, names: Sequence[str] | None) -> pa.ChunkedArray:
     """Return a column of labels by name, if the file names its integers. -1, which is no label, becomes null."""
     values = file.table[column].combine_chunks()
-    are_lists = pa.types.is_list(values.type)
+    are_lists = file.has_lists(column)
     flat = pc.list_flatten(values) if are_lists else values
     if names is None or not pa.types.is_integer(flat.type):
         return file.table[column]

@@ -3,13 +3,15 @@
 import gzip
 import json
 import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from datasets import ClassLabel, Dataset, Features, List, Value
+from datasets import ClassLabel, Dataset, Features, LargeList, List, Value
 
 from stages.pipeline.errors import ConfigError, DataError, UserError
 from stages.systems.joining import Columns, read_pair, with_ids
@@ -78,6 +80,14 @@ def test_integers_go_by_the_names_that_the_gold_file_tells() -> None:
     write("p.parquet", {"predicted": [1, 1, 0]})
     for predicted in ("p.txt", "p.parquet"):
         assert labels(pair("g.parquet", predicted)) == (["neg", "pos", "pos"], ["pos", "pos", "neg"])
+
+
+@pytest.mark.parametrize("form", [LargeList, partial(List, length=2)], ids=["large", "of fixed size"])
+def test_integers_go_by_their_names_in_any_form_of_list(form: Callable[[ClassLabel], Any]) -> None:
+    features = Features({"tokens": List(Value("string")), "tags": form(ClassLabel(names=["O", "B-x"]))})
+    Dataset.from_dict({"tokens": [["u", "v"]], "tags": [[1, 0]]}, features=features).to_parquet("g.parquet")
+    write("p.txt", "B-x O\n")
+    assert labels(pair("g.parquet", "p.txt")) == (["B-x", "O"], ["B-x", "O"])
 
 
 def test_a_split_that_download_wrote_is_gold(here: Path) -> None:
