@@ -109,10 +109,10 @@ def _conll(request: Request) -> SystemFile:
     try:
         return _words(request, "conll", word, tags)
     except DataError as error:
-        places = ", ".join(f"{place} for {role}" for role, place in zip(request.roles, tags, strict=True))
+        positions = ", ".join(f"{tag} for {role}" for role, tag in zip(request.roles, tags, strict=True))
         alone = "; gold can be a separate file" if len(request.roles) == 2 else ""
         raise DataError(
-            f"{error} (here: {request.option}, which is {word} for words and {places}; with several fields per line, the file "
+            f"{error} (here: {request.option}, which is {word} for words and {positions}; with several fields per line, the file "
             f"is read as CoNLL{alone})"
         ) from error
 
@@ -126,9 +126,9 @@ def _conllu(request: Request) -> SystemFile:
     of_gold = request.gold_columns or ("UPOS",)
     are_known = all(isinstance(column, int) or column.upper() in _CONLLU_COLUMNS for column in of_gold)
     chosen = request.columns or (of_gold if are_known else ("UPOS",))
-    places = [_conllu_position(request, column) for column in chosen]
-    tags = places[-len(request.roles) :]
-    words = places[: -len(request.roles)] or [_CONLLU_COLUMNS.index("FORM")]
+    positions = [_conllu_position(request, column) for column in chosen]
+    tags = positions[-len(request.roles) :]
+    words = positions[: -len(request.roles)] or [_CONLLU_COLUMNS.index("FORM")]
     if len(tags) != len(request.roles) or len(words) != 1:
         raise ConfigError(f"{request.option}: {request.name} is CoNLL-U; give a tag's column, or FORM and a tag's")
     file = _words(request, "conllu", words[0], tags)
@@ -146,12 +146,12 @@ def _conllu(request: Request) -> SystemFile:
 
 def _conllu_position(request: Request, column: str | int) -> int:
     names = dict(zip(_CONLLU_COLUMNS, range(10), strict=True))
-    place = names.get(column.upper()) if isinstance(column, str) else column
-    if place is None or not -10 <= place < 10:
+    position = names.get(column.upper()) if isinstance(column, str) else column
+    if position is None or not -10 <= position < 10:
         raise ConfigError(
             f"{request.option} {column}: {request.name} is CoNLL-U; choose from {', '.join(names)}, or positions from 0"
         )
-    return place % 10
+    return position % 10
 
 
 def _words(request: Request, format_: Format, word: int, tags: Sequence[int]) -> SystemFile:
