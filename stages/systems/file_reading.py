@@ -155,7 +155,11 @@ def _conllu_position(request: Request, column: str | int) -> int:
 
 
 def _words(request: Request, format_: Format, word: int, tags: Sequence[int]) -> SystemFile:
-    """Read one row per word. The reader takes one column of tags at a time."""
+    """Read one row per word. The reader takes one column of tags at a time.
+
+    Raises DataError if the columns of tags are not of the same words: a line that begins with `#` is a comment or a word
+    by its tag.
+    """
     columns: dict[str, list[str]] = {}
     numbers: list[int] = []
     for role, tag in zip(request.roles, tags, strict=True):
@@ -167,10 +171,15 @@ def _words(request: Request, format_: Format, word: int, tags: Sequence[int]) ->
         )
         lines = [line for rows in batches for line in rows.numbers]
         columns[role] = [tag for tags_ in tagged for tag in tags_]
-        columns[TOKEN] = [token for tokens in sentences for token in tokens]
+        words = [token for tokens in sentences for token in tokens]
+        if words != columns.setdefault(TOKEN, words):
+            raise DataError(
+                f"{request.name}: a line that begins with # is a comment by one column of tags, and a word by the other; "
+                "remove the comments, or separate columns by tabs"
+            )
         numbers = [line + place for line, tokens in zip(lines, sentences, strict=True) for place in range(len(tokens))]
-    words = pa.array([place for tokens in sentences for place in range(len(tokens))], pa.int32())
-    return SystemFile(request.name, "line", np.array(numbers), pa.table({WORD: words, **columns}))
+    positions = pa.array([position for tokens in sentences for position in range(len(tokens))], pa.int32())
+    return SystemFile(request.name, "line", np.array(numbers), pa.table({WORD: positions, **columns}))
 
 
 # Tables

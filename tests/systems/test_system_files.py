@@ -361,6 +361,7 @@ ALONE: list[tuple[str, str | bytes, list[Any] | None, str]] = [
         None,
         "a.txt: holds one label per line, which can't be both gold and predicted; give two files",
     ),
+    ("a.txt", "the O O\n\n# O B-y\nx B-x B-x\n", None, "a.txt: a line that begins with # is a comment by one column"),
     ("a.txt", "B-x O\nO\n", None, "a.txt: holds the tags of one sentence per line, which can't be both"),
     ("a.conllu", UD, None, "is CoNLL-U, which has one tag of each kind"),
     ("a.conllu", UD, ["FORM", "UPOS", "WORD"], "--columns WORD: a.conllu is CoNLL-U; choose from ID, FORM"),
