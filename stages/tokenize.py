@@ -15,12 +15,13 @@ import pyarrow.compute as pc
 from datasets import Dataset, Features
 from numpy.typing import NDArray
 
+from stages.columns.arrays import quantiles
 from stages.columns.names import EXAMPLE, INPUT_IDS, SUBWORDS
 from stages.configuration.schema import SPLITS, Split, TokenizeStage
 from stages.pipeline.arrow import read_batches, read_features, write_splits
 from stages.pipeline.errors import DataError
 from stages.pipeline.findings import Findings, Kind, Kinds
-from stages.pipeline.json_files import Json, quantiles, write_json
+from stages.pipeline.json_files import Json, write_json
 from stages.pipeline.paths import BASE_TOKENIZER, RAW_DATA, TOKENIZE_METRICS, TOKENIZED_DATA
 from stages.tasks.encoding.encodings import Encoding, encoding_for
 from stages.tasks.encoding.subwords import SubwordEncoder

@@ -62,6 +62,15 @@ def ranges(starts: NDArray[np.integer], lengths: NDArray[np.integer]) -> NDArray
     return np.arange(total) + np.repeat(starts - (ends - lengths), lengths)
 
 
+_SHARES = {"median": 0.5, "p95": 0.95, "max": 1.0}
+
+
+def quantiles(lengths: NDArray[np.int64]) -> dict[str, int]:
+    """Return the median, the 95th percentile and the maximum, each of them one of the lengths; zeros if there are none."""
+    found = lengths if len(lengths) else np.zeros(1, np.int64)
+    return {name: int(np.quantile(found, share, method="inverted_cdf")) for name, share in _SHARES.items()}
+
+
 def _arrow(split: Dataset, column: str) -> pa.ChunkedArray:
     return split.select_columns([column]).with_format("arrow")[:][column]
 

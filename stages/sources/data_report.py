@@ -9,11 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from stages.columns.arrays import quantiles
 from stages.columns.names import LABEL, SECOND_TEXT, TAGS, TEXT, TOKENS
 from stages.configuration.schema import Scheme, Split
 from stages.pipeline.escaping import code, shortened, visible
 from stages.pipeline.findings import FailOn, Findings
-from stages.pipeline.json_files import Json, quantiles
+from stages.pipeline.json_files import Json
 from stages.sources.label_coding import unlabelled
 from stages.sources.label_names import UNLABELLED
 from stages.sources.reading import ReportLine
@@ -95,7 +96,7 @@ class SplitSummary:
         counts: Json = {name: int(count) for name, count in zip(self.names, self.counts, strict=True)}
         return found | {"words_per_example": self.quantiles(), "labels": counts}
 
-    def quantiles(self) -> dict[str, Json]:
+    def quantiles(self) -> dict[str, int]:
         """Return quantiles of the words in an example."""
         return quantiles(np.concatenate(self.lengths))
 
