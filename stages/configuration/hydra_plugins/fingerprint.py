@@ -75,7 +75,7 @@ def fingerprint(locations: Mapping[str, Sequence[str]]) -> str | None:
 
 
 def _files(location: str) -> list[tuple[str, Path]]:
-    """Return the files that a location names here, each with its name below the location, which is empty for a single file."""
+    """Return the files that a location names here, each with its name below the location (empty for a single file)."""
     location = location.rpartition("::")[2]
     if "://" in location:
         if not location.lower().startswith("file://"):
