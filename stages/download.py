@@ -3,10 +3,10 @@
 `--look` reads the data and tells of them, and writes nothing here: for trying settings.
 """
 
-from stages.configuration.run_stage import params_or_exit, run_stage, run_without_outputs, taken_out
+from stages.configuration.run_stage import params_or_exit, pop_flag, run_stage, run_without_outputs
 
 if __name__ == "__main__":
-    LOOKS = taken_out("--look")
+    LOOKS = pop_flag("--look")
     PARAMS = params_or_exit()
 
 from dataclasses import replace
@@ -60,12 +60,12 @@ def look(config: DownloadStage) -> None:
 
 
 def _repo(config: DataConfig | ModelConfig) -> dict[str, Json]:
-    """The Hub's name for what came from there, for the model card."""
+    """Return the name of the repository of what came from the Hub, for the model card."""
     return {"repo": config.repo} if isinstance(config, HubData | HubModel) else {}
 
 
 def _try(config: DownloadStage, folder: Path, weights: Path, tokenizer: Path) -> None:
-    """Try the model on a few rows: a model that can't be trained is told now, and `folder` notes how it takes a batch."""
+    """Train and predict a few rows, so that a model that can't be trained fails now; note in `folder` how it takes a batch."""
     from stages.modeling.batch_format import write_batch_format
     from stages.modeling.trial import try_model  # imports PyTorch, for seconds; faults of data are told before
     from stages.tasks.registry import task_for

@@ -15,12 +15,13 @@ import pyarrow.compute as pc
 from datasets import Dataset, Features
 from numpy.typing import NDArray
 
+from stages.columns.arrays import quantiles
 from stages.columns.names import EXAMPLE, INPUT_IDS, SUBWORDS
 from stages.configuration.schema import SPLITS, Split, TokenizeStage
 from stages.pipeline.arrow import read_batches, read_features, write_splits
 from stages.pipeline.errors import DataError
 from stages.pipeline.findings import Findings, Kind, Kinds
-from stages.pipeline.json_files import Json, quantiles, write_json
+from stages.pipeline.json_files import Json, write_json
 from stages.pipeline.paths import BASE_TOKENIZER, RAW_DATA, TOKENIZE_METRICS, TOKENIZED_DATA
 from stages.tasks.encoding.encodings import Encoding, encoding_for
 from stages.tasks.encoding.subwords import SubwordEncoder
@@ -74,7 +75,7 @@ def _tokenize_split(
     features: Features,
     words: _Words,
 ) -> Iterator[pa.Table]:
-    """The rows that a split becomes, batch by batch, so that memory does not grow with the data. Counts the `words`."""
+    """Yield the rows of a split, batch by batch, so that memory does not grow with the data. Adds to `words`."""
     first_example = 0
     for batch in read_batches(RAW_DATA, name):
         before, lost_before = encoder.words, encoder.lost_words
@@ -97,9 +98,24 @@ def _require_columns(raw: Features, encoding: Encoding, kind: str) -> None:
         )
 
 
-def _describe(name: Split, encoder: SubwordEncoder, words: _Words, findings: Findings) -> Json:
-    """Rows, the examples longer than one and those in several, the sub-words in rows, and in whole examples."""
-    row, unknown, of_text = encoder.max_length, 0, 0
+@dataclass(frozen=True)
+class _Rows:
+    """The rows that a split has become. Arrays have shape [rows]."""
+
+    examples: NDArray[np.int64]
+    """The example of each row."""
+    of_example: NDArray[np.int64]
+    """The sub-words of the whole example."""
+    lengths: NDArray[np.int64]
+    """The sub-words of the row."""
+    of_text: int
+    """The sub-words of all rows that are not special. 0 for a model without an unknown sub-word."""
+    unknown: int
+    """Those that are the unknown one."""
+
+
+def _read_rows(name: Split, encoder: SubwordEncoder) -> _Rows:
+    unknown, of_text = 0, 0
     special = np.concatenate(encoder.template.special)
     columns: dict[str, list[NDArray[np.int64]]] = {EXAMPLE: [], SUBWORDS: [], INPUT_IDS: []}
     for batch in read_batches(TOKENIZED_DATA, name):
@@ -110,24 +126,31 @@ def _describe(name: Split, encoder: SubwordEncoder, words: _Words, findings: Fin
             unknown += int((ids == encoder.unknown_id).sum())
             of_text += int((~np.isin(ids, special)).sum())
         columns[INPUT_IDS].append(pc.list_value_length(batch[INPUT_IDS]).to_numpy().astype(np.int64))
-    examples, whole, lengths = (np.concatenate([np.zeros(0, np.int64), *parts]) for parts in columns.values())
-    _, first, windows = np.unique(examples, return_index=True, return_counts=True)
-    longer = int((whole[first] > row).sum())
-    if longer:
-        log.info("%s: %.1f %% of examples are longer than %d sub-words", name, 100 * longer / len(first), row)
-    subwords = int(lengths.sum())
-    for code, count, total in (("unknown_subwords", unknown, of_text), ("lost_words", words.lost, words.all)):
+    examples, of_example, lengths = (np.concatenate([np.zeros(0, np.int64), *parts]) for parts in columns.values())
+    return _Rows(examples, of_example, lengths, of_text, unknown)
+
+
+def _describe(name: Split, encoder: SubwordEncoder, words: _Words, findings: Findings) -> Json:
+    """Return what `metrics/tokenize.json` holds of a split: counts of rows, examples and sub-words. Adds to `findings`."""
+    rows = _read_rows(name, encoder)
+    for code, count, total in (("unknown_subwords", rows.unknown, rows.of_text), ("lost_words", words.lost, words.all)):
         if count > _MANY * total:
             findings.add(code, name, count, of=total)
+    _, first_row, windows = np.unique(rows.examples, return_index=True, return_counts=True)
+    per_example = rows.of_example[first_row]
+    longer = int((per_example > encoder.max_length).sum())
+    share = longer / max(1, len(per_example))
+    if longer:
+        log.info("%s: %.1f %% of examples are longer than %d sub-words", name, 100 * share, encoder.max_length)
     return {
-        "rows": len(lengths),
+        "rows": len(rows.lengths),
         "examples_longer_than_a_row": longer,
-        "share_longer_than_a_row": longer / max(1, len(first)),
+        "share_longer_than_a_row": share,
         "examples_in_windows": int((windows > 1).sum()),
-        "subwords": subwords,
-        "unknown_subwords": unknown,
+        "subwords": int(rows.lengths.sum()),
+        "unknown_subwords": rows.unknown,
         "words_without_subword": words.lost,
-        "subwords_per_example": quantiles(whole[first]),
+        "subwords_per_example": quantiles(per_example),
     }
 
 

@@ -27,12 +27,12 @@ from stages.comparison.markdown import as_markdown
 from stages.comparison.results import Comparison
 from stages.comparison.terminal import as_text
 from stages.configuration.schema import EntityScheme, ScoringMode
+from stages.pipeline.argument_types import at_least
 from stages.pipeline.errors import ConfigError, DataError
 from stages.pipeline.one_line import one_line_errors
-from stages.pipeline.options import at_least
 from stages.pipeline.outputs import write_text
 from stages.scoring.evaluation.resampling import RESAMPLES
-from stages.systems.options import add_reading_options, columns_of
+from stages.systems.reading_options import add_reading_options, columns_of
 
 _STDOUT = "-"
 _EXPERIMENTS = (

@@ -25,8 +25,11 @@ from stages.pipeline.paths import CONF, PARAMS, PARAMS_BEFORE, RUNNING, WRITING
 
 
 def write_params(params: dict[str, object], path: Path) -> None:
-    """Write `params` as DVC does after a composition. Leave the file alone if nothing changes."""
-    if read_yaml(path) == params:
+    """Write `params` as DVC does after a composition. Leave the file alone if nothing changes.
+
+    `1`, `1.0` and `true` are equal in Python and different in the file.
+    """
+    if read_yaml(path) == params and not differing_keys(params, path):
         return
     yaml = YAML()
     yaml.default_flow_style = False
@@ -57,7 +60,7 @@ _TO_KEEP = f"to keep them, name them as overrides, or: cp {PARAMS_BEFORE} {PARAM
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(
         prog="stagewright compose", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -31,12 +31,20 @@ def compose_params(overrides: list[str]) -> dict[str, object]:
 
 
 def compose_unchecked(overrides: list[str]) -> dict[str, object]:
-    """Do the same for what need not be valid. Raises ConfigError for what Hydra refuses."""
+    """Compose and resolve `conf/config.yaml` without validating it. Raises ConfigError for what Hydra refuses."""
     with composition_errors(str(CONF), overrides), initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
         composed = OmegaConf.to_container(compose("config", overrides), resolve=True)
     assert isinstance(composed, dict)
     return {str(key): value for key, value in composed.items()}
 
+
+def chooses_a_file(name: str) -> bool:
+    """Whether an override of this name chooses a file of `conf/`, as `data=files` does and `seed=1` does not."""
+    return name in {*groups(), "experiment"} - _SINGLE_KEYS
+
+
+_SINGLE_KEYS = {"seed", "threads"}
+"""What stands in `params.yaml` beside the groups, and has no folder in `conf/`."""
 
 YAML_ERRORS = (YAMLError, YAMLStreamError, HydraYAMLError)
 _DETAILS = re.compile(r" (Config search path:|full_key:|See https:).*")

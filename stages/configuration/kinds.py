@@ -51,12 +51,12 @@ def registered_kinds() -> Mapping[str, KindRules]:
 
 
 def rules_of(kind: str) -> KindRules:
-    """The rules of a kind that is registered."""
+    """Return the rules of a kind that is registered."""
     return _KINDS[kind]
 
 
 def target_rules(kind: str, target: str) -> TargetRules | None:
-    """The rules of a target; None if the kind does not have it."""
+    """Return the rules of a target; None if the kind does not have it."""
     return _KINDS[kind].targets.get(target)
 
 

@@ -15,10 +15,10 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from ruamel.yaml import YAML
 
-from stages.configuration.composition import compose_params, composition_errors
+from stages.configuration.composition import chooses_a_file, compose_params, composition_errors
 from stages.configuration.hydra_plugins.fingerprint import unwatched
 from stages.configuration.schema import Params
-from stages.configuration.validation import groups, unknown_groups, validate
+from stages.configuration.validation import unknown_groups, validate
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.paths import PARAMS
 
@@ -61,12 +61,7 @@ _CHOICE = re.compile(r"\+*([\w/]+)(@[^=]*)?=")
 
 
 def _chooses_a_group(arguments: Sequence[str]) -> bool:
-    chosen = [match.group(1) for match in map(_CHOICE.match, arguments) if match]
-    return any(name in {*groups(), "experiment"} - _NO_CHOICES for name in chosen)
-
-
-_NO_CHOICES = {"seed", "threads"}
-"""Groups of one value, which have no folder in `conf/`."""
+    return any(chooses_a_file(match.group(1)) for match in map(_CHOICE.match, arguments) if match)
 
 
 def _without_fingerprint(config: dict[str, object], group: str) -> dict[str, object]:

@@ -292,7 +292,7 @@ def require_written(page: Path) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m stages.configuration.reference", description="Write the configuration reference for the docs."
     )

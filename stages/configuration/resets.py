@@ -16,9 +16,9 @@ from hydra.core.override_parser.types import Override
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from stages.configuration.composition import compose_params, compose_unchecked
+from stages.configuration.composition import chooses_a_file, compose_params, compose_unchecked
 from stages.configuration.hydra_plugins.fingerprint import unwatched
-from stages.configuration.validation import groups, shortened
+from stages.configuration.validation import shortened
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.escaping import visible
 from stages.pipeline.outputs import write_text
@@ -184,7 +184,7 @@ def tell_resets_by_dvc(arguments: Sequence[str]) -> None:
 
 def _to_keep_by_dvc(arguments: Sequence[str], chosen: Sequence[str]) -> str:
     """Return how to keep the settings: as overrides, or by a run that does not compose, which takes no choice of a group."""
-    if any(_named(each) in {*groups(), "experiment"} - {"seed", "threads"} for each in parsed_overrides(chosen)):
+    if any(chooses_a_file(_named(each)) for each in parsed_overrides(chosen)):
         return f"to keep them, name them by -S too; the file as it was is {PARAMS_BEFORE}"
     command = shlex.join(["dvc", "exp", "run", "--no-hydra", *arguments[arguments.index("run") + 1 :]])
     return f"to keep them: cp {PARAMS_BEFORE} {PARAMS} && {command}"

@@ -48,8 +48,8 @@ def run_stage(
         run_recorded(stage, select(params, config_type))
 
 
-def taken_out(flag: str) -> bool:
-    """Remove a flag of the stage's own from the command line, which is Hydra's; return whether it was there."""
+def pop_flag(flag: str) -> bool:
+    """Remove a flag from the command line, which Hydra then parses without it. Return whether it was there."""
     was_there = flag in sys.argv[1:]
     sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != flag]
     return was_there

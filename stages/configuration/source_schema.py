@@ -193,14 +193,14 @@ class TabularData(DataBase):
     """The scheme to convert entity tags to. `null` keeps them as they are."""
 
     @property
-    def places(self) -> dict[Split, str | list[str]]:
-        """Where the splits that are read come from; the others are carved out of train."""
+    def locations(self) -> dict[Split, str | list[str]]:
+        """The locations of the splits that have files of their own. The other splits are carved out of train."""
         given: dict[Split, str | list[str] | None] = {
             "train": self.train,
             "validation": self.validation,
             "test": self.test if self.fold is None else None,
         }
-        return {split: place for split, place in given.items() if place is not None}
+        return {split: location for split, location in given.items() if location is not None}
 
 
 @dataclass(frozen=True, kw_only=True)

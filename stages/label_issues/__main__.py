@@ -14,10 +14,10 @@ from itertools import islice
 from pathlib import Path
 
 from stages.label_issues.shown import COLUMNS, require_format, terminal_lines, write_table
+from stages.pipeline.argument_types import at_least, count
 from stages.pipeline.errors import ConfigError, DataError
 from stages.pipeline.escaping import lines
 from stages.pipeline.one_line import one_line_errors
-from stages.pipeline.options import at_least, count
 from stages.pipeline.paths import PREDICTIONS
 from stages.reporting.label_issues import told
 from stages.reporting.staleness import stale_here

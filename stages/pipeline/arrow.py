@@ -63,7 +63,7 @@ def load_split(path: Path, name: str) -> Dataset:
 
 
 def read_features(path: Path, name: str) -> Features:
-    """Return the columns of a split, without reading its rows. Raises DataError if it is missing or not whole."""
+    """Return the columns of a split, without reading its rows. Raises DataError if they can't be read."""
     with _explained(path / name), _stream(path / name) as stream:
         return Features.from_arrow_schema(stream.schema)
 
@@ -152,7 +152,7 @@ def _explained(folder: Path) -> Iterator[None]:
 
 
 def _require_whole(folder: Path) -> None:
-    """Arrow reads a file that is cut off between two batches of rows, or zeroed in part, without an error."""
+    """Raise DataError if the rows have changed. Arrow reads a file without an error that is cut off or zeroed in part."""
     if read_json(folder / _STATE)["_fingerprint"] != _fingerprint(folder):
         raise DataError(f"{folder}: has changed since it was written; run `dvc repro` to make it again")
 

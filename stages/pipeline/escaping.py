@@ -47,18 +47,18 @@ def cell(text: str) -> str:
 
 
 def width(text: str) -> int:
-    """How many columns of a terminal `text` takes."""
+    """Return how many columns of a terminal `text` takes."""
     return sum(map(_columns, text))
 
 
 def fitted(text: str, columns: int) -> str:
-    """`text`, visible, cut to `columns` with an ellipsis where it is longer, padded where it is shorter."""
+    """Return `text`, visible, in exactly `columns`: cut with an ellipsis if it is longer, padded if it is shorter."""
     shown = shortened(visible(text), columns)
     return shown + " " * (columns - width(shown))
 
 
 def shortened(text: str, columns: int) -> str:
-    """`text` in at most `columns`; an ellipsis ends it where it is cut."""
+    """Return `text` in at most `columns`. If it is cut, an ellipsis ends it."""
     if width(text) <= columns:
         return text
     kept, used = [], 0
@@ -71,7 +71,7 @@ def shortened(text: str, columns: int) -> str:
 
 
 def lines(text: str, columns: int, most: int | None = None) -> list[str]:
-    """`text` in at most `most` lines of at most `columns`; an ellipsis ends it where it is cut.
+    """Return `text` in at most `most` lines of at most `columns`. If it is cut, an ellipsis ends it.
 
     Break lines between words, and a word only where it is longer than a line.
     """
@@ -87,7 +87,7 @@ def lines(text: str, columns: int, most: int | None = None) -> list[str]:
 
 
 def _breakable(text: str, columns: int) -> Iterator[str]:
-    """The parts between which a line may end: words with the spaces before them, and the pieces of overlong words.
+    """Yield the parts between which a line may end: words with the spaces before them, and pieces of overlong words.
 
     A character that is two columns wide is a part by itself, since the scripts that have them have no spaces.
     """
@@ -104,7 +104,7 @@ def _breakable(text: str, columns: int) -> Iterator[str]:
 
 
 def _cut_off(line: str, columns: int) -> str:
-    """A full line with an ellipsis, in place of its last word where there is no room for both."""
+    """Return a full line with an ellipsis, which replaces the last word if there is no room for both."""
     for whole in (line, line.rpartition(" ")[0]):
         if whole and width(whole) + 2 <= columns:
             return f"{whole} …"

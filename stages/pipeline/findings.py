@@ -1,4 +1,4 @@
-"""What is odd in the data: told in the log, counted in the metrics, and refused as `data.fail_on` says."""
+"""Findings, which are what is odd in the data: logged, counted in the metrics, and errors if `data.fail_on` says so."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ class Finding:
     kind: Kind
     counts: dict[str, int] = field(default_factory=dict)
     totals: dict[str, int] = field(default_factory=dict)
-    """Of how many the counts are, where their share is told."""
+    """The totals that the counts are shares of, where shares are shown."""
     first: str | None = None
     """The first place, as messages name it. It may hold a path of this machine, so only the log shows it."""
 
@@ -62,7 +62,7 @@ class Findings:
         return (self._by_code[code] for code in self._kinds if code in self._by_code)
 
     def add(self, code: str, where: str, count: int, first: str | None = None, *, of: int | None = None) -> None:
-        """Add `count` of a kind in a split, or between two; nothing if it is 0. `of`: of how many, where the share is told."""
+        """Add `count` of a kind in a split, or between two; nothing if it is 0. `of`: the total, to show a share of it."""
         if not count:
             return
         finding = self._by_code.setdefault(code, Finding(code, self._kinds[code]))

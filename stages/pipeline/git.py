@@ -1,4 +1,4 @@
-"""What git says of the repository that this process runs in."""
+"""Ask git about the repository that this process runs in."""
 
 import subprocess
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from stages.pipeline.errors import ConfigError
 
 
 def git(*arguments: str) -> str:
-    """Run git and return what it prints. Raises ConfigError if it fails, with what it says, or is not installed."""
+    """Run git and return what it prints. Raises ConfigError with git's message if it fails, or if it is not installed."""
     done = _run(arguments)
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace")

@@ -5,16 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
 from stages.pipeline.errors import DataError
 from stages.pipeline.escaping import visible
 from stages.pipeline.outputs import write_text
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | Mapping[str, Json] | None"
 
-_SHARES = {"median": 0.5, "p95": 0.95, "max": 1.0}
 DECIMALS = 6
 """Decimals kept of every float in a metrics file, so that a repeat gives the same bytes."""
 
@@ -56,9 +52,3 @@ def printable(content: Json) -> Json:
     if isinstance(content, list):
         return [printable(item) for item in content]
     return content
-
-
-def quantiles(lengths: NDArray[np.int64]) -> dict[str, Json]:
-    """Return the median, the 95th percentile and the maximum, each the length of some example; zeros if there is none."""
-    found = lengths if len(lengths) else np.zeros(1, np.int64)
-    return {name: int(np.quantile(found, share, method="inverted_cdf")) for name, share in _SHARES.items()}

@@ -78,16 +78,20 @@ def held_if_free(path: Path, name: str) -> Iterator[bool]:
 
 
 def holder(path: Path) -> Holder | None:
-    """Return who holds the lock at `path` now; None if nobody does, or the holder has not written its name yet."""
+    """Return who holds the lock at `path` now; None if nobody does, or the holder has not written its name yet.
+
+    Asking takes a shared lock for a moment: two processes that ask do not see each other, and NFS grants no other one on a
+    file that is open for reading.
+    """
     try:
         with path.open("r", encoding="utf-8") as file:
-            return None if _locked(file, or_unlocked=True) else _read(file)
+            return None if _locked(file, or_unlocked=True, kind=fcntl.LOCK_SH) else _read(file)
     except FileNotFoundError:
         return None
 
 
 def _named(path: Path) -> Holder | None:
-    """Whom the file names; None if it names nobody, or has been removed."""
+    """Return the holder that the file names; None if it names none, or has been removed."""
     try:
         with path.open("r", encoding="utf-8") as file:
             return _read(file)
@@ -125,10 +129,10 @@ def _opened(path: Path, *, or_unlocked: bool) -> TextIO | None:
         file.close()
 
 
-def _locked(file: TextIO, *, or_unlocked: bool) -> bool:
+def _locked(file: TextIO, *, or_unlocked: bool, kind: int = fcntl.LOCK_EX) -> bool:
     """Try to lock. `or_unlocked`: on a file system without locks this counts as done, with a warning."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:

@@ -52,7 +52,7 @@ def _told(error: UserError | PermissionError) -> str:
 
 
 def one_line_log() -> None:
-    """Log to standard output, one line a message; of our own modules also what is for information."""
+    """Log to standard output, one line per message; of our own modules also messages of level INFO."""
     handler = _StandardOutput(sys.stdout)
     handler.setFormatter(OneLineFormatter("%(message)s"))
     logging.basicConfig(handlers=[handler])

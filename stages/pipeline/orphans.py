@@ -115,7 +115,7 @@ def _others_below(process: "Process") -> list["Process"]:
 
 
 def _up_to_dvc(process: "Process") -> list["Process"]:
-    """The parents up to DVC, which is the first without the stage's name in its environment. A shell may be in between.
+    """Return the parents up to DVC: the first without the stage's name in its environment. A shell may be in between.
 
     Empty if DVC is gone. Then the last parent is the process that adopts orphans: it is in another process group than
     the stage, or it is a container's first process, which may be in the same group but is a shell or `make`.

@@ -25,7 +25,7 @@ _NEAR_THE_OUTPUT = {errno.EACCES: _REFUSED, errno.EPERM: _REFUSED}
 """Errors that reading an input can raise as well: they count for files in the output's folder alone."""
 
 _TEXTS = {os.strerror(number): fault for number, fault in _ANYWHERE.items()} | {"at inline_container.cc": _FULL}
-"""What libraries in other languages say in exceptions of their own. The last is all that torch says of a full disk."""
+"""Texts in the exceptions of libraries in other languages. The last is all that torch says of a full disk."""
 
 
 @contextmanager
@@ -114,7 +114,7 @@ def full_disk_as_output_error() -> Iterator[None]:
 
 @contextmanager
 def output_errors(path: Path | None) -> Iterator[None]:
-    """Turn what keeps the block from writing `path`, or beside it, into OutputError. None: what keeps it from writing at all."""
+    """Turn errors of writing `path` or files beside it into OutputError. None: only errors that no reading can raise."""
     try:
         yield
     except OutputError:  # of an output inside this one's block
@@ -128,7 +128,7 @@ def output_errors(path: Path | None) -> Iterator[None]:
 
 
 def _fault(error: BaseException | None, folder: Path | None) -> tuple[str, str] | None:
-    """What is wrong and what to do about it, looking through the chain of causes; None for any other error."""
+    """Return what is wrong and what to do about it, by the error or its causes; None if it is not about writing."""
     if error is None:
         return None
     if isinstance(error, OSError) and error.errno in _ANYWHERE:

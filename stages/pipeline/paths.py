@@ -1,6 +1,6 @@
 """Every path of the DAG, spelled once. Relative to the repository root, which is where the stages run.
 
-`tests/test_dag.py` holds this module and `dvc.yaml` together.
+`tests/project/test_dag.py` holds this module and `dvc.yaml` together.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ WRITING = Path(".dvc/tmp/writing")
 PARAMS_BEFORE = Path(".dvc/tmp/params.before.yaml")
 """A copy of the last `params.yaml` of which composition reset a setting."""
 PLAIN = Path(".dvc/tmp/plain.json")
-"""What `conf/` composed to by itself the last time that `params.yaml` was composed here."""
+"""What `conf/` composed to without overrides when `params.yaml` was last composed here."""
 
 RUNNING = Path(".dvc/tmp/running")
 """Locked by the command that runs all stages."""
@@ -34,7 +34,7 @@ DATA_REPORT = Path("data/report.md")
 TOKENIZED_DATA = Path("data/tokenized")
 PREDICTIONS = Path("data/predictions/test.parquet")
 VALIDATION_PREDICTIONS = Path("data/predictions/validation.parquet")
-"""What configurations are chosen by, so that test chooses none."""
+"""For the choice between configurations, in which the test split takes no part."""
 
 BASE_MODEL = Path("models/base")
 BASE_WEIGHTS = BASE_MODEL / "weights"

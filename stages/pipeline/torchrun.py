@@ -9,5 +9,5 @@ def is_main_process() -> bool:
 
 
 def world_size() -> int:
-    """How many processes share each batch."""
+    """Return how many processes share each batch."""
     return int(os.environ.get("WORLD_SIZE", "1"))

@@ -151,7 +151,7 @@ def _format_of(path: Path, name: str, options: InputOptions) -> InputFormat:
 def _table(path: Path, name: str, options: InputOptions) -> TableFile:
     """Open a table. Words are chosen among its columns like texts, so that the reader takes it as one of texts."""
     format: Format = options.format if options.format in get_args(Format) else "auto"  # type: ignore[assignment]
-    file = open_table(path, name, ReadOptions("text", format, options.encoding, refuse=options.refuse))
+    file = open_table(path, name, ReadOptions("text", format, options.encoding, on_bad_row=options.refuse))
     if format not in ("json", "jsonl") and suffix_inside(path.name) not in _JSON_FILES:
         return file
     layout = format if format in ("json", "jsonl") else layout_of(path, name, options.encoding)

@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, get_args
 
 from stages.configuration.schema import Decode
+from stages.pipeline.argument_types import count
 from stages.pipeline.errors import ModelError
-from stages.pipeline.options import count
 from stages.pipeline.paths import EXPORTED_MODEL
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from stages.scoring.evaluation.final_scores import FinalScores
 from stages.scoring.evaluation.resampling import RESAMPLES, Interval
 from stages.scoring.evaluation.scoring import ScoringOptions, score_predictions
 from stages.systems.joining import Joined, read_pair, with_ids
-from stages.systems.options import FORMATS, add_reading_options, columns_of
+from stages.systems.reading_options import FORMATS, add_reading_options, columns_of
 
 _WIDTH = 80
 _NAME = 26

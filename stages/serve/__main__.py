@@ -24,9 +24,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from stages.configuration.kinds import labels_words
+from stages.pipeline.argument_types import count
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.one_line import one_line_errors
-from stages.pipeline.options import count
 from stages.predict.model_options import add_model_options, loaded, model_folder
 from stages.predict.settings import read_settings
 from stages.serve.request_body import Accepted

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from stages.pipeline.errors import DataError
-from stages.pipeline.outputs import whole_directory
+from stages.pipeline.outputs import scratch_directory
 from stages.sources.readers.brat import ANNOTATION_SUFFIX
 from stages.sources.readers.compression import suffix_inside
 from stages.sources.readers.formats import FORMAT_OF_SUFFIX
@@ -32,7 +32,6 @@ _UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 """Control characters, and surrogates, which stand for bytes that are not UTF-8."""
 _TAR_BLOCK = 512
 _SPLIT_NAMES = frozenset({"train", "test", "dev", "valid", "validation", "eval", "unsup"})
-_GLOB_CHARACTERS = "*?["
 
 
 @dataclass(frozen=True)
@@ -76,31 +75,33 @@ def is_archive(file_name: str) -> bool:
 def unpacked(path: Path, name: str, inner: str, scratch: Path) -> list[tuple[Path, str]]:
     """Unpack what `inner` names in an archive: a path, a glob, or empty for all if that is unambiguous.
 
-    Return the files and folders, each with its name in messages: `archive.zip: inner.csv`.
+    Return the files and folders, each with its name in messages: `archive.zip: inner.csv`. A member has one place below
+    `scratch`, whatever named it.
     """
     archive = Archive(path, name)
     members = sorted(archive.members(), key=natural_key)
     root, chosen = _chosen(archive, members, inner)
-    folder = scratch / "unpacked" / sha256(f"{path.resolve()}::{inner}".encode()).hexdigest()[:16]
-    if not folder.is_dir():
-        with whole_directory(folder) as partial:
-            archive.unpack(set(chosen), partial)
+    folder = scratch / "unpacked" / sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    lacking = {member for member in chosen if not (folder / member).is_file()}
+    if lacking:
+        with scratch_directory(folder.with_suffix(".partial")) as partial:
+            archive.unpack(lacking, partial)
+            for member in lacking:
+                (folder / member).parent.mkdir(parents=True, exist_ok=True)
+                (partial / member).rename(folder / member)
     if root is not None:
         return [(folder / root, f"{name}: {root}" if root != "." else name)]
     return [(folder / member, f"{name}: {member}") for member in chosen]
 
 
 def _chosen(archive: Archive, members: Sequence[str], inner: str) -> tuple[str | None, list[str]]:
-    """Return the folder that the members to unpack stand for, if they do, and these members."""
+    """Return the members to unpack and, before them, the folder to read them as; None if each is a file of its own."""
     if not members:
         raise DataError(f"{archive.name}: holds no files")
     if not inner:
         return _all_members(archive, members)
-    if any(character in inner for character in _GLOB_CHARACTERS):
-        pattern = _pattern(inner)
-        matches = [name for name in members if pattern.fullmatch(name)]
-    else:
-        matches = [name for name in members if name == inner]
+    pattern = _pattern(inner)
+    matches = [inner] if inner in members else [name for name in members if pattern.fullmatch(name)]
     if matches:
         return None, matches
     below = [name for name in members if name.startswith(f"{inner}/")]

@@ -51,8 +51,9 @@ def write_base_model(config: ModelConfig, weights: Path, tokenizer: Path, *, for
     _refuse_own_code(config.name, folder)
     digest = _digest(folder, files)
     if config.sha256 not in (None, digest):
+        what = files[0] if len(files) == 1 else f"the list of {files[0]} and its {len(files) - 1} files"
         raise ModelError(
-            f"model={config.name}: {' and '.join(files[-2:])} has SHA-256 {digest}, but model.sha256={config.sha256}; "
+            f"model={config.name}: {what} has SHA-256 {digest}, but model.sha256={config.sha256}; "
             "fetch the right file, or set model.sha256 if you trust this one"
         )
     weights.mkdir(parents=True)

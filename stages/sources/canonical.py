@@ -15,13 +15,12 @@ import numpy as np
 import pyarrow as pa
 from datasets import ClassLabel, Features, List, Value
 
+from stages.columns.names import ID, LABEL, SECOND_TEXT, TAGS, TEXT, TOKENS
 from stages.configuration.schema import SPLITS, DataBase, Split, TabularData
 from stages.pipeline.arrow import write_splits
 from stages.pipeline.errors import DataError
 from stages.pipeline.findings import Findings
-from stages.sources.data_report import DataReport, SplitSummary
-from stages.sources.examples import ID, KEPT, LABEL, PAIR, TAGS, TEXT, TOKENS
-from stages.sources.findings import (
+from stages.sources.data_checks import (
     KINDS,
     ForeignTags,
     SpanOffsets,
@@ -31,9 +30,11 @@ from stages.sources.findings import (
     check_repeats,
     check_transitions,
 )
+from stages.sources.data_report import DataReport, SplitSummary
+from stages.sources.examples import KEPT
 from stages.sources.label_coding import coded
 from stages.sources.label_names import LeftOut, canonical_label, ignored_labels, is_integer
-from stages.sources.reading import Line
+from stages.sources.reading import ReportLine
 from stages.sources.selection import Selection, carved, select
 from stages.sources.split_labels import SplitLabels, holds_numbers
 from stages.sources.staging import StagedSplit, stage_examples
@@ -52,7 +53,7 @@ class SourceSplit:
     left_out: LeftOut = field(default_factory=LeftOut)
     """What is left out of them, counted as they are read."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """What each of its files without types (CSV) calls the column of labels."""
+    """The name of the label column in each of its files that have a header line (CSV)."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,10 @@ class Source:
     label_names: tuple[str, ...] | None
     """The labels in order, if the source knows them; none that is ignored."""
     takes_integers_as_names: bool = False
-    """Whether `data.label_names` has integers, which are names then and no indices."""
+    """Whether `data.label_names` has integers, so that integers are read as names and not as indices."""
     sha256: Mapping[Split, Sequence[str]] = field(default_factory=dict)
     """The digests of each split's files, if there are files."""
-    read: Sequence[Line] = ()
+    read: Sequence[ReportLine] = ()
     """How the files are read, if there are files."""
 
 
@@ -86,7 +87,7 @@ def write_canonical(source: Source, config: DataBase, path: Path | None, scratch
     _require_equal_columns(splits)
     labels = SplitLabels.of(source.label_names or (), splits, config)
     splits = {name: split.stratified_by_type(labels.types(split.labels)) for name, split in splits.items()}
-    are_pairs = PAIR in splits["train"].schema.names
+    are_pairs = SECOND_TEXT in splits["train"].schema.names
     findings = _findings(source, splits, labels, config)
     selected = select(splits, config)
     if splits["train"].groups is not None:
@@ -111,7 +112,7 @@ def write_canonical(source: Source, config: DataBase, path: Path | None, scratch
 
 
 def _origin(name: Split, selection: Selection, config: DataBase) -> str:
-    """Return in words how a split was made of examples; nothing where it is all of its own."""
+    """Return a description of how a split was selected; empty if it is all of its own files."""
     made = []
     if name == "test" and config.fold is not None:
         made.append(f"a part of train (data.fold={config.fold}, data.seed={config.seed})")
@@ -124,38 +125,44 @@ def _origin(name: Split, selection: Selection, config: DataBase) -> str:
 
 
 def _findings(source: Source, splits: Mapping[Split, StagedSplit], labels: SplitLabels, config: DataBase) -> Findings:
+    """Return what is odd in the examples of all splits, before any are selected."""
     findings = Findings(KINDS)
-    counts: dict[Split, Mapping[str, int]] = {}
-    for name, split in splits.items():
-        names = labels.found[name]
-        summary, foreign, spans = SplitSummary(names), ForeignTags(labels.foreign), SpanOffsets()
-        for batch in split.batches():
-            check_examples(findings, name, batch)
-            spans.add(batch)
-            if holds_numbers(batch.schema):
-                summary.unlabelled += batch[LABEL].null_count
-                continue
-            codes = coded(labels.column(batch), batch, names, may_be_missing=name == "test")
-            if TAGS in batch.schema.names:
-                foreign.add(batch)
-                check_transitions(findings, name, batch, codes, names, labels.scheme)
-            summary.count(codes)
-        counts[name] = dict(zip(names, summary.counts.tolist(), strict=True))
-        without = "no_labels" if summary.unlabelled == split.examples else "unlabelled"
-        findings.add(without, name, summary.unlabelled, split.origin if without == "no_labels" else None)
-        foreign.tell(findings, name)
-        spans.tell(findings, name)
+    counts = {name: _check_split(findings, split, labels) for name, split in splits.items()}
     check_repeats(findings, splits)
     if source.takes_integers_as_names:
         findings.add("integer_names", "all", sum(map(is_integer, source.label_names or ())))
-    _tell_ignored(findings, source, config)
-    _tell_headers(findings, source, splits)
+    _report_ignored(findings, source, config)
+    _report_headers(findings, source, splits)
     if not holds_numbers(splits["train"].schema):
         check_labels(findings, counts, labels.named)
     return findings
 
 
-def _tell_ignored(findings: Findings, source: Source, config: DataBase) -> None:
+def _check_split(findings: Findings, split: StagedSplit, labels: SplitLabels) -> Mapping[str, int]:
+    """Check a split batch by batch. Return how often each label occurs."""
+    name, names = split.name, labels.found[split.name]
+    summary, foreign, spans = SplitSummary(names), ForeignTags(labels.foreign), SpanOffsets()
+    for batch in split.batches():
+        check_examples(findings, name, batch)
+        spans.add(batch)
+        if holds_numbers(batch.schema):
+            summary.unlabelled += batch[LABEL].null_count
+            continue
+        codes = coded(labels.column(batch), batch, names, may_be_missing=name == "test")
+        if TAGS in batch.schema.names:
+            foreign.add(batch)
+            check_transitions(findings, name, batch, codes, names, labels.scheme)
+        summary.count(codes)
+    has_none = summary.unlabelled == split.examples
+    findings.add(
+        "no_labels" if has_none else "unlabelled", name, summary.unlabelled, split.origin if has_none else None
+    )
+    foreign.report(findings, name)
+    spans.report(findings, name)
+    return dict(zip(names, summary.counts.tolist(), strict=True))
+
+
+def _report_ignored(findings: Findings, source: Source, config: DataBase) -> None:
     for name, split in source.splits.items():
         findings.add("ignored", name, split.left_out.rows, split.left_out.first)
     if isinstance(config, TabularData):
@@ -164,7 +171,7 @@ def _tell_ignored(findings: Findings, source: Source, config: DataBase) -> None:
         findings.add("ignored_in_vain", "all", len(in_vain), ", ".join(in_vain))
 
 
-def _tell_headers(findings: Findings, source: Source, splits: Mapping[Split, StagedSplit]) -> None:
+def _report_headers(findings: Findings, source: Source, splits: Mapping[Split, StagedSplit]) -> None:
     """Tell of columns of labels that are called like a label: the first line may be an example, and no header."""
     names = {name: set(map(canonical_label, split.labels)) for name, split in splits.items()}
     for name, split in splits.items():
@@ -185,7 +192,7 @@ def _is_number(text: str) -> bool:
 
 def _features(schema: pa.Schema, names: Sequence[str]) -> Features:
     inputs = {ID: Value("string")}
-    inputs |= {name: Value("string") for name in (TEXT, PAIR) if name in schema.names}
+    inputs |= {name: Value("string") for name in (TEXT, SECOND_TEXT) if name in schema.names}
     kept = {name.removeprefix(KEPT): Value("string") for name in schema.names if name.startswith(KEPT)}
     label = ClassLabel(names=list(names))
     if TOKENS in schema.names:
@@ -198,9 +205,9 @@ def _features(schema: pa.Schema, names: Sequence[str]) -> Features:
 def _require_equal_columns(splits: Mapping[Split, StagedSplit]) -> None:
     train = splits["train"].schema
     for name, split in splits.items():
-        if (PAIR in split.schema.names) != (PAIR in train.names):
+        if (SECOND_TEXT in split.schema.names) != (SECOND_TEXT in train.names):
             raise DataError(
-                f"{name} ({split.origin}): {'has' if PAIR in split.schema.names else 'lacks'} a second text, "
+                f"{name} ({split.origin}): {'has' if SECOND_TEXT in split.schema.names else 'lacks'} a second text, "
                 "unlike train; set data.pair_column, and data.text_column where there is only one"
             )
 
@@ -225,6 +232,6 @@ def _written(
 def _canonical(batch: pa.RecordBatch, numbered: Sequence[str], labels: pa.Array) -> pa.RecordBatch:
     """Return rows with their labels. `numbered`: their ids if the source has none."""
     ids = batch[ID] if ID in batch.schema.names else pa.array(numbered, pa.string())
-    inputs = {name: batch[name] for name in (TEXT, PAIR, TOKENS) if name in batch.schema.names}
+    inputs = {name: batch[name] for name in (TEXT, SECOND_TEXT, TOKENS) if name in batch.schema.names}
     kept = {name.removeprefix(KEPT): batch[name] for name in batch.schema.names if name.startswith(KEPT)}
     return pa.record_batch({ID: ids, **inputs, TAGS if TOKENS in inputs else LABEL: labels, **kept})

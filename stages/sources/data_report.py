@@ -9,16 +9,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from stages.columns.arrays import quantiles
+from stages.columns.names import LABEL, SECOND_TEXT, TAGS, TEXT, TOKENS
 from stages.configuration.schema import Scheme, Split
 from stages.pipeline.escaping import code, shortened, visible
 from stages.pipeline.findings import FailOn, Findings
-from stages.pipeline.json_files import Json, quantiles
-from stages.sources.examples import LABEL, PAIR, TAGS, TEXT, TOKENS
+from stages.pipeline.json_files import Json
 from stages.sources.label_coding import unlabelled
 from stages.sources.label_names import UNLABELLED
-from stages.sources.reading import Line
+from stages.sources.reading import ReportLine
 from stages.sources.values import NO_CODE, list_lengths
 from stages.tags.schemes import are_entity_tags
+from stages.tags.spans import TagSequences, spans_of, types_in
 
 
 @dataclass
@@ -57,7 +59,7 @@ class SplitSummary:
         found = row[TAGS if TAGS in row else LABEL]
         codes = found if isinstance(found, list) else [-1 if found is None else found]
         labels = [str(code) if not self.names else UNLABELLED if code < 0 else self.names[code] for code in codes]
-        texts = row[TOKENS] if TOKENS in row else [row[name] for name in (TEXT, PAIR) if name in row]
+        texts = row[TOKENS] if TOKENS in row else [row[name] for name in (TEXT, SECOND_TEXT) if name in row]
         shown = (" " if TOKENS in row else " | ").join(text[:_WIDTH] for text in texts)
         return visible(shown[:_WIDTH]), visible(" ".join(labels)[:_WIDTH])
 
@@ -94,7 +96,7 @@ class SplitSummary:
         counts: Json = {name: int(count) for name, count in zip(self.names, self.counts, strict=True)}
         return found | {"words_per_example": self.quantiles(), "labels": counts}
 
-    def quantiles(self) -> dict[str, Json]:
+    def quantiles(self) -> dict[str, int]:
         """Return quantiles of the words in an example."""
         return quantiles(np.concatenate(self.lengths))
 
@@ -117,7 +119,7 @@ def words(batch: pa.RecordBatch | pa.Table) -> NDArray[np.int64]:
     """Return the number of words in each example: its tokens, or its texts split at white space."""
     if TOKENS in batch.schema.names:
         return list_lengths(batch[TOKENS])
-    texts = [name for name in (TEXT, PAIR) if name in batch.schema.names]
+    texts = [name for name in (TEXT, SECOND_TEXT) if name in batch.schema.names]
     total = np.zeros(batch.num_rows, np.int64)
     for name in texts:
         trimmed = pc.utf8_trim_whitespace(batch[name])
@@ -127,27 +129,13 @@ def words(batch: pa.RecordBatch | pa.Table) -> NDArray[np.int64]:
 
 
 def count_entities(tags: pa.ListArray, names: Sequence[str]) -> int:
-    """Return how many entities lists of tags mark. `tags`: codes into `names`; lists without labels mark none."""
+    """Return how many entities lists of tags mark, as CoNLL's script reads them.
+
+    `tags`: codes into `names`, which are entity tags. Lists without labels mark none.
+    """
     known = tags.filter(pa.array(~unlabelled(tags)))
-    return _entities(_flat(known), list_lengths(known), names)
-
-
-def _entities(codes: NDArray[np.int64], lengths: NDArray[np.int64], names: Sequence[str]) -> int:
-    """Count entities as CoNLL's script does: B-, S- and U- always begin one, other prefixes if none of their type goes on."""
-    outside = len(names)
-    begins = np.array([[_begins_entity(last, tag) for tag in names] for last in [*names, "O"]])
-    before = np.concatenate([[outside], codes[:-1]])
-    starts = (np.cumsum(lengths) - lengths)[lengths > 0]
-    before[starts] = outside
-    return int(begins[before, codes].sum())
-
-
-def _begins_entity(previous: str, tag: str) -> bool:
-    prefix, _, entity = tag.partition("-")
-    last_prefix, _, last_entity = previous.partition("-")
-    return prefix in ("B", "S", "U") or (
-        prefix in ("I", "E", "L") and (last_entity != entity or last_prefix in ("E", "S", "L", "U"))
-    )
+    sequences = TagSequences(_flat(known), list_lengths(known), names)
+    return len(spans_of(sequences, types_in(names), "conll").start)
 
 
 def _flat(labels: pa.Array) -> NDArray[np.int64]:
@@ -180,7 +168,7 @@ class DataReport:
     """The digests of the files that the data were read from, if there are files."""
     pairs: bool = False
     """Whether an example is a pair of texts."""
-    read: Sequence[Line] = ()
+    read: Sequence[ReportLine] = ()
     """How the files are read, if there are files."""
     origins: Mapping[Split, str] = field(default_factory=dict)
     """What was done to a split's files, or in place of files, in words; nothing for all rows of its own files."""
@@ -209,21 +197,21 @@ class DataReport:
 
     def to_markdown(self) -> str:
         """Return the page `data/report.md`."""
-        head = [*self.read, *self.what_came_of_it()]
+        head = [*self.read, *self.summary_lines()]
         parts = [
             f"# Data: {code(self.name)}",
-            _table([["", "as it was read"], *([what, code(is_so)] for what, is_so in head)]),
+            _table([["", "as it was read"], *([subject, code(text)] for subject, text in head)]),
         ]
-        parts += ["## Splits", _table(self._splits()), "## Findings", self._findings()]
+        parts += ["## Splits", _table(self._splits(), has_numbers=True), "## Findings", self._findings()]
         if self.labels:
-            parts += ["## Labels", _table(self._labels())]
+            parts += ["## Labels", _table(self._labels(), has_numbers=True)]
             if len(self.labels) > _MOST_LABELS:
                 parts.append(f"And {len(self.labels) - _MOST_LABELS} more; all are in `metrics/download.json`.")
         return "\n\n".join(parts) + "\n"
 
-    def what_came_of_it(self) -> list[Line]:
-        """Return lines on the data as they are written, each with what it is on: sizes, labels, and two examples a split."""
-        found: list[Line] = [(name, self._size(name)) for name in self.splits]
+    def summary_lines(self) -> list[ReportLine]:
+        """Return lines on the data as they are written: the size of each split, the labels, and two examples of each split."""
+        found: list[ReportLine] = [(name, self._size(name)) for name in self.splits]
         if self.labels:
             found.append(("labels" if self.scheme == "plain" else f"tags, {self.scheme}", self._first_labels()))
         return found + [
@@ -274,7 +262,9 @@ def _counted(count: int, one: str, many: str) -> str:
     return f"{count:,} {one if count == 1 else many}"
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def _table(rows: Sequence[Sequence[str]], *, has_numbers: bool = False) -> str:
+    """Return a Markdown table. The first row is its head. `has_numbers`: in all columns but the first, aligned right."""
     head, *body = rows
-    lines = [head, ["---", *["---:"] * (len(head) - 1)] if len(head) > 3 or not body else ["---"] * len(head), *body]
+    alignment = "---:" if has_numbers else "---"
+    lines = [head, ["---", *[alignment] * (len(head) - 1)], *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

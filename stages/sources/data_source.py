@@ -9,7 +9,7 @@ from typing import assert_never
 
 import pyarrow as pa
 
-from stages.configuration.hydra_plugins.fingerprint import fingerprint, places_of
+from stages.configuration.hydra_plugins.fingerprint import fingerprint, locations_of
 from stages.configuration.kinds import labels_words
 from stages.configuration.schema import SPLITS, DataConfig, DemoData, FilesData, Format, HubData, Split, TabularData
 from stages.pipeline.digests import sha256_of
@@ -21,11 +21,11 @@ from stages.sources.demo import shop_messages, tagged_sentences
 from stages.sources.examples import PLACE, Columns, checked_examples, choose_columns
 from stages.sources.hub import fetch_dataset
 from stages.sources.label_names import LabelNames, LeftOut, Naming, canonical_label, configured_names, ignored_labels
-from stages.sources.locations import Located, find, find_files
-from stages.sources.readers.brat import with_second_halves, without_second_halves
+from stages.sources.locations import Located, find, find_packed
+from stages.sources.readers.brat import with_partners, without_partners
 from stages.sources.readers.formats import open_table
 from stages.sources.readers.table_file import ReadOptions, TableFile
-from stages.sources.reading import Line, files_in_words
+from stages.sources.reading import ReportLine, describe_files
 
 log = logging.getLogger("stages.sources")
 
@@ -42,9 +42,9 @@ def write_data(config: DataConfig, path: Path | None, scratch: Path) -> DataRepo
             folder = scratch / "files"
             _require_fingerprint(config)
             digests = _digests(
-                config, {split: find_files(split, place, folder) for split, place in config.places.items()}
+                config, {split: find_packed(split, location, folder) for split, location in config.locations.items()}
             )
-            files = {split: find(split, place, folder) for split, place in config.places.items()}
+            files = {split: find(split, location, folder) for split, location in config.locations.items()}
             source = _read_files(config, files, digests)
         case HubData():
             fetched = fetch_dataset(config)
@@ -53,13 +53,13 @@ def write_data(config: DataConfig, path: Path | None, scratch: Path) -> DataRepo
         case _:
             assert_never(config)
     report = write_canonical(source, config, path, scratch / "staged")
-    _log(report.what_came_of_it())
+    _log(report.summary_lines())
     return report
 
 
-def _log(lines: Iterable[Line]) -> None:
-    for what, is_so in lines:
-        log.info("%s: %s", what, is_so)
+def _log(lines: Iterable[ReportLine]) -> None:
+    for subject, text in lines:
+        log.info("%s: %s", subject, text)
 
 
 def _demo(config: DemoData) -> Source:
@@ -78,7 +78,7 @@ def _require_fingerprint(config: FilesData) -> None:
     if config.fingerprint is None:
         return
     with suppress(OSError):  # a file that is missing is told by name
-        if fingerprint(places_of(vars(config))) != config.fingerprint:
+        if fingerprint(locations_of(vars(config))) != config.fingerprint:
             raise DataError(
                 f"data.fingerprint={config.fingerprint}: the files have changed since {PARAMS} was composed; compose it again "
                 "(`stagewright run`, or `stagewright compose` with your overrides), or set data.fingerprint=null to accept any"
@@ -88,17 +88,17 @@ def _require_fingerprint(config: FilesData) -> None:
 def _digests(config: TabularData, files: Mapping[Split, Sequence[Located]]) -> dict[Split, list[str]]:
     """Return the digests of the files as they came, before anything is unpacked or read."""
     return {
-        split: checked_digests(split, _with_read_beside(found, config), getattr(config.sha256, split))
+        split: checked_digests(split, _with_partners(found, config), getattr(config.sha256, split))
         for split, found in files.items()
     }
 
 
-def _with_read_beside(files: Sequence[Located], config: TabularData) -> list[Located]:
+def _with_partners(files: Sequence[Located], config: TabularData) -> list[Located]:
     """Return files with those that are read with them: brat's texts with their annotations."""
     if not labels_words(config.kind) or config.format not in ("auto", "brat"):
         return list(files)
     named = {file.path: file for file in files}
-    return [named.get(path) or Located(path, path.name) for path in with_second_halves([file.path for file in files])]
+    return [named.get(path) or Located(path, path.name) for path in with_partners([file.path for file in files])]
 
 
 def checked_digests(split: Split, files: Sequence[Located], wanted: str | list[str] | None) -> list[str]:
@@ -149,7 +149,7 @@ def _read_files(
         form = _format_of_all(opened["train"]) if split == "test" else "auto"
         inputs = {part.columns.input for part in opened.get("train", [])}
         opened[split] = _grouped_alike(
-            [_open(each, split, config, configured, form, inputs) for each in _once_each(files[split])]
+            [_open(each, split, config, configured, form, inputs) for each in _without_partners(files[split])]
         )
     for split in SPLITS[1:]:
         for part in opened.get(split, []):
@@ -158,7 +158,7 @@ def _read_files(
     named = dict.fromkeys(name for part in opened["train"] for name in part.all_names)
     ignored = ignored_labels(config)
     parts = {split: [(part.file, part.columns) for part in found] for split, found in opened.items()}
-    read = list(files_in_words(parts, config))
+    read = list(describe_files(parts, config))
     _log(read)
     return Source(
         splits={split: _source_split(parts, config, ignored) for split, parts in opened.items()},
@@ -180,26 +180,25 @@ def _refuse_other_use(part: _OpenFile, train: Sequence[_OpenFile]) -> None:
 
     So it is where the usual names are tried, and the column that train takes is missing.
     """
-    known = {_called(each.file, column) for each in train for column in each.file.columns}
+    known = {_name_in_file(each.file, column) for each in train for column in each.file.columns}
     for what, key in (("input", "text"), ("pair", "pair"), ("label", "label")):
-        column, *others = (_called(each.file, getattr(each.columns, what)) for each in (part, *train))
+        column, *others = (_name_in_file(each.file, getattr(each.columns, what)) for each in (part, *train))
         if column is not None and column not in others and column in known:
             wanted = " or ".join(dict.fromkeys(repr(other) for other in others if other is not None)) or "none"
             raise DataError(
                 f"{part.file.name}: column {column!r} would be used as {wanted} is in train, which has a column {column!r} too; "
-                "set "
-                f"data.{key}_column, or name the columns as in train"
+                f"set data.{key}_column, or name the columns as in train"
             )
 
 
-def _called(file: TableFile, column: str | None) -> str | None:
-    """Return what a file itself calls a column."""
-    return None if column is None else file.called.get(column, column)
+def _name_in_file(file: TableFile, column: str | None) -> str | None:
+    """Return the name that a column has in its file."""
+    return None if column is None else file.display_names.get(column, column)
 
 
-def _once_each(files: Sequence[Located]) -> list[Located]:
-    """Return files without the second halves of those that consist of two, as brat's do."""
-    kept = set(without_second_halves([file.path for file in files]))
+def _without_partners(files: Sequence[Located]) -> list[Located]:
+    """Return files without the annotations of brat's texts among them."""
+    kept = set(without_partners([file.path for file in files]))
     return [file for file in files if file.path in kept]
 
 
@@ -208,7 +207,7 @@ def _open(
     split: Split,
     config: TabularData,
     label_names: LabelNames | None,
-    of_train: Format,
+    train_format: Format,
     inputs: Set[str],
 ) -> _OpenFile:
     options = ReadOptions(
@@ -224,7 +223,7 @@ def _open(
         sheet=config.sheet,
         sentence_column=config.sentence_column,
         empty_words=config.empty_words,
-        of_train=of_train,
+        train_format=train_format,
     )
     file = open_table(location.path, location.name, options)
     columns = choose_columns(file, config, split, inputs)
@@ -258,5 +257,5 @@ def _source_split(parts: Sequence[_OpenFile], config: TabularData, ignored: froz
         for part in parts:
             yield from checked_examples(part.file, part.columns, config, Naming(part.names, ignored, left_out))
 
-    headers = {part.file.name: part.columns.label for part in parts if part.file.is_headed and part.columns.label}
+    headers = {part.file.name: part.columns.label for part in parts if part.file.has_header and part.columns.label}
     return SourceSplit(", ".join(part.file.name for part in parts), examples(), left_out, headers)

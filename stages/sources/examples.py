@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stages.columns.names import ID, LABEL, SECOND_TEXT, TAGS, TEXT, TOKENS
 from stages.configuration.kinds import labels_words, target_rules
-from stages.configuration.schema import CANONICAL_COLUMNS, ColumnChoice, Split, TabularData, Target
+from stages.configuration.schema import ColumnChoice, Split, TabularData, Target
 from stages.pipeline.errors import DataError
 from stages.sources.column_names import (
     LABEL_LISTS,
@@ -51,7 +52,10 @@ from stages.sources.values import (
     texts,
 )
 
-_ID = "id"
+GROUP, PLACE = "group", "place"
+"""The columns of the group of an example, and of its place in messages."""
+KEPT = "kept:"
+"""The prefix of the names of copied columns, so that they differ from all others."""
 DOCUMENT = "document"
 """The column in which the CoNLL reader numbers documents (`-DOCSTART-`)."""
 FILE = "file"
@@ -65,7 +69,7 @@ class Columns:
     input: str
     pair: str | None
     label: str | None
-    """None: the file has no labels."""
+    """None: the file has no column of labels."""
     id: str | None
     group: str | None
     span_fits: str | None
@@ -73,9 +77,9 @@ class Columns:
     kept: Mapping[str, str] = field(default_factory=dict)
     """Columns that are copied as they are, by the name that each gets."""
     flags: Mapping[str, str] = field(default_factory=dict)
-    """Columns that say of a label each, by its name, whether a text has it. There is no column of labels then."""
+    """The columns of 0 or 1 that say whether a text has a label, by the name of the label. `label` is None then."""
     group_by_file: bool = False
-    """Whether groups of two files differ, whatever `group` says; without `group`, each file is one."""
+    """Whether rows of two files are never in one group. Without `group`, each file is a group."""
 
     @property
     def has_labels(self) -> bool:
@@ -111,18 +115,18 @@ def choose_columns(
             "and data.label_column as different columns (positions from 0 fit files without labels too)"
         )
     group = _group(file, config) if is_grouped else None
+    is_grouped_by_file = is_grouped and group is None and config.group_column == FILE
+    is_grouped_by_document = group == DOCUMENT and file.numbers_documents  # each file numbers its own from 0
     return Columns(
         input=text,
         pair=pair,
         label=label,
-        id=_ID if _ID in file.columns else None,
+        id=ID if ID in file.columns else None,
         group=group,
         span_fits=file.span_fits,
         kept={str(name): _column(file, "data.keep_columns", name, ()) for name in config.keep_columns},
         flags=flags,
-        group_by_file=group == DOCUMENT and file.numbers_documents
-        if group
-        else is_grouped and config.group_column == FILE,
+        group_by_file=is_grouped_by_file or is_grouped_by_document,
     )
 
 
@@ -182,12 +186,12 @@ def _group(file: TableFile, config: TabularData) -> str | None:
         return None
     if config.group_column is not None:
         return _column(file, "data.group_column", config.group_column, ())
-    return DOCUMENT if DOCUMENT in file.columns and "tags" in file.columns else None
+    return DOCUMENT if DOCUMENT in file.columns and TAGS in file.columns else None
 
 
 def _has(file: TableFile, wanted: ColumnChoice | None, ranks: Ranks) -> bool:
     if isinstance(wanted, int):
-        if file.places_are_chosen:
+        if file.positions_are_applied:
             return usual_column(file.columns, ranks) is not None
         return -len(file.columns) <= wanted < len(file.columns)
     try:
@@ -209,7 +213,7 @@ def _column(file: TableFile, key: str, wanted: ColumnChoice | None, usual: Ranks
     missing = wanted or " or ".join(list(chain.from_iterable(usual))[:_MOST_NAMES])
     columns = ", ".join(map(shown_name, file.columns[:_MOST_COLUMNS])) or "none"
     more = ", …" if len(file.columns) > _MOST_COLUMNS else ""
-    advice = file.without_header() or f"set {key} to one of its columns: {columns}{more}"
+    advice = file.missing_header_advice() or f"set {key} to one of its columns: {columns}{more}"
     raise DataError(f"{file.name}: has no column {missing}; {advice}")
 
 
@@ -221,17 +225,11 @@ _MOST_NAMES = 8
 
 def _column_at(file: TableFile, key: str, place: int, usual: Ranks) -> str:
     """Return a column by its place. A reader that has used it already names its columns as usual."""
-    if file.places_are_chosen and (chosen := usual_column(file.columns, usual)) is not None:
+    if file.positions_are_applied and (chosen := usual_column(file.columns, usual)) is not None:
         return chosen
     if -len(file.columns) <= place < len(file.columns):
         return file.columns[place]
     raise DataError(f"{file.name}: {key}={place}, but there are {len(file.columns)} columns; count them from 0")
-
-
-ID, TEXT, PAIR, LABEL, TOKENS, TAGS = CANONICAL_COLUMNS
-GROUP, PLACE = "group", "place"
-KEPT = "kept:"
-"""The prefix of the names of copied columns, so that they differ from all others."""
 
 
 def checked_examples(
@@ -296,7 +294,7 @@ def _without_ignored(batch: pa.RecordBatch, naming: Naming) -> pa.RecordBatch:
 def _text(rows: Rows, columns: Columns, where: Where, naming: Naming, config: TabularData) -> dict[str, pa.Array]:
     made = {TEXT: texts(rows.columns[columns.input], where, "text")}
     if columns.pair is not None:
-        made[PAIR] = texts(rows.columns[columns.pair], where, "second text")
+        made[SECOND_TEXT] = texts(rows.columns[columns.pair], where, "second text")
     if columns.flags:
         made[LABEL] = flagged_labels({name: rows.columns[column] for name, column in columns.flags.items()}, where)
     elif columns.label is None:

@@ -220,15 +220,18 @@ if not sys.stderr.isatty():
 
 
 def fetch_dataset(config: HubData) -> dict[Split, list[Path]]:
-    """Fetch the files that each split of `config` names (a path or glob inside the repository), sorted.
+    """Fetch the files that each split of `config` names by paths or globs inside the repository; return where they are.
 
-    A split that `config` leaves out is left out. Raises HubError with what to do about it.
+    The files of a glob are sorted. A file that two globs match is returned once. A split that `config` leaves out is left
+    out. Raises HubError with what to do about it.
     """
     repo = Repo("dataset", config.repo, config.revision)
-    patterns = {split: [found] if isinstance(found, str) else found for split, found in config.places.items()}
+    patterns = {split: [found] if isinstance(found, str) else found for split, found in config.locations.items()}
     files = _list_files(repo, enough=[pattern for found in patterns.values() for pattern in found])
     names = {
-        split: [name for pattern in found for name in _matches(repo, f"data.{split}", pattern, files)]
+        split: list(
+            dict.fromkeys(name for pattern in found for name in _matches(repo, f"data.{split}", pattern, files))
+        )
         for split, found in patterns.items()
     }
     _fetch(repo, [name for found in names.values() for name in found])

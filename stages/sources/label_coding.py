@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.columns.arrays import as_lists
+from stages.columns.names import TAGS
 from stages.pipeline.errors import DataError
-from stages.sources.examples import PLACE, TAGS
+from stages.sources.examples import PLACE
 from stages.sources.label_names import UNLABELLED, is_integer
 from stages.sources.values import NO_CODE
 from stages.tags.schemes import OUTSIDE
@@ -59,8 +60,7 @@ def _coded_lists(labels: pa.Array, batch: pa.RecordBatch, names: Sequence[str], 
     _require_labels(batch, (without > 0) & ~unknown if may_be_missing else (without > 0) | unknown)
     if are_tags:
         return as_lists(codes, lengths)
-    offsets = np.concatenate([[0], np.cumsum(np.where(unknown, 0, lengths))]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(codes[~unknown[row]]), mask=pa.array(unknown))
+    return as_lists(codes[~unknown[row]], np.where(unknown, 0, lengths), unknown)
 
 
 def unlabelled(codes: pa.Array) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""What a label is called: the names that a configuration, a file or a format gives to what stands in a cell."""
+"""Name labels: by the configuration, by the file, or by what stands in a cell."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -92,7 +92,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Naming:
-    """How the labels of a column are told: by which names, and which of them mean none."""
+    """How the labels of a column are read: the names that they may have, and which of them are ignored."""
 
     names: LabelNames | None = None
     """None: each label is its own name, as it stands in the file."""
@@ -142,7 +142,7 @@ def _read(path: Path, origin: str) -> list[str] | dict[str, str]:
     """Read names: one a line, or `0: neg` (`0<TAB>neg`, `0,neg`) on each, or JSON, an array of names or an object."""
     if not path.is_file():
         raise DataError(
-            f"{origin}: there is no such file; name one with a label a line, or give a list such as [neg,pos]"
+            f"{origin}: there is no such file; give a file with one label per line, or a list such as [neg,pos]"
         )
     if path.suffix.lower() == ".json":
         return _read_json(path, origin)
@@ -150,7 +150,7 @@ def _read(path: Path, origin: str) -> list[str] | dict[str, str]:
     while lines and not lines[-1][1]:
         del lines[-1]
     if not lines:
-        raise DataError(f"{origin}: is empty; write one name a line")
+        raise DataError(f"{origin}: is empty; write one name per line")
     for number, line in lines:
         if not line:
             raise DataError(

@@ -8,7 +8,7 @@ import glob
 import http.client
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -52,69 +52,72 @@ class Located:
     """Its name in messages: the path or address as configured, `archive.zip: inner.csv` for a member of an archive."""
 
 
-def find_files(split: str, places: str | list[str], scratch: Path) -> list[Located]:
-    """Find the files and folders that a split's places name, with archives as they are. See `find`."""
-    key = f"data.{split}"
-    found: dict[Path, Located] = {}
-    for place in [places] if isinstance(places, str) else places:
-        for located in _unexpanded(key, place.rpartition("::")[2], scratch):
-            found.setdefault(located.path, located)
-    return list(found.values())
-
-
-def find(split: str, places: str | list[str], scratch: Path) -> list[Located]:
-    """Find what a split's places name, in their order and in natural order within each, each file once.
+def find(split: str, locations: str | list[str], scratch: Path) -> list[Located]:
+    """Find what a split's locations name, in their order and in natural order within each, each file once.
 
     Remote files and members of archives are copied below `scratch`, a folder of this run alone. Raises DataError in one
     line that begins with the split's key or the archive's name.
     """
     key = f"data.{split}"
-    found: dict[Path, Located] = {}
-    for place in [places] if isinstance(places, str) else places:
-        for located in _find(key, place, scratch):
-            found.setdefault(located.path, located)
-    return list(found.values())
+    return _once_each(part for location in _as_list(locations) for part in _find(key, location, scratch))
 
 
-def _find(key: str, place: str, scratch: Path) -> list[Located]:
-    first, chained, rest = place.partition("::")
+def find_packed(split: str, locations: str | list[str], scratch: Path) -> list[Located]:
+    """Find the same files and folders, but each archive as one file, without unpacking it."""
+    key, last = f"data.{split}", [location.rpartition("::")[2] for location in _as_list(locations)]
+    return _once_each(located for location in last for located in _packed(key, location, scratch))
+
+
+def _as_list(locations: str | list[str]) -> list[str]:
+    return [locations] if isinstance(locations, str) else locations
+
+
+def _once_each(found: Iterable[Located]) -> list[Located]:
+    by_path: dict[Path, Located] = {}
+    for located in found:
+        by_path.setdefault(located.path, located)
+    return list(by_path.values())
+
+
+def _find(key: str, location: str, scratch: Path) -> list[Located]:
+    first, chained, rest = location.partition("::")
     if chained:
         scheme, _, inner = first.partition("://")
         if scheme.lower() not in _ARCHIVE_SCHEMES:
             raise DataError(
-                f"{key}={shown(place)}: only zip:// and tar:// can come before ::, as in zip://inner/*.csv::archive.zip"
+                f"{key}={shown(location)}: only zip:// and tar:// can come before ::, as in zip://inner/*.csv::archive.zip"
             )
-        archives = _find(key, rest, scratch) if "::" in rest else _unexpanded(key, rest, scratch)
+        archives = _find(key, rest, scratch) if "::" in rest else _packed(key, rest, scratch)
         return [part for archive in archives for part in _unpacked(archive, inner.strip("/"), scratch)]
     parts: list[Located] = []
-    for located in _unexpanded(key, place, scratch):
+    for located in _packed(key, location, scratch):
         is_packed = located.path.is_file() and is_archive(located.path.name)
         parts += _unpacked(located, "", scratch) if is_packed else [located]
     return parts
 
 
-def _unexpanded(key: str, place: str, scratch: Path) -> list[Located]:
-    """Find what a place names, with archives as they are."""
-    scheme = scheme_of(place)
+def _packed(key: str, location: str, scratch: Path) -> list[Located]:
+    """Find what a location names, with archives as they are."""
+    scheme = scheme_of(location)
     if scheme in ("http", "https"):
-        return [Located(fetch_http(key, place, scratch), shown(place))]
+        return [Located(fetch_http(key, location, scratch), shown(location))]
     if scheme == "file":
-        return _local(key, unquote(urlsplit(place).path))
+        return _local(key, unquote(urlsplit(location).path))
     if scheme in _ARCHIVE_SCHEMES:
-        raise DataError(f"{key}={place}: does not name the archive; write {scheme}://inner::archive.{scheme}")
+        raise DataError(f"{key}={location}: does not name the archive; write {scheme}://inner::archive.{scheme}")
     if scheme is not None:
-        return [Located(path, name) for path, name in fetch_storage(key, place, scratch)]
-    return _local(key, place)
+        return [Located(path, name) for path, name in fetch_storage(key, location, scratch)]
+    return _local(key, location)
 
 
-def _local(key: str, place: str) -> list[Located]:
-    path = Path(place).expanduser()
+def _local(key: str, location: str) -> list[Located]:
+    path = Path(location).expanduser()
     if path.exists():
-        return [Located(path, place)]
+        return [Located(path, location)]
     matches = sorted(glob.glob(str(path), recursive=True), key=natural_key)  # noqa: PTH207 (absolute patterns)
     files = [match for match in matches if Path(match).is_file()]
     if not matches:
-        raise DataError(f"{key}={place}: there is no such file; give a path or glob that exists")
+        raise DataError(f"{key}={location}: there is no such file; give a path or glob that exists")
     return [Located(Path(match), match) for match in files or matches]
 
 
@@ -122,15 +125,15 @@ def _unpacked(archive: Located, inner: str, scratch: Path) -> list[Located]:
     return [Located(path, name) for path, name in unpacked(archive.path, archive.name, inner, scratch)]
 
 
-def scheme_of(place: str) -> str | None:
+def scheme_of(location: str) -> str | None:
     """Return the scheme of an address, in lower case; None for a path. A single letter is a Windows drive."""
-    match = _SCHEME.match(place)
+    match = _SCHEME.match(location)
     return match.group().removesuffix("://").lower() if match else None
 
 
-def shown(place: str) -> str:
+def shown(location: str) -> str:
     """Return a path as it is, and an address without its secrets, also at the end of a chain (`zip://part::address`)."""
-    *inner, last = place.split("::")
+    *inner, last = location.split("::")
     if scheme_of(last) is not None and scheme_of(last) != "file":
         last = _USER.sub(r"\1", last)
         last = _QUERY.sub("", last) if scheme_of(last) in ("http", "https") else last

@@ -12,7 +12,7 @@ from stages.sources.values import Where
 def unnested(column: Column, rules: TargetRules, where: Where) -> Column:
     """Return labels without the lists and objects that a tool has put around them.
 
-    Where a text has one label, a list of one label (doccano, Label Studio) is that label. An object with a number a label
+    Where a text has one label, a list of one label (doccano, Label Studio) is that label. An object with a number for each label
     (spaCy's `cats`) is the list of those with 1, or the one that has it. All else is left as it is.
     Raises DataError naming file and row for an object without exactly one label that is 1, and numbers between 0 and 1.
     """

@@ -1,4 +1,4 @@
-"""What is read of a data set's files, in words: which files, in which format, and what each column is used for."""
+"""Describe how a data set's files are read: which files, in which format, and what each column is used for."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -12,8 +12,8 @@ from stages.pipeline.escaping import shortened
 from stages.sources.examples import Columns
 from stages.sources.readers.table_file import TableFile
 
-Line: TypeAlias = tuple[str, str]
-"""What is told of, and what is so."""
+ReportLine: TypeAlias = tuple[str, str]
+"""A subject, such as `train` or `columns`, and what the report says of it."""
 
 _MOST_NAMES = 3
 """How many files are named."""
@@ -21,19 +21,21 @@ _LONGEST_NAME, _LONGEST_VALUE = 28, 20
 """Columns of a terminal that a file's name and a value take at most."""
 
 
-def files_in_words(parts: Mapping[Split, Sequence[tuple[TableFile, Columns]]], config: TabularData) -> Iterator[Line]:
-    """Tell the files of each split, and what their columns are used for where that was not told before.
+def describe_files(
+    parts: Mapping[Split, Sequence[tuple[TableFile, Columns]]], config: TabularData
+) -> Iterator[ReportLine]:
+    """Yield a line on the files of each split, and one on the use of their columns where that differs from all before.
 
     Reads the first rows of one file for each use of columns.
     """
-    told: list[Columns] = []
+    described: list[Columns] = []
     for split, opened in parts.items():
         for (form, columns), alike in groupby(opened, key=lambda part: (part[0].format, part[1])):
             files = [file for file, _ in alike]
             yield split, f"from {_names(files)} ({form})"
-            if columns not in told:
+            if columns not in described:
                 yield "columns", _columns(files[0], columns, config)
-            told.append(columns)
+            described.append(columns)
 
 
 def _names(files: Sequence[TableFile]) -> str:
@@ -52,7 +54,7 @@ def _columns(file: TableFile, columns: Columns, config: TabularData) -> str:
     first: Mapping[str, object] = {}
     with suppress(DataError):  # it is told when the rows are read
         first = _first_row(file, columns.all)
-    used = [f"{what} from {file.called.get(name, name)}{_first(name, first)}" for what, name in uses if name]
+    used = [f"{what} from {file.display_names.get(name, name)}{_first(name, first)}" for what, name in uses if name]
     used += [] if columns.has_labels else ["no tags" if of_words else "no labels"]
     used += ["groups from the files"] if columns.group_by_file and columns.group is None else []
     return ", ".join(used)

@@ -50,7 +50,7 @@ def select(splits: Mapping[Split, StagedSplit], config: DataBase) -> dict[Split,
 
 
 def carved(chosen: Mapping[Split, Selection]) -> dict[Split, Indices]:
-    """Return the rows of train's own file by the split that they are in."""
+    """Return the rows of the selections that are parts of train, by their split."""
     return {name: selection.rows for name, selection in chosen.items() if selection.source == "train"}
 
 

@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stages.columns.arrays import as_lists
+from stages.columns.names import LABEL, TAGS
 from stages.configuration.schema import SPLITS, DataBase, DataScheme, EntityScheme, Scheme, Split, TabularData
 from stages.pipeline.errors import DataError
 from stages.sources.data_report import count_entities
-from stages.sources.examples import LABEL, TAGS
 from stages.sources.label_coding import coded, label_order, unlabelled
 from stages.sources.label_names import UNLABELLED, canonical_label, is_integer
 from stages.sources.staging import StagedSplit
@@ -28,9 +28,9 @@ class SplitLabels:
     scheme: Scheme
     """The scheme of train's tags as found; `plain` for anything but entity tags."""
     read: Mapping[str, str]
-    """What each label of the source is read as; empty where that is as it stands."""
+    """What each label of the source is read as. Empty if labels are read as they stand."""
     named: tuple[str, ...]
-    """Those that the source names."""
+    """The labels that the source names."""
     foreign: frozenset[str] = frozenset()
     """The tags that are spelled unlike most of train's."""
     target: EntityScheme | None = None
@@ -76,7 +76,7 @@ class SplitLabels:
         no_label = {UNLABELLED} - train.labels - set(named)
         tags = {tag for split in splits.values() for tag in split.labels} - no_label
         foreign = frozenset(tag for tag in tags if spelling.read(tag) is None)
-        read = {tag: spelling.read(tag) or spelling.read_anyhow(tag) for tag in (*named, *tags)}
+        read = {tag: spelling.read(tag) or spelling.read_leniently(tag) for tag in (*named, *tags)}
         read |= {tag: tag for tag in no_label}
         names = tuple(dict.fromkeys(read[tag] for tag in named))
         found = _in_each_split(names, {name: {read[tag] for tag in split.labels} for name, split in splits.items()})
@@ -102,8 +102,7 @@ class SplitLabels:
         if not is_list:
             return names
         lengths = pc.fill_null(pc.list_value_length(labels), 0).to_numpy()
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-        return pa.ListArray.from_arrays(offsets, names, mask=pc.is_null(labels))
+        return as_lists(names, lengths, pc.is_null(labels).to_numpy(zero_copy_only=False))
 
     def codes(self, batch: pa.RecordBatch, split: Split, *, may_be_missing: bool) -> pa.Array:
         """Return the batch's labels as codes into what is written of the split, or its numbers."""

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from stages.columns.names import ID, LABEL, SECOND_TEXT, TAGS, TEXT, TOKENS
 from stages.configuration.schema import Split
 from stages.pipeline.errors import DataError
-from stages.sources.examples import GROUP, ID, LABEL, PAIR, TAGS, TEXT, TOKENS
+from stages.sources.examples import GROUP
 from stages.sources.values import list_lengths
 from stages.tags.schemes import Bigrams, bigrams
 
@@ -35,7 +36,7 @@ class StagedSplit:
     targets: NDArray[np.int64]
     """A number that is equal for equal labels; `NO_TARGET` for none."""
     strata: NDArray[np.int64]
-    """The stratum, of which a sample keeps the share: the label, or what `stratified_by_type` says for words."""
+    """The stratum, whose share a sample keeps: the label or, for words, what `stratified_by_type` returns."""
     groups: NDArray[np.int64] | None
     """A number that is equal for equal groups, where the source has them."""
     ids: NDArray[np.int64] | None
@@ -75,7 +76,7 @@ class TagSets:
     names: Sequence[str]
 
     def rarest(self, examples: int, types: Mapping[str, str]) -> NDArray[np.int64]:
-        """Return the type of each example, [examples], that fewest examples have; 0 for those whose tags have none."""
+        """Return a number for the type in each example that fewest examples have, [examples]; 0 for those without a type."""
         names = sorted(set(types.values()))
         place = {name: number for number, name in enumerate(names)}
         type_of = np.array([place[types[tag]] if tag in types else -1 for tag in self.names], np.int64)[self.tags]
@@ -97,7 +98,7 @@ def stage_examples(name: Split, origin: str, batches: Iterable[pa.RecordBatch], 
     path, schema, writer = folder / f"{name}.arrow", None, None
     facts: list[_Facts] = []
     labels: set[str] = set()
-    tag_sets = _TagSetsMaker()
+    tag_sets = _TagSetsBuilder()
     neighbours: Counter[tuple[str | None, str | None]] = Counter()
     for batch in batches:
         if writer is None:
@@ -127,11 +128,11 @@ def stage_examples(name: Split, origin: str, batches: Iterable[pa.RecordBatch], 
         ids=_joined([each.ids for each in facts]),
         labels=frozenset(labels),
         bigrams=neighbours,
-        tag_sets=tag_sets.made(),
+        tag_sets=tag_sets.build(),
     )
 
 
-class _TagSetsMaker:
+class _TagSetsBuilder:
     """Gathers the tags of examples, batch by batch."""
 
     def __init__(self) -> None:
@@ -153,7 +154,7 @@ class _TagSetsMaker:
             self._tags.append(np.array(names, np.int32)[pairs % len(names)])
         self._examples += len(tags)
 
-    def made(self) -> TagSets | None:
+    def build(self) -> TagSets | None:
         if not self._rows:
             return None
         return TagSets(np.concatenate(self._rows), np.concatenate(self._tags), list(self._places))
@@ -171,14 +172,14 @@ class _Facts:
 def _facts(batch: pa.RecordBatch) -> _Facts:
     has_tags = TAGS in batch.schema.names
     labels = batch[TAGS if has_tags else LABEL]
-    targets = _targets(labels)
+    targets = _targets(labels, are_sets=not has_tags)
     has_shares = not pa.types.is_floating(labels.type)  # numbers have none to keep
     return _Facts(
         contents=np.frombuffer(b"".join(map(_digest, _inputs(batch))), DIGEST),
         targets=targets,
         strata=targets if has_shares and not has_tags else np.zeros_like(targets),
-        groups=_numbers(batch[GROUP]) if GROUP in batch.schema.names else None,
-        ids=_numbers(batch[ID]) if ID in batch.schema.names else None,
+        groups=_numbers(batch[GROUP].to_pylist()) if GROUP in batch.schema.names else None,
+        ids=_numbers(batch[ID].to_pylist()) if ID in batch.schema.names else None,
     )
 
 
@@ -199,8 +200,8 @@ def _inputs(batch: pa.RecordBatch) -> list[str]:
     if TOKENS in batch.schema.names:
         return ["\n".join(words) for words in batch[TOKENS].to_pylist()]
     texts: list[str] = batch[TEXT].to_pylist()
-    if PAIR in batch.schema.names:
-        return [f"{first}\0{second}" for first, second in zip(texts, batch[PAIR].to_pylist(), strict=True)]
+    if SECOND_TEXT in batch.schema.names:
+        return [f"{first}\0{second}" for first, second in zip(texts, batch[SECOND_TEXT].to_pylist(), strict=True)]
     return texts
 
 
@@ -208,20 +209,23 @@ def _digest(content: str) -> bytes:
     return hashlib.blake2b(content.encode(), digest_size=DIGEST.itemsize).digest()
 
 
-def _numbers(column: pa.Array) -> NDArray[np.int64]:
+def _numbers(values: Sequence[object]) -> NDArray[np.int64]:
     """Return equal numbers for equal values, the same in every process (Python's own hash of strings is not)."""
-    values: list[object] = column.to_pylist()
     texts = ["\0".join(map(str, value)) if isinstance(value, list) else str(value) for value in values]
     digests = b"".join(hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
     return np.frombuffer(digests, ">i8").astype(np.int64)
 
 
-def _targets(labels: pa.Array) -> NDArray[np.int64]:
+def _targets(labels: pa.Array, *, are_sets: bool) -> NDArray[np.int64]:
+    """Return `StagedSplit.targets`. `are_sets`: lists of labels are equal in any order, unlike the tags of words."""
     unknown = pc.is_null(labels).to_numpy(zero_copy_only=False).copy()
     if pa.types.is_list(labels.type):
         is_null = pc.is_null(pc.list_flatten(labels)).to_numpy(zero_copy_only=False)
         unknown[pc.list_parent_indices(labels).to_numpy()[is_null]] = True
-    return np.where(unknown, NO_TARGET, _numbers(labels))
+    values = labels.to_pylist()
+    if are_sets:
+        values = [sorted(set(map(str, value))) if isinstance(value, list) else value for value in values]
+    return np.where(unknown, NO_TARGET, _numbers(values))
 
 
 def _joined(parts: list[NDArray[np.int64] | None]) -> NDArray[np.int64] | None:

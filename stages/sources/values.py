@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from stages.columns.arrays import as_lists
 from stages.pipeline.errors import DataError
 from stages.pipeline.escaping import shortened
 from stages.sources.label_names import UNLABELLED, LabelNames, Naming, canonical_label, is_integer
@@ -84,7 +85,7 @@ def identifiers(column: Column, where: Where, what: str = "id") -> pa.Array:
 
 
 def groups(column: Column, where: Where) -> pa.Array:
-    """Return the names of groups, from text or integers, none of them empty: rows without a name are in no group together."""
+    """Return the names of groups, from text or integers. Raises DataError for an empty one, which names no group."""
     return _filled(identifiers(column, where, "group"), where, "group")
 
 
@@ -136,9 +137,21 @@ def _label_texts(column: Column, where: Where, what: str) -> tuple[pa.Array, boo
 
 
 def label_lists(column: Column, where: Where, naming: Naming, what: str) -> pa.Array:
-    """Return lists of labels by name; those that are ignored are null in them. A missing list of labels is no label."""
-    offsets, flat = _flat(_without_gaps(column) if what == "label" else column, where, what)
-    return pa.ListArray.from_arrays(offsets, labels(flat, where.flattened(offsets), naming, what))
+    """Return lists of labels by name; those that are ignored are null in them.
+
+    `what`: `label` or `tag`. Labels are sets: a missing list is an empty one, and of equal labels in a list the first is kept.
+    """
+    are_sets = what == "label"
+    offsets, flat = _flat(_without_gaps(column) if are_sets else column, where, what)
+    lists = pa.ListArray.from_arrays(offsets, labels(flat, where.flattened(offsets), naming, what))
+    return _without_repeats(lists) if are_sets else lists
+
+
+def _without_repeats(lists: pa.ListArray) -> pa.ListArray:
+    """Keep the first of equal labels in each list. Values of different names may have become one name."""
+    given = lists.to_pylist()
+    distinct = [list(dict.fromkeys(labels)) for labels in given]
+    return lists if distinct == given else pa.array(distinct, STRINGS)
 
 
 def _without_gaps(column: Column) -> Column:
@@ -165,7 +178,7 @@ def separated_labels(column: Column, where: Where, naming: Naming, separator: st
     rows = [_separated(value, where, place, separator) for place, value in enumerate(values)]
     offsets = _offsets(np.array([len(row) for row in rows], np.int64))
     flat: list[object] = list(chain.from_iterable(rows))
-    return pa.ListArray.from_arrays(offsets, labels(flat, where.flattened(offsets), naming))
+    return _without_repeats(pa.ListArray.from_arrays(offsets, labels(flat, where.flattened(offsets), naming)))
 
 
 def _separated(value: object, where: Where, place: int, separator: str) -> list[str]:
@@ -194,11 +207,9 @@ def flagged_labels(columns: Mapping[str, Column], where: Where) -> pa.Array:
         row = int(partly[0])
         name = list(columns)[int(unknown[row].argmax())]
         raise where.fault(row, f"{name} is -1, no label, and other labels are 0 or 1; give all of them, or -1 in all")
-    rows, codes = np.nonzero(flags == 1)
-    offsets = np.concatenate([[0], np.cumsum((flags == 1).sum(axis=1))]).astype(np.int32)
-    assert len(rows) == offsets[-1]
+    _, codes = np.nonzero(flags == 1)
     found = pa.array(list(columns), pa.string()).take(pa.array(codes))
-    return pa.ListArray.from_arrays(pa.array(offsets), found, mask=pa.array(unknown.all(axis=1)))
+    return as_lists(found, (flags == 1).sum(axis=1), unknown.all(axis=1))
 
 
 _FLAGS: Mapping[str, int] = {"0": 0, "1": 1, "false": 0, "true": 1, "-1": NO_CODE}
@@ -218,8 +229,7 @@ def _flags(column: Column, where: Where, name: str) -> NDArray[np.int64]:
 
 def as_lists_of_nulls(lengths: NDArray[np.int64]) -> pa.Array:
     """Return lists of null of these lengths, typed as lists of strings."""
-    offsets = pa.array(_offsets(lengths))
-    return pa.ListArray.from_arrays(offsets, pa.nulls(int(lengths.sum()), pa.string()))
+    return as_lists(pa.nulls(int(lengths.sum()), pa.string()), lengths)
 
 
 def text_lists(column: Column, where: Where, what: str) -> pa.Array:

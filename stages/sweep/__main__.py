@@ -19,10 +19,10 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from stages.pipeline.argument_types import count
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.lock import hold, holder
 from stages.pipeline.one_line import one_line_errors
-from stages.pipeline.options import count
 from stages.pipeline.paths import CONF, PARAMS, SWEEPING
 from stages.sweep.display import display, failures, status_lines
 from stages.sweep.node import CHECKPOINTS, TOKEN, remove_own_place

@@ -1,4 +1,4 @@
-"""The format of a file with gold or predictions, told by its name and its content."""
+"""Detect the format of a file with gold or predictions by its name and its content."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -11,12 +11,12 @@ from stages.sources.readers.decoding import read_lines
 from stages.sources.readers.formats import HEAD, binary_format
 from stages.sources.readers.strict_json import NotJsonError
 from stages.sources.readers.strict_json import parse as parse_json
-from stages.sources.readers.unread_forms import ZIP_MAGIC, is_workbook, why_unreadable
+from stages.sources.readers.unsupported_formats import ZIP_MAGIC, is_workbook, why_unreadable
 from stages.systems.system_file import TOKEN_LISTS, Request, SystemFile, tag_counts
 from stages.tags.schemes import OUTSIDE, parse
 
 FileFormat: TypeAlias = Literal[
-    "parquet", "arrow", "csv", "tsv", "json", "jsonl", "conll", "conllu", "tags_a_line", "label_a_line"
+    "parquet", "arrow", "csv", "tsv", "json", "jsonl", "conll", "conllu", "tags_per_line", "label_per_line"
 ]
 
 GOLD_COLUMNS = ("gold", "label", "labels", "tags")
@@ -44,7 +44,7 @@ _CONLLU_WIDTH = 10
 
 @contextmanager
 def read_as_utf8() -> Iterator[None]:
-    """Say of a reader's message that names a setting of the pipeline what to do instead."""
+    """Add to a reader's message that names a setting of the pipeline what to do instead."""
     try:
         yield
     except DataError as error:
@@ -56,7 +56,7 @@ def read_as_utf8() -> Iterator[None]:
 
 
 def format_of(request: Request, gold: SystemFile | None) -> FileFormat:
-    """The format of a file; `gold` is what its predictions are of, where that is another file.
+    """Return the format of a file. `gold`: the file that its predictions are of; None if they are in the same file.
 
     Raises DataError for what is no file, and for what holds no labels of a kind that is read here.
     """
@@ -85,7 +85,8 @@ def _of_text(request: Request, suffix: str, gold: SystemFile | None) -> FileForm
     filled = [line for line in lines if line.strip()]
     if not filled:
         raise DataError(f"{request.name}: is empty; give a file with gold or predictions")
-    if suffix == ".json" or _JSON_ARRAY.match("\n".join(filled[:2])) or _JSON_OBJECT.match("\n".join(filled[:2])):
+    head = "\n".join(filled[:2])
+    if suffix == ".json" or _JSON_ARRAY.match(head) or _JSON_OBJECT.match(head):
         _refuse_columns(request, filled)
         return "json"
     if _is_conllu(filled):
@@ -113,8 +114,8 @@ def _refuse_columns(request: Request, filled: Sequence[str]) -> None:
     is_wrapper = len(value) == 1 and all(isinstance(row, dict) for rows in value.values() for row in _items(rows))
     if not is_wrapper and all(isinstance(column, (list, dict)) for column in value.values()):
         raise DataError(
-            f"{request.name}: is one object of columns; write a list of objects, one a row, or name it .jsonl with one object "
-            "a line"
+            f"{request.name}: is one object of columns; write a list of objects, one per row, or name it .jsonl with one object "
+            "per line"
         )
 
 
@@ -132,19 +133,19 @@ def _refuse_header(request: Request, filled: Sequence[str]) -> None:
 
 
 def _without_header(filled: Sequence[str], gold: SystemFile | None) -> FileFormat:
-    """CoNLL, a label a line, or a sentence's tags a line, as `run_ner.py` writes its predictions."""
+    """Return CoNLL, one label per line, or the tags of one sentence per line, as `run_ner.py` writes its predictions."""
     fields = [line.split() for line in filled]
     widths = [len(line) for line in fields]
     has_tabs = any("\t" in line for line in filled)
     if gold is not None and not has_tabs:
         counts = tag_counts(gold, "gold")
         if counts is None:
-            return "label_a_line"
+            return "label_per_line"
         if counts == widths or (len(counts) == len(widths) and len(set(widths)) > 1):
-            return "tags_a_line"
+            return "tags_per_line"
     if max(widths) == 1:
-        return "label_a_line"
-    return "tags_a_line" if not has_tabs and _are_tags(tag for line in fields for tag in line) else "conll"
+        return "label_per_line"
+    return "tags_per_line" if not has_tabs and _are_tags(tag for line in fields for tag in line) else "conll"
 
 
 def _is_conllu(filled: Sequence[str]) -> bool:
@@ -153,7 +154,7 @@ def _is_conllu(filled: Sequence[str]) -> bool:
 
 
 def _with_header(filled: Sequence[str], suffix: str, chosen: Collection[str | int]) -> FileFormat | None:
-    """CSV or TSV, if the first line consists of names of columns of which one is known, or chosen, or by the suffix."""
+    """Return CSV or TSV if the first line holds names of columns, one of them known or chosen, or if the suffix says TSV."""
     known = {*_KNOWN_COLUMNS, *(name for name in chosen if isinstance(name, str))}
     separator = next((each for each in "\t,;" if each in filled[0]), None)
     names = [name.strip().strip('"') for name in filled[0].split(separator)]

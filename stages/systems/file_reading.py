@@ -1,4 +1,4 @@
-"""Reading one file of any format: which columns hold the labels, and what else each row has."""
+"""Read one file of any format: which columns hold the labels, and what else each row has."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -40,16 +40,16 @@ _UNKNOWN = "_"
 
 
 def read_file(request: Request, gold: SystemFile | None = None) -> SystemFile:
-    """Read a file of any format; `gold` is what its predictions are of, where that is another file.
+    """Read a file of any format. `gold`: the file that its predictions are of; None if they are in the same file.
 
     Raises DataError naming the file and its line or row, and ConfigError for columns that it does not have.
     """
     found = format_of(request, gold)
     match found:
-        case "label_a_line":
-            return _label_a_line(request, gold)
-        case "tags_a_line":
-            return _tags_a_line(request)
+        case "label_per_line":
+            return _label_per_line(request, gold)
+        case "tags_per_line":
+            return _tags_per_line(request)
         case "conll":
             return _conll(request)
         case "conllu":
@@ -62,9 +62,9 @@ def read_file(request: Request, gold: SystemFile | None = None) -> SystemFile:
 # Text
 
 
-def _label_a_line(request: Request, gold: SystemFile | None) -> SystemFile:
-    """One label a line: of texts, or of words, where blank lines part sentences."""
-    role = _only_role(request, "one label a line")
+def _label_per_line(request: Request, gold: SystemFile | None) -> SystemFile:
+    """Read one label per line: of texts, or of words, with blank lines between sentences."""
+    role = _only_role(request, "one label per line")
     with read_as_utf8():
         lines = [(number, line.strip()) for number, line in read_lines(request.path, request.name, "utf-8")]
     while not lines[-1][1]:
@@ -81,9 +81,9 @@ def _label_a_line(request: Request, gold: SystemFile | None) -> SystemFile:
     return SystemFile(request.name, "line", np.array([number for _, number, _ in words]), pa.table(columns))
 
 
-def _tags_a_line(request: Request) -> SystemFile:
-    """The tags of a sentence in each line, without the words: `predictions.txt` of `run_ner.py`."""
-    role = _only_role(request, "the tags of one sentence a line")
+def _tags_per_line(request: Request) -> SystemFile:
+    """Read the tags of a sentence in each line, without the words: `predictions.txt` of `run_ner.py`."""
+    role = _only_role(request, "the tags of one sentence per line")
     with read_as_utf8():
         lines = [(number, line.split()) for number, line in read_lines(request.path, request.name, "utf-8")]
     table = pa.table(
@@ -105,14 +105,14 @@ def _only_role(request: Request, held: str) -> Role:
 def _conll(request: Request) -> SystemFile:
     first = request.gold_columns[0] if request.gold_columns else 0
     default = (0, -2, -1) if len(request.roles) == 2 else (first if isinstance(first, int) else 0, -1)
-    word, *tags = request.places(default)
+    word, *tags = request.positions(default)
     try:
         return _words(request, "conll", word, tags)
     except DataError as error:
-        places = ", ".join(f"{place} for {role}" for role, place in zip(request.roles, tags, strict=True))
+        positions = ", ".join(f"{tag} for {role}" for role, tag in zip(request.roles, tags, strict=True))
         alone = "; gold can be a separate file" if len(request.roles) == 2 else ""
         raise DataError(
-            f"{error} (here: {request.option}, which is {word} for words and {places}; with several fields a line, the file "
+            f"{error} (here: {request.option}, which is {word} for words and {positions}; with several fields per line, the file "
             f"is read as CoNLL{alone})"
         ) from error
 
@@ -126,9 +126,9 @@ def _conllu(request: Request) -> SystemFile:
     of_gold = request.gold_columns or ("UPOS",)
     are_known = all(isinstance(column, int) or column.upper() in _CONLLU_COLUMNS for column in of_gold)
     chosen = request.columns or (of_gold if are_known else ("UPOS",))
-    places = [_conllu_place(request, column) for column in chosen]
-    tags = places[-len(request.roles) :]
-    words = places[: -len(request.roles)] or [_CONLLU_COLUMNS.index("FORM")]
+    positions = [_conllu_position(request, column) for column in chosen]
+    tags = positions[-len(request.roles) :]
+    words = positions[: -len(request.roles)] or [_CONLLU_COLUMNS.index("FORM")]
     if len(tags) != len(request.roles) or len(words) != 1:
         raise ConfigError(f"{request.option}: {request.name} is CoNLL-U; give a tag's column, or FORM and a tag's")
     file = _words(request, "conllu", words[0], tags)
@@ -144,18 +144,22 @@ def _conllu(request: Request) -> SystemFile:
     return SystemFile(request.name, "line", np.array(numbers), file.table)
 
 
-def _conllu_place(request: Request, column: str | int) -> int:
+def _conllu_position(request: Request, column: str | int) -> int:
     names = dict(zip(_CONLLU_COLUMNS, range(10), strict=True))
-    place = names.get(column.upper()) if isinstance(column, str) else column
-    if place is None or not -10 <= place < 10:
+    position = names.get(column.upper()) if isinstance(column, str) else column
+    if position is None or not -10 <= position < 10:
         raise ConfigError(
-            f"{request.option} {column}: {request.name} is CoNLL-U; choose from {', '.join(names)}, or places from 0"
+            f"{request.option} {column}: {request.name} is CoNLL-U; choose from {', '.join(names)}, or positions from 0"
         )
-    return place % 10
+    return position % 10
 
 
 def _words(request: Request, format_: Format, word: int, tags: Sequence[int]) -> SystemFile:
-    """One row a word. The reader takes one column of tags at a time."""
+    """Read one row per word. The reader takes one column of tags at a time.
+
+    Raises DataError if the columns of tags are not of the same words: a line that begins with `#` is a comment or a word
+    by its tag.
+    """
     columns: dict[str, list[str]] = {}
     numbers: list[int] = []
     for role, tag in zip(request.roles, tags, strict=True):
@@ -167,10 +171,15 @@ def _words(request: Request, format_: Format, word: int, tags: Sequence[int]) ->
         )
         lines = [line for rows in batches for line in rows.numbers]
         columns[role] = [tag for tags_ in tagged for tag in tags_]
-        columns[TOKEN] = [token for tokens in sentences for token in tokens]
+        words = [token for tokens in sentences for token in tokens]
+        if words != columns.setdefault(TOKEN, words):
+            raise DataError(
+                f"{request.name}: a line that begins with # is a comment by one column of tags, and a word by the other; "
+                "remove the comments, or separate columns by tabs"
+            )
         numbers = [line + place for line, tokens in zip(lines, sentences, strict=True) for place in range(len(tokens))]
-    words = pa.array([place for tokens in sentences for place in range(len(tokens))], pa.int32())
-    return SystemFile(request.name, "line", np.array(numbers), pa.table({WORD: words, **columns}))
+    positions = pa.array([position for tokens in sentences for position in range(len(tokens))], pa.int32())
+    return SystemFile(request.name, "line", np.array(numbers), pa.table({WORD: positions, **columns}))
 
 
 # Tables
@@ -203,7 +212,7 @@ def _parquet(request: Request) -> SystemFile:
 
 
 def _table(request: Request, format_: Format) -> SystemFile:
-    """A table whose columns have names: CSV and TSV with a header, JSON, Arrow."""
+    """Read a table whose columns have names: CSV and TSV with a header, JSON, Arrow."""
     is_delimited = format_ in ("csv", "tsv")
     has_no_header = is_delimited and any(isinstance(column, int) for column in request.columns or ())
     options = ReadOptions("text", format_ if is_delimited else "auto", label_column=0 if has_no_header else None)
@@ -232,7 +241,7 @@ def _table(request: Request, format_: Format) -> SystemFile:
 
 
 def _named(request: Request, columns: Sequence[str]) -> _Named:
-    """The columns as chosen, or those with known names."""
+    """Return the chosen columns, or those with known names. Raises DataError or ConfigError if there are none."""
     if request.columns is None:
         labels = {role: _known_column(request, role, columns) for role in request.roles}
         return _Named(labels, next((name for name in (TOKEN, *TOKEN_LISTS) if name in columns), None))
@@ -247,12 +256,11 @@ def _named(request: Request, columns: Sequence[str]) -> _Named:
 
 
 def _known_column(request: Request, role: Role, columns: Sequence[str]) -> str:
-    others = () if role == "gold" or len(request.roles) == 2 else GOLD_COLUMNS[1:]
-    names: Sequence[str] = GOLD_COLUMNS if role == "gold" else (PREDICTED_COLUMNS[0], *others, *PREDICTED_COLUMNS[1:])
-    found = [name for name in PREDICTED_COLUMNS if name in names] + list(names)
-    for name in found:
-        if name in columns:
-            return name
+    labels = GOLD_COLUMNS[1:] if len(request.roles) == 1 else ()  # what a file of nothing but predictions may call them
+    names: Sequence[str] = GOLD_COLUMNS if role == "gold" else (*PREDICTED_COLUMNS, *labels)
+    found = next((name for name in names if name in columns), None)
+    if found is not None:
+        return found
     choice = f"choose one of {', '.join(columns)} with {request.option}"
     if len(request.roles) == 2:
         raise DataError(
@@ -267,7 +275,7 @@ def _chosen_column(request: Request, column: str | int, columns: Sequence[str]) 
     if isinstance(column, int) and -len(columns) <= column < len(columns):
         return columns[column]
     raise ConfigError(
-        f"{request.option} {column}: {request.name} has no such column; choose from {', '.join(columns)}, or places from 0"
+        f"{request.option} {column}: {request.name} has no such column; choose from {', '.join(columns)}, or positions from 0"
     )
 
 
@@ -282,7 +290,7 @@ def _refuse_header(request: Request, file: SystemFile) -> None:
 def _labelled(
     request: Request, file: SystemFile, named: _Named, label_names: Mapping[str, Sequence[str]]
 ) -> SystemFile:
-    """The table with its columns under the names that they have in predictions files."""
+    """Return the file with its columns under the names that they have in predictions files."""
     table = file.table
     columns = {name: table[name] for name in (ID, WORD) if name in table.column_names}
     if named.words is not None:
@@ -303,7 +311,7 @@ def _labelled(
 def _compared(
     request: Request, file: SystemFile, named: _Named, label_names: Mapping[str, Sequence[str]]
 ) -> dict[str, pa.ChunkedArray]:
-    """What only a comparison with the other file needs: texts and ids of gold, and the gold that predictions bring along."""
+    """Return the columns to check against the other file: texts and ids of gold, and the gold in a file of predictions."""
     table = file.table
     if len(request.roles) == 2:
         return {}
@@ -320,7 +328,7 @@ def _compared(
 
 
 def _with_sentences(request: Request, file: SystemFile) -> SystemFile:
-    """With what tells the sentences of words, where neither `id` nor `word` does: `sentence_id`, or blank lines."""
+    """Return the file with `id` from `sentence_id`, or `word` from blank lines, if it has neither and its rows are words."""
     role = request.roles[0]
     if file.has(ID) or file.has(WORD) or file.holds_texts() or file.has_lists(role):
         return file

@@ -1,4 +1,4 @@
-"""Gold and predictions of the same texts or words as one table, in the form of a predictions file."""
+"""Join gold and predictions of the same texts or words to one table, in the form of a predictions file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from stages.systems.system_file import (
     Request,
     Role,
     SystemFile,
-    one_row_a_word,
+    one_row_per_word,
     sentence_lengths,
     sentence_starts,
 )
@@ -94,12 +94,12 @@ def read_both(path: Path, columns: Choice | None = None, *, may_lack_gold: bool 
     roles: tuple[Role, Role] = ("gold", "predicted")
     file = read_file(Request(path, roles, columns))
     if _are_tag_lists(file, file):
-        file = one_row_a_word(file, roles)
+        file = one_row_per_word(file, roles)
     return _as_sentence(_checked_both(file, may_lack_gold=may_lack_gold), file)
 
 
 def checked_predictions(name: str, table: pa.Table) -> pa.Table:
-    """A predictions file that `evaluate` wrote, held to the same rules; its gold may not be known."""
+    """Return the table of a predictions file that `evaluate` wrote, checked in the same way. Gold may be missing."""
     missing = [role for role in ("gold", "predicted") if role not in table.column_names]
     if missing:
         raise DataError(f"{name}: its predictions have no column {missing[0]!r}; make them again with `dvc repro`")
@@ -132,15 +132,15 @@ def _ids(table: pa.Table, known: pa.Table | None) -> pa.ChunkedArray:
 
 
 def _as_words(gold: SystemFile, predictions: SystemFile) -> tuple[SystemFile, SystemFile]:
-    """Both with one row a word, where either is of sentences."""
+    """Return both with one row per word, if either has one row per sentence."""
     has_lists = gold.has_lists("gold"), predictions.has_lists("predicted")
     if all(has_lists) and not _are_tag_lists(gold, predictions):
         return gold, predictions
     if has_lists[0] and (has_lists[1] or predictions.has(WORD) or predictions.has(TOKEN) or _are_tag_lists(gold, gold)):
-        gold = one_row_a_word(gold, ("gold",))
+        gold = one_row_per_word(gold, ("gold",))
     if has_lists[1] and gold.has(WORD):
         has_own = predictions.has("gold") and predictions.has_lists("gold")
-        predictions = one_row_a_word(predictions, ("predicted", "gold") if has_own else ("predicted",))
+        predictions = one_row_per_word(predictions, ("predicted", "gold") if has_own else ("predicted",))
     return gold, predictions
 
 
@@ -170,7 +170,7 @@ def _are_tag_lists(gold: SystemFile, predictions: SystemFile) -> bool:
 def _joined(gold: SystemFile, predictions: SystemFile, *, ignore_words: bool) -> Joined:
     keys = [key for key in (ID, WORD) if gold.has(key) and predictions.has(key)] if _have(ID, gold, predictions) else []
     if keys:
-        predictions = predictions.take(_order(gold, predictions, keys))
+        predictions = predictions.take(_matching_rows(gold, predictions, keys))
     else:
         _require_equal_rows(gold, predictions, ignore_words=ignore_words)
     different = _different_words(gold, predictions)
@@ -188,7 +188,7 @@ def _joined(gold: SystemFile, predictions: SystemFile, *, ignore_words: bool) ->
 
 
 def _as_sentence(table: pa.Table, *files: SystemFile) -> pa.Table:
-    """Entity tags of which nothing tells the sentences, as the words of one, unless a file is of texts."""
+    """Number the words as one sentence if labels are entity tags, nothing separates sentences, and no file is of texts."""
     gold = table["gold"]
     if (
         any(file.holds_texts() for file in files)
@@ -204,19 +204,32 @@ def _have(column: str, *files: SystemFile) -> bool:
     return all(file.has(column) for file in files)
 
 
-def _order(gold: SystemFile, predictions: SystemFile, keys: Sequence[str]) -> NDArray[np.int64]:
-    """The row of the predictions for each row of gold."""
+def _matching_rows(gold: SystemFile, predictions: SystemFile, keys: Sequence[str]) -> NDArray[np.int64]:
+    """Return the row of the predictions for each row of gold, [rows]. Raises DataError unless each has one of its own."""
     _require_count(gold, predictions)
     of_gold, of_predicted = (_identities(file, keys) for file in (gold, predictions))
-    order = pc.index_in(of_gold, of_predicted)
-    if order.null_count:
-        row = first_null(order)
+    found = pc.index_in(of_gold, of_predicted)
+    if found.null_count:
+        row = first_null(found)
         raise DataError(
             f"{predictions.name}: has no prediction of {gold.where(row)} ({of_gold[row]}); add it, or leave {ID} out of one "
             "file to join rows in order"
         )
-    rows: NDArray[np.int64] = order.to_numpy().astype(np.int64)
+    rows: NDArray[np.int64] = found.to_numpy().astype(np.int64)
+    _require_one_each(gold, predictions, rows, of_gold)
     return rows
+
+
+def _require_one_each(gold: SystemFile, predictions: SystemFile, rows: NDArray[np.int64], of_gold: pa.Array) -> None:
+    """Raise DataError if two rows of gold share a prediction: gold has one row per word, and predictions one per sentence."""
+    _, first = np.unique(rows, return_index=True)
+    if len(first) == len(rows):
+        return
+    again = int(np.setdiff1d(np.arange(len(rows)), first)[0])
+    raise DataError(
+        f"{predictions.where(int(rows[again]))}: is the only prediction of {of_gold[again]}, and {gold.name} has several words "
+        f"of it (the second in {gold.unit} {gold.numbers[again]}); give one prediction for each word"
+    )
 
 
 def _identities(file: SystemFile, keys: Sequence[str]) -> pa.Array:
@@ -233,7 +246,7 @@ def _require_count(gold: SystemFile, predictions: SystemFile) -> None:
 
 
 def _require_equal_rows(gold: SystemFile, predictions: SystemFile, *, ignore_words: bool) -> None:
-    """Rows are joined in order: words must be the same, or else sentences of the same lengths."""
+    """Raise DataError unless rows can be joined in order: equal words, or else sentences of equal lengths, and equal counts."""
     if _have(TOKEN, gold, predictions) and not ignore_words:
         _require_equal_words(gold, predictions)
     elif _have(WORD, gold, predictions):
@@ -281,7 +294,7 @@ def _require_equal_sentences(gold: SystemFile, predictions: SystemFile) -> None:
 
 
 def _different_words(gold: SystemFile, predictions: SystemFile) -> NDArray[np.int64]:
-    """The rows whose words differ, where both files have words."""
+    """Return the rows whose words differ, where both files have words."""
     if not _have(TOKEN, gold, predictions):
         return np.zeros(0, np.int64)
     same = pc.equal(*(file.table[TOKEN].combine_chunks().cast(pa.string()) for file in (gold, predictions)))

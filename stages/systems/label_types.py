@@ -1,4 +1,4 @@
-"""The types of labels: names, lists of names, or numbers, the same for gold and predictions."""
+"""Give gold and predictions labels of one type: names, lists of names, or numbers."""
 
 import re
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from stages.columns.arrays import as_lists
 from stages.pipeline.errors import DataError
 from stages.systems.system_file import Role, SystemFile
 
@@ -22,7 +23,7 @@ _WHOLE = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
 
 
 def as_arrow(file: SystemFile, name: str, parts: Sequence[Any], *, is_needed: bool) -> pa.ChunkedArray | None:
-    """A column from the parts that a reader gave: Arrow's own, or lists of Python values, which must be of one type.
+    """Return a column from the parts that a reader gave: Arrow's own, or lists of Python values, which must be of one type.
 
     Empty text in a file without types is null. Raises DataError naming the row of a needed column whose type is
     another than in the first row; None for such a column that is not needed.
@@ -60,9 +61,9 @@ def _refuse_large(file: SystemFile, name: str, values: Sequence[Any]) -> None:
 
 
 def with_names(file: SystemFile, column: str, names: Sequence[str] | None) -> pa.ChunkedArray:
-    """A column of labels, by name where the file tells the names of integers; -1, which is no label, becomes null."""
+    """Return a column of labels by name, if the file names its integers. -1, which is no label, becomes null."""
     values = file.table[column].combine_chunks()
-    are_lists = pa.types.is_list(values.type)
+    are_lists = file.has_lists(column)
     flat = pc.list_flatten(values) if are_lists else values
     if names is None or not pa.types.is_integer(flat.type):
         return file.table[column]
@@ -74,11 +75,14 @@ def with_names(file: SystemFile, column: str, names: Sequence[str] | None) -> pa
             f"{file.name}: {column} has the label {code}, and names for 0 to {len(names) - 1}; write it again"
         )
     found = pc.take(pa.array(names, pa.string()), codes)
-    return pa.chunked_array([_as_lists(found, values) if are_lists else found])
+    if are_lists:
+        lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy()
+        found = as_lists(found, lengths, flags(values.is_null()))
+    return pa.chunked_array([found])
 
 
 def named_alike(gold: SystemFile, predictions: SystemFile) -> tuple[SystemFile, SystemFile]:
-    """Both by name where one file tells the names of its integers, and the other has integers, maybe written as text."""
+    """Return both by name, if one file names its integers and the other has integers, maybe written as text."""
     names, others = gold.label_names.get("gold"), predictions.label_names.get("predicted")
     if names is not None and others is None:
         found = with_names(_with_integers(predictions, "predicted", names), "predicted", names)
@@ -89,7 +93,7 @@ def named_alike(gold: SystemFile, predictions: SystemFile) -> tuple[SystemFile, 
 
 
 def _with_integers(file: SystemFile, role: Role, names: Sequence[str]) -> SystemFile:
-    """With labels that are integers in text as integers, unless one is a name."""
+    """Return the file with labels that are integers in text as integers, unless one of them is a name."""
     values = file.table[role]
     is_text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
     found = set(pc.unique(values.drop_null()).to_pylist()) if is_text else set()
@@ -99,7 +103,7 @@ def _with_integers(file: SystemFile, role: Role, names: Sequence[str]) -> System
 
 
 def _with_truth_values(gold: SystemFile, predictions: SystemFile) -> tuple[SystemFile, SystemFile]:
-    """Both with `True` and `False` in one spelling, where one has truth values and the other has nothing else."""
+    """Return both with `True` and `False` in one spelling, if one has truth values and the other has nothing else."""
     pair: tuple[tuple[SystemFile, Role], ...] = (gold, "gold"), (predictions, "predicted")
     if not any(pa.types.is_boolean(file.table[role].type) for file, role in pair):
         return gold, predictions
@@ -108,7 +112,7 @@ def _with_truth_values(gold: SystemFile, predictions: SystemFile) -> tuple[Syste
 
 
 def _truth_values(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Truth values as text; what is none stays."""
+    """Return truth values as text, and any other column as it is."""
     if pa.types.is_nested(values.type):
         return values
     found = [None if value is None else _TRUTH_VALUES.get(str(value).strip().lower()) for value in values.to_pylist()]
@@ -116,15 +120,8 @@ def _truth_values(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return values if is_other else pa.chunked_array([pa.array(found, pa.string())])
 
 
-def _as_lists(flat: pa.Array, lists: pa.Array) -> pa.Array:
-    """Other values in lists of the same lengths, null where `lists` is."""
-    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
-    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
-    return pa.ListArray.from_arrays(offsets, flat, mask=lists.is_null())
-
-
 def of_one_type(gold: SystemFile, predictions: SystemFile) -> tuple[SystemFile, SystemFile]:
-    """Both with labels of one type: text, lists of text, or numbers (float64).
+    """Return both with labels of one type: text, lists of text, or numbers (float64).
 
     They are numbers if gold is of floating point, or if it has integers and predictions are not. Values of a file without
     types are numbers if all are and one has a fraction, or if most have one: the others are wrong then. Raises DataError
@@ -144,13 +141,13 @@ def of_one_type(gold: SystemFile, predictions: SystemFile) -> tuple[SystemFile, 
     if typed[0].has_lists("gold") != typed[1].has_lists("predicted"):
         one, several = (predictions, gold) if typed[0].has_lists("gold") else (gold, predictions)
         raise DataError(
-            f"{one.name}: has one label a row where {several.name} has a list of labels; give both the same form"
+            f"{one.name}: has one label per row where {several.name} has a list of labels; give both the same form"
         )
     return typed
 
 
 def _number_kind(file: SystemFile, role: Role) -> str:
-    """`whole`, `fraction`, or `none` where values are no numbers."""
+    """Return `whole` or `fraction`, or `none` if the labels are no numbers."""
     values = file.table[role]
     if pa.types.is_floating(values.type):
         return "fraction"
@@ -168,7 +165,7 @@ def _number_kind(file: SystemFile, role: Role) -> str:
 
 
 def numbers(file: SystemFile, column: str) -> pa.ChunkedArray:
-    """A column as float64. Raises DataError naming the row of what is no number."""
+    """Return a column as float64. Raises DataError naming the row of what is no number."""
     values = file.table[column]
     if not pa.types.is_string(values.type):
         try:
@@ -183,7 +180,7 @@ def numbers(file: SystemFile, column: str) -> pa.ChunkedArray:
 
 
 def whole_numbers(file: SystemFile, column: str) -> pa.ChunkedArray:
-    """A column as int32. Raises DataError naming the row of what is no whole number."""
+    """Return a column as int32. Raises DataError naming the row of what is no whole number."""
     values = file.table[column]
     if values.null_count:
         raise DataError(f"{file.where(first_null(values))}: {column} is not known; number all rows")
@@ -198,18 +195,18 @@ def whole_numbers(file: SystemFile, column: str) -> pa.ChunkedArray:
 
 
 def first_null(values: pa.ChunkedArray | pa.Array) -> int:
-    """The first row that is null, of values of which some are."""
+    """Return the first row that is null. At least one must be."""
     return int(flags(values.is_null()).argmax())
 
 
 def flags(values: pa.ChunkedArray | pa.Array) -> NDArray[np.bool_]:
-    """A column of truth values, null as False."""
+    """Return a column of truth values, [rows]; False where it is null."""
     found: NDArray[np.bool_] = pc.fill_null(values, False).to_numpy(zero_copy_only=False)
     return found
 
 
 def _names(file: SystemFile, role: Role) -> pa.ChunkedArray:
-    """A column of labels as text: integers are names, too."""
+    """Return a column of labels as text, integers included. Raises DataError for values that are no labels."""
     values = file.table[role]
     inner = values.type.value_type if file.has_lists(role) else values.type
     inner = inner.value_type if pa.types.is_dictionary(inner) else inner

@@ -1,6 +1,6 @@
-"""What every row of gold and predictions must hold, whichever command reads them.
+"""Check the rows of gold and predictions, whichever command reads them.
 
-And what two files must agree on beside predictions: their ids, their texts, and gold that both have.
+Check also what two files must agree on: their ids, their texts, and gold that both have.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _short.maxlist = 8
 
 
 def with_shared_id(gold: SystemFile, predictions: SystemFile) -> tuple[SystemFile, SystemFile]:
-    """Both with `id`, where both have a column that is one under another name: with a value of its own for each example.
+    """Return both with `id`, if both have such a column under another name, with a value of its own for each example.
 
     Other names than `id` count only if both files have the same values: pandas numbers any rows in `index`.
     """
@@ -63,7 +63,7 @@ def are_runs(values: pa.ChunkedArray) -> bool:
 
 
 def with_comparable_gold(gold: SystemFile, predictions: SystemFile) -> SystemFile:
-    """Predictions whose file's own gold, where it has any, is of gold's type, or left out where it can't be."""
+    """Return predictions with the gold that their file holds, if any, converted to the type of gold, or without it."""
     if not predictions.has("gold"):
         return predictions
     without = predictions.without("gold")
@@ -81,7 +81,7 @@ def with_comparable_gold(gold: SystemFile, predictions: SystemFile) -> SystemFil
 
 
 def _are_codes(labels: pa.ChunkedArray) -> bool:
-    """Whether labels are integers, which may stand for names that nothing tells."""
+    """Whether labels are integers, which may stand for names that are not known."""
     is_text = pa.types.is_string(labels.type)
     return is_text and all(name.strip().isdecimal() for name in pc.unique(labels.drop_null()).to_pylist())
 
@@ -130,7 +130,7 @@ _PROBABILITY_SLACK = 1e-6
 def checked(
     file: SystemFile, roles: Sequence[Role], *, may_lack_gold: bool = False, are_words: bool = False
 ) -> SystemFile:
-    """The file with typed columns, its words in the order of their sentences.
+    """Return the file with typed columns, its words in the order of their sentences.
 
     Rows that share an id are a sentence's words if they have tokens, or `are_words` says so. Raises DataError naming file,
     row and column: a label that is not known, an id that occurs twice, a number that is NaN or infinite, a probability
@@ -193,7 +193,7 @@ def _require_finite(file: SystemFile, column: str, values: pa.ChunkedArray) -> N
 
 
 def _with_ids(file: SystemFile) -> SystemFile:
-    """With ids as text, which are known."""
+    """Return the file with ids as text. Raises DataError if one is null."""
     if not file.has(ID):
         return file
     ids = file.table[ID]
@@ -203,15 +203,15 @@ def _with_ids(file: SystemFile) -> SystemFile:
 
 
 def _with_words(file: SystemFile, *, are_words: bool) -> SystemFile:
-    """With `word` where it is missing and rows share the id of their sentence."""
+    """Return the file with `word`, if it has none and rows share the id of their sentence."""
     if file.has(WORD) or not file.has(ID) or not (file.has(TOKEN) or are_words):
         return file
     is_repeated = pc.count_distinct(file.table[ID]).as_py() < file.table.num_rows
-    return file.with_column(WORD, pa.array(_places_in_runs(file.table[ID]), pa.int32())) if is_repeated else file
+    return file.with_column(WORD, pa.array(_positions_in_runs(file.table[ID]), pa.int32())) if is_repeated else file
 
 
 def _in_sentences(file: SystemFile) -> SystemFile:
-    """Words in the order of their sentences, each sentence where its first row is; ids that occur once."""
+    """Return the file with words in order, each sentence where its first row is. Raises DataError for ids that repeat."""
     if not file.has(WORD):
         _require_once(file, "")
         return file
@@ -222,7 +222,7 @@ def _in_sentences(file: SystemFile) -> SystemFile:
     words = file.table[WORD].to_numpy()
     before = np.concatenate([[-1], words[:-1]])
     if file.has(ID):
-        before[_places_in_runs(file.table[ID]) == 0] = -1
+        before[_positions_in_runs(file.table[ID]) == 0] = -1
     wrong = np.flatnonzero((words != 0) & (words != before + 1))
     if len(wrong):
         raise DataError(
@@ -232,16 +232,16 @@ def _in_sentences(file: SystemFile) -> SystemFile:
     return file
 
 
-def _places_in_runs(ids: pa.ChunkedArray) -> NDArray[np.int64]:
-    """[rows]: how many rows right before have the same id."""
+def _positions_in_runs(ids: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Return how many rows right before each have the same id, [rows]."""
     codes = ids.combine_chunks().dictionary_encode().indices.to_numpy()
     starts = np.flatnonzero(np.diff(codes, prepend=-1))
-    places: NDArray[np.int64] = np.arange(len(codes)) - np.repeat(starts, np.diff(np.append(starts, len(codes))))
-    return places
+    positions: NDArray[np.int64] = np.arange(len(codes)) - np.repeat(starts, np.diff(np.append(starts, len(codes))))
+    return positions
 
 
 def _codes(file: SystemFile, extra: str) -> NDArray[np.int64]:
-    """[rows]: a number for each pair of id (by first occurrence) and word."""
+    """Return a number for each pair of id (by first occurrence) and word, [rows]."""
     ids = file.table[ID].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
     words = file.table[extra].to_numpy().astype(np.int64) if extra else np.zeros_like(ids)
     pairs: NDArray[np.int64] = ids * (words.max() + 1) + words
@@ -264,7 +264,7 @@ def _require_once(file: SystemFile, extra: str) -> None:
 
 
 def _with_probabilities(file: SystemFile) -> SystemFile:
-    """With `score` and `loss` as numbers, and all probabilities within [0, 1]; a `score` of numbers may be anything."""
+    """Return the file with `score` and `loss` as numbers. Raises DataError for probabilities outside [0, 1]."""
     has_object = file.has("score") and pa.types.is_struct(file.table["score"].type)
     if has_object and file.has("predicted") and not file.has_lists("predicted"):
         raise DataError(

@@ -1,4 +1,4 @@
-"""One file with gold labels, with predictions, or with both, as a table of one row a text or a word."""
+"""One file with gold labels, with predictions, or with both, as a table with one row per text or word."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,11 +25,11 @@ TEXT_COLUMNS = (
 """The columns that hold the text of a row."""
 
 _LISTED_WITH_TAGS = ("score", "loss")
-"""The columns of which a sentence may have a list, one value a word."""
+"""The columns of which a sentence may have a list, one value per word."""
 
 Role: TypeAlias = Literal["gold", "predicted"]
 Choice: TypeAlias = Sequence[str | int]
-"""Columns that the user has chosen, by name or by place: that of the words, where it is given, and those of the labels."""
+"""Columns that the user has chosen, by name or by position: that of the words, where it is given, and those of the labels."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Request:
     option: str = "--columns"
     """The option that names `columns`, for messages."""
     gold_columns: Choice | None = None
-    """Of predictions: the columns of the gold file, which hold of these as far as the format has it so."""
+    """For predictions: the columns that are chosen for the gold file, some of which hold for this file if it chooses none."""
 
     @property
     def name(self) -> str:
@@ -52,21 +52,21 @@ class Request:
         return str(self.path)
 
     @property
-    def explained(self) -> str:
-        """The places to choose, as the option takes them."""
-        return "WORD,GOLD,PREDICTED as 3 places" if len(self.roles) == 2 else "WORD,TAG as 2 places"
+    def expected(self) -> str:
+        """What the option takes for a file whose columns have no names."""
+        return "WORD,GOLD,PREDICTED as 3 positions" if len(self.roles) == 2 else "WORD,TAG as 2 positions"
 
-    def places(self, default: Sequence[int]) -> Sequence[int]:
-        """The places of the word and the labels in a file whose columns have no names."""
+    def positions(self, default: Sequence[int]) -> Sequence[int]:
+        """Return the positions of the word and the labels in a file whose columns have no names. Raises ConfigError for names."""
         if self.columns is None:
             return default
-        places = [column for column in self.columns if isinstance(column, int)]
-        if len(places) != len(self.columns) or len(places) != len(default):
+        positions = [column for column in self.columns if isinstance(column, int)]
+        if len(positions) != len(self.columns) or len(positions) != len(default):
             raise ConfigError(
-                f"{self.option} {','.join(map(str, self.columns))}: give {self.explained} of {self.name}, counted from 0, or "
+                f"{self.option} {','.join(map(str, self.columns))}: give {self.expected} of {self.name}, counted from 0, or "
                 "from the end if negative"
             )
-        return places
+        return positions
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,12 @@ class SystemFile:
     table: pa.Table
     """`gold` and `predicted` as asked for, `id`, `word` and `token` where the file has them, and other columns."""
     is_untyped: bool = False
-    """Whether all values are text because the format knows nothing else."""
+    """Whether all values are text because the format has no types."""
     label_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """The names that the integers of `gold` or `predicted` stand for, where the file tells."""
+    """The names that the integers of `gold` or `predicted` stand for, if the file has them."""
 
     def where(self, row: int) -> str:
-        """The place of a row, as messages name it."""
+        """Return the place of a row, as messages name it."""
         return f"{self.name}, {self.unit} {self.numbers[row]}"
 
     def has(self, column: str) -> bool:
@@ -99,13 +99,13 @@ class SystemFile:
         return bool(pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_))
 
     def with_column(self, name: str, values: pa.ChunkedArray | pa.Array) -> "SystemFile":
-        """The same with a column set or added."""
+        """Return the same with a column set or added."""
         if not self.has(name):
             return replace(self, table=self.table.append_column(name, values))
         return replace(self, table=self.table.set_column(self.table.column_names.index(name), name, values))
 
     def without(self, column: str) -> "SystemFile":
-        """The same without a column."""
+        """Return the same without a column."""
         return replace(self, table=self.table.drop_columns([column]))
 
     def holds_texts(self) -> bool:
@@ -113,24 +113,24 @@ class SystemFile:
         return any(map(self.has, TEXT_COLUMNS)) and not any(map(self.has, (WORD, TOKEN, *TOKEN_LISTS)))
 
     def take(self, rows: NDArray[np.int64]) -> "SystemFile":
-        """The same with these of its rows."""
+        """Return the same with these of its rows. `rows`: indices."""
         return replace(self, table=self.table.take(pa.array(rows)), numbers=self.numbers[rows])
 
 
 def sentence_starts(table: pa.Table) -> NDArray[np.int64]:
-    """The rows that begin sentences, of a table that has `word`."""
+    """Return the rows that begin sentences, [sentences]. The table must have `word`."""
     starts: NDArray[np.int64] = np.flatnonzero(table[WORD].to_numpy() == 0)
     return starts
 
 
 def sentence_lengths(table: pa.Table) -> NDArray[np.int64]:
-    """The number of words in each sentence."""
+    """Return the number of words in each sentence, [sentences]."""
     lengths: NDArray[np.int64] = np.diff(np.append(sentence_starts(table), table.num_rows))
     return lengths
 
 
 def tag_counts(file: SystemFile, role: Role) -> Sequence[int] | None:
-    """The number of tags in each sentence that has any; None for a file that is not of sentences."""
+    """Return the number of tags in each sentence that has any; None for a file that is not of sentences."""
     if file.has(WORD):
         return [int(length) for length in sentence_lengths(file.table)]
     if not file.has_lists(role):
@@ -138,8 +138,8 @@ def tag_counts(file: SystemFile, role: Role) -> Sequence[int] | None:
     return [length for length in pc.list_value_length(file.table[role]).to_pylist() if length]
 
 
-def one_row_a_word(file: SystemFile, roles: Sequence[Role]) -> SystemFile:
-    """Turn rows that are sentences, with lists of tags, into one row a word.
+def one_row_per_word(file: SystemFile, roles: Sequence[Role]) -> SystemFile:
+    """Turn rows that are sentences, with lists of tags, into one row per word.
 
     Raises DataError where a sentence has more words than tags, or the other way round.
     """

@@ -1,4 +1,4 @@
-"""Tag schemes: how the tags of words mark entities, how they are read, written, told apart and checked.
+"""Tag schemes, which are ways to mark entities by tags of words: read, write, detect and check them.
 
 The schemes are those of Ramshaw and Marcus (1995; IOB1), Tjong Kim Sang and Veenstra (1999; IOB2, IOE1, IOE2) and
 Ratinov and Roth (2009; BILOU, of which IOBES is another spelling).
@@ -19,7 +19,8 @@ from stages.configuration.schema import EntityScheme, Scheme
 OUTSIDE = "O"
 """The tag of a word that is in no entity."""
 
-_IOBES_SPELLING = {"L": "E", "U": "S"}
+AS_IOBES: Mapping[str, str] = {"L": "E", "U": "S"}
+"""BILOU's prefixes for the last word of an entity and for an entity of one word, in IOBES's letters."""
 _UNKNOWN_PREFIX = ""
 
 
@@ -33,7 +34,7 @@ class Entity:
 
 
 class Tag(NamedTuple):
-    """A tag taken apart. Outside of entities the prefix is `O` and the type empty."""
+    """A tag, split into prefix and type. Outside of entities the prefix is `O` and the type empty."""
 
     prefix: str
     type: str
@@ -41,39 +42,40 @@ class Tag(NamedTuple):
 
 @dataclass(frozen=True)
 class _Rules:
-    """A scheme's prefixes, and what has to stand, with the same type, before or behind some of them."""
+    """A scheme's prefixes, and which of them need a tag of the same type right before or after."""
 
     prefixes: str
-    joins: str = ""
-    """These come right behind one of `joined`."""
-    joined: str = ""
-    awaits: str = ""
-    """These come right before one of `awaited`."""
-    awaited: str = ""
+    needs_previous: str = ""
+    """The prefixes that may only stand right after one of `previous`."""
+    previous: str = ""
+    needs_next: str = ""
+    """The prefixes that may only stand right before one of `next`."""
+    next: str = ""
 
     def allow(self, before: str, after: str, *, same_type: bool) -> bool:
         """Whether prefix `after` may follow `before`; the edge of a sentence counts as `O`."""
         if not {before, after} <= {OUTSIDE, *self.prefixes}:
             return False
-        may_join = after not in self.joins or (same_type and before in self.joined)
-        return may_join and (before not in self.awaits or (same_type and after in self.awaited))
+        has_previous = after not in self.needs_previous or (same_type and before in self.previous)
+        has_next = before not in self.needs_next or (same_type and after in self.next)
+        return has_previous and has_next
 
 
 _RULES: Mapping[EntityScheme, _Rules] = {
-    "iob2": _Rules("BI", joins="I", joined="BI"),
-    "iobes": _Rules("BIES", joins="IE", joined="BI", awaits="BI", awaited="IE"),
-    "bilou": _Rules("BILU", joins="IL", joined="BI", awaits="BI", awaited="IL"),
-    "ioe2": _Rules("IE", awaits="I", awaited="IE"),
-    "iob1": _Rules("BI", joins="B", joined="BI"),
-    "ioe1": _Rules("IE", awaits="E", awaited="IE"),
+    "iob2": _Rules("BI", needs_previous="I", previous="BI"),
+    "iobes": _Rules("BIES", needs_previous="IE", previous="BI", needs_next="BI", next="IE"),
+    "bilou": _Rules("BILU", needs_previous="IL", previous="BI", needs_next="BI", next="IL"),
+    "ioe2": _Rules("IE", needs_next="I", next="IE"),
+    "iob1": _Rules("BI", needs_previous="B", previous="BI"),
+    "ioe1": _Rules("IE", needs_next="E", next="IE"),
 }
-"""Where tags fit several schemes, the first is preferred: `I-` alone, for example, is IOB1."""
+"""In order of preference, for tags that fit several schemes. Tags that all begin with `I-`, for example, are IOB1."""
 assert set(_RULES) == set(get_args(EntityScheme))
 
 
 @lru_cache(maxsize=1 << 14)
 def parse(tag: str) -> Tag | None:
-    """Take a tag apart; None if it is neither `O` nor a prefix of BIESLU, a hyphen and a type."""
+    """Split a tag into prefix and type; None if it is neither `O` nor a prefix of BIESLU, a hyphen and a type."""
     if tag == OUTSIDE:
         return Tag(OUTSIDE, "")
     if tag[:1] in set("BIESLU") and tag[1:2] == "-" and len(tag) > 2:
@@ -89,8 +91,8 @@ def are_entity_tags(names: Collection[str]) -> bool:
 UNTYPED = "_"
 """The type of entities whose tags are prefixes alone, as seqeval calls it."""
 _BARE = frozenset("OBIESLU")
-_OTHER_SPELLINGS = {"M": "I", "W": "S"}
-"""BMES's middle of an entity, and BMEWO's entity of one word, in IOBES's letters."""
+OTHER_PREFIXES: Mapping[str, str] = {"M": "I", "W": "S"}
+"""BMES's prefix for a word inside an entity, and BMEWO's for an entity of one word, in IOBES's letters."""
 
 
 def spelled_out(names: Sequence[str], known: Collection[str] | None = None) -> list[str]:
@@ -107,12 +109,12 @@ def spelled_out(names: Sequence[str], known: Collection[str] | None = None) -> l
 def _spelled_out(name: str, *, are_bare: bool) -> str:
     if are_bare and name in _BARE and name != OUTSIDE:
         return f"{name}-{UNTYPED}"
-    is_other = name[:1] in _OTHER_SPELLINGS and name[1:2] == "-"
-    return _OTHER_SPELLINGS[name[0]] + name[1:] if is_other else name
+    is_other = name[:1] in OTHER_PREFIXES and name[1:2] == "-"
+    return OTHER_PREFIXES[name[0]] + name[1:] if is_other else name
 
 
 def decode(tags: Iterable[str]) -> list[Entity]:
-    """The entities of a sentence, as CoNLL's scoring script reads them, whatever the scheme.
+    """Return the entities of a sentence, as CoNLL's scoring script reads them, whatever the scheme.
 
     All schemes are read alike, and every sequence means something: an entity begins where one can't go on, so that
     a misplaced `I-` begins one. Tags without a prefix are outside.
@@ -130,7 +132,7 @@ def decode(tags: Iterable[str]) -> list[Entity]:
 
 
 def encode(entities: Iterable[Entity], length: int, scheme: EntityScheme) -> list[str]:
-    """The tags of a sentence of `length` words. Entities do not overlap, in any order."""
+    """Return the tags of a sentence of `length` words. Entities may be in any order, and do not overlap."""
     ordered = sorted(entities, key=lambda entity: entity.start)
     assert all(before.end <= after.start for before, after in pairwise(ordered))
     tags = [OUTSIDE] * length
@@ -144,19 +146,19 @@ def encode(entities: Iterable[Entity], length: int, scheme: EntityScheme) -> lis
 
 
 def convert(tags: Iterable[str], target: EntityScheme) -> list[str]:
-    """The same entities in another scheme; in the same one, malformed tags are put right."""
+    """Return tags of the same entities in scheme `target`. In the same scheme, this corrects malformed tags."""
     tags = list(tags)
     return encode(decode(tags), len(tags), target)
 
 
 def names_in_scheme(names: Iterable[str], scheme: EntityScheme) -> tuple[str, ...]:
-    """All tags of a scheme for the types in `names`: `O`, then type by type in the order in which they first occur."""
+    """Return all tags of a scheme for the types in `names`: `O`, then type by type in the order in which they first occur."""
     types = dict.fromkeys(tag.type for name in names if (tag := parse(name)) and tag.prefix != OUTSIDE)
     return (OUTSIDE, *(f"{prefix}-{type_}" for type_ in types for prefix in _RULES[scheme].prefixes))
 
 
 def inside_tag(tag: str, names: Collection[str]) -> str:
-    """The tag of the sub-words behind a word's first, where all are labelled, as far as `names` has it.
+    """Return the tag of a word's sub-words after the first, if all are labelled; `tag` itself if `names` lacks it.
 
     A beginning goes on as `I-`, as transformers' token classification example has it (`label_all_tokens`), and so
     does a whole entity (`S-`, `U-`). Other tags stay.
@@ -183,7 +185,7 @@ def bigrams(codes: NDArray[np.int64], lengths: NDArray[np.int64], names: Sequenc
 
 
 class SchemeDetector:
-    """Tells the scheme of tags that come bit by bit, keeping counts of kinds of neighbours only."""
+    """Detects the scheme of tags that are added bit by bit. Keeps only counts of neighbouring prefixes."""
 
     def __init__(self) -> None:
         self._kinds: Counter[tuple[str, str, bool]] = Counter()
@@ -226,7 +228,7 @@ class SchemeDetector:
 
 
 def detect(sentences: Iterable[Sequence[str]]) -> Scheme:
-    """The scheme of sentences of tags, in one pass."""
+    """Return the scheme of sentences of tags, in one pass."""
     detector = SchemeDetector()
     for tags in sentences:
         detector.add(tags)
@@ -236,7 +238,7 @@ def detect(sentences: Iterable[Sequence[str]]) -> Scheme:
 def illegal_transitions(
     codes: NDArray[np.int64], lengths: NDArray[np.int64], names: Sequence[str], scheme: Scheme
 ) -> NDArray[np.int64]:
-    """The words whose tags may not stand where they do, in ascending order.
+    """Return the words whose tags may not stand where they do, in ascending order.
 
     `codes` [words] are indices in `names`, or -1 for a word that is not labelled, which is taken to be outside;
     `lengths` [sentences]. Of two tags that may not be neighbours the second is at fault; at the end of a sentence it
@@ -251,7 +253,10 @@ def illegal_transitions(
 def _transitions(
     codes: NDArray[np.int64], lengths: NDArray[np.int64], edge: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """All neighbours, with `edge` before, between and behind sentences, and the word that each pair is told of."""
+    """Return all pairs of neighbours, with `edge` before, between and after sentences, and the word each pair is about.
+
+    Shapes: [words + sentences] each.
+    """
     ends = np.cumsum(lengths)
     assert len(codes) == lengths.sum()
     sentence_of_pair = np.repeat(np.arange(len(lengths)), lengths + 1)
@@ -264,7 +269,7 @@ def _transitions(
 
 @lru_cache(maxsize=64)
 def legal_transitions(names: tuple[str, ...], scheme: EntityScheme) -> NDArray[np.bool_]:
-    """[labels + 1, labels + 1]: whether the tag of the column may follow that of the row.
+    """Return whether the tag of the column may follow that of the row, [labels + 1, labels + 1].
 
     The last row and column are the edge of a sentence. What is no tag of the scheme may stand nowhere.
     """
@@ -283,8 +288,8 @@ def legal_transitions(names: tuple[str, ...], scheme: EntityScheme) -> NDArray[n
 
 def _goes_on(before: Tag, after: Tag) -> bool:
     """Whether a word belongs to the entity of the word before it."""
-    spelling = (_IOBES_SPELLING.get(tag.prefix, tag.prefix) for tag in (before, after))
-    return before.type == after.type and tuple(spelling) in {("B", "I"), ("B", "E"), ("I", "I"), ("I", "E")}
+    prefixes = tuple(AS_IOBES.get(tag.prefix, tag.prefix) for tag in (before, after))
+    return before.type == after.type and prefixes in {("B", "I"), ("B", "E"), ("I", "I"), ("I", "E")}
 
 
 def _adjoin(before: Entity, after: Entity) -> bool:
@@ -292,7 +297,10 @@ def _adjoin(before: Entity, after: Entity) -> bool:
 
 
 def _prefixes(length: int, scheme: EntityScheme, *, adjoins: bool, adjoined: bool) -> str:
-    """The prefixes of an entity's words. `adjoins`: one of the same type ends right before it; `adjoined`: … begins behind."""
+    """Return the prefixes of an entity's words.
+
+    `adjoins`: an entity of the same type ends right before it. `adjoined`: one begins right after it.
+    """
     assert length > 0
     match scheme:
         case "iob1":

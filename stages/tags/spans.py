@@ -1,4 +1,4 @@
-"""The entities that tags mark, of all sentences at once: as CoNLL's script reads any tags, or strictly by a scheme."""
+"""Find the entities that tags mark, in all sentences at once: as CoNLL's script reads any tags, or strictly by a scheme."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stages.configuration.schema import EntityScheme
 from stages.pipeline.errors import DataError
-from stages.tags.schemes import OUTSIDE, parse
+from stages.tags.schemes import AS_IOBES, OUTSIDE, parse
 
 Reading: TypeAlias = EntityScheme | Literal["conll"]
 Integers: TypeAlias = NDArray[np.int64]
@@ -43,7 +43,7 @@ class Spans:
         return int(self.end[-1]) if len(self.end) else 0
 
     def where(self, chosen: NDArray[np.bool_]) -> "Spans":
-        """Those that are chosen."""
+        """Return the entities that are chosen. `chosen`: [entities]."""
         return Spans(self.start[chosen], self.end[chosen], self.type[chosen], self.sentence[chosen])
 
 
@@ -82,17 +82,15 @@ PREFIXES_OF: Mapping[Reading, str] = {
     "conll": "OBIES", "iob1": "OBI", "iob2": "OBI", "ioe1": "OIE", "ioe2": "OIE", "iobes": "OBIES", "bilou": "OBILU",
 }  # fmt: skip
 _SAME_TYPE: Mapping[str, int | slice] = {"!": 0, "=": 1, "*": slice(None)}
-_AS_IOBES = {"L": "E", "U": "S"}
-"""BILOU's other names for the last word of an entity and for an entity of one word."""
 
 
 def types_in(names: Sequence[str]) -> list[str]:
-    """The types that entity tags name, sorted."""
+    """Return the types that entity tags name, sorted."""
     return sorted({tag.type for name in names if (tag := parse(name)) and tag.prefix != OUTSIDE})
 
 
 def spans_of(tags: TagSequences, types: Sequence[str], reading: Reading) -> Spans:
-    """The entities. `conll` reads every sequence of tags, whatever the scheme; a scheme only what is well-formed in it.
+    """Return the entities. `conll` reads every sequence of tags, whatever the scheme; a scheme only what is well-formed in it.
 
     Raises DataError if a tag that occurs has a prefix that the scheme does not have.
     """
@@ -111,7 +109,7 @@ class _Edged:
 
 
 def _parsed(tags: TagSequences, types: Sequence[str], reading: Reading) -> tuple[Integers, Integers]:
-    """[names] each: the prefix as an index in `_PREFIXES`, and the type as one in `types` (-1 outside)."""
+    """Return the prefix of each name as an index in `_PREFIXES`, and the type as one in `types` (-1 outside), [names]."""
     used = np.bincount(tags.codes, minlength=len(tags.names)) > 0
     code_of = {name: code for code, name in enumerate(types)}
     prefixes, codes = [], []
@@ -119,7 +117,7 @@ def _parsed(tags: TagSequences, types: Sequence[str], reading: Reading) -> tuple
         tag = parse(name)
         prefix = OUTSIDE if tag is None else tag.prefix
         if reading == "conll":
-            prefix = _AS_IOBES.get(prefix, prefix)
+            prefix = AS_IOBES.get(prefix, prefix)
         if occurs and (tag is None or prefix not in PREFIXES_OF[reading]):
             raise DataError(
                 f"tag {name} is not in scheme {reading}, whose prefixes are {', '.join(PREFIXES_OF[reading])}; choose another "
@@ -140,7 +138,7 @@ def _with_edges(lengths: Integers, prefix: Integers, type_: Integers) -> _Edged:
 
 
 def _found(words: _Edged, patterns: _Patterns) -> Spans:
-    """Words that each continue the one before are a chain; an entity runs from its first start to its end.
+    """Return the entities. Words that each continue the one before are a chain; an entity runs from its first start to its end.
 
     It is one only if what stands behind may end it: always so for CoNLL, not in all schemes.
     """
@@ -157,7 +155,7 @@ def _found(words: _Edged, patterns: _Patterns) -> Spans:
 
 
 def _matches(words: _Edged, patterns: str) -> NDArray[np.bool_]:
-    """[words + sentences]: whether each and the one before it fit one of the patterns."""
+    """Return whether each word and the one before it fit one of the patterns, [words + sentences]."""
     table = np.zeros((len(_PREFIXES), len(_PREFIXES), 2), bool)
     for pattern in patterns.split():
         rows, columns = (slice(None) if prefix == "." else _PREFIXES.index(prefix) for prefix in pattern[:2])

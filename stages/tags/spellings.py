@@ -1,4 +1,4 @@
-"""How data sets spell tags that mark entities, told by what most of them say, and written as `stages.tags.schemes` reads them.
+"""Detect how most entity tags of a data set are spelled, and rewrite them as `stages.tags.schemes` reads them.
 
 Besides `B-PER` there are `b-per`, `B_PER`, `PER-B`, bare `B`, BMES's `M-` and BMEWO's `W-`, and `0` or `o` for `O`.
 """
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from stages.configuration.schema import DataScheme
 from stages.pipeline.errors import DataError
-from stages.tags.schemes import OUTSIDE, UNTYPED, parse
+from stages.tags.schemes import OTHER_PREFIXES, OUTSIDE, UNTYPED, parse
 
 _OUTSIDES = frozenset({"O", "o", "0"})
-_LETTERS = {**{letter: letter for letter in "BIESLU"}, "M": "I", "W": "S"}
+_LETTERS = {**{letter: letter for letter in "BIESLU"}, **OTHER_PREFIXES}
 _PREFIX = "[BIESLUMWbieslumw]"
 _FORMS = (
     re.compile(rf"(?P<prefix>{_PREFIX})-(?P<type>.+)"),
@@ -20,7 +20,7 @@ _FORMS = (
     re.compile(rf"(?P<type>.+)[-_:|/.](?P<prefix>{_PREFIX})"),
     re.compile(rf"(?P<prefix>{_PREFIX})-?"),
 )
-"""Where a tag's prefix is; the first that most tags have is the data's."""
+"""Where the prefix of a tag can be. The form that most tags have is the data's; of equals, the first."""
 _BARE = _FORMS[-1]
 _MOST_SHOWN = 5
 """How many tags a message lists."""
@@ -45,8 +45,8 @@ class Spelling:
             return OUTSIDE
         return f"I-{tag}" if self.form is None else _read(tag, self.form)
 
-    def read_anyhow(self, tag: str) -> str:
-        """Return what a tag that is spelled otherwise says of a type that train has, in another spelling or alone; else `O`."""
+    def read_leniently(self, tag: str) -> str:
+        """Return what a tag in another spelling, or a type alone, stands for if its type occurs in train; else `O`."""
         for form in _FORMS:
             found = parse(_read(tag, form) or OUTSIDE)
             if found is not None and found.type in self.types:
@@ -58,14 +58,15 @@ class Spelling:
 def spelling_of(counts: Mapping[str, int], scheme: DataScheme) -> Spelling | None:
     """Return the spelling that most tags have; None if they mark no entities. `counts`: how often each occurs in train.
 
-    A `scheme` other than `auto` says that they mark some, or not. Raises DataError if most tags are none of it.
+    A `scheme` other than `auto` decides whether they mark entities. Raises DataError if most tags do not fit it.
     """
     inside = {tag: count for tag, count in counts.items() if tag not in _OUTSIDES}
     total = sum(inside.values())
     if scheme == "plain" or not total:
         return None
     read = [sum(count for tag, count in inside.items() if _read(tag, form)) for form in _FORMS]
-    if (max(read) > _SURE * total) == (scheme == "io") and scheme != "auto":
+    most_have_prefixes = max(read) > _SURE * total
+    if scheme != "auto" and most_have_prefixes == (scheme == "io"):
         shown = ", ".join(sorted(inside)[:_MOST_SHOWN])
         raise DataError(
             f"data.scheme={scheme}: most tags of train are not in it ({shown}); set io for types without a prefix, plain "

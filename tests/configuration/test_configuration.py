@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from stages.configuration import schema
-from stages.configuration.compose import write_params
+from stages.configuration.compose import require_equal, write_params
 from stages.configuration.composition import compose_params
 from stages.configuration.params_file import read_params
 from stages.configuration.run_stage import run_stage
@@ -306,6 +306,15 @@ def test_params_are_left_alone_if_nothing_changes(tmp_path: Path) -> None:
     before = written.stat().st_mtime_ns
     write_params(params, written)
     assert written.stat().st_mtime_ns == before
+
+
+def test_params_are_written_where_only_the_type_of_a_number_differs(tmp_path: Path) -> None:
+    written = tmp_path / "params.yaml"
+    params = compose_params(["train.weight_decay=1"])
+    write_params(params, written)
+    written.write_text(written.read_text().replace("weight_decay: 1", "weight_decay: 1.0"))
+    write_params(params, written)
+    require_equal(params, written)
 
 
 @pytest.mark.parametrize("group", GROUPS)

@@ -1,5 +1,6 @@
 """Locks that end with their holder, stages that end with their DVC, and copies of `dvc.lock` that are whole."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -51,6 +52,15 @@ def test_a_lock_names_its_holder_and_is_free_once_that_is_killed(tmp_path: Path)
             assert (found := holder(path)) is not None
             assert found.name == "second"
     assert holder(path) is None
+
+
+def test_two_processes_that_ask_for_the_holder_do_not_take_each_other_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with hold(path, "train"):
+        pass
+    with path.open(encoding="utf-8") as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        assert holder(path) is None
 
 
 def test_a_lock_is_waited_for_as_long_as_patience_goes(tmp_path: Path) -> None:

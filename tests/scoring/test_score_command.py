@@ -19,7 +19,7 @@ from stages.pipeline.errors import ConfigError, DataError
 from stages.pipeline.one_line import one_line_errors
 from stages.scoring import score
 from stages.systems.joining import Columns, read_pair
-from stages.systems.options import columns_of
+from stages.systems.reading_options import columns_of
 from tests.support.imports import ROOT
 from tests.support.told import told
 
@@ -194,7 +194,7 @@ FAULTS = [
     (("a.parquet", "b.parquet"), "b.parquet: has no prediction of a.parquet, row 2 (y)"),
     (("a.parquet", "twice.parquet"), "twice.parquet: id occur twice"),
     (("a.parquet", "more.parquet"), "more.parquet: has 3 rows where a.parquet has 2"),
-    (("a.parquet", "ids.parquet"), "ids.parquet: has none of the columns predicted, label"),
+    (("a.parquet", "ids.parquet"), "ids.parquet: has none of the columns predicted, prediction"),
     (("torn.parquet", "a.parquet"), "torn.parquet: is not a complete Parquet file"),
 ]
 
@@ -229,7 +229,7 @@ def test_columns_that_are_no_places_are_told(text: str, here: Path) -> None:
     columns = columns_of(argparse.Namespace(columns=text, predicted_columns=None))
     with pytest.raises(ConfigError) as error:
         read_pair(Path("gold.conll"), Path("pred.txt"), columns)
-    assert "give WORD,TAG as 2 places" in told(error)
+    assert "give WORD,TAG as 2 positions" in told(error)
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)])

@@ -246,6 +246,10 @@ def test_weights_in_several_files_are_taken_with_a_digest_of_them_all(model: Pat
     names = ["model.safetensors.index.json", *sorted(path.name for path in parts.glob("model-*.safetensors"))]
     listed = "".join(f"{hashlib.sha256((parts / name).read_bytes()).hexdigest()}  {name}\n" for name in names)
     assert digest == hashlib.sha256(listed.encode()).hexdigest()
+    with pytest.raises(ModelError) as error:
+        write(parts, tmp_path / "other", sha256="0" * 64)
+    what = f"the list of {names[0]} and its {len(names) - 1} files"
+    assert told(error).startswith(f"model=tiny: {what} has SHA-256 {digest}, but model.sha256=000")
     write(parts, tmp_path / "again", sha256=digest)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from stages.configuration.schema import FilesData
 from stages.pipeline.errors import DataError
-from stages.sources.findings import KINDS
+from stages.sources.data_checks import KINDS
 from tests.support.canonical_data import Made, made_from, tagged, texts
 from tests.support.told import told
 

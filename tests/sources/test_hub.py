@@ -153,6 +153,11 @@ def test_a_file_whose_name_looks_like_a_glob_is_found(hub: HubServer) -> None:
     assert [fetched[split][0].read_bytes() for split in ("train", "test")] == [b"odd", b"even"]
 
 
+def test_a_file_that_two_globs_match_is_taken_once(hub: HubServer) -> None:
+    fetched = fetch_dataset(data("shards", train=["a/1.parquet", "a/*.parquet"], test="c/1.parquet"))["train"]
+    assert [path.read_text() for path in fetched] == ["a/1.parquet", "a/0.parquet"]
+
+
 def test_model_is_configuration_weights_and_tokenizer_only(hub: HubServer) -> None:
     folder = fetch_model(model())
     taken = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -16,7 +16,7 @@ from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.configuration.schema import FilesData, Kind
+from stages.configuration.schema import FilesData, Kind, MaxExamples
 from stages.pipeline.errors import DataError
 from stages.sources.label_names import canonical_label
 from tests.support.canonical_data import Made, made_of
@@ -510,6 +510,33 @@ def test_test_rows_without_a_column_of_labels_are_unlabelled(
 def test_a_repeat_of_a_training_text_without_a_label_is_no_conflict() -> None:
     found = read({"train.csv": csv("text,label", "a,x", "b,y"), "test.csv": csv("text", "a")}).findings()
     assert found["shared_inputs"]["train, test"] == 1 and "conflicting_labels" not in found
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "changes"),
+    [
+        ("train.jsonl", csv('{"text": "x", "labels": [1, 2]}', '{"text": "y", "labels": [3, 3]}'), {}),
+        ("train.csv", csv("text,labels", "x,1;2", "y,3;3"), {"label_separator": ";"}),
+    ],
+)
+def test_a_label_that_a_text_has_twice_counts_once(name: str, content: str, changes: dict[str, Any]) -> None:
+    names = {"1": "bad", "2": "bad", "3": "good"}
+    found = read({name: content}, target="labels", label_names=names, **changes)
+    assert found.splits["train"]["label"][:] == [[0], [1]]
+    assert found.report.to_json()["splits"]["train"]["labels"] == {"bad": 1, "good": 1}  # type: ignore[index,call-overload]
+
+
+def test_sets_of_labels_are_equal_in_any_order() -> None:
+    rows = [f'{{"text": "t{row}", "labels": {json.dumps(["a", "b"][:: 1 if row % 2 else -1])}}}' for row in range(20)]
+    one, other = ('{"text": "x", "labels": ["a", "b"]}', '{"text": "x", "labels": ["b", "a"]}')
+    found = read({"train.jsonl": csv(*rows, one, other)}, target="labels")
+    assert "conflicting_labels" not in found.findings()
+    shuffled = csv(*(row.replace('["b", "a"]', '["a", "b"]') for row in rows))
+    first, second = (
+        read({"train.jsonl": text}, target="labels", max_examples=MaxExamples(train=7)).splits["train"]["text"][:]
+        for text in (csv(*rows), shuffled)
+    )
+    assert first == second
 
 
 def test_a_header_that_is_a_label_is_told() -> None:

@@ -149,6 +149,21 @@ def test_a_part_of_an_archive_is_chosen_by_path_glob_or_folder(suffix: str, tmp_
     )
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_member_that_two_places_name_is_found_once(suffix: str, tmp_path: Path, scratch: Path) -> None:
+    path = packed(tmp_path / f"data.{suffix}", {"d/a.csv": b"a", "d/b.csv": b"b"})
+    scheme = suffix[:3].replace("tgz", "tar")
+    found = find("train", [f"{scheme}://d/b.csv::{path}", f"{scheme}://d/*.csv::{path}", str(path)], scratch)
+    assert [located.name for located in found] == [f"{path}: d/b.csv", f"{path}: d/a.csv"]
+    assert [located.path.read_bytes() for located in found] == [b"b", b"a"]
+
+
+def test_a_member_whose_name_looks_like_a_glob_is_found(tmp_path: Path, scratch: Path) -> None:
+    path = zipped(tmp_path / "a.zip", {"odd [1].csv": b"odd", "odd 1.csv": b"even"})
+    (located,) = find("train", f"zip://odd [1].csv::{path}", scratch)
+    assert located.path.read_bytes() == b"odd"
+
+
 def test_label_folders_in_an_archive_are_one_folder(tmp_path: Path, scratch: Path) -> None:
     path = zipped(tmp_path / "reviews.zip", {"reviews/pos/1.txt": b"good", "reviews/neg/deep/1.txt": b"bad"})
     (located,) = find("train", str(path), scratch)

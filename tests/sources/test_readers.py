@@ -470,6 +470,18 @@ def test_every_tools_spans_become_iob2_tags(layout: str, lines: bool, tmp_path: 
         assert read["id"] == [1, 1]
 
 
+def test_annotators_of_spans_who_disagree_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    task: dict[str, Any] = LAYOUTS["label studio"]
+    annotation = task["annotations"][1]
+    reordered, shorter = ({"result": annotation["result"][::-1]}, {"result": annotation["result"][:1]})
+    alike, different = ({**task, "annotations": [annotation, other]} for other in (reordered, shorter))
+    rows(written(tmp_path, "a.json", json.dumps([task, alike])), TOKENS)
+    assert not caplog.records
+    read = rows(written(tmp_path, "b.json", json.dumps([different, alike, different])), TOKENS)
+    assert read["tags"] == [["O", "B-PER", "O", "B-LOC", "I-LOC", "O"]] * 3
+    assert "b.json: 2 tasks have annotations that differ; the first of each was taken" in caplog.text
+
+
 def test_a_tools_own_words_are_taken(tmp_path: Path) -> None:
     tokens = [{"text": "e-mail", "start": 0, "end": 6, "id": 0}, {"text": "me", "start": 7, "end": 9, "id": 1}]
     row = {"text": "e-mail me", "tokens": tokens, "spans": [{"start": 0, "end": 6, "label": "X"}], "answer": "accept"}

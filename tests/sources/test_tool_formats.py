@@ -3,6 +3,7 @@
 import datetime as dt
 import io
 import json
+import math
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,8 @@ from random import Random
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -253,6 +256,17 @@ def test_a_table_of_a_word_a_row_is_read_as_sentences(every: bool, form: str, tm
         [(word.replace("Łodz", "Lódz") if form == "latin" else word, tag) for word, tag in row] for row in SENTENCES
     ]
     assert sentences_of(path, **settings) == expected
+
+
+def test_a_sentence_goes_on_where_its_number_is_nan(tmp_path: Path) -> None:
+    table = word_table(every=False).assign(**{"Sentence #": [1.0, math.nan, 2.0, math.nan, math.nan]})
+    pq.write_table(
+        pa.Table.from_pandas(table, preserve_index=False).set_column(
+            0, "Sentence #", pa.array(table["Sentence #"].to_numpy(), from_pandas=False)
+        ),
+        tmp_path / "a.parquet",
+    )
+    assert sentences_of(tmp_path / "a.parquet") == SENTENCES
 
 
 def test_columns_of_a_table_of_words_can_be_chosen(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_one_object_of_columns_is_told() -> None:
         write("g.json", content)
         with pytest.raises(DataError) as error:
             pair("g.json")
-        assert "g.json: is one object of columns; write a list of objects, one a row, or name it" in told(error)
+        assert "g.json: is one object of columns; write a list of objects, one per row, or name it" in told(error)
     write("wrapped.json", '{"data": [{"gold": "a", "predicted": "b"}]}')
     assert labels(pair("wrapped.json")) == (["a"], ["b"])
 

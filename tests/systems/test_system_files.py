@@ -3,13 +3,15 @@
 import gzip
 import json
 import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from datasets import ClassLabel, Dataset, Features, List, Value
+from datasets import ClassLabel, Dataset, Features, LargeList, List, Value
 
 from stages.pipeline.errors import ConfigError, DataError, UserError
 from stages.systems.joining import Columns, read_pair, with_ids
@@ -78,6 +80,14 @@ def test_integers_go_by_the_names_that_the_gold_file_tells() -> None:
     write("p.parquet", {"predicted": [1, 1, 0]})
     for predicted in ("p.txt", "p.parquet"):
         assert labels(pair("g.parquet", predicted)) == (["neg", "pos", "pos"], ["pos", "pos", "neg"])
+
+
+@pytest.mark.parametrize("form", [LargeList, partial(List, length=2)], ids=["large", "of fixed size"])
+def test_integers_go_by_their_names_in_any_form_of_list(form: Callable[[ClassLabel], Any]) -> None:
+    features = Features({"tokens": List(Value("string")), "tags": form(ClassLabel(names=["O", "B-x"]))})
+    Dataset.from_dict({"tokens": [["u", "v"]], "tags": [[1, 0]]}, features=features).to_parquet("g.parquet")
+    write("p.txt", "B-x O\n")
+    assert labels(pair("g.parquet", "p.txt")) == (["B-x", "O"], ["B-x", "O"])
 
 
 def test_a_split_that_download_wrote_is_gold(here: Path) -> None:
@@ -226,7 +236,7 @@ PAIRS = [
         "g.csv",
         "p.jsonl",
         '{"predicted": ["x"]}\n{"predicted": ["y"]}\n',
-        "g.csv: has one label a row where p.jsonl has a",
+        "g.csv: has one label per row where p.jsonl has a",
     ),
     ("g.csv", "p.csv", "id,guess\na,x\nb,y\n", "choose one of id, guess with --predicted-columns"),
     ("g.csv", "p.txt", "x\n\n\n", "p.txt: has 1 rows where g.csv has 2"),
@@ -263,6 +273,12 @@ PAIRS = [
         "p.csv",
         "id,word,token,predicted\na,0,u,O\na,,v,O\n",
         "p.csv, line 3: word is not known; number all rows",
+    ),
+    (
+        "s.csv",
+        "p.csv",
+        "id,predicted\na,O\nb,O\n",
+        "p.csv, line 2: is the only prediction of a, and s.csv has several words of it (the second in line 3)",
     ),
     (
         "s.csv",
@@ -339,8 +355,14 @@ def test_rows_that_can_not_be_scored_are_told(columns: dict[str, Any], message: 
 
 
 ALONE: list[tuple[str, str | bytes, list[Any] | None, str]] = [
-    ("a.txt", "x\ny\n", None, "a.txt: holds one label a line, which can't be both gold and predicted; give two files"),
-    ("a.txt", "B-x O\nO\n", None, "a.txt: holds the tags of one sentence a line, which can't be both"),
+    (
+        "a.txt",
+        "x\ny\n",
+        None,
+        "a.txt: holds one label per line, which can't be both gold and predicted; give two files",
+    ),
+    ("a.txt", "the O O\n\n# O B-y\nx B-x B-x\n", None, "a.txt: a line that begins with # is a comment by one column"),
+    ("a.txt", "B-x O\nO\n", None, "a.txt: holds the tags of one sentence per line, which can't be both"),
     ("a.conllu", UD, None, "is CoNLL-U, which has one tag of each kind"),
     ("a.conllu", UD, ["FORM", "UPOS", "WORD"], "--columns WORD: a.conllu is CoNLL-U; choose from ID, FORM"),
     ("a.conllu", UD, ["FORM", "UPOS", "FEATS"], "a.conllu: FEATS is _ for every word; choose another column"),
@@ -355,7 +377,7 @@ ALONE: list[tuple[str, str | bytes, list[Any] | None, str]] = [
     ("a.csv", "gold,predicted\nx,y\n", [0, 1], "a.csv, line 1 looks like the columns' names (gold, predicted)"),
     ("a.conll", "token gold predicted\nA O O\n\nb O O\n", None, "a.conll, line 1: names columns, and blank lines part"),
     ("a.csv", "\xe9".encode("latin-1"), None, "a.csv, line 1: byte 0xe9 is not utf-8"),
-    ("a.conll", "A O O\n", ["word", "gold", "tag"], "give WORD,GOLD,PREDICTED as 3 places of a.conll"),
+    ("a.conll", "A O O\n", ["word", "gold", "tag"], "give WORD,GOLD,PREDICTED as 3 positions of a.conll"),
     ("a.tsv", "key\tsort\nu\tx\nv\ty\n", None, "a.tsv: its predictions have no column 'gold'; choose one of key, sort"),
 ]
 

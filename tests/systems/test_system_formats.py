@@ -85,7 +85,7 @@ def delimited(role: str, separator: str) -> Callable[[Path, Sequence[Sentence]],
     return written
 
 
-def tags_a_line(path: Path, sentences: Sequence[Sentence]) -> None:
+def tags_per_line(path: Path, sentences: Sequence[Sentence]) -> None:
     path.write_text("".join(" ".join(tag for _, tag in sentence) + "\n" for sentence in sentences))
 
 
@@ -107,7 +107,7 @@ WORD_FORMATS: dict[str, Callable[[str], Callable[[Path, Sequence[Sentence]], Non
     "a.tsv": lambda role: delimited(role, "\t"),
 }
 PREDICTIONS_ALONE: dict[str, Callable[[str], Callable[[Path, Sequence[Sentence]], None]]] = {
-    "predictions.txt": lambda _: tags_a_line,
+    "predictions.txt": lambda _: tags_per_line,
     "tags.txt": lambda _: tag_a_line,
 }
 

@@ -20,9 +20,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 _SPLITS = ("train", "validation", "test")
-_PLACES = (*_SPLITS, "label_names")
+_LOCATIONS = (*_SPLITS, "label_names")
 _MODEL = "path"
-_NAMES = ("source", *_PLACES, _MODEL)
+_NAMES = ("source", *_LOCATIONS, _MODEL)
 """The keys of `data` and `model` that say which files there are; `label_names` is one if it is a string."""
 _NOT_OF_MODELS = frozenset({".bin", ".ckpt", ".gguf", ".h5", ".md", ".msgpack", ".onnx", ".pt", ".pth"})
 """Suffixes of what stands beside a model, and is not read."""
@@ -50,16 +50,16 @@ def unwatched() -> Iterator[None]:
         _IS_WATCHED.reset(token)
 
 
-def fingerprint(places: Mapping[str, Sequence[str]]) -> str | None:
-    """Return a digest of the files that places name on this machine, by content and by names below a place.
+def fingerprint(locations: Mapping[str, Sequence[str]]) -> str | None:
+    """Return a digest of the files at these locations, of their contents and their names below the location.
 
-    Addresses are not watched. None if no place is on this machine. Raises FileNotFoundError if one that should be is not.
+    Addresses are left out. None if no location is on this machine. Raises FileNotFoundError if a path or glob names nothing.
     """
     found = [
         (f"{split}\0{name}", path)
-        for split in _PLACES
-        for place in places.get(split, ())
-        for name, path in _files(place)
+        for split in _LOCATIONS
+        for location in locations.get(split, ())
+        for name, path in _files(location)
     ]
     return _digest_of(found) if found else None
 
@@ -94,21 +94,21 @@ def _digest_of(found: Sequence[tuple[str, Path]]) -> str:
     return known[stamp]
 
 
-def _files(place: str) -> list[tuple[str, Path]]:
-    """Return the files that a place names here, each with its name below the place, which is empty for a single file."""
-    place = place.rpartition("::")[2]
-    if "://" in place:
-        if not place.lower().startswith("file://"):
+def _files(location: str) -> list[tuple[str, Path]]:
+    """Return the files that a location names here, each with its name below the location (empty for a single file)."""
+    location = location.rpartition("::")[2]
+    if "://" in location:
+        if not location.lower().startswith("file://"):
             return []
-        place = unquote(urlsplit(place).path)
-    path = Path(place).expanduser()
+        location = unquote(urlsplit(location).path)
+    path = Path(location).expanduser()
     if path.is_file():
-        return [("", path), *((other.name, other) for other in _beside([path]))]
+        return [("", path), *((other.name, other) for other in _partners_of([path]))]
     matches = [path] if path.exists() else [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207
     if not matches:
-        raise FileNotFoundError(place)
+        raise FileNotFoundError(location)
     files = {file for match in matches for file in ([match] if match.is_file() else _files_below(match))}
-    files.update(_beside(files))
+    files.update(_partners_of(files))
     base = os.path.commonpath([match if match.is_dir() else match.parent for match in matches])
     named = ((os.path.relpath(file, base), file) for file in files)
     return sorted((name, file) for name, file in named if not any(part.startswith(".") for part in Path(name).parts))
@@ -127,13 +127,13 @@ def _files_below(folder: Path) -> Iterator[Path]:
         yield from (inside / name for name in files if (inside / name).is_file())
 
 
-_HALVES = {".txt": ".ann", ".ann": ".txt"}
-"""The files that consist of two, of which one may be named alone: brat's texts and annotations."""
+_PARTNERS = {".txt": ".ann", ".ann": ".txt"}
+"""The suffixes of files that are read together, even if one is named alone: brat's texts and annotations."""
 
 
-def _beside(files: Collection[Path]) -> list[Path]:
+def _partners_of(files: Collection[Path]) -> list[Path]:
     """Return the files that are read with those that are named."""
-    others = (file.with_suffix(_HALVES[file.suffix]) for file in files if file.suffix in _HALVES)
+    others = (file.with_suffix(_PARTNERS[file.suffix]) for file in files if file.suffix in _PARTNERS)
     return [other for other in others if other not in files and other.is_file()]
 
 
@@ -159,7 +159,7 @@ def _remember(known: Mapping[str, str]) -> None:
 
 
 def _of_group(*, _parent_: DictConfig) -> str | None:
-    """The resolver. What is not here can't have changed here: its fingerprint is the one that `params.yaml` has for it."""
+    """Resolve `${fingerprint:}`. Of files that are not on this machine, return the fingerprint that `params.yaml` has of them."""
     if not _IS_WATCHED.get() or any(OmegaConf.is_missing(_parent_, name) for name in _NAMES if name in _parent_):
         return None
     named = {name: _plain(_parent_.get(name)) for name in _NAMES}
@@ -167,18 +167,18 @@ def _of_group(*, _parent_: DictConfig) -> str | None:
         return None
     path = named[_MODEL]
     try:
-        return fingerprint(places_of(named)) if path is None else model_fingerprint(str(path))
+        return fingerprint(locations_of(named)) if path is None else model_fingerprint(str(path))
     except OSError:
         written = _written("data" if path is None else "model")
         same = all(written.get(name) == named[name] for name in _NAMES)
         return str(written["fingerprint"]) if same and written.get("fingerprint") else None
 
 
-def places_of(named: Mapping[str, object]) -> dict[str, list[str]]:
-    """Return the places that the keys of `data` name, by the key."""
+def locations_of(named: Mapping[str, object]) -> dict[str, list[str]]:
+    """Return the locations that the keys of `data` name, by the key."""
     names = named.get("label_names")
-    places = {split: _as_list(named.get(split)) for split in _SPLITS}
-    return places | {"label_names": [names] if isinstance(names, str) else []}
+    locations = {split: _as_list(named.get(split)) for split in _SPLITS}
+    return locations | {"label_names": [names] if isinstance(names, str) else []}
 
 
 def _plain(value: object) -> object:

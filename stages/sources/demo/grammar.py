@@ -85,11 +85,6 @@ def seen_in_train(entries: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(entry for place, entry in enumerate(entries, start=1) if place % HELD_OUT_EVERY)
 
 
-def held_out(entries: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the entries of a vocabulary list that occur in validation and test only."""
-    return entries[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
-
-
 def distinct(split: Split, count: int, write: Callable[[], tuple[str, Drawn]]) -> list[Drawn]:
     """Return `count` results of `write`, no two with the same text (its first value), ignoring case.
 

@@ -36,14 +36,14 @@ def is_brat_folder(folder: Path) -> bool:
     return any(file.name.endswith(ANNOTATION_SUFFIX) for file in files_below(folder))
 
 
-def without_second_halves(paths: Sequence[Path]) -> list[Path]:
-    """Return files without the annotations of texts that are among them, since a text is read with its annotations."""
+def without_partners(paths: Sequence[Path]) -> list[Path]:
+    """Return files without the annotations of texts that are among them: a text is read with its annotations."""
     texts = {path for path in paths if path.suffix == TEXT_SUFFIX}
     return [path for path in paths if path.suffix != ANNOTATION_SUFFIX or path.with_suffix(TEXT_SUFFIX) not in texts]
 
 
-def with_second_halves(paths: Sequence[Path]) -> list[Path]:
-    """Return files, each text with its annotations behind it and each annotations with their text, every file once."""
+def with_partners(paths: Sequence[Path]) -> list[Path]:
+    """Return files, each followed by its partner: a text by its annotations, annotations by their text. Each file once."""
     found: dict[Path, None] = {}
     for path in paths:
         found[path] = None
@@ -60,7 +60,7 @@ def open_brat(path: Path, name: str, options: ReadOptions) -> TableFile:
     of the text, since brat shows each as a sentence, or several where a span goes on behind a line's end. Relations, events,
     attributes and notes are ignored. In the test split, a document may have no annotations, and a folder none at all: its words
     have the tag of no label. Raises DataError naming file and line, also for spans that overlap or have gaps, which tags
-    can't say.
+    can't express.
     """
     may_lack = options.split == "test"
     documents = (
@@ -180,7 +180,7 @@ def _row(document: _Document, text: str, start: int, end: int, annotations: Sequ
 
 
 def _annotations(document: _Document, text: str, encoding: str) -> list[_Annotation]:
-    """Return a document's spans in the text's order. Raises DataError naming the line, also for what tags can't say."""
+    """Return a document's spans in the text's order. Raises DataError naming the line, also for what tags can't express."""
     found: list[_Annotation] = []
     if document.annotations is None:
         return found

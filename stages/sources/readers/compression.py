@@ -51,7 +51,7 @@ def open_bytes(path: Path, name: str) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def open_seekable(path: Path, name: str) -> Iterator[IO[bytes]]:
-    """Like `open_bytes`, for formats that are read from their end: a compressed file is unpacked to disk first."""
+    """Open a file as `open_bytes` does, but seekable. A compressed file is unpacked to disk first."""
     with open_bytes(path, name) as file:
         if compression_of(path) is None:
             yield file

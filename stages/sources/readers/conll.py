@@ -1,4 +1,4 @@
-"""Read CoNLL and CoNLL-U: one word a line with its tag in another column, sentences separated by blank lines."""
+"""Read CoNLL and CoNLL-U: one word per line with its tag in another column, sentences separated by blank lines."""
 
 import logging
 import re
@@ -41,8 +41,8 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Places:
-    """The columns of the word and the tag; negative places count from the end of the line."""
+class Positions:
+    """The columns of the word and the tag; negative positions count from the end of the line."""
 
     word: int
     tag: int | None
@@ -54,7 +54,7 @@ class Places:
         """Whether a line of `width` columns has both, or the word where there are no tags."""
         if self.tag is None:
             return -width <= self.word < width
-        return width >= 2 and all(-width <= place < width for place in (self.word, self.tag))
+        return width >= 2 and all(-width <= position < width for position in (self.word, self.tag))
 
     def is_word(self, columns: Sequence[str]) -> bool:
         """Whether a line is a word's, and not that of a range (`1-2`) or an empty node (`2.1`), as CoNLL-U has them."""
@@ -77,7 +77,7 @@ class Places:
 class _Survey:
     """What a first pass over the file finds on lines that can't be comments."""
 
-    places: Places
+    positions: Positions
     widths: set[int] = field(default_factory=set)
     tags: set[str] = field(default_factory=set)
     last_columns: set[str] = field(default_factory=set)
@@ -86,25 +86,25 @@ class _Survey:
     has_documents: bool = False
 
     @classmethod
-    def of(cls, path: Path, name: str, encoding: str, places: Places, empty: EmptyWords) -> Self:
+    def of(cls, path: Path, name: str, encoding: str, positions: Positions, empty: EmptyWords) -> Self:
         """Read the whole file once."""
-        survey = cls(places)
+        survey = cls(positions)
         for line in _lines(path, name, encoding):
             if line == _DOCUMENT_START:
                 survey.has_documents = True
             elif (
                 isinstance(line, Line)
                 and not line.begins_like_a_comment
-                and places.fit(len(line.columns))
-                and places.is_word(line.columns)
+                and positions.fit(len(line.columns))
+                and positions.is_word(line.columns)
             ):
                 survey.widths.add(len(line.columns))
-                survey.tags.add(places.tag_of(line.columns) or "")
+                survey.tags.add(positions.tag_of(line.columns) or "")
                 survey.last_columns.add(line.columns[-1].strip())
-                match = _LANGUAGE.match(line.columns[places.word])
+                match = _LANGUAGE.match(line.columns[positions.word])
                 survey.languages.add("" if match is None else match[0])
-                if places.lack_word(line.columns):
-                    empty.add(line.number, places.tag_of(line.columns))
+                if positions.lack_word(line.columns):
+                    empty.add(line.number, positions.tag_of(line.columns))
         return survey
 
     @property
@@ -120,9 +120,9 @@ class _Survey:
     def is_word(self, line: Line, widths: set[int]) -> bool:
         """Whether a line that begins with `#` is a word, by the rule that `open_conll` states."""
         width = len(line.columns)
-        if not self.places.fit(width) or (widths and width not in widths):
+        if not self.positions.fit(width) or (widths and width not in widths):
             return False
-        tag = self.places.tag_of(line.columns)
+        tag = self.positions.tag_of(line.columns)
         if tag is None:
             return width == 1 or line.columns[-1].strip() in self.last_columns
         if tag == "O" or tag in self.tags or line.columns[-1].strip() in self.last_columns:
@@ -138,11 +138,11 @@ def open_conll(path: Path, name: str, options: ReadOptions) -> TableFile:
     have it, has the tags, and the last the words.
 
     A line with a tab is separated by tabs, any other by runs of spaces (not by no-break spaces). The word is the first
-    column and the tag the last unless the options give places. A first column that numbers the words of each sentence
+    column and the tag the last unless the options give positions. A first column that numbers the words of each sentence
     holds no words: they are in the second. If the third marks entities then, it has the tags, as in GermEval 2014, whose
     last column has nested entities. A line of nothing but white space ends a sentence:
-    WNUT 17 has lines with a lone tab. A file of the test split in which no line has the tag's column, such as one of a word a
-    line, has no column `tags`.
+    WNUT 17 has lines with a lone tab. A file of the test split in which no line has the tag's column, such as one with a word
+    per line, has no column `tags`.
 
     A line that begins with `#` is a word if it has as many columns as the lines of its sentence that do not, and its
     tag or last column occurs on such lines of the file, or is `O`; an entity tag (`B-event`) that occurs on no such
@@ -151,20 +151,20 @@ def open_conll(path: Path, name: str, options: ReadOptions) -> TableFile:
 
     Raises DataError naming file and line.
     """
-    usual = _usual_places(path, name, options.encoding)
-    places = places_of(options, default=usual)
-    if options.split == "test" and _lack_tags(_lines(path, name, options.encoding), places):
-        places = Places(places.word, tag=None)
+    usual = _usual_positions(path, name, options.encoding)
+    positions = positions_of(options, default=usual)
+    if options.split == "test" and _lack_tags(_lines(path, name, options.encoding), positions):
+        positions = Positions(positions.word, tag=None)
     empty = EmptyWords(name, "line", options.empty_words)
-    survey = _Survey.of(path, name, options.encoding, places, empty)
-    empty.tell()
+    survey = _Survey.of(path, name, options.encoding, positions, empty)
+    empty.report()
     if survey.language:
         log.warning("%s: every word begins with %r, as in WikiAnn's own files; it was left out", name, survey.language)
-    has = {"tokens": True, "tags": places.tag is not None, "document": survey.has_documents}
+    has = {"tokens": True, "tags": positions.tag is not None, "document": survey.has_documents}
     columns = tuple(column for column, is_there in has.items() if is_there)
     sentences = partial(_sentences, path, name, options.encoding, survey)
     if next(sentences(), None) is None:
-        raise DataError(f"{name}: holds no sentence; expected one word and its tag a line")
+        raise DataError(f"{name}: holds no sentence; expected one word and its tag per line")
 
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         return in_batches(sentences(), wanted)
@@ -175,22 +175,22 @@ def open_conll(path: Path, name: str, options: ReadOptions) -> TableFile:
         "line",
         columns,
         read,
-        places_are_chosen=True,
-        called=_called(places),
+        positions_are_applied=True,
+        display_names=_display_names(positions),
         numbers_documents=survey.has_documents,
     )
 
 
-def _usual_places(path: Path, name: str, encoding: str) -> Places:
-    """Tell the columns of word and tag by their content."""
+def _usual_positions(path: Path, name: str, encoding: str) -> Positions:
+    """Detect the columns of word and tag by their content."""
     head = list(islice(_lines(path, name, encoding), _LOOKED_AT))
     words = [line for line in head if isinstance(line, Line) and not line.begins_like_a_comment]
     if any(isinstance(line, Line) and line.text.startswith(_BEGIN_2012) for line in head[:1]):
         return _OF_2012
-    first, last = ({line.columns[place].strip() for line in words} for place in (0, -1))
+    first, last = ({line.columns[position].strip() for line in words} for position in (0, -1))
     if _mark_entities(first) and not _mark_entities(last) and last != {"O"}:
-        return Places(word=-1, tag=0)
-    return _numbered_places(_lines(path, name, encoding))
+        return Positions(word=-1, tag=0)
+    return _numbered_positions(_lines(path, name, encoding))
 
 
 def holds_tagged_words(path: Path, name: str, encoding: str) -> bool:
@@ -212,29 +212,30 @@ def _mark_entities(tags: set[str]) -> bool:
     return bool(tags) and tags != {"O"} and all(tag == "O" or _ENTITY_TAG.fullmatch(tag) for tag in tags)
 
 
-def _numbered_places(lines: Iterator[Line | str]) -> Places:
-    """Tell them where a column may number the words. Reads on only while the first one does."""
-    usual = Places(word=0, tag=-1)
+def _numbered_positions(lines: Iterator[Line | str]) -> Positions:
+    """Return the columns of word and tag if the first column numbers the words, or the usual ones. Reads while it does."""
+    usual = Positions(word=0, tag=-1)
     number, is_counted = None, False
     tags, parts_of_speech = set[str](), set[str]()
     for line in lines:
         if isinstance(line, str):
             number = None
-        elif not line.begins_like_a_comment:
-            found = line.columns[0].strip()
-            if _RANGE_OR_EMPTY_NODE.fullmatch(found) and len(line.columns) >= _FEWEST_IF_NUMBERED:
-                continue
-            expected = ("0", "1") if number is None else (str(number + 1),)
-            if len(line.columns) < _FEWEST_IF_NUMBERED or found not in expected:
-                return usual
-            is_counted |= number is not None  # in a file of single words, numbers may be words
-            number = int(found)
-            tags.add(line.columns[2].strip())
-            parts_of_speech.add(line.columns[_UPOS] if len(line.columns) == _WIDTH else "")
+            continue
+        found, width = line.columns[0].strip(), len(line.columns)
+        is_skipped = _RANGE_OR_EMPTY_NODE.fullmatch(found) and width >= _FEWEST_IF_NUMBERED
+        if line.begins_like_a_comment or is_skipped:
+            continue
+        expected = ("0", "1") if number is None else (str(number + 1),)
+        if width < _FEWEST_IF_NUMBERED or found not in expected:
+            return usual
+        is_counted |= number is not None  # in a file of single words, numbers may be words
+        number = int(found)
+        tags.add(line.columns[2].strip())
+        parts_of_speech.add(line.columns[_UPOS] if width == _WIDTH else "")
     if not is_counted:
         return usual
     tag = 2 if _mark_entities(tags) else _UPOS if parts_of_speech <= _UNIVERSAL else -1
-    return Places(word=1, tag=tag, number=0)
+    return Positions(word=1, tag=tag, number=0)
 
 
 _UNIVERSAL = frozenset(
@@ -245,16 +246,16 @@ _UNIVERSAL = frozenset(
 _LOOKED_AT = 1000
 """How many lines are looked at for a column of tags before the words."""
 _BEGIN_2012 = "#begin document"
-_OF_2012 = Places(word=3, tag=10)
+_OF_2012 = Positions(word=3, tag=10)
 
 
-def _lack_tags(lines: Iterator[Line | str], places: Places) -> bool:
+def _lack_tags(lines: Iterator[Line | str], positions: Positions) -> bool:
     """Whether no line that can't be a comment has the column of the tag, and all have that of the word."""
-    alone, found = Places(places.word, tag=None), False
+    alone, found = Positions(positions.word, tag=None), False
     for line in lines:
         if isinstance(line, Line) and not line.begins_like_a_comment:
             width, found = len(line.columns), True
-            if places.fit(width) or not alone.fit(width):
+            if positions.fit(width) or not alone.fit(width):
                 return False
     return found
 
@@ -263,12 +264,12 @@ _FEWEST_IF_NUMBERED = 3
 """The columns of a number, a word and a tag."""
 
 
-def _called(places: Places) -> Mapping[str, str]:
-    tags = "the last column" if places.tag == -1 else f"column {places.tag}"
-    return {"tokens": f"column {places.word}", "tags": tags, "document": "-DOCSTART-"}
+def _display_names(positions: Positions) -> Mapping[str, str]:
+    tags = "the last column" if positions.tag == -1 else f"column {positions.tag}"
+    return {"tokens": f"column {positions.word}", "tags": tags, "document": "-DOCSTART-"}
 
 
-def places_of(options: ReadOptions, default: Places) -> Places:
+def positions_of(options: ReadOptions, default: Positions) -> Positions:
     """Return the configured columns of word and tag. Raises DataError for names, since these formats have none."""
     for key, column in (("text_column", options.text_column), ("label_column", options.label_column)):
         if isinstance(column, str):
@@ -277,7 +278,7 @@ def places_of(options: ReadOptions, default: Places) -> Places:
             )
     word = default.word if options.text_column is None else int(options.text_column)
     tag = default.tag if options.label_column is None else int(options.label_column)
-    return Places(word, tag, default.number)
+    return Positions(word, tag, default.number)
 
 
 def _sentences(path: Path, name: str, encoding: str, survey: _Survey) -> Iterator[tuple[int, dict[str, object]]]:
@@ -285,7 +286,7 @@ def _sentences(path: Path, name: str, encoding: str, survey: _Survey) -> Iterato
     sentence: list[Line] = []
     for line in _lines(path, name, encoding):
         if isinstance(line, Line):
-            if survey.places.is_word(line.columns):
+            if survey.positions.is_word(line.columns):
                 sentence.append(line)
             continue
         yield from _row(sentence, document, name, survey)
@@ -326,17 +327,17 @@ def _row(lines: list[Line], document: int, name: str, survey: _Survey) -> Iterat
     """Yield the sentence, unless all lines are comments."""
     plain = next((line for line in lines if not line.begins_like_a_comment), None)
     widths = survey.widths if plain is None else {len(plain.columns)}
-    places = survey.places
+    positions = survey.positions
     words = [
         line
         for line in lines
-        if (not line.begins_like_a_comment or survey.is_word(line, widths)) and not places.lack_word(line.columns)
+        if (not line.begins_like_a_comment or survey.is_word(line, widths)) and not positions.lack_word(line.columns)
     ]
     for line in words:
-        _check(line, words[0], name, places)
+        _check(line, words[0], name, positions)
     if words:
-        tokens = [line.columns[places.word].removeprefix(survey.language) for line in words]
-        tags = [places.tag_of(line.columns) for line in words]
+        tokens = [line.columns[positions.word].removeprefix(survey.language) for line in words]
+        tags = [positions.tag_of(line.columns) for line in words]
         if survey.are_brackets:
             tags = list(_unbracketed(tags))
         lines_of_words = [line.text for line in words]
@@ -354,11 +355,13 @@ def _unbracketed(tags: Sequence[str | None]) -> Iterator[str]:
         entity = None if match and match["end"] else entity
 
 
-def _check(line: Line, first: Line, name: str, places: Places) -> None:
+def _check(line: Line, first: Line, name: str, positions: Positions) -> None:
     where = f"{name}, line {line.number}"
     width = len(line.columns)
-    fewest = 1 if places.tag is None else 2
-    if width < fewest or (places.fit(width) and not (line.columns[places.word] and places.tag_of(line.columns) != "")):
+    fewest = 1 if positions.tag is None else 2
+    if width < fewest or (
+        positions.fit(width) and not (line.columns[positions.word] and positions.tag_of(line.columns) != "")
+    ):
         raise DataError(
             f"{where}: expected a word and its tag, separated by a tab or spaces; got {_shortened(line.text)!r}"
         )
@@ -367,12 +370,12 @@ def _check(line: Line, first: Line, name: str, places: Places) -> None:
             f"{where}: has {width} columns where line {first.number} of its sentence has {len(first.columns)}; give every "
             "word the same columns, and separate sentences by a blank line"
         )
-    if not places.fit(width):
+    if not positions.fit(width):
         raise DataError(
-            f"{where}: has {width} columns, and data.text_column={places.word}, data.label_column={places.tag}; positions "
+            f"{where}: has {width} columns, and data.text_column={positions.word}, data.label_column={positions.tag}; positions "
             "are counted from 0, or from the end if negative"
         )
-    if not places.differ(width):
+    if not positions.differ(width):
         raise DataError(f"{where}: data.text_column and data.label_column are the same column of {width}; choose two")
 
 
@@ -386,28 +389,38 @@ _WORD_ID = re.compile(r"[1-9][0-9]*")
 
 
 def open_conllu(path: Path, name: str, options: ReadOptions) -> TableFile:
-    """Open a CoNLL-U file: columns `tokens` (FORM) and `tags` (UPOS), unless the options give other places.
+    """Open a CoNLL-U file: columns `tokens` (FORM) and `tags` (UPOS), unless the options give other positions.
 
     Multiword ranges (`1-2`), empty nodes (`1.1`) and comments are skipped, so that words are the syntactic ones
     (https://universaldependencies.org/format.html). Raises DataError naming file and line.
     """
-    places = places_of(options, default=Places(word=_FORM, tag=_UPOS))
-    if not places.fit(_WIDTH) or not places.differ(_WIDTH):
+    positions = positions_of(options, default=Positions(word=_FORM, tag=_UPOS))
+    if not positions.fit(_WIDTH) or not positions.differ(_WIDTH):
         raise DataError(
-            f"{name}: data.text_column={places.word}, data.label_column={places.tag}: choose two of CoNLL-U's ten columns, "
+            f"{name}: data.text_column={positions.word}, data.label_column={positions.tag}: choose two of CoNLL-U's ten columns, "
             "counted from 0"
         )
-    sentences = partial(_conllu_sentences, path, name, options.encoding, places)
+    sentences = partial(_conllu_sentences, path, name, options.encoding, positions)
     if next(sentences(), None) is None:
-        raise DataError(f"{name}: holds no sentence; expected ten columns a word, separated by tabs")
+        raise DataError(f"{name}: holds no sentence; expected ten columns per word, separated by tabs")
 
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         return in_batches(sentences(), wanted)
 
-    return TableFile(path, name, "line", ("tokens", "tags"), read, places_are_chosen=True, called=_called(places))
+    return TableFile(
+        path,
+        name,
+        "line",
+        ("tokens", "tags"),
+        read,
+        positions_are_applied=True,
+        display_names=_display_names(positions),
+    )
 
 
-def _conllu_sentences(path: Path, name: str, encoding: str, places: Places) -> Iterator[tuple[int, dict[str, object]]]:
+def _conllu_sentences(
+    path: Path, name: str, encoding: str, positions: Positions
+) -> Iterator[tuple[int, dict[str, object]]]:
     tokens: list[object] = []
     tags: list[object] = []
     lines: list[object] = []
@@ -420,8 +433,8 @@ def _conllu_sentences(path: Path, name: str, encoding: str, places: Places) -> I
             tokens, tags, lines = [], [], []
         elif columns := _word_columns(line, f"{name}, line {number}"):
             first = first if tokens else number
-            tokens.append(columns[places.word])
-            tags.append(places.tag_of(columns))
+            tokens.append(columns[positions.word])
+            tags.append(positions.tag_of(columns))
             lines.append(line)
     if tokens:
         yield first, {"tokens": tokens, "tags": tags, LINES: lines}

@@ -77,19 +77,19 @@ def _open(path: Path, name: str, options: ReadOptions, layout: _Layout) -> Table
     if found is None:
         raise DataError(f"{name}: is empty; give a file with rows, or leave it out")
     number, first = found
-    headed = not columns_are_places(options, name)
-    without_header = partial(_without_header, records, name)
-    columns = _named(first, name, number, without_header) if headed else tuple(map(str, range(len(first))))
+    headed = not columns_are_positions(options, name)
+    missing_header_advice = partial(_missing_header_advice, records, name)
+    columns = _named(first, name, number, missing_header_advice) if headed else tuple(map(str, range(len(first))))
     nameless = [place for place, column in enumerate(columns) if column.startswith(_NAMELESS)] if headed else []
 
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         rows = records()
         if headed:
             next(rows)
-        return in_batches(_rows(columns, rows, name, options.refuse, nameless), wanted)
+        return in_batches(_rows(columns, rows, name, options.on_bad_row, nameless), wanted)
 
     own = tuple(column for column in columns if not column.startswith(_NAMELESS)) if headed else columns
-    return TableFile(path, name, "line", own, read, is_headed=headed, without_header=without_header)
+    return TableFile(path, name, "line", own, read, has_header=headed, missing_header_advice=missing_header_advice)
 
 
 _NAMELESS = "\0"
@@ -98,7 +98,7 @@ _INDEX = "Unnamed: 0"
 """What pandas calls the nameless first column, in which it writes the numbers of the rows."""
 
 
-def _without_header(records: Callable[[], Iterator[tuple[int, list[str]]]], name: str) -> str | None:
+def _missing_header_advice(records: Callable[[], Iterator[tuple[int, list[str]]]], name: str) -> str | None:
     """Return what to do if the first line seems to be an example and not a header; None if it seems to be one."""
     (number, first), *others = islice(records(), _SAMPLE)
     columns = list(zip(*(record for _, record in others if len(record) == len(first)), strict=True))
@@ -147,7 +147,7 @@ def _quotes_are_text(lines: Iterable[str]) -> bool:
     return found and len(widths) == 1
 
 
-def columns_are_places(options: ReadOptions, name: str) -> bool:
+def columns_are_positions(options: ReadOptions, name: str) -> bool:
     """Whether columns are configured by position, which means that the file has no header."""
     given = [
         column for column in (options.text_column, options.label_column, *options.other_columns) if column is not None
@@ -191,13 +191,15 @@ def _explained(error: csv.Error) -> str:
     return f"is not CSV ({reason})"
 
 
-def _named(header: list[str], name: str, number: int, without_header: Callable[[], str | None]) -> tuple[str, ...]:
+def _named(
+    header: list[str], name: str, number: int, missing_header_advice: Callable[[], str | None]
+) -> tuple[str, ...]:
     """Return the columns' names. A nameless first one is an index; other nameless ones must be empty below, as Excel's are."""
     names = tuple(field.strip() for field in header)
     twice = [column for column, count in Counter(names).items() if count > 1 and column]
     if twice or not any(names) or (not all(names[1:]) and len(names) == 2):
         fault = f"column {twice[0]!r} occurs twice" if twice else f"column {names.index('') + 1} has no name"
-        raise DataError(f"{name}, line {number}: {fault}; {without_header() or 'name each column once'}")
+        raise DataError(f"{name}, line {number}: {fault}; {missing_header_advice() or 'name each column once'}")
     index = _INDEX if _INDEX not in names else f"{_NAMELESS}0"
     return tuple(column or (f"{_NAMELESS}{place}" if place else index) for place, column in enumerate(names))
 
@@ -206,16 +208,16 @@ def _rows(
     columns: Sequence[str],
     records: Iterable[tuple[int, list[str]]],
     name: str,
-    refuse: Callable[[DataError], None] | None,
+    on_bad_row: Callable[[DataError], None] | None,
     nameless: Sequence[int],
 ) -> Iterator[tuple[int, dict[str, str]]]:
     for number, record in records:
         try:
             yield number, _row(columns, record, name, number, nameless)
         except DataError as error:
-            if refuse is None:
+            if on_bad_row is None:
                 raise
-            refuse(error)
+            on_bad_row(error)
 
 
 def _row(columns: Sequence[str], record: list[str], name: str, number: int, nameless: Sequence[int]) -> dict[str, str]:

@@ -34,7 +34,7 @@ def begins_like_docbin(head: bytes) -> bool:
 
 
 def open_docbin(path: Path, name: str, options: ReadOptions) -> TableFile:
-    """Open a DocBin, a row a document: columns `tokens` and `tags` (IOB2) for words, `text` and `label` for texts.
+    """Open a DocBin, one row per document: columns `tokens` and `tags` (IOB2) for words, `text` and `label` for texts.
 
     Words of nothing but white space are left out, and so are documents in which a word has no annotation of entities; the
     log tells how many. `label` holds the document's `cats`, numbers by label. In the test split, a file in which no document has
@@ -56,7 +56,7 @@ def open_docbin(path: Path, name: str, options: ReadOptions) -> TableFile:
 
 @dataclass(frozen=True)
 class _Documents:
-    """The documents of a file. Arrays have an entry a word."""
+    """The documents of a file. Arrays have an entry for each word."""
 
     name: str
     orths: NDArray[np.uint64]
@@ -99,7 +99,7 @@ class _Documents:
             else:
                 unannotated.kept += 1
                 yield number, row
-        unannotated.tell()
+        unannotated.report()
 
     def texts(self) -> Iterator[tuple[int, dict[str, object]]]:
         """Yield each document as a text."""

@@ -1,4 +1,4 @@
-"""Words that are empty and have a tag all the same, as in the Broad Twitter Corpus: all told at once, or left out."""
+"""Empty words that have a tag, as in the Broad Twitter Corpus: one error for all of them, or left out."""
 
 import logging
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ class EmptyWords:
         if len(self.first) < _SHOWN:
             self.first.append(number)
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Log how many words were left out, or raise DataError naming file and rows, once all of the file is read."""
         if not self.count:
             return

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from stages.pipeline.errors import DataError
 from stages.sources.readers.compression import open_seekable
-from stages.sources.readers.delimited import columns_are_places
+from stages.sources.readers.delimited import columns_are_positions
 from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
 
 log = logging.getLogger("stages.sources")
@@ -44,7 +44,7 @@ def open_excel(path: Path, name: str, options: ReadOptions) -> TableFile:
     number, first = next(records(), (0, []))
     if not first:
         raise DataError(f"{name}: its sheet {sheet!r} is empty; name another with data.sheet")
-    headed = not columns_are_places(options, name)
+    headed = not columns_are_positions(options, name)
     header = [cell.strip() for cell in first] if headed else [str(place) for place in range(len(first))]
     twice = [column for column, count in Counter(header).items() if count > 1 and column]
     if twice:
@@ -168,11 +168,14 @@ def _refuse_bombs(file: IO[bytes], name: str) -> None:
                 "trust it"
             )
         for member in members:
-            if member.filename.endswith((".xml", ".rels")):
-                with archive.open(member) as part:
-                    if b"<!DOCTYPE" in part.read(1024):
-                        raise DataError(f"{name}: its part {member.filename} defines entities, which workbooks may not")
+            if member.filename.endswith((".xml", ".rels")) and _has_doctype(archive, member):
+                raise DataError(f"{name}: its part {member.filename} defines entities, which workbooks may not")
     file.seek(0)
+
+
+def _has_doctype(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
+    with archive.open(member) as part:
+        return b"<!DOCTYPE" in part.read(1024)
 
 
 def _chosen_sheet(book: Any, name: str, wanted: str | None) -> str:

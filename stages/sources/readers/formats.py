@@ -31,7 +31,7 @@ from stages.sources.readers.spacy_json import is_spacy_json, open_spacy_json
 from stages.sources.readers.spanned_texts import has_words, is_spanned, open_spans
 from stages.sources.readers.table_file import ReadOptions, TableFile
 from stages.sources.readers.text_folders import open_folder
-from stages.sources.readers.unread_forms import ZIP_MAGIC, is_workbook, refuse_by_name, why_unreadable
+from stages.sources.readers.unsupported_formats import ZIP_MAGIC, is_workbook, refuse_by_name, why_unreadable
 from stages.sources.readers.word_rows import as_sentences, holds_word_rows
 
 HEAD = 4096
@@ -148,7 +148,7 @@ def _open(path: Path, name: str, options: ReadOptions, chosen: Format) -> TableF
 def _open_folder(folder: Path, name: str, options: ReadOptions) -> TableFile:
     if options.format in ("auto", "arrow") and is_saved_dataset(folder):
         return replace(open_saved_dataset(folder, name, options), format="arrow")
-    is_brat = options.labels_words and (options.of_train == "brat" or is_brat_folder(folder))
+    is_brat = options.labels_words and (options.train_format == "brat" or is_brat_folder(folder))
     if options.format == "brat" or (options.format == "auto" and is_brat):
         return _open(folder, name, options, "brat")
     if options.format not in ("auto", "folder"):
@@ -167,7 +167,7 @@ def _recognised(path: Path, name: str, options: ReadOptions, head: bytes) -> For
     suffix = suffix_inside(path.name)
     refuse_by_name(name, path.name)
     _refuse_other_compression(path, name, suffix)
-    if is_brat_file(path) or (options.of_train == "brat" and suffix == TEXT_SUFFIX):
+    if is_brat_file(path) or (options.train_format == "brat" and suffix == TEXT_SUFFIX):
         return "brat"
     if suffix in _CONLL_FOR_TOKENS and options.labels_words:
         return "tsv" if _names_word_rows(head, options) or _names_sentences(head, options) else "conll"
@@ -190,7 +190,7 @@ def _recognised(path: Path, name: str, options: ReadOptions, head: bytes) -> For
 
 
 def _names_word_rows(head: bytes, options: ReadOptions) -> bool:
-    """Whether a file is a table with a word a row: the configuration says so, or the first line names such columns."""
+    """Whether a file is a table with one word per row: the configuration says so, or the first line names such columns."""
     if options.sentence_column is not None:
         return True
     return holds_word_rows(next(_cells(head)), options)
@@ -207,7 +207,7 @@ def _names_sentences(head: bytes, options: ReadOptions) -> bool:
     except AmbiguousColumnError:
         return False
     if word is None or tag is None:
-        return word is not None and options.of_train == "tsv"
+        return word is not None and options.train_format == "tsv"
     tags = (row[columns.index(tag)] for row in rows if len(row) == len(columns))
     return any(cell.startswith("[") or " " in cell for cell in tags)
 
@@ -222,17 +222,23 @@ def _cells(head: bytes) -> Iterator[list[str]]:
 def _json_variant(path: Path, name: str, options: ReadOptions, by_name: Format) -> Format:
     """Return the variant of JSON: a `.json` file may hold JSON Lines, and either may be of a tool that nests its labels."""
     layout = layout_of(path, name, options.encoding) if by_name == "json" else "jsonl"
-    told = options.refuse and (lambda _: None)
+    skip = options.on_bad_row and (lambda _: None)
     file = JsonFile(
-        path, name, options.encoding, layout, refuse=told, split=options.split, takes_arrays=not options.labels_words
+        path,
+        name,
+        options.encoding,
+        layout,
+        on_bad_row=skip,
+        split=options.split,
+        takes_arrays=not options.labels_words,
     )
     _, first = next(file.records())
     if is_spacy_json(first):
         return "spacy_json"
     if options.labels_words:
-        is_text_alone = options.of_train in ("spans", "brat") and not has_words(first)
+        is_text_alone = options.train_format in ("spans", "brat") and not has_words(first)
         return "spans" if is_spanned(first) or is_text_alone else layout
-    is_task = options.of_train == "label_studio" and isinstance(first.get("data"), dict)
+    is_task = options.train_format == "label_studio" and isinstance(first.get("data"), dict)
     return "label_studio" if is_label_studio(first) or is_task else layout
 
 

@@ -26,7 +26,7 @@ LARGEST_ARRAY = 200_000_000
 
 _LINES_SUFFIXES = frozenset({".jsonl", ".ndjson"})
 _ONE_OBJECT = "every row must be one object of columns"
-_HOW_TO_CONVERT = "write JSON Lines (one object a line; `jq -c '.[]'` converts) and name it .jsonl"
+_HOW_TO_CONVERT = "write JSON Lines (one object per line; `jq -c '.[]'` converts) and name it .jsonl"
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class JsonFile:
     name: str
     encoding: str
     layout: Literal["json", "jsonl"]
-    refuse: Callable[[DataError], None] | None = None
-    """What is done with a line that can't be read; None: the error is raised."""
+    on_bad_row: Callable[[DataError], None] | None = None
+    """Called with the error of a line that can't be read. None: the error is raised."""
     split: Split | None = None
     """The split to read, of an object that holds a list for each."""
     takes_arrays: bool = False
     """Whether rows may be arrays of plain values, such as `[text, label]`."""
-    by_place: bool = False
-    """Whether the values of such rows are named by their place, and not `text` and `label`."""
+    by_position: bool = False
+    """Whether the columns of such rows are named by their position, and not `text` and `label`."""
 
     @property
     def unit(self) -> Literal["line", "row"]:
@@ -80,12 +80,12 @@ class JsonFile:
                 if header := _as_header(value):
                     names = header
                     continue
-                names = self._places(value)
+                names = self._array_columns(value)
             fault = self._fault(value, names, number)
             if fault is not None:
-                if self.refuse is None or self.layout == "json":
+                if self.on_bad_row is None or self.layout == "json":
                     raise fault
-                self.refuse(fault)
+                self.on_bad_row(fault)
                 continue
             found = True
             assert isinstance(value, dict | list)
@@ -93,8 +93,8 @@ class JsonFile:
         if not found:
             raise DataError(f"{self.name}: holds no object; give a file with rows, or leave it out")
 
-    def _places(self, row: list[object]) -> Sequence[str]:
-        return _PAIR if len(row) == len(_PAIR) and not self.by_place else list(map(str, range(len(row))))
+    def _array_columns(self, row: list[object]) -> Sequence[str]:
+        return _PAIR if len(row) == len(_PAIR) and not self.by_position else list(map(str, range(len(row))))
 
     def _fault(self, value: object, names: Sequence[str] | None, number: int) -> DataError | None:
         """Return what is wrong with a row. `names`: of the values of rows that are arrays; None if rows are objects."""
@@ -162,9 +162,9 @@ def _of_lines(file: JsonFile) -> Iterator[tuple[int, object]]:
             except NotJsonError as error:
                 place = "" if error.place is None else f" at character {error.place + 1}"
                 fault = DataError(f"{file.name}, line {number}: is not JSON ({error}){place}")
-                if file.refuse is None:
+                if file.on_bad_row is None:
                     raise fault from error
-                file.refuse(fault)
+                file.on_bad_row(fault)
 
 
 def _of_array(file: JsonFile) -> Iterator[tuple[int, object]]:
@@ -255,7 +255,7 @@ _SPLIT_NAMES: Mapping[Split, Sequence[str]] = {
 }
 """What an object with a list for each split may call them."""
 _WRAPPERS = frozenset({"data", "rows", "examples", "items", "records", *chain.from_iterable(_SPLIT_NAMES.values())})
-"""What an object may call its list of arrays, so that a row with a list of spans is told from it."""
+"""What an object may call its list of arrays, so that a row with a list of spans is not taken for it."""
 
 
 def _by_split(value: object) -> dict[str, list[object]]:
@@ -315,7 +315,7 @@ def open_json(path: Path, name: str, options: ReadOptions, layout: Literal["json
     """Open a file of objects, or of arrays such as `[text, label]`.
 
     The first object's keys are the columns; what a later one lacks is None. Arrays have the columns `text` and `label` if they
-    are of two values and columns are not configured by place, else their places; a first array of usual names is a header.
+    are of two values and columns are not configured by position, else their positions; a first array of usual names is a header.
     Rows of Prodigy that the annotator rejected or skipped are left out of the splits, since their label is not theirs.
     """
     configured = (options.text_column, options.label_column, *options.other_columns)
@@ -324,10 +324,10 @@ def open_json(path: Path, name: str, options: ReadOptions, layout: Literal["json
         name,
         options.encoding,
         layout,
-        options.refuse,
+        options.on_bad_row,
         options.split,
         takes_arrays=not options.labels_words,
-        by_place=any(isinstance(column, int) for column in configured),
+        by_position=any(isinstance(column, int) for column in configured),
     )
     columns = tuple(next(file.records())[1])
     is_annotated = options.split is not None and _PRODIGYS in columns  # rows to be predicted are all kept

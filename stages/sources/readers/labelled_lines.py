@@ -31,9 +31,10 @@ def open_fasttext(path: Path, name: str, options: ReadOptions) -> TableFile:
                     f"{name}, line {number}: has {FASTTEXT_LABEL} without a name; write {FASTTEXT_LABEL}NAME"
                 )
             if not options.takes_several_labels and len(labels) != 1:
+                has = f"{len(labels)} labels" if labels else "no label"
                 raise DataError(
-                    f"{name}, line {number}: has {len(labels) or 'no'} label{'s'[: len(labels)]} ({FASTTEXT_LABEL}…); give each "
-                    "line one, or choose task=multilabel for any number"
+                    f"{name}, line {number}: has {has} ({FASTTEXT_LABEL}…); give each line one, or choose task=multilabel for "
+                    "any number"
                 )
             yield number, {"text": text, "label": labels if options.takes_several_labels else labels[0]}
 
@@ -71,14 +72,15 @@ def open_trec(path: Path, name: str, options: ReadOptions) -> TableFile:
 
     def rows() -> Iterator[tuple[int, dict[str, object]]]:
         for number, line in _lines(path, name, options.encoding):
-            label, text = (*line.split(None, 1), "")[:2]
+            label, *rest = line.split(None, 1)
+            text = "".join(rest).strip()
             coarse, colon, _ = label.partition(":")
-            if not text.strip() or not coarse or bool(colon) != is_fine:
+            if not text or not coarse or bool(colon) != is_fine:
                 expected = "LABEL:fine text" if is_fine else "LABEL text"
                 raise DataError(
                     f"{name}, line {number}: expected {expected}, as the first line has it; got {line[:80]!r}"
                 )
-            yield number, {"text": text.strip(), "label": coarse, "fine": label}
+            yield number, {"text": text, "label": coarse, "fine": label}
 
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         return in_batches(rows(), wanted)

@@ -22,7 +22,7 @@ def is_spacy_json(row: Mapping[str, object]) -> bool:
 
 
 def open_spacy_json(path: Path, name: str, options: ReadOptions) -> TableFile:
-    """Open spaCy's JSON, a row a paragraph, since spaCy makes a document of each.
+    """Open spaCy's JSON, one row per paragraph, since spaCy makes a document of each.
 
     Columns: `tokens` and `tags` (IOB2) for words, `text` and `label` (numbers by label) for texts; and `document`, if there
     are several. Words of nothing but white space are left out, and so are paragraphs with a word that has no annotation
@@ -52,7 +52,7 @@ def _sentences(file: JsonFile) -> Iterator[tuple[int, JsonObject]]:
         else:
             unannotated.kept += 1
             yield number, {**row, "document": str(number)}
-    unannotated.tell()
+    unannotated.report()
 
 
 def _is_annotated(file: JsonFile, *, for_words: bool) -> bool:

@@ -1,4 +1,4 @@
-"""Words as spaCy's formats have them: some are white space, and of some nothing says whether they are in an entity."""
+"""Words in spaCy's formats: some are white space, and some have no annotation of entities."""
 
 import logging
 from collections.abc import Iterable
@@ -9,14 +9,14 @@ from stages.pipeline.errors import DataError
 log = logging.getLogger("stages.sources")
 
 MISSING, INSIDE, OUTSIDE, BEGIN = range(4)
-"""The values of spaCy's ENT_IOB. `MISSING`: nothing is said about the word."""
+"""The values of spaCy's ENT_IOB. `MISSING`: the word has no annotation."""
 
 
 def tagged_words(words: Iterable[tuple[str, int, str]]) -> dict[str, object] | None:
     """Return the columns `tokens` and `tags` (IOB2) of words that have a code and an entity type each.
 
-    Words of white space are left out; an entity that begins with one begins with the word behind it. None if something is
-    not said about a word.
+    Words of white space are left out; an entity that begins with one begins with the word behind it. None if a word
+    has no annotation.
     """
     tokens: list[str] = []
     tags: list[str] = []
@@ -36,7 +36,7 @@ def tagged_words(words: Iterable[tuple[str, int, str]]) -> dict[str, object] | N
 
 @dataclass
 class Unannotated:
-    """The documents of a file that are left out, since nothing says what their words are."""
+    """The documents of a file that are left out because a word has no annotation."""
 
     name: str
     unit: str
@@ -51,7 +51,7 @@ class Unannotated:
         self.left_out += 1
         self.first = self.first or number
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Log how many documents were left out, once all are read. Raises DataError if none is left."""
         if not self.left_out:
             return

@@ -1,5 +1,6 @@
 """Read texts with labelled spans of characters, as several annotation tools export them, as words with IOB2 tags."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,6 +13,8 @@ from stages.sources.readers.offset_units import Interval, Span, advice_on
 from stages.sources.readers.span_tags import SPAN_FITS, NotSpansError, iob2_tags, words_in
 from stages.sources.readers.strict_json import JsonObject
 from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
+
+log = logging.getLogger("stages.sources")
 
 _SPAN_KEYS = ("spans", "entities", "ents", "labels", "label")
 _STARTS = ("start", "start_offset")
@@ -141,15 +144,31 @@ def _label_studio(row: Mapping[str, object], text_key: str | None) -> SpannedTex
     data, annotations = row["data"], row["annotations"]
     if not isinstance(data, dict) or not isinstance(annotations, list):
         raise NotSpansError("is not a task as Label Studio exports it (data: an object, annotations: a list)")
-    kept = [item for item in annotations if isinstance(item, dict) and not item.get("was_cancelled")]
+    kept = _not_skipped(annotations)
     if not kept:
         return bare_text(row, text_key)
-    results = kept[0].get("result")
-    if not isinstance(results, list):
+    if not isinstance(kept[0].get("result"), list):
         raise NotSpansError("its first annotation has no list 'result'; export as JSON from Label Studio")
-    values = [item.get("value") for item in results if isinstance(item, dict)]
-    spans = tuple(_span(value) for value in values if isinstance(value, dict) and "labels" in value)
-    return SpannedText(_text(data, text_key or "text"), spans, None)
+    return SpannedText(_text(data, text_key or "text"), tuple(map(_span, _span_values(kept[0]))), None)
+
+
+def _not_skipped(annotations: object) -> list[JsonObject]:
+    """Return the annotations of a Label Studio task that the annotator did not skip."""
+    items = annotations if isinstance(annotations, list) else []
+    return [item for item in items if isinstance(item, dict) and not item.get("was_cancelled")]
+
+
+def _span_values(annotation: JsonObject) -> list[JsonObject]:
+    """Return the values of a Label Studio annotation that are spans."""
+    results = annotation.get("result")
+    values = [item.get("value") for item in results if isinstance(item, dict)] if isinstance(results, list) else []
+    return [value for value in values if isinstance(value, dict) and "labels" in value]
+
+
+def _annotations_differ(row: JsonObject) -> bool:
+    """Whether a Label Studio task has annotations with different spans, in whatever order these are listed."""
+    spans = [sorted(map(repr, _span_values(annotation))) for annotation in _not_skipped(row.get("annotations"))]
+    return any(found != spans[0] for found in spans)
 
 
 _MADE_COLUMNS = ("tokens", "tags", SPAN_FITS)
@@ -177,8 +196,10 @@ def open_spans(path: Path, name: str, options: ReadOptions) -> TableFile:
 
     Columns: `tokens`; `tags` in IOB2; `span_fits`, how each of the row's spans fits its words; then the first row's other
     keys with a plain value, such as `id`. Where the configuration names the keys of text and spans, words and tags have
-    these names. Rows that the annotator rejected are left out. In a file of the test split, a task that nobody has annotated
-    has the tag of no label, and so has each row if none has a key of spans. Raises DataError naming file and row.
+    these names. Rows that the annotator rejected are left out. Of several annotations of a task, the first that was not
+    skipped is taken, and the log tells how many tasks have annotations that differ. In a file of the test split, a task that
+    nobody has annotated has the tag of no label, and so has each row if none has a key of spans. Raises DataError naming file
+    and row.
     """
     keys = _Keys(_key("text_column", options.text_column), _key("label_column", options.label_column))
     file = JsonFile(path, name, options.encoding, layout_of(path, name, options.encoding))
@@ -209,11 +230,15 @@ def _key(option: str, column: str | int | None) -> str | None:
 
 
 def _rows(file: JsonFile, keys: _Keys) -> Iterator[tuple[int, JsonObject]]:
+    differing = 0
     for number, row in file.accepted():
         try:
             yield number, _tagged(row, keys)
         except NotSpansError as error:
             raise DataError(f"{file.name}, {file.unit} {number}: {error}") from error
+        differing += _annotations_differ(row)
+    if differing:
+        log.warning("%s: %d tasks have annotations that differ; the first of each was taken", file.name, differing)
 
 
 def _tagged(row: JsonObject, keys: _Keys) -> JsonObject:

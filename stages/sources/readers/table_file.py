@@ -37,10 +37,10 @@ class ReadOptions:
     sheet: str | None = None
     sentence_column: str | int | None = None
     empty_words: Literal["error", "drop"] = "error"
-    of_train: Format = "auto"
-    """The format of train's files, for a file of the test split: what is without labels can't tell its own."""
-    refuse: Callable[[DataError], None] | None = None
-    """What is done with a line of CSV or JSON Lines that can't be read; None: the error is raised."""
+    train_format: Format = "auto"
+    """The format of train's files, for a file of the test split: without labels, its own can't be detected."""
+    on_bad_row: Callable[[DataError], None] | None = None
+    """Called with the error of a line of CSV or JSON Lines that can't be read. None: the error is raised."""
 
     @property
     def takes_several_labels(self) -> bool:
@@ -80,20 +80,20 @@ class TableFile:
     """Read these of the columns, from the first row on. Raises DataError naming file and row."""
     label_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The names that a column's integers stand for, if the file has them (`datasets` writes them to Parquet and Arrow)."""
-    places_are_chosen: bool = False
-    """Whether the reader itself has used the configured places, as that of CoNLL does: its columns are what they mean."""
-    is_headed: bool = False
+    positions_are_applied: bool = False
+    """Whether the reader itself has applied the configured positions, as that of CoNLL does: its columns have names."""
+    has_header: bool = False
     """Whether the first line of text names the columns, as in CSV."""
-    without_header: Callable[[], str | None] = lambda: None
-    """Returns what to do if the first line, which names the columns, seems to be no header; None if it is one."""
+    missing_header_advice: Callable[[], str | None] = lambda: None
+    """Returns what to do if the first line seems to be an example and not a header; None if it seems to be a header."""
     numbers_documents: bool = False
     """Whether the reader numbers the file's documents, in a column `document`."""
     format: Format = "auto"
     """The format that it is read as."""
     span_fits: str | None = None
     """The column in which the reader says how each span of a row fits its words (`SpanFit`), if the file has spans."""
-    called: Mapping[str, str] = field(default_factory=dict)
-    """What the report calls columns that the reader has named, and not the file."""
+    display_names: Mapping[str, str] = field(default_factory=dict)
+    """What the report calls columns that have their name from the reader and not from the file."""
 
 
 def in_batches(rows: Iterable[tuple[int, Mapping[str, object]]], columns: Sequence[str]) -> Iterator[Rows]:

@@ -1,4 +1,4 @@
-"""Read folders of texts: one file a document, one folder a label."""
+"""Read folders of texts: one file per document, one folder per label."""
 
 import logging
 import re
@@ -11,12 +11,10 @@ from stages.pipeline.errors import DataError
 from stages.sources.readers.decoding import read_blocks
 from stages.sources.readers.table_file import ReadOptions, Rows, TableFile, in_batches
 
-log = logging.getLogger("stages.download")
+log = logging.getLogger("stages.sources")
 
 _TEXT_SUFFIX = ".txt"
-
-
-_CALLED = {"text": "the files", "label": "the folders' names"}
+_DISPLAY_NAMES = {"text": "the files", "label": "the folders' names"}
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def open_folder(folder: Path, name: str, options: ReadOptions) -> TableFile:
     def read(wanted: Sequence[str]) -> Iterator[Rows]:
         return in_batches(rows(), wanted)
 
-    return TableFile(folder, name, "file", ("text", "label", "id"), read, called=_CALLED)
+    return TableFile(folder, name, "file", ("text", "label", "id"), read, display_names=_DISPLAY_NAMES)
 
 
 def _labels(folder: Path, name: str, wanted: tuple[str, ...] | None) -> list[str]:

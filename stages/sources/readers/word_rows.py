@@ -1,6 +1,7 @@
-"""Tables of one word a row, with a column that says where each sentence begins, as sentences."""
+"""Tables with one word per row, with a column that says where each sentence begins, as sentences."""
 
 import logging
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, groupby
@@ -32,7 +33,7 @@ def _may_lack_tags(options: ReadOptions) -> bool:
 
 
 def as_sentences(table: TableFile, options: ReadOptions) -> TableFile:
-    """Return a table of one word a row as one of a sentence a row; any other table as it is.
+    """Return a table with one word per row as one with a sentence per row. Return any other table as it is.
 
     A new sentence begins where the sentence column changes; where it is empty, the sentence goes on. The columns of words
     and tags hold lists then, under the names that the configuration gives them, else as `tokens` and `tags`. Of each other
@@ -51,7 +52,7 @@ def as_sentences(table: TableFile, options: ReadOptions) -> TableFile:
         needed = dict.fromkeys([*own, *(originals[column] for column in wanted)])
         return in_batches(_sentences(table, list(needed), names, options), wanted)
 
-    return replace(table, columns=columns, read=read, called={name: column for column, name in made.items()})
+    return replace(table, columns=columns, read=read, display_names={name: column for column, name in made.items()})
 
 
 @dataclass(frozen=True)
@@ -126,8 +127,8 @@ def _sentences(
             tags.append(word.values.get(names.tag or ""))
         if first is not None and tokens:
             yield first.number, {**first.values, names.made_word: tokens, names.made_tag: tags}
-    empty.tell()
-    order.tell(table)
+    empty.report()
+    order.report(table)
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ class _Order:
             self.first = self.first or number
         self.before = value
 
-    def tell(self, table: TableFile) -> None:
+    def report(self, table: TableFile) -> None:
         """Log where the numbers of sentences fall."""
         if self.fell:
             log.warning(
@@ -170,7 +171,8 @@ def _words(table: TableFile, columns: Sequence[str], names: _Names, order: _Orde
     for number, values in chain.from_iterable(map(_rows, table.read(columns))):
         mark = values[names.sentence]
         mark = mark.strip() if isinstance(mark, str) else mark
-        if mark is not None and mark != "":
+        is_empty = mark in (None, "") or (isinstance(mark, float) and math.isnan(mark))
+        if not is_empty:
             if mark != before:
                 sentence, before = sentence + 1, mark
                 order.add(mark, number)

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from stages.columns.names import SECOND_TEXT, TAGS, TEXT, TOKENS
 from stages.configuration.schema import Scheme, Split
 from stages.pipeline.findings import Findings, Kind, Kinds
-from stages.sources.examples import PAIR, PLACE, TAGS, TEXT, TOKENS
+from stages.sources.examples import PLACE
 from stages.sources.label_coding import unlabelled
 from stages.sources.readers.offset_units import UNITS, OffsetUnit, SpanFit
 from stages.sources.readers.span_tags import SPAN_FITS
@@ -118,7 +119,7 @@ class ForeignTags:
             self.first = f"{flat[int(found[0])].as_py()} in {_place(batch, row)}"
         self.count += len(found)
 
-    def tell(self, findings: Findings, split: Split) -> None:
+    def report(self, findings: Findings, split: Split) -> None:
         """Add the finding: an error if there are so many that most tags may not be what they are taken for."""
         share = self.count / max(1, self.words)
         code = "many_foreign_tags" if share > _MANY else "foreign_tags"
@@ -147,10 +148,10 @@ class SpanOffsets:
                 if fit & unit.differs:
                     units.setdefault(code, _Offsets()).count_fit(place, fit, unit)
 
-    def tell(self, findings: Findings, split: Split) -> None:
+    def report(self, findings: Findings, split: Split) -> None:
         """Add the findings: the unit of a file in which most of its spans fit, and more than as characters."""
         for units in self._by_file.values():
-            likely = [code for code, offsets in units.items() if offsets.fit_rather]
+            likely = [code for code, offsets in units.items() if offsets.fit_better]
             if likely:
                 code = max(likely, key=lambda code: units[code].fitting / units[code].count)
                 findings.add(f"{code}_spans", split, units[code].count, units[code].first)
@@ -184,7 +185,7 @@ class _Offsets(_Counted):
         self.fitting_as_characters += not fit & SpanFit.CUTS_WORD
 
     @property
-    def fit_rather(self) -> bool:
+    def fit_better(self) -> bool:
         return self.fitting > self.fitting_as_characters and self.fitting >= self.count / 2
 
     @property
@@ -258,7 +259,7 @@ def _place(batch: pa.RecordBatch, row: int) -> str:
 
 def _inputs(batch: pa.RecordBatch) -> list[pa.Array]:
     """Return the columns of strings, or of lists of strings."""
-    return [batch[name] for name in (TEXT, PAIR, TOKENS) if name in batch.schema.names]
+    return [batch[name] for name in (TEXT, SECOND_TEXT, TOKENS) if name in batch.schema.names]
 
 
 def _holding(pattern: str, pattern_for_words: str | None = None) -> Callable[[pa.RecordBatch], Mask]:

@@ -1,4 +1,4 @@
-"""Forms that are not read here, told by a file's name or its first bytes, each with what to do instead."""
+"""Detect formats that are not supported, by a file's name or its first bytes, and say what to do instead."""
 
 import zipfile
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ WORKBOOK = "xl/workbook.xml"
 """The member that makes a ZIP archive an Excel workbook."""
 
 _TO_CSV = "save its table as CSV or .xlsx"
-_TO_TEXT = "extract its text into a table first, a row a text"
+_TO_TEXT = "extract its text into a table first, one row per text"
 _TO_PARQUET = "write its table as Parquet where you can open it"
 _RUNS_CODE = (
     "unpickling runs whatever code the file holds, so it is not read; convert it if you trust it, for example "
@@ -26,7 +26,7 @@ _ZSTANDARD = "is compressed with Zstandard; unpack it first with `unzstd`"
 _MODEL = "holds a model's weights or arrays, not a table; name a table of texts and labels"
 
 _OF_SUFFIX: Mapping[str, str] = {
-    ".xml": "is XML, whose elements mean something else in every corpus; convert it to JSON Lines or CSV, a row a text",
+    ".xml": "is XML, whose elements mean something else in every corpus; convert it to JSON Lines or CSV, one row per text",
     ".html": f"is a web page; {_TO_TEXT}",
     ".htm": f"is a web page; {_TO_TEXT}",
     ".docx": f"is a Word document; {_TO_TEXT}",
@@ -93,14 +93,14 @@ _OLE_STREAMS: Mapping[str, str] = {
 
 
 def refuse_by_name(name: str, file_name: str) -> None:
-    """Raise DataError for a file whose name says that it is of a form that is not read. `name`: in messages."""
+    """Raise DataError for a file whose name says that its format is not supported. `name`: its name in messages."""
     reason = _OF_SUFFIX.get(suffix_inside(file_name))
     if reason is not None:
         raise DataError(f"{name}: {reason}")
 
 
 def why_unreadable(path: Path, head: bytes) -> str | None:
-    """Return what a file is and what to do, if its content is of a form that is not read here.
+    """Return what a file is and what to do, if the format of its content is not supported.
 
     An Excel workbook is a ZIP archive too, and is not among them.
     """

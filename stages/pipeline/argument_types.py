@@ -1,11 +1,11 @@
-"""Values of a command line's options, for `argparse`. No stage has any: their command line is Hydra's."""
+"""Types of arguments for `argparse`. Only commands use it: the command line of a stage is Hydra's."""
 
 import argparse
 from collections.abc import Callable
 
 
 def at_least(least: int) -> Callable[[str], int]:
-    """Return what reads a number from `least` on. It raises argparse.ArgumentTypeError for anything else."""
+    """Return a type for integers of at least `least`. It raises argparse.ArgumentTypeError for anything else."""
 
     def read(text: str) -> int:
         if not text.isdecimal() or int(text) < least:
@@ -16,4 +16,4 @@ def at_least(least: int) -> Callable[[str], int]:
 
 
 count = at_least(1)
-"""Reads a number from 1 on."""
+"""The type of positive integers."""
