@@ -162,7 +162,7 @@ class Worker:
             made = self._bundled() if job.purpose == "run" else b""
             return Outcome(0, time.monotonic() - started, bundle=made)
         said = self._log.read_text(encoding="utf-8", errors="replace")
-        return Outcome(_status_of_stage(said, status), time.monotonic() - started, error=_error(said))
+        return Outcome(_stage_status(said, status), time.monotonic() - started, error=_error(said))
 
     def look(self, offset: int) -> Look:
         """Return the job's progress, and its log from byte `offset` on."""
@@ -256,13 +256,15 @@ def _clone_bundle(bundle: bytes, objects: Path) -> None:
         Path(folder, "objects").rename(objects)
 
 
-def _status_of_stage(log: str, status: int) -> int:
-    """Return the status of the stage that failed, 1 if it was DVC. DVC itself exits with 255 whatever it was."""
-    if status != _DVC_FAILED:
-        return status
-    told = re.findall(r"exited with (-?\d+)", log)
-    found = int(told[-1]) if told else 1
-    return found if found >= 0 else 128 - found
+def _stage_status(log: str, status: int) -> int:
+    """Return the exit status of the stage that failed; 128 + the signal if one ended it.
+
+    DVC exits with 255 whatever failed, and its log has the stage's own status. That is 1 if DVC itself failed.
+    """
+    if status == _DVC_FAILED:
+        logged = re.findall(r"exited with (-?\d+)", log)
+        status = int(logged[-1]) if logged else 1
+    return status if status >= 0 else 128 - status
 
 
 def _error(log: str) -> str:
