@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from stages.columns.names import label_names
 from stages.configuration.schema import EvaluateStage
 from stages.modeling.compute import compute_as_configured, computed_on
-from stages.modeling.prediction import predict_units
+from stages.modeling.prediction import predict_splits
 from stages.pipeline.arrow import load_split
 from stages.pipeline.environment import Compute
 from stages.pipeline.json_files import write_json
@@ -56,9 +56,8 @@ def evaluate(config: EvaluateStage) -> Compute:
         require_labels(task.labelled(gold["test"]), gold["test"], test)
     with ThreadPoolExecutor(1) as beside:
         by_packages = beside.submit(_import_packages) if wanted.score else None
-        units, packing = predict_units(
-            task, TRAINED_MODEL, tokenized, batch_size=wanted.batch_size, precision=wanted.precision
-        )
+        found = predict_splits(task, TRAINED_MODEL, tokenized, batch_size=wanted.batch_size, precision=wanted.precision)
+    units = found.units
     tables = {}
     for split, file in _FILES.items():
         require_coverage(units[split], gold[split], raw[split])
@@ -75,7 +74,7 @@ def evaluate(config: EvaluateStage) -> Compute:
         scores = score_predictions(table, options, background, by_packages.result())
         write_plots(table, scores.per_label, names, plots)
         write_json(EVALUATE_METRICS, {**counts, **scores.to_json()})
-    return computed_on(wanted.precision, config.threads, packing)
+    return computed_on(found.precision, config.threads, found.packing)
 
 
 def _import_packages() -> ScoreByPackages:

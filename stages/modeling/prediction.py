@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,18 +44,27 @@ _ROWS_TO_TRY = 8
 """The rows on which packing is tried on a GPU."""
 
 
-def predict_units(
+@dataclass(frozen=True)
+class PredictedSplits:
+    """What a trained model predicts for several splits, and how it was computed."""
+
+    units: Mapping[str, Units]
+    """By split: one row of logits for each unit."""
+    precision: Precision
+    """What the model was computed in."""
+    packing: str | None
+    """On a GPU, what the trial of packed rows has found."""
+
+
+def predict_splits(
     task: Task,
     folder: Path,
     splits: Mapping[str, Dataset],
     *,
     batch_size: int,
     precision: Literal["auto", "fp32", "bf16"],
-) -> tuple[dict[str, Units], str | None]:
-    """Predict tokenized splits with the trained model in `folder`, each stitched into one row of logits a unit.
-
-    Return them, and on a GPU what the trial of packed rows has found.
-    """
+) -> PredictedSplits:
+    """Predict tokenized splits with the trained model in `folder`."""
     model = prepare(trained_model(task, folder), Use("prediction"))
     collate = PaddingCollator(read_batch_format(folder))
     hardest = max(splits.values(), key=lambda split: lengths(split, INPUT_IDS).max(initial=0))
@@ -64,7 +74,7 @@ def predict_units(
         name: task.decode(split, predict(model, split, collate, batch_size=batch_size, precision=usable))
         for name, split in splits.items()
     }
-    return units, packing
+    return PredictedSplits(units, usable, packing)
 
 
 def longest_rows(split: Dataset, collate: PaddingCollator) -> Batch:
