@@ -94,18 +94,28 @@ def _change(base: Mapping[str, float], head: Mapping[str, float], key: str) -> s
 def _curves(comparison: Comparison) -> Iterator[str]:
     base, head = comparison.runs
     names = dict.fromkeys([*_DRAWN, *(f"validation/{metric}" for metric in comparison.judged)])
-    charts = [chart for curve in names if (chart := _chart(curve, base.curves.get(curve), head.curves.get(curve)))]
+    charts = [chart for name in names for chart in _charts(name, base.curves.get(name), head.curves.get(name))]
     if charts:
         legend = f"Grey: {code(base.name)}. Violet: {_HEAD}."
         yield folded(f"Training curves: {len(charts)}", "\n\n".join([legend, *charts]))
 
 
-def _chart(name: str, base: Curve | None, head: Curve | None) -> str | None:
-    """A Mermaid chart, which GitHub draws without a hosted image; None where there is nothing to draw."""
+def _charts(name: str, base: Curve | None, head: Curve | None) -> Iterator[str]:
+    """Yield one chart of both runs, or one of each where their points are not at the same epochs."""
     both = ((base, _BASE_COLOUR), (head, _HEAD_COLOUR))
     lines = [(curve, colour) for curve, colour in both if curve and len(curve.epochs) > 1]  # one point makes no line
-    if not lines:
-        return None
+    shared = list(zip(*(curve.epochs for curve, _ in lines), strict=False))
+    if all(len(set(epochs)) == 1 for epochs in shared):
+        yield from [_chart(name, lines)] if lines else []
+    else:
+        yield from (_chart(name, [line]) for line in lines)
+
+
+def _chart(name: str, lines: Sequence[tuple[Curve, str]]) -> str:
+    """Return curves with their colours as a Mermaid chart, which GitHub draws without a hosted image.
+
+    All curves begin at the same epochs: the chart has one axis, and places the points of each curve on it in turn.
+    """
     palette = ", ".join(colour for _, colour in lines)
     epochs = max((curve.epochs for curve, _ in lines), key=len)
     return "\n".join([
