@@ -67,6 +67,8 @@ class Job:
             for number, inputs in chunks:
                 if not parts.has(number):
                     parts.add(number, self._predicted(inputs, predictor, number))
+                elif self.how.format == "parquet":
+                    self._require_equal_types(parts.schema(number), inputs)
                 bar.update(len(inputs.places))
                 rows += len(inputs.places)
             parts.finish(self.how)
@@ -160,6 +162,10 @@ class Parts:
     def has(self, number: int) -> bool:
         """Whether a chunk's predictions are there."""
         return self._part(number).is_file()
+
+    def schema(self, number: int) -> pa.Schema:
+        """Return the columns of a chunk's predictions, which are Parquet."""
+        return pq.read_schema(self._part(number))
 
     def add(self, number: int, predictions: bytes) -> None:
         """Write a chunk's predictions, whole."""

@@ -526,6 +526,33 @@ def test_an_interrupted_run_says_whether_it_can_go_on(
     assert (tmp_path / "out.jsonl.partial").exists() == (source == "in.txt")
 
 
+def test_a_type_that_changes_behind_an_interruption_is_told(
+    runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As it is without one: a column of Parquet has one type, also where the run goes on from a part."""
+    rows = [{"text": "a", "x": 1}, {"text": "b", "x": "one"}]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    monkeypatch.setattr(job, "_ROWS", 1)
+    monkeypatch.setattr("stages.sources.readers.table_file.BATCH", 1)
+    arguments = [str(tmp_path / "in.jsonl"), "--out", str(tmp_path / "out.parquet")]
+    with monkeypatch.context() as interrupted:
+        predict, seen = Predictor.label_texts, list[object]()
+
+        def stopped(self: Predictor, *given: Any) -> pa.Table:
+            seen.append(given)
+            if len(seen) == 2:
+                raise KeyboardInterrupt
+            return predict(self, *given)
+
+        interrupted.setattr(Predictor, "label_texts", stopped)
+        with pytest.raises(SystemExit):
+            called(runs["text"], *arguments, monkeypatch=monkeypatch)
+    assert (tmp_path / "out.parquet.partial").exists()
+    with pytest.raises(SystemExit) as failed:
+        called(runs["text"], *arguments, monkeypatch=monkeypatch)
+    assert failed.value.code == 1 and "choose --out-format jsonl" in capsys.readouterr().err
+
+
 def test_a_partial_output_of_another_job_is_not_gone_on_with(tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     with parts_of(out, "one") as first:
