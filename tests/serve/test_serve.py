@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import pyarrow as pa
 import pytest
 from huggingface_hub import InferenceClient
 from transformers import pipeline
@@ -21,7 +22,7 @@ from stages.predict.inputs import InputOptions
 from stages.predict.job import Job
 from stages.predict.output_rows import Written
 from stages.predict.predictor import PredictionOptions, Predictor
-from stages.serve.answers import answer_to, predictions_of
+from stages.serve.answers import answer_to, predictions_of, ranked_labels
 from stages.serve.request_body import Input, PredictRequest
 from tests.support.browser import visited
 from tests.support.exported_runs import rows_of
@@ -91,6 +92,13 @@ def test_answers_have_the_form_and_the_content_of_a_pipelines(
         if not parameters:
             assert serve(task).predict(inputs=inputs) == near(expected)
     assert serve(task).predict(inputs=[]) == []  # at which pipelines fail
+
+
+def test_the_predicted_label_comes_first_among_equals() -> None:
+    """Probabilities are rounded, so that two may be equal of which one was larger."""
+    probabilities = [{"a": 0.5, "b": 0.5}, {"a": 0.4, "b": 0.6}]
+    table = pa.table({"predicted": ["b", "b"], "score": [0.5, 0.6], "probabilities": probabilities})
+    assert [[each.label for each in of_text.ranked] for of_text in ranked_labels(table)] == [["b", "a"], ["b", "a"]]
 
 
 def test_texts_and_pairs_in_one_request_each_get_their_own(serve: Serve, exported_runs: Mapping[str, Path]) -> None:
