@@ -29,7 +29,7 @@ from stages.comparison.terminal import as_text
 from stages.configuration.schema import EntityScheme, ScoringMode
 from stages.pipeline.errors import ConfigError, DataError
 from stages.pipeline.one_line import one_line_errors
-from stages.pipeline.options import at_least
+from stages.pipeline.options import at_least, number
 from stages.pipeline.outputs import write_text
 from stages.scoring.evaluation.resampling import RESAMPLES
 from stages.systems.options import add_reading_options, columns_of
@@ -199,7 +199,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _share(text: str) -> float:
-    value = float(text)
+    value = number(text)
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
     return value

@@ -9,6 +9,7 @@ from stages.comparison import wording
 from stages.comparison.results import Comparison
 from stages.comparison.run_differences import STAGES
 from stages.pipeline.errors import UserError
+from stages.pipeline.options import number
 
 HEADLINE = "headline"
 _FACTOR = 1.5
@@ -130,9 +131,6 @@ class SpeedGate:
 
 
 def _named_number(text: str, default: float) -> tuple[str, float]:
-    """`NAME:NUMBER`, or `NAME` for the default; NaN where it is no number."""
-    name, _, number = text.partition(":")
-    try:
-        return name, float(number or default)
-    except ValueError:
-        return name, math.nan
+    """Split `NAME:NUMBER`, or `NAME` for the default. The number is NaN if the text after the colon is none."""
+    name, _, value = text.partition(":")
+    return name, number(value) if value else default

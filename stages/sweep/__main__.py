@@ -13,6 +13,7 @@ Examples:
 """
 
 import argparse
+import math
 import os
 import shutil
 import signal
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.lock import hold, holder
 from stages.pipeline.one_line import one_line_errors
-from stages.pipeline.options import count
+from stages.pipeline.options import count, number
 from stages.pipeline.paths import CONF, PARAMS, SWEEPING
 from stages.sweep.display import display, failures, status_lines
 from stages.sweep.node import CHECKPOINTS, TOKEN, remove_own_place
@@ -243,7 +244,7 @@ def parser() -> argparse.ArgumentParser:
     add("--name", help="the name of the sweep, with which its trials' names begin; default: from the swept keys")
     add("--trials", type=count, help="the number of trials of a search, each chosen from the results of the others")
     add("--prune", action="store_true", help="stop trials early if their validation scores lag behind")
-    add("--gpus-per-job", type=_share, metavar="N", help="default: 1 where there are GPUs; 0.5 puts two on each")
+    add("--gpus-per-job", type=_gpus, metavar="N", help="default: 1 where there are GPUs; 0.5 puts two on each")
     add("--cpus-per-job", type=count, metavar="N", help="default: threads x train.processes of the configuration")
     add("--jobs", type=count, metavar="N", help="the maximum number of trials at once")
     add(
@@ -285,9 +286,9 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < float("inf") or (value > 1 and value != int(value)):
+def _gpus(text: str) -> float:
+    value = number(text)
+    if not 0 <= value < math.inf or (value > 1 and value != int(value)):
         raise argparse.ArgumentTypeError(f"{text} is neither a fraction of one GPU nor a whole number of GPUs")
     return value
 

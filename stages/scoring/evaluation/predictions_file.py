@@ -239,7 +239,7 @@ def labelled(table: pa.Table) -> pa.Table:
         return table
     is_known = table[GOLD].is_valid().to_numpy()
     if WORD in table.column_names:
-        sentence = np.cumsum(table[WORD].to_numpy() == 0) - 1
+        sentence = np.cumsum(_begins(table)) - 1
         is_known = (np.bincount(sentence, weights=~is_known) == 0)[sentence]
     return table.filter(pa.array(is_known))
 
