@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from stages.columns.names import label_names
 from stages.configuration.schema import EvaluateStage
-from stages.modeling.compute import compute_as_configured, computed_on
+from stages.modeling.compute import compute_record, configure_compute
 from stages.modeling.prediction import predict_splits
 from stages.pipeline.arrow import load_split
 from stages.pipeline.environment import Compute
@@ -47,7 +47,7 @@ _FILES = {"test": PREDICTIONS, "validation": VALIDATION_PREDICTIONS}
 def evaluate(config: EvaluateStage) -> Compute:
     """Write `data/predictions/`, `metrics/evaluate.json` and the plots."""
     wanted, plots = config.evaluate, (CONFUSION_PLOT, PER_LABEL_PLOT)
-    compute_as_configured(config.threads)
+    configure_compute(config.threads)
     task = task_for(config.task, wanted.mode, wanted.scheme).trained(TRAINED_MODEL)
     raw, tokenized = ({split: load_split(folder, split) for split in _FILES} for folder in (RAW_DATA, TOKENIZED_DATA))
     gold = {split: task.raw_gold(rows) for split, rows in raw.items()}
@@ -74,7 +74,7 @@ def evaluate(config: EvaluateStage) -> Compute:
         scores = score_predictions(table, options, background, by_packages.result())
         write_plots(table, scores.per_label, names, plots)
         write_json(EVALUATE_METRICS, {**counts, **scores.to_json()})
-    return computed_on(found.precision, config.threads, found.packing)
+    return compute_record(found.precision, config.threads, found.packing)
 
 
 def _import_packages() -> ScoreByPackages:

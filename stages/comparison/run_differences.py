@@ -15,7 +15,7 @@ from stages.pipeline.json_files import Json
 from stages.pipeline.stage_records import StageRun
 from stages.reporting.annotations import Annotate, Annotation, annotations
 from stages.reporting.content import change
-from stages.scoring.core.entities import told_strays
+from stages.scoring.core.entities import note_on_strays
 from stages.scoring.core.metrics import metrics_of
 from stages.scoring.core.predicted import Predictions, ScoringRules, rules_of
 from stages.scoring.core.scores import value_of
@@ -85,7 +85,7 @@ _STALE = 1e-5
 def notes_on(run: Run, predictions: Predictions, rules: ScoringRules) -> Iterator[str]:
     """Tell what is odd about a run that is scored by `rules`, a sentence each."""
     yield from _otherwise_scored(run, rules) or _stale(run, predictions)
-    if strays := told_strays(predictions):
+    if strays := note_on_strays(predictions):
         yield f"{run.name}: {strays}"
 
 

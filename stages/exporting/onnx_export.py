@@ -54,7 +54,7 @@ def export_onnx_models(
         return OnnxExport()
     written = [folder / ONNX, folder / ONNX_INT8]
     try:
-        with told_in_one_line(model, "ONNX"), _at_most(config.onnx_timeout):
+        with export_errors(model, "ONNX"), _at_most(config.onnx_timeout):
             difference = _export_fp32(model, trained, load_split(tokenized, "test"), config, folder / ONNX)
             if config.quantize == "none":
                 return OnnxExport(difference)
@@ -91,7 +91,7 @@ def _at_most(seconds: int) -> Iterator[None]:
 
 
 @contextmanager
-def told_in_one_line(model: PreTrainedModel, format: str) -> Iterator[None]:
+def export_errors(model: PreTrainedModel, format: str) -> Iterator[None]:
     """Turn all that an exporter and a runtime raise into ModelError. `format`: what the model is exported to."""
     try:
         yield

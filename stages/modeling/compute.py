@@ -28,7 +28,7 @@ _DEFAULT_MMAP_THRESHOLD = 2**17
 """The bytes with which glibc begins, and which it no longer raises once they are set."""
 
 
-def compute_as_configured(threads: int, *, deterministic: bool | None = None, is_sharded: bool = False) -> None:
+def configure_compute(threads: int, *, deterministic: bool | None = None, is_sharded: bool = False) -> None:
     """Set how this process computes. `deterministic`: as `use_deterministic_algorithms`; None leaves it as it is.
 
     `is_sharded`: whether it holds a share of a model, to save memory.
@@ -40,7 +40,7 @@ def compute_as_configured(threads: int, *, deterministic: bool | None = None, is
     (return_freed_memory if is_sharded else keep_freed_memory)()
 
 
-def computed_on(
+def compute_record(
     precision: Literal["auto", "fp32", "bf16", "fp16"],
     threads: int,
     packing: str | None = None,

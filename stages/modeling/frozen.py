@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 from stages.modeling.batches import Batch
 from stages.modeling.layers import layers_of
 from stages.modeling.occurring_embeddings import OccurringEmbeddings
-from stages.modeling.precision import device, random_state_kept
+from stages.modeling.precision import device, preserved_rng_state
 from stages.modeling.sharding import shared_as, whole
 from stages.pipeline.errors import ModelError, TrainingError
 
@@ -60,7 +60,7 @@ def require_gradients(model: PreTrainedModel) -> None:
         )
 
 
-def has_unused(model: PreTrainedModel, batch: Batch) -> bool:
+def has_unused_weights(model: PreTrainedModel, batch: Batch) -> bool:
     """Return whether a training step on the batch gives some trained weight no gradient. Draws no random number of the recipe's.
 
     Processes that share a batch have to know. Such are adapters whose product is never taken, and embeddings of entities.
@@ -68,7 +68,7 @@ def has_unused(model: PreTrainedModel, batch: Batch) -> bool:
     torch.nn.Module.to(model, device())
     inputs = {name: tensor.to(model.device) for name, tensor in batch.items()}
     was_training = model.training
-    with random_state_kept():
+    with preserved_rng_state():
         logits: torch.Tensor = model.train()(**inputs).logits
         logits.float().sum().backward()
     found = any(weight.requires_grad and weight.grad is None for weight in model.parameters())

@@ -15,7 +15,7 @@ from stages.modeling.batches import MASK, Batch
 from stages.modeling.cpu.packing import PACKED_FAMILIES
 from stages.modeling.load import encoder_name
 from stages.modeling.sharding import forget_failed_pass
-from stages.modeling.transfer import mask_known, on_device
+from stages.modeling.transfer import on_device, use_host_mask
 from stages.pipeline.errors import first_line
 
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
@@ -43,13 +43,13 @@ def logits_of(model: PreTrainedModel, batch: Batch, precision: Precision) -> tor
     """Return the logits of a batch on the host, computed in a precision; a head outside of autocast gives them in fp32."""
     dtype = autocast_dtype(precision)
     inputs = {name: on_device(tensor, model.device) for name, tensor in batch.items()}
-    with mask_known(batch[MASK]), torch.autocast(model.device.type, dtype, enabled=dtype is not None):
+    with use_host_mask(batch[MASK]), torch.autocast(model.device.type, dtype, enabled=dtype is not None):
         logits: torch.Tensor = model(**inputs).logits
     return logits
 
 
 @contextmanager
-def random_state_kept() -> Iterator[None]:
+def preserved_rng_state() -> Iterator[None]:
     """Give PyTorch's generators of the host and of this process's GPU back the state that they have now.
 
     By default `fork_rng` takes all GPUs of the machine, and warns of that.
@@ -87,7 +87,7 @@ def _fault_in_bf16(model: PreTrainedModel, batch: Batch, *, training: bool) -> s
     torch.nn.Module.to(model, device())
     was_training = model.training
     try:
-        with random_state_kept():
+        with preserved_rng_state():
             for mode in {training, False}:
                 model.train(mode)
                 with torch.set_grad_enabled(mode):

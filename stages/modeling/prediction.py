@@ -21,7 +21,7 @@ from stages.modeling.batches import (
     PaddingCollator,
     batches_by_length,
     collated,
-    ends_of_texts_told,
+    eos_errors,
     padded,
 )
 from stages.modeling.compute import each_in_a_thread
@@ -32,7 +32,7 @@ from stages.modeling.load import trained_model
 from stages.modeling.precision import Precision, usable_precision
 from stages.modeling.preparation import Use, prepare
 from stages.modeling.sharding import is_sharded
-from stages.modeling.transfer import fetched, mask_known, on_device
+from stages.modeling.transfer import fetched, on_device, use_host_mask
 from stages.tasks.task import Task, Units
 
 _MAX_SUBWORDS = 4096
@@ -136,8 +136,8 @@ def predict(
         with _predicting(model, precision):
             inputs = collated(columns.__getitems__(batch.tolist()), collate, str(split.split))
             there = {name: on_device(tensor, model.device) for name, tensor in inputs.items()}
-            told = ends_of_texts_told(str(split.split), lambda: split[batch.tolist()][EXAMPLE])
-            with told, mask_known(inputs[MASK]):
+            told = eos_errors(str(split.split), lambda: split[batch.tolist()][EXAMPLE])
+            with told, use_host_mask(inputs[MASK]):
                 logits = model(**there).logits
             read: torch.Tensor = (
                 logits if words is None else logits[_places(words, batch, collate.format, logits.device)]

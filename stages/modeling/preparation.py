@@ -23,7 +23,7 @@ from stages.modeling.cpu.bf16_linear import has_bf16_products, use_bf16_linear
 from stages.modeling.cpu.fast_dropout import use_fast_dropout
 from stages.modeling.cpu.packing import PACKED_ENCODERS, PACKED_FAMILIES, pack_rows
 from stages.modeling.frozen import freeze_lowest, highest_frozen
-from stages.modeling.layer_checkpoints import checkpoint_layers, keep_all
+from stages.modeling.gradient_checkpointing import disable_gradient_checkpointing, enable_gradient_checkpointing
 from stages.modeling.occurring_embeddings import has_plain_embeddings, input_embeddings, keep_occurring, restore_all
 from stages.modeling.precision import compute_head_in_fp32, device
 from stages.modeling.stored_weights import store_frozen_in_bf16, store_in_fp32
@@ -134,10 +134,10 @@ STEPS: list[Step] = [
     ),
     Step(
         "gradient checkpointing",
-        lambda model, _: checkpoint_layers(model),
+        lambda model, _: enable_gradient_checkpointing(model),
         purposes={"training"},
         asked=lambda recipe: recipe.gradient_checkpointing,
-        undo=keep_all,
+        undo=disable_gradient_checkpointing,
     ),
     Step(
         "embeddings of occurring sub-words alone",

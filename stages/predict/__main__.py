@@ -26,7 +26,7 @@ from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.outputs import whole_file
 from stages.predict.inputs import FORMATS, STANDARD_INPUT, InputOptions
 from stages.predict.model_options import add_model_options, loaded, model_folder
-from stages.predict.output_rows import OUTPUT_FORMATS, Written, output_format
+from stages.predict.output_rows import OUTPUT_FORMATS, OutputOptions, output_format
 from stages.predict.settings import read_settings
 
 _STATUS_OF_SIGINT = 128 + signal.SIGINT
@@ -124,13 +124,13 @@ def _predict(arguments: argparse.Namespace, folder: Path) -> None:
         print(f"{arguments.out}: {rows:,} rows, by {predictor.runtime}", file=sys.stderr)
 
 
-def _how(arguments: argparse.Namespace, folder: Path, *, of_words: bool) -> Written:
+def _how(arguments: argparse.Namespace, folder: Path, *, of_words: bool) -> OutputOptions:
     out: Path = arguments.out
     format = output_format(out if out != STANDARD_INPUT else Path("-.jsonl"), arguments.out_format, of_words=of_words)
     if format == "parquet" and out == STANDARD_INPUT:
         raise ConfigError("--out -: Parquet can't be written to standard output; name a file")
     labels = tuple(read_json(folder / "config.json").get("id2label", {}).values())
-    return Written(format, labels, of_words, arguments.probabilities)
+    return OutputOptions(format, labels, of_words, arguments.probabilities)
 
 
 def _digest(folder: Path, runtime: str) -> str:

@@ -22,7 +22,7 @@ from stages.pipeline.errors import DataError, OutputError, first_line
 from stages.pipeline.lock import hold
 from stages.pipeline.outputs import output_errors, whole_file, write_text
 from stages.predict.inputs import STANDARD_INPUT, InputOptions, Inputs, listed, read_inputs
-from stages.predict.output_rows import Written, as_bytes, closing
+from stages.predict.output_rows import OutputOptions, as_bytes, closing
 from stages.predict.predictor import Predictor
 from stages.sources.readers.table_file import Column
 
@@ -38,7 +38,7 @@ class Job:
     input: Path
     out: Path
     options: InputOptions
-    how: Written
+    how: OutputOptions
     about: dict[str, Any] = field(default_factory=dict)
     """What else the predictions depend on: a partial output of another job is not gone on with."""
     _schema: pa.Schema | None = field(default=None, init=False)
@@ -123,7 +123,7 @@ def parts_of(out: Path, key: str) -> Iterator["Parts"]:
             raise OutputError(f"{out}: its folder can't be made ({error.strerror}); name another") from error
         with hold(_folder_of(out) / "lock", f"predict {out.name}"):
             parts = Parts(out)
-            parts.keep_if_of(key)
+            parts.keep_only(key)
             try:
                 yield parts
             except BaseException as error:
@@ -145,7 +145,7 @@ class Parts:
         """`out`: the output that they become."""
         self._out, self._folder = out, _folder_of(out)
 
-    def keep_if_of(self, key: str) -> None:
+    def keep_only(self, key: str) -> None:
         """Go on with the parts if they are those of the job with this key, else begin anew."""
         if not key or self._stored_key() != key:
             for part in self._folder.glob("*.part"):
@@ -172,7 +172,7 @@ class Parts:
         with whole_file(self._part(number)) as partial:
             partial.write_bytes(predictions)
 
-    def finish(self, how: Written) -> None:
+    def finish(self, how: OutputOptions) -> None:
         """Join all parts to the output, and remove them."""
         parts = sorted(self._folder.glob("*.part"))
         with whole_file(self._out) as whole:

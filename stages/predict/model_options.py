@@ -65,10 +65,10 @@ def model_folder(model: str) -> Iterator[Path]:
 
 def loaded(folder: Path, arguments: argparse.Namespace) -> "Predictor":
     """Load the model in the folder as the options say, and set this process's threads. Raises ModelError."""
-    from stages.modeling.compute import compute_as_configured  # importing PyTorch and transformers takes seconds
+    from stages.modeling.compute import configure_compute  # importing PyTorch and transformers takes seconds
     from stages.predict.predictor import PredictionOptions, Predictor
 
-    compute_as_configured(arguments.threads)
+    configure_compute(arguments.threads)
     return Predictor(
         folder, PredictionOptions(arguments.runtime, arguments.batch_size, arguments.precision, arguments.decode)
     )

@@ -58,7 +58,7 @@ class Entity:
 
 
 @dataclass(frozen=True)
-class Written:
+class OutputOptions:
     """How predictions are written."""
 
     format: OutputFormat
@@ -67,7 +67,7 @@ class Written:
     all_probabilities: bool = False
 
 
-def text_rows(inputs: Inputs, table: pa.Table, how: Written) -> list[Row]:
+def text_rows(inputs: Inputs, table: pa.Table, how: OutputOptions) -> list[Row]:
     """Return rows of the input's own columns with `label`, `score` and, if wanted, `probability:NAME`.
 
     Where a text may have several labels, `score` lists the probabilities of those it is given.
@@ -90,7 +90,7 @@ def text_rows(inputs: Inputs, table: pa.Table, how: Written) -> list[Row]:
     return rows
 
 
-def word_rows(inputs: Inputs, table: pa.Table, how: Written) -> list[Row]:
+def word_rows(inputs: Inputs, table: pa.Table, how: OutputOptions) -> list[Row]:
     """Return rows of the input's own columns with `tags` and `scores` and, for texts, `entities` as spans of characters."""
     assert inputs.words is not None
     predicted, scores = table["predicted"].to_pylist(), np.array(table["score"])
@@ -149,7 +149,7 @@ def _spans(
         yield int(start), int(end), types[type_], int(place)
 
 
-def as_bytes(inputs: Inputs, table: pa.Table, how: Written, *, is_first: bool) -> bytes:
+def as_bytes(inputs: Inputs, table: pa.Table, how: OutputOptions, *, is_first: bool) -> bytes:
     """Return predictions in the format that is wanted. `is_first`: a header comes before them, if the format has one."""
     if how.format == "conll":
         return _conll(inputs, table)
@@ -166,7 +166,7 @@ def as_bytes(inputs: Inputs, table: pa.Table, how: Written, *, is_first: bool) -
     return "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows).encode()
 
 
-def closing(how: Written) -> bytes:
+def closing(how: OutputOptions) -> bytes:
     """Return what stands behind all predictions."""
     return b"\n]\n" if how.format == "label-studio" else b""
 

@@ -199,7 +199,7 @@ class Task(ABC):
 
     # What is learned besides the weights
 
-    def told_by(self, train: Dataset) -> Self:
+    def fitted_to(self, train: Dataset) -> Self:
         """Return the task with what the labels of the tokenized train split tell. Raise DataError if it can't do without."""
         return self
 
@@ -226,7 +226,7 @@ class Task(ABC):
         return {"id": pa.array(raw["id"][:], pa.string())}
 
     @abstractmethod
-    def onnx_lines(self, threshold: float | None) -> str:
+    def card_code(self, threshold: float | None) -> str:
         """Return the Python lines of the model card that print what `logits`, a NumPy array, say of a batch.
 
         `labels` names the labels by their codes, `rows` is what the tokenizer gave. `threshold`: as `Task.threshold`.

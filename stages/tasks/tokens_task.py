@@ -61,7 +61,7 @@ class TokensTask(OneLabelTask):
         units = Units(example[chosen], word[chosen], readings[chosen])
         if self.config.decode == "argmax":
             return units
-        assert self.scheme is not None, "`told_by` and `trained` have checked it"
+        assert self.scheme is not None, "`fitted_to` and `trained` have checked it"
         names = spelled_out(label_names(tokenized.features)[: readings.shape[1]])
         return replace(units, decoded=most_probable_tags(units.logits, _lengths(units), names, self.scheme))
 
@@ -96,7 +96,7 @@ class TokensTask(OneLabelTask):
         words = TaggedWords(nothing, nothing, nothing, names)
         require_defined(self.config.metric, predictions_of_tags(words, self.rules, declared=names).form)
 
-    def told_by(self, train: Dataset) -> Self:
+    def fitted_to(self, train: Dataset) -> Self:
         """Tell the scheme: `evaluate.scheme`, or the one that the tags of train are in.
 
         Raises DataError if they are in none, and `task.decode=viterbi`.
@@ -140,7 +140,7 @@ class TokensTask(OneLabelTask):
             "token": flat_strings(raw, TOKENS),
         }
 
-    def onnx_lines(self, threshold: float | None) -> str:
+    def card_code(self, threshold: float | None) -> str:
         """Print a label for each sub-word."""
         return """for row, codes in zip(rows.encodings, logits.argmax(axis=-1)):
     print([(piece, labels[code]) for piece, code in zip(row.tokens, codes)])"""

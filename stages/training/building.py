@@ -12,7 +12,7 @@ from stages.columns.names import INPUT_IDS, label_names
 from stages.configuration.schema import TrainStage
 from stages.modeling.batch_format import read_batch_format
 from stages.modeling.batches import PaddingCollator
-from stages.modeling.frozen import has_unused
+from stages.modeling.frozen import has_unused_weights
 from stages.modeling.gpu.compiling import use_compilation
 from stages.modeling.gpu.proof import use_packing
 from stages.modeling.load import new_model
@@ -55,7 +55,7 @@ def build_trainer(
     """
     task, names = task_for(config.task, config.mode, config.scheme), label_names(splits["train"].features)
     task.require_metric(names)
-    task = task.told_by(splits["train"])
+    task = task.fitted_to(splits["train"])
     batches = batching(config, splits["train"])
     collate = PaddingCollator(read_batch_format(BASE_MODEL), partial(task.label_tensor, labels=len(names)))
 
@@ -69,7 +69,7 @@ def build_trainer(
         shard(model)
     longest = longest_rows(splits["train"], collate)
     precision = usable_precision(config.train.precision, model, longest, training=True)
-    unused = world_size() > 1 and not is_sharded(model) and has_unused(model, longest)
+    unused = world_size() > 1 and not is_sharded(model) and has_unused_weights(model, longest)
     recipe = replace(config.train, precision=precision)
     validated = splits["validation"]
     trainer = ResumableTrainer(

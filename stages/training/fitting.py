@@ -31,7 +31,7 @@ FEWEST_STEPS = 100
 _Lengths: TypeAlias = NDArray[np.int64]
 
 
-def without_auto(config: TrainStage) -> TrainStage:
+def resolve_auto(config: TrainStage) -> TrainStage:
     """Replace `auto` by the numbers found, and log them. Raise TrainingError if not even one row fits."""
     train = config.train
     if "auto" not in (train.batch_size, train.gradient_accumulation):

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 from stages.columns.names import INPUT_IDS
 from stages.modeling.batches import MASK
-from stages.modeling.layer_checkpoints import all_kept
+from stages.modeling.gradient_checkpointing import without_gradient_checkpointing
 from stages.modeling.layers import layers_of
 from stages.modeling.precision import Precision, device, logits_of
 from stages.pipeline.errors import TrainingError
@@ -34,7 +34,7 @@ def for_steps(gradient_accumulation: int) -> str:
 
 
 @contextmanager
-def memory_or(advice: str) -> Iterator[None]:
+def memory_errors(advice: str) -> Iterator[None]:
     """Turn out-of-memory errors into TrainingError, with `advice` on what to change."""
     try:
         yield
@@ -111,7 +111,7 @@ class _Trial:
         outside = self._saved_bytes([length] * 2) - self._saved_bytes([length])
         if not self._model.is_activation_checkpointing:
             return outside
-        with all_kept(self._model):
+        with without_gradient_checkpointing(self._model):
             everything = self._saved_bytes([length] * 2) - self._saved_bytes([length])
         layers, width = layers_of(self._model).count, int(self._model.config.get_text_config().hidden_size)
         between = layers * length * width * torch.finfo(torch.float32).bits // 8

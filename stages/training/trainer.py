@@ -15,13 +15,13 @@ from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
 from stages.columns.names import EXAMPLE, LABELS
-from stages.modeling.batches import PaddingCollator, ends_of_texts_told
+from stages.modeling.batches import PaddingCollator, eos_errors
 from stages.modeling.cpu.gradients import clip_in_next_step, gradient_norm
 from stages.modeling.frozen import gathered_trained_state, load_trained_state, parameter_counts, require_gradients
 from stages.modeling.precision import Precision
 from stages.modeling.prediction import predict
 from stages.modeling.sharding import is_sharded
-from stages.modeling.transfer import mask_known, on_device
+from stages.modeling.transfer import on_device, use_host_mask
 from stages.pipeline.arrow import rows
 from stages.scoring.core.metrics import METRICS
 from stages.scoring.core.scores import Scores
@@ -39,7 +39,7 @@ from stages.training.batching import (
 from stages.training.finite import LossWatch, require_finite_scores, require_finite_weights
 from stages.training.layer_rates import decay_rates
 from stages.training.loss import Loss
-from stages.training.memory import FOR_VALIDATION, for_steps, memory_or
+from stages.training.memory import FOR_VALIDATION, for_steps, memory_errors
 from stages.training.progress import Best
 
 
@@ -140,7 +140,7 @@ class ValidatingTrainer(Trainer):
         advice = for_steps(self.args.gradient_accumulation_steps)
         known: HostMask | None = inputs.pop(HOST_MASK, None)
         mask = None if known is None else known.mask
-        with memory_or(advice), ends_of_texts_told("train", lambda: examples), mask_known(mask):
+        with memory_errors(advice), eos_errors("train", lambda: examples), use_host_mask(mask):
             loss = super().training_step(model, inputs, num_items_in_batch)
         self._losses.add(self.state.global_step + 1, loss, examples)
         if self.state.global_step == 0:
@@ -175,7 +175,7 @@ class ValidatingTrainer(Trainer):
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Score the validation split; every process predicts a share of it and all know the result."""
         self.require_finite()
-        with memory_or(FOR_VALIDATION):
+        with memory_errors(FOR_VALIDATION):
             scores = self._score()
         headline = scores.headline_json()
         require_finite_scores(headline, self.state.global_step)

@@ -20,7 +20,7 @@ from transformers import pipeline
 
 from stages.predict.inputs import InputOptions
 from stages.predict.job import Job
-from stages.predict.output_rows import Written
+from stages.predict.output_rows import OutputOptions
 from stages.predict.predictor import PredictionOptions, Predictor
 from stages.serve.answers import answer_to, predictions_of, ranked_labels
 from stages.serve.request_body import Input, PredictRequest
@@ -134,7 +134,7 @@ def test_entities_are_those_of_the_predict_command(
     root = exported_runs["tokens"]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in HARD), encoding="utf-8")
     predictor = predictor_of(root)
-    how = Written("jsonl", predictor.labels, of_words=True)
+    how = OutputOptions("jsonl", predictor.labels, of_words=True)
     options = InputOptions("tokens", of_words=True)
     Job(tmp_path / "in.jsonl", tmp_path / "out.jsonl", options, how).run(predictor)
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]

@@ -17,7 +17,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from stages.modeling.batches import Batch
 from stages.modeling.gpu.packing import ATTENTION, bounded_attention
 from stages.modeling.gpu.proof import disagreement, exact_products, forget_memory_of_trial, results
-from stages.modeling.precision import Precision, random_state_kept
+from stages.modeling.precision import Precision, preserved_rng_state
 from stages.modeling.sharding import forget_failed_pass
 from stages.pipeline.errors import first_line
 from stages.pipeline.torchrun import is_main_process, world_size
@@ -73,7 +73,7 @@ def compiled_if_proven(
     """
     was_training = model.training
     try:
-        with random_state_kept():
+        with preserved_rng_state():
             model.eval()  # without dropout
             with exact_products():
                 exact = results(model, batch, "fp32", training=True)

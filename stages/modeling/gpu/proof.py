@@ -20,7 +20,7 @@ from stages.modeling.agreement import distance
 from stages.modeling.batches import MASK, Batch
 from stages.modeling.cpu.packing import PACKED_FAMILIES
 from stages.modeling.gpu.packing import Kernels, pack_rows_on_gpu
-from stages.modeling.precision import Precision, logits_of, random_state_kept
+from stages.modeling.precision import Precision, logits_of, preserved_rng_state
 from stages.modeling.sharding import forget_failed_pass, is_sharded
 from stages.modeling.transfer import on_device
 from stages.pipeline.errors import first_line
@@ -111,7 +111,7 @@ def _fault(
     was_training, packed = model.training, None
     model.eval()  # without dropout
     try:
-        with random_state_kept():
+        with preserved_rng_state():
             with exact_products():
                 exact = results(model, batch, "fp32", training=training)
             padded = results(model, batch, precision, training=training)

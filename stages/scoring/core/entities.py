@@ -222,7 +222,7 @@ class EntityPredictions:
         return basis_of(self, _ENTITY_BASES, name)
 
 
-def told_strays(predictions: Predictions) -> str | None:
+def note_on_strays(predictions: Predictions) -> str | None:
     """Return a sentence on predicted tags that mark no entity where gold tags do; None where there are none."""
     if not isinstance(predictions, EntityPredictions) or not predictions.strays:
         return None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stages.configuration.schema import SchemeChoice, ScoringMode
 from stages.pipeline.errors import DataError
-from stages.scoring.core.entities import EntityPairs, EntityPredictions, scheme_of, told_strays
+from stages.scoring.core.entities import EntityPairs, EntityPredictions, note_on_strays, scheme_of
 from stages.scoring.core.formulas import GOLD, PREDICTED, RIGHT, micro
 from stages.scoring.core.metrics import METRICS, Form, Metric, metrics_of
 from stages.scoring.core.predicted import Predictions, ScoringRules
@@ -148,7 +148,7 @@ def _notes(predictions: Predictions, options: ScoringOptions) -> Iterator[str]:
             f"{predictions.examples} example{'s are' if several else ' is'} too few for intervals, which need at least "
             f"{FEWEST_EXAMPLES}; of words an example is a sentence"
         )
-    if strays := told_strays(predictions):
+    if strays := note_on_strays(predictions):
         yield strays
 
 

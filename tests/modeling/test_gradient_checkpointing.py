@@ -7,7 +7,7 @@ import torch
 from transformers import PreTrainedModel
 
 from stages.configuration.schema import TrainConfig
-from stages.modeling.layer_checkpoints import all_kept
+from stages.modeling.gradient_checkpointing import without_gradient_checkpointing
 from stages.modeling.preparation import Use, prepare, undo_for_saving
 from stages.pipeline.errors import ModelError
 from stages.training.memory import _Trial
@@ -73,7 +73,7 @@ def test_less_is_kept_and_the_search_for_what_fits_counts_on_it() -> None:
     trial = _Trial(model, "fp32", 7)
     at_most = trial._of_one_more_row(64)
     outside = trial._saved_bytes([64] * 2) - trial._saved_bytes([64])
-    with all_kept(model):
+    with without_gradient_checkpointing(model):
         assert not model.is_activation_checkpointing
         everything = trial._of_one_more_row(64)
     assert model.is_activation_checkpointing
