@@ -1,6 +1,6 @@
-"""Evaluate: predict the test split and, unless told not to, score every example or word of the raw data's gold.
+"""Evaluate: predict the test split and, unless `evaluate.score=false`, score every example or word of the raw data.
 
-The validation split is predicted likewise, and not scored here: configurations are chosen by it.
+The validation split is predicted too, but not scored here: its predictions serve to choose between configurations.
 """
 
 from stages.configuration.run_stage import params_or_exit, run_stage

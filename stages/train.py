@@ -1,4 +1,4 @@
-"""Train: fine-tune the base model; the weights that score best on validation become the trained model."""
+"""Train: fine-tune the base model. The weights with the best validation score become the trained model."""
 
 from stages.configuration.run_stage import params_or_exit, run_stage
 

@@ -1,4 +1,4 @@
-"""The logits of a tokenized split: the loop that validation during training, evaluate and export share."""
+"""The logits of a tokenized split: the loop that validation while training, evaluate, export and predict share."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -41,7 +41,7 @@ of calling a matrix product outweighs it."""
 
 
 _ROWS_TO_TRY = 8
-"""The rows on which packing is tried on a GPU."""
+"""How many rows packing is tried on, on a GPU."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,9 @@ def longest_rows(split: Dataset, collate: PaddingCollator) -> Batch:
 
 
 def rows_to_try(split: Dataset, collate: PaddingCollator) -> Callable[[], Batch]:
-    """Return what makes a batch without labels of rows from the longest to the shortest; an empty one if the split has none.
+    """Return a function that makes a batch without labels, of rows from the longest to the shortest; an empty one for no rows.
 
-    The first halves and thirds of the longest row are rows of it too, so that even a split of one row gives several lengths.
+    The first half and the first third of the longest row are in it too, so that even a split of one row gives several lengths.
     """
 
     def batch() -> Batch:
@@ -118,10 +118,11 @@ def predict(
     precision: Precision,
     forwards: Callable[[int], int] | None = None,
 ) -> NDArray[np.float32]:
-    """Return the logits [readings, labels] in row order, read once a row (text) or at each word that begins in it (tokens).
+    """Return logits [readings, labels] in row order. A reading is a row (text), or the sub-word that a word is read at (tokens).
 
-    Rows of similar length share a batch. The model predicts in evaluation mode and is left in the mode it was in. `forwards`:
-    of a sharded model, how many forward passes all processes make, by how many this one has rows for; it repeats the last.
+    Rows of similar length share a batch. The model predicts in evaluation mode, and is left in the mode it was in. `forwards`:
+    only for a sharded model; returns how many forward passes all processes have to make, from how many this one needs. This
+    process repeats its last batch to make as many.
     """
     counts = _readings_of_rows(split)
     starts = np.cumsum(counts) - counts
@@ -158,13 +159,13 @@ def predict(
 
 @contextmanager
 def _predicting(model: PreTrainedModel, precision: Precision) -> Iterator[None]:
-    """Enter inference mode and autocast in this thread. Autocast caches its casts until the outermost block ends."""
+    """Enter inference mode and autocast in this thread. Autocast caches cast weights until the outermost block ends."""
     with torch.inference_mode(), torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bf16"):
         yield
 
 
 def _readings_of_rows(split: Dataset) -> NDArray[np.int64]:
-    """[rows]: the number of readings of each row."""
+    """Return the number of readings of each row, [rows]."""
     if WORDS not in split.column_names:
         return np.ones(split.num_rows, np.int64)
     ends = np.cumsum(lengths(split, WORDS))
@@ -176,6 +177,6 @@ def _readings_of_rows(split: Dataset) -> NDArray[np.int64]:
 def _places(
     words: Dataset, batch: NDArray[np.int64], format: BatchFormat, device: torch.device
 ) -> tuple[torch.Tensor, ...]:
-    """Return the rows and places at which a word begins. They are found on the host, or it would wait for the device."""
+    """Return the row and position of each reading. They are computed on the host, which need not wait for the device then."""
     rows = [torch.as_tensor(row, dtype=torch.long) for row in words[batch][WORDS]]
     return tuple(on_device(numbers, device) for numbers in (padded(format, rows, -1) >= 0).nonzero(as_tuple=True))

@@ -1,4 +1,4 @@
-"""The model that training starts from, and the trainer for it."""
+"""Build the model that training starts from, and the trainer."""
 
 from dataclasses import replace
 from functools import partial
@@ -37,7 +37,7 @@ from stages.training.trainer import Validation, early_stopping
 def training_model(config: TrainStage, splits: DatasetDict) -> PreTrainedModel:
     """Return the base model with the task's head, prepared to train and validate on the splits.
 
-    PyTorch's global generator draws the weights of the head.
+    The head is initialized from PyTorch's global generator.
     """
     names, padding = label_names(splits["train"].features), read_batch_format(BASE_MODEL).padding_id
     model = new_model(task_for(config.task), BASE_WEIGHTS, names, padding=padding)
@@ -49,7 +49,7 @@ def training_model(config: TrainStage, splits: DatasetDict) -> PreTrainedModel:
 def build_trainer(
     config: TrainStage, splits: DatasetDict, checkpoints: Checkpoints, interruption: Interruption
 ) -> ResumableTrainer:
-    """Return the trainer for the tokenized splits and the base model, seeded.
+    """Return the trainer for the tokenized splits and the base model, with all generators seeded.
 
     Raises DataError if `task.metric` can't be computed for these labels, or `task.decode` needs a scheme that they are not in.
     """
@@ -63,7 +63,7 @@ def build_trainer(
         set_seed(config.seed)
         return training_model(config, splits)
 
-    join_processes(config)  # until then, every process takes the first GPU for its own
+    join_processes(config)  # before, every process would use the first GPU
     model = whole_model()
     if config.train.sharding == "full":
         shard(model)

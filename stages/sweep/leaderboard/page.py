@@ -1,4 +1,4 @@
-"""A leaderboard as one HTML page: the table, all parameters at once, and the score over each of them."""
+"""A leaderboard as one HTML page: the ranking, main effects, and charts of the parameters."""
 
 from collections.abc import Iterator
 
@@ -30,9 +30,9 @@ _PACKAGE = "stages.sweep.leaderboard"
 
 
 def as_html(leaderboard: Leaderboard, command: str = "") -> str:
-    """The page as HTML text. It follows from its arguments alone: no time, host or path gets into it.
+    """Return the page as HTML text. It depends only on the arguments: there is no time, host or path in it.
 
-    `command`: what makes the page again, for a shell.
+    `command`: a shell command that makes the page again.
     """
     parts = [part for place, board in enumerate(leaderboard.boards) for part in _board(board, place, leaderboard)]
     return document(
@@ -47,7 +47,7 @@ def as_html(leaderboard: Leaderboard, command: str = "") -> str:
 
 
 def _head(leaderboard: Leaderboard, command: str) -> Html:
-    """What the page is of; of a single board its figures as well."""
+    """Return the provenance of the page; for a single board its figures too."""
     facts = [
         Fact("Data", ", ".join(dict.fromkeys(board.title for board in leaderboard.boards))),
         Fact("Experiments", ", ".join(wording.heading(board) for board in leaderboard.boards)),
@@ -59,7 +59,7 @@ def _head(leaderboard: Leaderboard, command: str) -> Html:
 
 
 def _figures(board: Board, leaderboard: Leaderboard) -> Html:
-    """The leader, its test score, and how many may be the best."""
+    """Return tiles with the leader's scores, and how many configurations may be the best."""
     leader, chosen = board.rows[0], board.chosen
     interval = Html() if chosen.interval is None else interval_text(chosen.interval)
     of_test = f"on {wording.counted(chosen.examples, 'example')}" if chosen.examples else chosen.missing or ""
@@ -116,7 +116,7 @@ def _ranking(board: Board, place: int, leaderboard: Leaderboard) -> Html:
             *(tag("p", note, class_="note") for note in board.notes),
             tag(
                 "div",
-                tag("p", wording.test_score(board, chosen, leaderboard.level), " ", wording.best_of(board)),
+                tag("p", wording.test_score(board, chosen, leaderboard.level), " ", wording.selection_bias(board)),
                 tag("p", "Get the leader: ", tag("code", wording.how_to_get(chosen))),
                 class_="chosen",
             ),
@@ -179,7 +179,7 @@ def _setting(row: Row, key: str, *, is_number: bool) -> Cell:
 
 
 def _experiments(row: Row) -> Iterator[Html]:
-    """All of them, by seed."""
+    """Yield the experiments of a row, sorted by seed."""
     first, *others = row.trials
     yield breakable(first.experiment)
     if others:
@@ -200,7 +200,7 @@ def _parameters(board: Board, place: int) -> Html:
 
 
 def _effects(board: Board) -> Html:
-    """The mean score of each value, on one axis for all parameters."""
+    """Draw the mean score of each value, on one axis for all parameters."""
     if not board.effects:
         return Html()
     estimates = [
