@@ -45,7 +45,7 @@ _TASKS = ("text", "tokens", "multilabel", "regression")
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(
         prog="stagewright new", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -150,7 +150,7 @@ def _compose() -> None:
 
 
 def _has_repository(*commit: str) -> bool:
-    """Whether the current folder is in a git repository, which has `commit` if that is given."""
+    """Return whether the current folder is in a git repository; with `commit`, whether that has this commit."""
     what = ["--verify", *commit] if commit else ["--git-dir"]
     return subprocess.run(["git", "rev-parse", "--quiet", *what], capture_output=True, check=False).returncode == 0
 

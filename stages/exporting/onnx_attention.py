@@ -48,7 +48,7 @@ def row_attention(
     heads: int,
     scale: float,
 ) -> torch.Tensor:
-    """What queries see of their own rows, [queries, width]; it can be exported, and not computed.
+    """Return what queries attend to in their own rows, [queries, width]. It can be exported, but not computed.
 
     Keys and values are [sub-words, width], and so are queries; or queries are [rows, 1, width], one of each row.
     `present` [rows, longest], int32: 0 where there is padding. Rows of like length should be neighbours.
@@ -84,7 +84,7 @@ def expand_row_attention(model: ModelProto) -> None:
 
 
 def _groups(present: str, number: str) -> Iterator[NodeProto]:
-    """Rows cut into groups, those without the columns that only longer rows have."""
+    """Yield the nodes that cut rows into groups, and drop the columns that a group does not use."""
     yield make_node("ReduceMin", [present], [least := "attention.least"], keepdims=0)
     yield make_node("Cast", [least], [_UNPADDED], to=TensorProto.BOOL)
     yield make_node("Shape", [present], [shape := "attention.shape"])
@@ -113,7 +113,7 @@ def _groups(present: str, number: str) -> Iterator[NodeProto]:
 
 
 def _attention(node: NodeProto) -> NodeProto:
-    """All rows at once if nothing in the batch is padded, as where it is one row; else in groups."""
+    """Return the node that attends in all rows at once if nothing is padded, as in a single row; else in groups."""
     (name,) = node.output
     at_once, in_groups = f"{name}.at_once", f"{name}.in_groups"
     branches = {
@@ -128,7 +128,7 @@ def _branch(output: str, nodes: Iterator[NodeProto]) -> GraphProto:
 
 
 def _at_once(node: NodeProto, output: str) -> Iterator[NodeProto]:
-    """Packed as they are. Without its mask the operator would be quicker, and would round a row otherwise than beside others."""
+    """Yield the nodes for rows without padding. Without its mask the operator would be faster, but round a row differently."""
     *inputs, mask, _ = node.input
     for part in range(int(_is_one_a_row(node)), 3):
         yield make_node("Reshape", [inputs[part], _ROWS], [rows := f"{output}.{part}"])
@@ -138,7 +138,7 @@ def _at_once(node: NodeProto, output: str) -> Iterator[NodeProto]:
 
 
 def _in_groups(node: NodeProto, output: str) -> Iterator[NodeProto]:
-    """The attention of each group, and what they find joined, in the pack's order."""
+    """Yield the nodes that attend in each group, and join the results in the order of the pack."""
     queries, keys, values, attended, flat = (
         [f"{output}.{part}.{group}" for group in _GROUPS] for part in ("queries", "keys", "values", "attended", "flat")
     )

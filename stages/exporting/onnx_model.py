@@ -35,7 +35,7 @@ class Logits(torch.nn.Module):
     """Wrap a model so that it takes and returns tensors alone."""
 
     def __init__(self, model: PreTrainedModel, *, float_mask: bool = False) -> None:
-        """`float_mask`: the model is given its attention mask in fp32."""
+        """`float_mask`: whether the model is given its attention mask in fp32."""
         super().__init__()
         self._model, self._float_mask = model, float_mask
 

@@ -80,7 +80,7 @@ def _quantize_products(graph: GraphProto) -> None:
 
 
 def _quantized_rows(activations: str) -> Iterator[NodeProto]:
-    """[…, width] in uint8, and the scale of each row [..., 1]: its largest number, which is 127 steps from 0."""
+    """Yield the nodes that quantize […, width] to uint8. The scale of a row is its largest absolute value, 127 steps from 0."""
     sizes, largest, inverse = (f"{activations}.{name}" for name in ("sizes", "largest", "inverse"))
     yield make_node("Abs", [activations], [sizes])
     yield make_node("ReduceMax", [sizes, _LAST], [largest], keepdims=1)
@@ -91,7 +91,7 @@ def _quantized_rows(activations: str) -> Iterator[NodeProto]:
 
 
 def _int8_product(activations: str, weights: str, product: str) -> Iterator[NodeProto]:
-    """The product of what is quantized already, in fp32."""
+    """Yield the nodes of the product of quantized activations and weights, in fp32."""
     inputs = [_values(activations), _values(weights), _STEP, _scales(weights), _ZERO]
     yield make_node("MatMulIntegerToFloat", inputs, [scaled := f"{product}.scaled"], domain=ONNX_RUNTIME)
     yield make_node("Mul", [scaled, _scales(activations)], [product])
@@ -116,7 +116,7 @@ class Int8Weights:
 
     @classmethod
     def of(cls, weights: NDArray[np.float32]) -> "Int8Weights":
-        """Of weights [inputs, outputs].
+        """Quantize weights [inputs, outputs].
 
         CPUs with AVX2 but without VNNI multiply with `vpmaddubsw`: it adds the products of two neighbours (uint8 activations,
         int8 weights) up in 16 bits, and what does not fit is cut off silently (Intel 64 and IA-32 Architectures Software
@@ -127,7 +127,7 @@ class Int8Weights:
 
 
 def _largest_pair(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """By column, the largest sum of two neighbours of one sign, [outputs]."""
+    """Return the largest sum of two neighbours of one sign in each column, [outputs]."""
     inputs, outputs = weights.shape
     rows = np.pad(weights, ((0, -inputs % _NEIGHBOURS), (0, 0))).reshape(-1, _NEIGHBOURS, outputs)
     largest: NDArray[np.float32] = np.maximum(_pair(rows.clip(min=0)), _pair((-rows).clip(min=0))).max(axis=0)
@@ -135,6 +135,6 @@ def _largest_pair(weights: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _pair(sizes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The sum of the two largest of each neighbourhood, [neighbourhoods, outputs]."""
+    """Return the sum of the two largest in each neighbourhood, [neighbourhoods, outputs]."""
     total: NDArray[np.float32] = np.partition(sizes, _NEIGHBOURS - 2, axis=1)[:, -2:].sum(axis=1)
     return total

@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(
         prog="stagewright label-issues", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

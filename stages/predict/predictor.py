@@ -1,6 +1,6 @@
-"""An exported model at work: texts or words in, labels and probabilities out.
+"""An exported model that is loaded: texts or words in, labels and probabilities out.
 
-Rows, windows, stitching, threshold and decoding are those of the evaluate stage, whose code this is.
+Rows, windows, stitching, threshold and decoding are those of the evaluate stage, by the same code.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ class Predictor:
     """An exported model, loaded."""
 
     def __init__(self, folder: Path, options: PredictionOptions) -> None:
-        """Load the model in the folder. Raise ModelError if it is none that Stagewright has exported, or can't decode so."""
+        """Load the model in the folder. Raise ModelError if Stagewright did not export it, or it can't be decoded as asked."""
         self.settings = read_settings(folder)
         self.task = _task_of(self.settings, folder, options.decode)
         self.labels = _labels_of(folder, self.task)

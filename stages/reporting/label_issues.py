@@ -75,7 +75,7 @@ def _example(issues: Sequence[RankedIssue]) -> Html:
 
 
 def _issue(issue: RankedIssue) -> Html:
-    """What is given, what is suggested, and the probabilities of both."""
+    """Return the given and the suggested label, with the probabilities of both."""
     found = issue.issue
     return tag(
         "li",
@@ -89,7 +89,7 @@ def _issue(issue: RankedIssue) -> Html:
 
 
 def _sentence(issues: Sequence[RankedIssue]) -> Html:
-    """The words, those that are concerned marked."""
+    """Return the words of a sentence, with those of the issues marked."""
     tokens = issues[0].tokens
     marked = {word for issue in issues for word in range(*issue.words)}
     start, end = excerpt(len(tokens), issues[0].words[0])

@@ -144,7 +144,7 @@ def mend() -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line, of which all but --help is DVC's."""
+    """Return the parser of the command line, of which all but --help is passed to DVC."""
     made = argparse.ArgumentParser(
         prog="stagewright reproduce", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

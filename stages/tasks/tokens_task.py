@@ -32,10 +32,10 @@ _MOST_SHOWN = 5
 
 @dataclass(frozen=True)
 class TokensTask(OneLabelTask):
-    """A unit is a word. Of several windows it is read off the one where it has most context."""
+    """A unit is a word. If several windows hold it, it is read in the one where it has the most context."""
 
     scheme: EntityScheme | None = None
-    """The scheme of the tags, where `task.decode=viterbi` can keep to one; names such as `B-PER` alone do not tell it."""
+    """The scheme that `task.decode=viterbi` keeps to; names such as `B-PER` don't determine it. None if the tags have none."""
 
     pipeline = "token-classification"
     unit = "word"
@@ -53,8 +53,7 @@ class TokensTask(OneLabelTask):
     def stitched(self, tokenized: Dataset, readings: NDArray[np.float32]) -> Units:
         """Take each word's logits from the window in which it is furthest from an edge, and choose tags as `task.decode` says.
 
-        Viterbi sees whole sentences. No word is without logits: one that the tokenizer gives nothing for has those of the
-        unknown sub-word, and its tag, like any other, fits its neighbours'.
+        Viterbi decodes whole sentences. Every word has logits: one without sub-words of its own has those of the unknown token.
         """
         example, word, chosen = _readings(tokenized)
         assert len(readings) == len(example)
@@ -66,7 +65,7 @@ class TokensTask(OneLabelTask):
         return replace(units, decoded=most_probable_tags(units.logits, _lengths(units), names, self.scheme))
 
     def tokenized_gold(self, tokenized: Dataset) -> Gold:
-        """Return the labels of the sub-words that words are read off."""
+        """Return the labels of the sub-words that words are read at."""
         example, _, chosen = _readings(tokenized)
         labels = flat(tokenized, LABELS)[flat(tokenized, WORDS) >= 0]
         return Gold(example[chosen], labels[chosen])
@@ -97,7 +96,7 @@ class TokensTask(OneLabelTask):
         require_defined(self.config.metric, predictions_of_tags(words, self.rules, declared=names).form)
 
     def fitted_to(self, train: Dataset) -> Self:
-        """Tell the scheme: `evaluate.scheme`, or the one that the tags of train are in.
+        """Return the task with the scheme: `evaluate.scheme`, or that of the tags of train.
 
         Raises DataError if they are in none, and `task.decode=viterbi`.
         """

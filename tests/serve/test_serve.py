@@ -134,9 +134,9 @@ def test_entities_are_those_of_the_predict_command(
     root = exported_runs["tokens"]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in HARD), encoding="utf-8")
     predictor = predictor_of(root)
-    how = OutputOptions("jsonl", predictor.labels, of_words=True)
+    output = OutputOptions("jsonl", predictor.labels, of_words=True)
     options = InputOptions("tokens", of_words=True)
-    Job(tmp_path / "in.jsonl", tmp_path / "out.jsonl", options, how).run(predictor)
+    Job(tmp_path / "in.jsonl", tmp_path / "out.jsonl", options, output).run(predictor)
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
     expected = [
         [{"entity_group": each["label"], "word": each["text"], **{key: each[key] for key in ("score", "start", "end")}}

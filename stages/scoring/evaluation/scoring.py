@@ -141,7 +141,7 @@ class _Slice:
 
 
 def _notes(predictions: Predictions, options: ScoringOptions) -> Iterator[str]:
-    """What a reader must know, a sentence each."""
+    """Yield what a reader must know, as sentences."""
     if options.resamples and predictions.examples < FEWEST_EXAMPLES:
         several = predictions.examples > 1
         yield (
@@ -181,7 +181,7 @@ def entity_details(
 
 
 def _by_mode(predictions: EntityPredictions, mode: ScoringMode) -> dict[str, Average]:
-    """The micro average of either mode. `mode`: the one that the predictions are read in."""
+    """Return the micro average in each mode. `mode`: the one that the predictions are read in."""
     other: ScoringMode = "conll" if mode == "strict" else "strict"
     reading: Reading = "conll" if mode == "strict" else scheme_of(predictions.entity_tags, predictions.scheme)
     pairs = {mode: predictions.pairs, other: EntityPairs.read(predictions.tags_read_in(reading), reading)}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from stages.comparison.markdown import folded, table
-from stages.comparison.wording import score
+from stages.comparison.wording import counted, score
 from stages.pipeline.escaping import code
 from stages.pipeline.json_files import Json
 from stages.sweep.leaderboard import wording
@@ -19,7 +19,7 @@ def as_markdown(leaderboard: Leaderboard) -> str:
     parts = [part for board in leaderboard.boards for part in _board(board, leaderboard)]
     if leaderboard.left_out:
         listed = "\n".join(f"- {code(each.name)}: {code(each.reason)}" for each in leaderboard.left_out)
-        parts.append(folded(f"Not ranked: {wording.counted(len(leaderboard.left_out), 'experiment')}", listed))
+        parts.append(folded(f"Not ranked: {counted(len(leaderboard.left_out), 'experiment')}", listed))
     return "\n\n".join(parts) + "\n"
 
 
@@ -32,7 +32,7 @@ def _board(board: Board, leaderboard: Leaderboard) -> Iterator[str]:
     yield f"{wording.heading(board)}."
     yield _rows(board, board.rows[:_ROWS], leaderboard)
     if rest := board.rows[_ROWS:]:
-        yield folded(f"{wording.counted(len(rest), 'configuration')} more", _rows(board, rest, leaderboard))
+        yield folded(f"{counted(len(rest), 'configuration')} more", _rows(board, rest, leaderboard))
     yield wording.best_set(board, leaderboard)
     for note in board.notes:
         yield f"Note: {code(note)}"

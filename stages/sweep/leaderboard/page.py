@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from stages.comparison.wording import score
+from stages.comparison.wording import counted, score
 from stages.reporting.charts import interval_mark
 from stages.reporting.content import Fact, Tile
 from stages.reporting.document import Part, asset, document
@@ -62,7 +62,7 @@ def _figures(board: Board, leaderboard: Leaderboard) -> Html:
     """Return tiles with the leader's scores, and how many configurations may be the best."""
     leader, chosen = board.rows[0], board.chosen
     interval = Html() if chosen.interval is None else interval_text(chosen.interval)
-    of_test = f"on {wording.counted(chosen.examples, 'example')}" if chosen.examples else chosen.missing or ""
+    of_test = f"on {counted(chosen.examples, 'example')}" if chosen.examples else chosen.missing or ""
     shown = [
         Tile(
             f"Test {board.metric} of the leader",
@@ -80,7 +80,7 @@ def _figures(board: Board, leaderboard: Leaderboard) -> Html:
         ),
     ]
     if board.best:
-        may_be = f"of {wording.counted(len(board.rows), 'configuration')}"
+        may_be = f"of {counted(len(board.rows), 'configuration')}"
         shown.append(
             Tile(
                 "May be the best",
@@ -186,7 +186,7 @@ def _experiments(row: Row) -> Iterator[Html]:
         listed = (
             tag("li", f"seed {setting(each.seed)}: {each.experiment} ({score(each.score)})") for each in row.trials
         )
-        yield tag("details", tag("summary", f"+ {wording.counted(len(others), 'seed')}"), tag("ul", *listed))
+        yield tag("details", tag("summary", f"+ {counted(len(others), 'seed')}"), tag("ul", *listed))
 
 
 def _parameters(board: Board, place: int) -> Html:

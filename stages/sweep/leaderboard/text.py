@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from stages.comparison.wording import score
+from stages.comparison.wording import counted, score
 from stages.pipeline.escaping import lines, shortened, visible, width
 from stages.sweep.leaderboard import wording
 from stages.sweep.leaderboard.keys import setting, short_names
@@ -22,7 +22,7 @@ def as_text(leaderboard: Leaderboard) -> str:
     """Return, for each board, a table, the test score of the leader and the main effects; then what is not ranked."""
     found = [line for board in leaderboard.boards for line in (*_board(board, leaderboard), "")]
     if leaderboard.left_out:
-        found += [f"not ranked: {wording.counted(len(leaderboard.left_out), 'experiment')}"]
+        found += [f"not ranked: {counted(len(leaderboard.left_out), 'experiment')}"]
         found += [shortened(visible(f"  {each.name}: {each.reason}"), _LONGEST_LINE) for each in leaderboard.left_out]
     return "\n".join(line.rstrip() for line in found).rstrip("\n") + "\n"
 
@@ -100,7 +100,7 @@ def _effect(effect: KeyEffect) -> Iterator[str]:
     yield from _wrapped(f"  {wording.effect_heading(effect)}")
     shown = effect.values[:_VALUES]
     cells = [
-        [shortened(visible(each.value), _LONGEST_VALUE), score(each.score), wording.counted(each.trials, "trial")]
+        [shortened(visible(each.value), _LONGEST_VALUE), score(each.score), counted(each.trials, "trial")]
         for each in shown
     ]
     widths = [max(map(width, column)) for column in zip(*cells, strict=True)]

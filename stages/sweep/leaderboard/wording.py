@@ -3,17 +3,12 @@
 import shlex
 from collections.abc import Sequence
 
-from stages.comparison.wording import score
+from stages.comparison.wording import counted, score
 from stages.pipeline.escaping import visible
 from stages.scoring.evaluation.resampling import Interval
 from stages.sweep.leaderboard.results import Board, Chosen, KeyEffect, Leaderboard, Row
 
 AMONG_BEST, UNKNOWN = "●", "?"
-
-
-def counted(number: int, noun: str) -> str:
-    """Return the number and the noun: `1 trial`, `2 trials`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def heading(board: Board) -> str:
