@@ -1,8 +1,8 @@
-"""Attention of packed rows in an ONNX graph, by ONNX Runtime's fused operator.
+"""Attention of packed rows in an ONNX graph, with ONNX Runtime's fused operator.
 
-That takes padded rows and their mask, in time that grows with the square of the longest. So it takes a quarter of the rows at
-a time, of like lengths, unless there is no padding. While the graph is exported, one operator of our own stands for it all:
-PyTorch's exporter takes long over sizes that only the data tell.
+The operator takes padded rows and their mask, and its time grows with the square of the longest row. So it is given a quarter of
+the rows at a time, of similar lengths, unless there is no padding. During the export, one operator of our own stands for all of
+this, because PyTorch's exporter is slow where sizes depend on the data.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,20 +17,20 @@ from stages.exporting.exported_files import ONNX_RUNTIME
 
 _OURS = "stagewright"
 _GROUPS = range(4)
-"""The graph has as many attentions a layer, of no rows where a batch has fewer."""
+"""The groups of rows in each layer; some are empty if a batch has fewer rows."""
 
 _UNPADDED = "attention.unpadded"
-"""Whether all places of the rows have a sub-word."""
+"""Whether there is no padding."""
 _ROWS = "attention.rows"
-"""[3]: the shape of rows in which nothing is padded."""
+"""[3]: the shape of rows without padding."""
 _SIZES = "attention.sizes"
-"""[groups]: how many rows each has."""
+"""[groups]: the number of rows of each."""
 _PLACE = "attention.place"
-"""[sub-words]: where they stand in the groups, flattened and joined."""
+"""[sub-words]: the index of each in the flattened and concatenated groups."""
 _MASK = [f"attention.mask.{group}" for group in _GROUPS]
-"""[rows of the group, longest of them]: 0 where there is padding."""
+"""By group, [rows, longest]: 0 where there is padding."""
 _NUMBER = [f"attention.number.{group}" for group in _GROUPS]
-"""Likewise: which sub-word stands there."""
+"""By group, [rows, longest]: the index of the sub-word there."""
 
 _ROUNDING, _COUNT, _FIRST, _SECOND, _FLAT = (
     f"attention.{name}" for name in ("rounding", "count", "first", "second", "flat")

@@ -1,4 +1,4 @@
-"""Quantize an ONNX model to int8: weights ahead of time, activations as they are computed, with a scale for each row."""
+"""Quantize an ONNX model to int8: weights statically, activations dynamically with a scale for each row."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ _CONSTANTS: Mapping[str, NDArray[np.generic]] = {
     _TINY: np.array(1e-12, np.float32),
     _ZERO: np.array(128, np.uint8),
 }
-"""The zero point is 128: activations are unsigned, as CPUs multiply them."""
+"""Constants of the graph. The zero point is 128, since CPUs multiply unsigned activations."""
 
 _LARGEST = 127
-"""The largest sum of two weights of one sign before rounding. Rounded it is at most 128, and 255 * 128 < 2**15."""
+"""The largest sum of two quantized weights of one sign, before rounding. Rounded it is at most 128, and 255 * 128 < 2**15."""
 _NEIGHBOURS = 4
-"""How many weights of a column CPUs multiply and add in one instruction."""
+"""How many weights of a column CPUs multiply and add up in one instruction."""
 _SMALLEST = 1e-30
-"""The largest pair of a column of zeros, so that its scale is not 0."""
+"""Used for a column of zeros, so that its scale is not 0."""
 
 
 def write_int8(source: Path, path: Path) -> None:
@@ -107,7 +107,7 @@ def _scales(name: str) -> str:
 
 @dataclass(frozen=True)
 class Int8Weights:
-    """`values` * `scales` are about the weights."""
+    """Quantized weights: `values` * `scales` approximate them."""
 
     values: NDArray[np.int8]
     """[inputs, outputs]"""
