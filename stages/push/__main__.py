@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _told(pushed: Pushed, to: Destination) -> Iterator[str]:
+def _report_lines(pushed: Pushed, to: Destination) -> Iterator[str]:
     """Yield what a push did, as lines."""
     if pushed.uploaded or pushed.removed:
         yield f"pushed {', '.join(pushed.uploaded) or 'no file'}"
@@ -69,7 +69,7 @@ def main() -> None:
         action, reader = "would push" if arguments.dry_run else "pushing", "public" if to.public else "private"
         print(f"{action} to {to.repo} ({reader}), tag {to.tag}:", *listing(export), sep="\n", flush=True)
         if not arguments.dry_run:
-            print(*_told(push(export, to), to), sep="\n")
+            print(*_report_lines(push(export, to), to), sep="\n")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from stages.pipeline.paths import (
 )
 from stages.reporting.content import Fact, Rates, Report, RunContent, Score
 from stages.reporting.headline import tiles_of
-from stages.reporting.label_issues import found_in
+from stages.reporting.label_issues import issues_in
 from stages.reporting.origin import base_run, code_facts
 from stages.reporting.page import render_report
 from stages.reporting.run_predictions import RunPredictions, calibration_of, confusion_of
@@ -90,7 +90,7 @@ def report_of_workspace() -> Report:
         headline=headline,
         examples=examples,
         examples_in_all=rows(raw),
-        label_issues=found_in(sources_here(), rules_of(params)),
+        label_issues=issues_in(sources_here(), rules_of(params)),
         rank="confidence" if predictions is None else predictions.rank,
         notes=tuple(notes_here()),
     )

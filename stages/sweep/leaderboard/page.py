@@ -91,7 +91,11 @@ def _figures(board: Board, leaderboard: Leaderboard) -> Html:
     if board.effects:
         first = wording.effects(board)[0]
         shown.append(
-            Tile("Largest main effect", breakable(short_names(board.keys)[first.key]), [wording.largest(first)])
+            Tile(
+                "Largest main effect",
+                breakable(short_names(board.keys)[first.key]),
+                [wording.difference_of_means(first)],
+            )
         )
     return tiles(shown)
 

@@ -92,7 +92,7 @@ def leaderboard(
         without += unscored
     if errors and not boards:
         raise errors[0]
-    return Leaderboard(base, _told_apart(boards), sorted(without, key=lambda each: each.name), level, resamples)
+    return Leaderboard(base, _numbered(boards), sorted(without, key=lambda each: each.name), level, resamples)
 
 
 def _board(group: TrialGroup, metric: str | None, level: float, resamples: int) -> tuple[Board | None, list[LeftOut]]:
@@ -245,7 +245,7 @@ def _title(experiment: Experiment, group: TrialGroup) -> str:
     return f"{experiment.params.get('data.name', 'data')} ({group.kind}, {group.target})"
 
 
-def _told_apart(boards: Sequence[Board]) -> list[Board]:
+def _numbered(boards: Sequence[Board]) -> list[Board]:
     """Number the boards that share a title: data of one name with different examples or labels."""
     numbers = Counter[str]()
     found = []
@@ -273,6 +273,9 @@ def _notes(
         )
     others = {rules_of(each.params) for each in experiments}
     if len({(each.mode, each.scheme) for each in others}) > 1:
-        yield f"All are scored with evaluate.mode={rules.mode} evaluate.scheme={rules.scheme}."
+        without = (
+            " except those marked ?, which keep the scores of their own evaluate.mode and scheme" if missing else ""
+        )
+        yield f"All are scored with evaluate.mode={rules.mode} evaluate.scheme={rules.scheme}{without}."
     if metrics := sorted({str(each.metric) for each in others} - {str(rules.metric)}):
         yield f"Some trials chose their checkpoint by {', '.join(metrics)}; all are ranked by {rules.metric}."

@@ -110,7 +110,7 @@ def effects(board: Board) -> list[KeyEffect]:
     return sorted(board.effects, key=lambda each: -_reach(each))
 
 
-def largest(effect: KeyEffect) -> str:
+def difference_of_means(effect: KeyEffect) -> str:
     """Return by how much the means of its values differ."""
     return f"means of its values differ by {_reach(effect):.4f}"
 
