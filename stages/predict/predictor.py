@@ -13,7 +13,8 @@ import pyarrow as pa
 from datasets import Dataset
 from transformers import AutoConfig, PreTrainedModel
 
-from stages.columns.names import SECOND_TEXT, TEXT, TOKENS
+from stages.columns.arrays import lengths
+from stages.columns.names import INPUT_IDS, SECOND_TEXT, TEXT, TOKENS
 from stages.configuration.kinds import labels_words
 from stages.configuration.schema import Decode
 from stages.exporting.exported_files import ONNX, ONNX_INT8
@@ -64,6 +65,7 @@ class Predictor:
         self.runtime = _chosen(options.runtime, folder)
         self._model = _loaded(self.task, folder, self.runtime)
         self._precision: Precision | None = "fp32" if self.runtime != "torch" else None
+        self._longest = 0
 
     @property
     def takes_words(self) -> bool:
@@ -103,9 +105,16 @@ class Predictor:
 
     def _readings(self, tokenized: Dataset) -> Any:
         collate = PaddingCollator(self.format)
-        if self._precision is None:
+        longest = int(lengths(tokenized, INPUT_IDS).max(initial=0))
+        is_first = self._precision is None
+        if is_first or (
+            self._precision == "bf16" and longest > self._longest
+        ):  # some models compute only short rows in bf16
             rows = longest_rows(tokenized, collate)
             self._precision = usable_precision(self._options.precision, self._model, rows, training=False)
+            self._longest = longest
+        assert self._precision is not None
+        if is_first:
             use_packing(self._model, rows_to_try(tokenized, collate), self._precision, training=False)
         return predict(self._model, tokenized, collate, batch_size=self._options.batch_size, precision=self._precision)
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import load_from_disk
 
+from stages.modeling.prediction import predict
 from stages.pipeline.errors import BusyError, DataError
 from stages.predict import job
 from stages.predict.inputs import InputOptions, read_inputs
@@ -205,6 +206,28 @@ def test_every_form_gives_the_same_predictions_beside_its_own_columns(
         for entity in row.get("entities", []):
             assert row["text"][entity["start"] : entity["end"]] == entity["text"] != ""
     assert not list(tmp_path.glob("*.partial"))
+
+
+def test_longer_rows_than_were_tried_in_bf16_are_tried_too(
+    runs: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first texts may be short, and a model compute only short rows in bf16."""
+    tried, used = list[int](), list[str]()
+
+    def usable(wanted: str, model: Any, batch: Mapping[str, Any], *, training: bool) -> str:
+        tried.append(batch["input_ids"].shape[1])
+        return "bf16" if tried[-1] < 10 else "fp32"
+
+    def predicted(model: Any, split: Any, collate: Any, *, batch_size: int, precision: str) -> Any:
+        used.append(precision)
+        return predict(model, split, collate, batch_size=batch_size, precision="fp32")
+
+    monkeypatch.setattr("stages.predict.predictor.usable_precision", usable)
+    monkeypatch.setattr("stages.predict.predictor.predict", predicted)
+    predictor = Predictor(runs["text"] / "models/export", PredictionOptions(runtime="torch"))
+    for text in ("a", "a", "a " * 20, "a " * 30, "a"):
+        predictor.label_texts([text])
+    assert used == ["bf16", "bf16", "fp32", "fp32", "fp32"] and len(tried) == 2
 
 
 def test_conll_keeps_its_lines_and_gains_a_column(
