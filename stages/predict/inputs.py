@@ -4,7 +4,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Literal, TypeAlias, get_args
@@ -40,7 +40,6 @@ STANDARD_INPUT = Path("-")
 _TEXT_FILE = ".txt"
 _JSON_FILES = frozenset({".json", ".jsonl", ".ndjson"})
 _CONLL_FILES = frozenset({".conll", ".conll2003", ".iob", ".iob2", ".bio"})
-_SENTENCES_AT_ONCE = 1000
 _LINE = "text"
 """The column of a file that has one text a line."""
 _FILE = "file"
@@ -283,50 +282,33 @@ def _as_words(value: object) -> Sequence[str]:
 
 def _conll(path: Path, name: str, options: InputOptions) -> Iterator[Inputs]:
     """Read sentences of one word a line, the word in its first column, whatever else the line has."""
-    place = _place_of_word(options.text_column)
-    found = False
-    sentences = _sentences(path, name, options.encoding)
-    while block := list(islice(sentences, _SENTENCES_AT_ONCE)):
-        places, words, kept = list[str](), list[list[str]](), list[list[str]]()
-        for first, lines in block:
-            where = f"{name}, line {first}"
-            try:
-                words.append([_word(line, place, where) for line in lines])
-            except DataError as error:
-                if options.refuse is None:
-                    raise
-                options.refuse(error)
-                continue
-            places.append(where)
-            kept.append(lines)
-        found = found or bool(places)
-        yield Inputs({}, places, words=words, lines=kept)
-    if not found:
-        raise DataError(f"{name}: holds no sentence that can be read; give a file with sentences")
+    place = int(options.text_column or 0)
+    sentence: list[str] = []
+    made: list[tuple[int, list[str]]] = []
+    number = 0
 
+    def inputs() -> Inputs:
+        lines = [of_sentence for _, of_sentence in made]
+        words = [[_word(line, place, f"{name}, line {first}") for line in each] for first, each in made]
+        return Inputs({}, [f"{name}, line {first}" for first, _ in made], words=words, lines=lines)
 
-def _sentences(path: Path, name: str, encoding: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the lines of each sentence, and the number of its first one."""
-    first, sentence = 0, list[str]()
-    for number, raw in read_lines(path, name, encoding):
+    for number, raw in read_lines(path, name, options.encoding):
         line = raw.removesuffix("\r")
         if line.strip():
-            first = number if not sentence else first
             sentence.append(line)
-        elif sentence:
-            yield first, sentence
+            continue
+        if sentence:
+            made.append((number - len(sentence), sentence))
             sentence = []
+        if len(made) >= 1000:
+            yield inputs()
+            made = []
     if sentence:
-        yield first, sentence
-
-
-def _place_of_word(text_column: str | None) -> int:
-    try:
-        return int(text_column or 0)
-    except ValueError as error:
-        raise DataError(
-            f"--text-column {text_column}: the columns of a CoNLL file have no names; give the word's place, counted from 0"
-        ) from error
+        made.append((number + 1 - len(sentence), sentence))
+    if made:
+        yield inputs()
+    elif not number:
+        raise DataError(f"{name}: is empty; give a file with sentences")
 
 
 def _word(line: str, place: int, where: str) -> str:

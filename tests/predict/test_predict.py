@@ -242,46 +242,6 @@ def test_conll_keeps_its_lines_and_gains_a_column(
     assert {line.rpartition("\t")[2] for line in lines} - {""} <= set(labels)
 
 
-def test_sentences_without_a_word_are_left_out_and_listed(
-    runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "in.conll").write_text("1\tParis\nis\n\n\n1\tRome\n2\tis\n", encoding="utf-8")
-    out = tmp_path / "out.conll"
-    given = [str(tmp_path / "in.conll"), "--out", str(out), "--text-column", "1"]
-    called(runs["tokens"], *given, "--on-error", "skip", monkeypatch=monkeypatch)
-    lines = out.read_text(encoding="utf-8").splitlines()
-    assert [line.rpartition("\t")[0] for line in lines] == ["1\tRome", "2\tis", ""]
-    assert "line 1: has no word in column 1" in (tmp_path / "out.conll.skipped.txt").read_text(encoding="utf-8")
-    assert "1 rows were skipped" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("content", "more", "expected"),
-    [
-        ("\n\n", [], "holds no sentence that can be read"),
-        ("", [], "holds no sentence that can be read"),
-        ("Paris\n", ["--text-column", "word"], "--text-column word: the columns of a CoNLL file have no names"),
-        ("Paris\n\nis\n", ["--text-column", "1"], "line 1: has no word in column 1"),
-    ],
-)
-def test_a_fault_of_a_conll_file_is_one_line(
-    content: str, more: list[str], expected: str, runs: Mapping[str, Path], tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    (tmp_path / "in.conll").write_text(content, encoding="utf-8")
-    with pytest.raises(SystemExit):
-        called(
-            runs["tokens"],
-            str(tmp_path / "in.conll"),
-            "--out",
-            str(tmp_path / "o.jsonl"),
-            *more,
-            monkeypatch=monkeypatch,
-        )
-    assert expected in capsys.readouterr().err
-    assert not (tmp_path / "o.jsonl").exists()
-
-
 @pytest.mark.parametrize("format", ["doccano", "label-studio"])
 def test_annotation_tools_get_spans_of_characters(
     format: str, runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
