@@ -398,12 +398,6 @@ def test_an_older_experiment_is_ranked_by_its_training_and_marked(make: Callable
     assert "Nothing is known of the 1 marked ?" in " ".join(as_text(found).split())
 
 
-def test_a_score_of_training_is_said_to_keep_its_own_rules(make: Callable[..., MadeExperiments]) -> None:
-    strict = replace(one(0.9, 4, train__epochs=9, evaluate__mode="strict"), validation=None, scores={"accuracy": 0.95})
-    make({"a": one(0.8, train__epochs=1), "b": one(0.5, train__epochs=2), "strict": strict})
-    assert "evaluate.scheme=auto except those marked ?" in only_board(current_leaderboard()).notes[-1]
-
-
 def test_scores_of_training_alone_make_a_board_without_a_set(make: Callable[..., MadeExperiments]) -> None:
     made = [replace(one(0.9, train__epochs=place), validation=None, scores={"accuracy": place / 9}) for place in (1, 2)]
     make(dict(zip("ab", made, strict=True)))

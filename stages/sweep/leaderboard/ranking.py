@@ -273,9 +273,6 @@ def _notes(
         )
     others = {rules_of(each.params) for each in experiments}
     if len({(each.mode, each.scheme) for each in others}) > 1:
-        without = (
-            " except those marked ?, which keep the scores of their own evaluate.mode and scheme" if missing else ""
-        )
-        yield f"All are scored with evaluate.mode={rules.mode} evaluate.scheme={rules.scheme}{without}."
+        yield f"All are scored with evaluate.mode={rules.mode} evaluate.scheme={rules.scheme}."
     if metrics := sorted({str(each.metric) for each in others} - {str(rules.metric)}):
         yield f"Some trials chose their checkpoint by {', '.join(metrics)}; all are ranked by {rules.metric}."
