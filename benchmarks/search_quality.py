@@ -129,13 +129,13 @@ def replayed(sweep: str, curves: dict[str, Curve], trials: int, jobs: int) -> Re
             trial, epoch = running.popleft()
             curve = curves[_key(trial)]
             epochs += 1
-            goes_on = search.is_worth_going_on(trial, epoch + 1, curve[epoch])
+            goes_on = search.should_continue(trial, epoch + 1, curve[epoch])
             if goes_on and epoch + 1 < len(curve):
                 running.append((trial, epoch + 1))
                 continue
             pruned += not goes_on
             scores += [max(curve)] if goes_on else []
-            search.ended(trial, max(curve) if goes_on else None)
+            search.finish(trial, max(curve) if goes_on else None)
 
 
 def _key(trial: Trial) -> str:

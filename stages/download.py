@@ -67,13 +67,13 @@ def _repo(config: DataConfig | ModelConfig) -> dict[str, Json]:
 def _try(config: DownloadStage, folder: Path, weights: Path, tokenizer: Path) -> None:
     """Train and predict a few rows, so that a model that can't be trained fails now; note in `folder` how it takes a batch."""
     from stages.modeling.batch_format import write_batch_format
-    from stages.modeling.trial import try_model  # imports PyTorch, for seconds; faults of data are told before
+    from stages.modeling.model_probe import probe_model  # imports PyTorch, for seconds; faults of data are told before
     from stages.tasks.registry import task_for
 
     task = task_for(TaskConfig(config.kind, config.target, metric="loss", pooling="mean"))
-    trial = try_model(task, weights, tokenizer, f"model={config.model.name}")
-    write_batch_format(folder, trial.format)
-    limit_rows(tokenizer, trial.longest)
+    probe = probe_model(task, weights, tokenizer, f"model={config.model.name}")
+    write_batch_format(folder, probe.format)
+    limit_rows(tokenizer, probe.longest)
 
 
 if __name__ == "__main__":

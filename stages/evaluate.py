@@ -1,6 +1,6 @@
-"""Evaluate: predict the test split and, unless told not to, score every example or word of the raw data's gold.
+"""Evaluate: predict the test split and, unless `evaluate.score=false`, score every example or word of the raw data.
 
-The validation split is predicted likewise, and not scored here: configurations are chosen by it.
+The validation split is predicted too, but not scored here: its predictions serve to choose between configurations.
 """
 
 from stages.configuration.run_stage import params_or_exit, run_stage
@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from stages.columns.names import label_names
 from stages.configuration.schema import EvaluateStage
-from stages.modeling.compute import compute_as_configured, computed_on
-from stages.modeling.prediction import predict_units
+from stages.modeling.compute import compute_record, configure_compute
+from stages.modeling.prediction import predict_splits
 from stages.pipeline.arrow import load_split
 from stages.pipeline.environment import Compute
 from stages.pipeline.json_files import write_json
@@ -47,7 +47,7 @@ _FILES = {"test": PREDICTIONS, "validation": VALIDATION_PREDICTIONS}
 def evaluate(config: EvaluateStage) -> Compute:
     """Write `data/predictions/`, `metrics/evaluate.json` and the plots."""
     wanted, plots = config.evaluate, (CONFUSION_PLOT, PER_LABEL_PLOT)
-    compute_as_configured(config.threads)
+    configure_compute(config.threads)
     task = task_for(config.task, wanted.mode, wanted.scheme).trained(TRAINED_MODEL)
     raw, tokenized = ({split: load_split(folder, split) for split in _FILES} for folder in (RAW_DATA, TOKENIZED_DATA))
     gold = {split: task.raw_gold(rows) for split, rows in raw.items()}
@@ -56,9 +56,8 @@ def evaluate(config: EvaluateStage) -> Compute:
         require_labels(task.labelled(gold["test"]), gold["test"], test)
     with ThreadPoolExecutor(1) as beside:
         by_packages = beside.submit(_import_packages) if wanted.score else None
-        units, packing = predict_units(
-            task, TRAINED_MODEL, tokenized, batch_size=wanted.batch_size, precision=wanted.precision
-        )
+        found = predict_splits(task, TRAINED_MODEL, tokenized, batch_size=wanted.batch_size, precision=wanted.precision)
+    units = found.units
     tables = {}
     for split, file in _FILES.items():
         require_coverage(units[split], gold[split], raw[split])
@@ -75,7 +74,7 @@ def evaluate(config: EvaluateStage) -> Compute:
         scores = score_predictions(table, options, background, by_packages.result())
         write_plots(table, scores.per_label, names, plots)
         write_json(EVALUATE_METRICS, {**counts, **scores.to_json()})
-    return computed_on(wanted.precision, config.threads, packing)
+    return compute_record(found.precision, config.threads, found.packing)
 
 
 def _import_packages() -> ScoreByPackages:

@@ -1,4 +1,4 @@
-"""Export: a folder that `transformers.pipeline` loads as it is, an ONNX model that gives the same logits, and a model card."""
+"""Export: a folder that `transformers.pipeline` loads, with an ONNX model of the same logits and a model card."""
 
 from stages.configuration.run_stage import params_or_exit, run_stage
 

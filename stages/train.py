@@ -1,4 +1,4 @@
-"""Train: fine-tune the base model; the weights that score best on validation become the trained model."""
+"""Train: fine-tune the base model. The weights with the best validation score become the trained model."""
 
 from stages.configuration.run_stage import params_or_exit, run_stage
 
@@ -9,7 +9,7 @@ import logging
 import time
 
 from stages.configuration.schema import TrainStage
-from stages.modeling.compute import compute_as_configured, computed_on
+from stages.modeling.compute import compute_record, configure_compute
 from stages.pipeline.arrow import load_splits
 from stages.pipeline.environment import Compute
 from stages.pipeline.json_files import write_json
@@ -24,9 +24,9 @@ from stages.pipeline.torchrun import is_main_process
 from stages.training.applicable import require_applicable
 from stages.training.building import build_trainer
 from stages.training.checkpoints import checkpoints_of
-from stages.training.fitting import without_auto
+from stages.training.fitting import resolve_auto
 from stages.training.interruption import Interruption
-from stages.training.memory import FOR_TRAINING, memory_or
+from stages.training.memory import FOR_TRAINING, memory_errors
 from stages.training.processes import ending_at_once, shutdown_distributed, start_under_torchrun_if_needed
 from stages.training.trained import summary, write_learning_curves, write_trained_model
 
@@ -37,12 +37,12 @@ def train(config: TrainStage) -> Compute:
     """Write `models/trained/`, `metrics/train.json` and the curves."""
     start_under_torchrun_if_needed(config.train.processes)
     interruption = Interruption()
-    with interruption.listening(), memory_or(FOR_TRAINING):
-        compute_as_configured(
+    with interruption.listening(), memory_errors(FOR_TRAINING):
+        configure_compute(
             config.threads, deterministic=config.train.deterministic, is_sharded=config.train.sharding == "full"
         )
         require_applicable(config)
-        config = without_auto(config)
+        config = resolve_auto(config)
         checkpoints = checkpoints_of(config)
         with checkpoints.held():
             trainer = build_trainer(config, load_splits(TOKENIZED_DATA), checkpoints, interruption)
@@ -57,7 +57,7 @@ def train(config: TrainStage) -> Compute:
                 write_learning_curves(trainer, CURVES)
                 checkpoints.remove()
         shutdown_distributed()
-    return computed_on(trainer.precision, config.threads, trainer.packing, trainer.compilation)
+    return compute_record(trainer.precision, config.threads, trainer.packing, trainer.compilation)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ _USAGE_ERROR = 2
 
 
 def usage() -> str:
-    """The help text."""
+    """Return the help text."""
     return "\n".join(["usage: stagewright COMMAND [ARGUMENT]…", "       stagewright --version", *_listed(), _EXAMPLES])
 
 
@@ -38,7 +38,7 @@ def _listed() -> Iterator[str]:
 
 
 def version() -> str:
-    """The version, and in a clone the git revision of the code."""
+    """Return the version, and in a clone the git revision of the code."""
     from importlib.metadata import PackageNotFoundError
     from importlib.metadata import version as version_of
 
@@ -63,7 +63,7 @@ def _revision() -> str | None:
 
 
 def unknown(name: str) -> str:
-    """The line about a command that does not exist."""
+    """Return the error for a command that does not exist."""
     near = get_close_matches(name, COMMANDS, n=1)
     advice = f"did you mean `stagewright {near[0]}`?" if near else "`stagewright --help` lists the commands"
     return f"error: stagewright {name}: there is no such command; {advice}"
@@ -88,7 +88,7 @@ def run_command(name: str, arguments: list[str]) -> NoReturn:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in ("-h", "--help", "help"):
         if arguments and arguments[0] in COMMANDS:

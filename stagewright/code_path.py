@@ -21,7 +21,7 @@ def root() -> Path:
 
 
 def in_clone() -> bool:
-    """Whether the current folder is a clone of Stagewright, whose own code is the one to run."""
+    """Return whether the current folder is a clone of Stagewright. Its own code is then the code to run."""
     return Path("stages/configuration/run_stage.py").is_file()
 
 

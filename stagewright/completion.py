@@ -16,7 +16,7 @@ from stagewright.commands import COMMANDS
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(
         prog="stagewright completion", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def whole_parser() -> argparse.ArgumentParser:
-    """The parsers of all commands as one. It imports every command, which takes seconds."""
+    """Return the parsers of all commands as one. It imports every command, which takes seconds."""
     whole = argparse.ArgumentParser(prog="stagewright")
     whole.add_argument("--version", action="store_true", help="print the version")
     commands = whole.add_subparsers()
@@ -37,7 +37,7 @@ def whole_parser() -> argparse.ArgumentParser:
 
 
 def _with_parser(module: str) -> str:
-    """Packages have their parser in `__main__`."""
+    """Return the module that has the parser of a command: of a package, its `__main__`."""
     return module if hasattr(import_module(module), "parser") else f"{module}.__main__"
 
 

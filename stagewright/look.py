@@ -17,7 +17,7 @@ from stagewright.code_path import make_importable
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(
         prog="stagewright look", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -20,6 +20,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import metadata
+from io import StringIO
 from pathlib import Path
 from string import Template
 
@@ -44,7 +45,7 @@ _TASKS = ("text", "tokens", "multilabel", "regression")
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(
         prog="stagewright new", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -125,9 +126,16 @@ def _choose(conf: Path, data: Path | None, task: str) -> None:
     chosen = config.read_text(encoding="utf-8").replace("- task: text", f"- task: {task}")
     if data is not None:
         chosen = chosen.replace("- data: demo", "- data: own")
-        settings = f"name: {json.dumps(data_name(data))}\ntrain: {json.dumps(str(data.resolve()))}\n"
-        (conf / "data/own.yaml").write_text(_OWN_DATA + settings, encoding="utf-8")
+        (conf / "data/own.yaml").write_text(own_data(data), encoding="utf-8")
     config.write_text(chosen, encoding="utf-8")
+
+
+def own_data(data: Path) -> str:
+    """Return the content of `conf/data/own.yaml`: the project's data are read from the file `data`."""
+    yaml, written = YAML(typ="safe", pure=True), StringIO()
+    yaml.default_flow_style = False
+    yaml.dump({"name": data_name(data), "train": str(data.resolve())}, written)
+    return _OWN_DATA + written.getvalue()
 
 
 def data_name(data: Path) -> str:
@@ -142,7 +150,7 @@ def _compose() -> None:
 
 
 def _has_repository(*commit: str) -> bool:
-    """Whether the current folder is in a git repository, which has `commit` if that is given."""
+    """Return whether the current folder is in a git repository; with `commit`, whether that has this commit."""
     what = ["--verify", *commit] if commit else ["--git-dir"]
     return subprocess.run(["git", "rev-parse", "--quiet", *what], capture_output=True, check=False).returncode == 0
 

@@ -25,7 +25,7 @@ def shipped_pipeline() -> Mapping[str, Any]:
 
 
 def digests_file(stage: str) -> Path:
-    """The file that a stage of a project depends on in place of its modules."""
+    """Return the file that a stage of a project depends on in place of its modules."""
     return CODE / f"{stage}.sha256"
 
 
@@ -46,7 +46,7 @@ def _digest(file: Path) -> str:
 
 
 def is_project() -> bool:
-    """Whether the current folder is a project that `stagewright new` made."""
+    """Return whether the current folder is a project that `stagewright new` made."""
     return CODE.is_dir() and not in_clone() and digests_file("train").is_file()
 
 
@@ -60,6 +60,6 @@ def write_digests() -> None:
 
 
 def is_recorded(stage: str) -> bool:
-    """Whether the stage's file has the digests of the installed code."""
+    """Return whether the stage's file has the digests of the installed code."""
     file = digests_file(stage)
     return file.is_file() and file.read_text(encoding="utf-8") == digests(stage)

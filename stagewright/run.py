@@ -20,7 +20,7 @@ from stagewright.code_path import make_importable
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(
         prog="stagewright run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

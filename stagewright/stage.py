@@ -19,7 +19,7 @@ STAGES = ("download", "tokenize", "train", "evaluate", "export")
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(
         prog="stagewright stage", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

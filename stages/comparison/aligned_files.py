@@ -59,7 +59,7 @@ def _like(first: PredictionsFile, other: PredictionsFile) -> PredictionsFile:
 
 
 def _in_order_of(first: PredictionsFile, other: PredictionsFile) -> pa.Table:
-    """The other file's table with its rows in the order of the first's."""
+    """Return the other file's table with its rows in the order of the first's."""
     keys = [key for key in (ID, WORD) if key in first.table.column_names]
     table = other.table
     if ID not in keys or ID not in table.column_names:
@@ -80,7 +80,7 @@ def _in_order_of(first: PredictionsFile, other: PredictionsFile) -> pa.Table:
 
 
 def _order(file: PredictionsFile, keys: Sequence[str]) -> Codes:
-    """The rows by id and word. Raises DataError if two rows have the same."""
+    """Return the rows by id and word. Raises DataError if two rows have the same."""
     order: Codes = pc.sort_indices(file.table, [(key, "ascending") for key in keys]).to_numpy().astype(np.int64)
     ordered = file.table.select(keys).take(pa.array(order))
     repeated = np.ones(max(0, len(order) - 1), bool)

@@ -27,7 +27,7 @@ from stages.comparison.markdown import as_markdown
 from stages.comparison.results import Comparison
 from stages.comparison.terminal import as_text
 from stages.configuration.schema import EntityScheme, ScoringMode
-from stages.pipeline.argument_types import at_least
+from stages.pipeline.argument_types import at_least, number
 from stages.pipeline.errors import ConfigError, DataError
 from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.outputs import write_text
@@ -42,14 +42,14 @@ _EXPERIMENTS = (
 
 
 def as_json(comparison: Comparison) -> str:
-    """Strict JSON with the fields of `Comparison`, and in words how its numbers were made; what is not defined is null."""
+    """Return strict JSON with the fields of `Comparison`, and how its numbers were made in words. Undefined values are null."""
     method = wording.method(comparison) if comparison.examples else None
     content = {**asdict(comparison), "interval_level": comparison.interval_level, "method": method}
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def main() -> None:
-    """The command line. Exits with 1 if runs can't be compared, or a gate forbids one."""
+    """Run the command line. Exit with 1 if runs can't be compared, or a gate fails."""
     arguments = parser().parse_args()
     with one_line_errors():
         names, found = _names(arguments)
@@ -90,7 +90,7 @@ def _runs(arguments: argparse.Namespace, names: Sequence[str], found: Sequence[s
 
 
 def _names(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """The runs to compare, the base first; and those of them that nobody named, but `--experiments` found."""
+    """Return the names of the runs to compare, the base first, and those among them that `--experiments` found."""
     if arguments.markdown == arguments.json == _STDOUT:
         raise ConfigError("--markdown - and --json - both write to standard output; give one of them a file")
     if arguments.gold is not None and arguments.experiments:
@@ -119,7 +119,7 @@ def _write(comparison: Comparison, arguments: argparse.Namespace) -> None:
 
 
 def _command(arguments: argparse.Namespace) -> str:
-    """What makes the page again, for a shell. Where this command wrote to is left out: the page does not depend on it."""
+    """Return a shell command that makes the page again. The files that this one wrote are left out: the page is the same."""
     valued = {
         "--gold": arguments.gold,
         "--columns": arguments.columns,
@@ -143,7 +143,7 @@ def _command(arguments: argparse.Namespace) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(
         prog="stagewright compare",
         description=__doc__,
@@ -199,7 +199,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _share(text: str) -> float:
-    value = float(text)
+    value = number(text)
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
     return value

@@ -91,9 +91,9 @@ def compare(
     usual = rules_of(groups[0].runs[0].params)
     rules = ScoringRules(metric or usual.metric, mode or usual.mode, scheme or usual.scheme)
     _read(groups, rules)
-    others = [group for group in groups if group.note and {run.name for run in group.runs} <= {*optional}]
-    notes = [*_left_out(runs, groups), *(f"left out: {group.note}" for group in others)]
-    groups = [group for group in groups if group not in others]
+    left_out = [group for group in groups if group.note and {run.name for run in group.runs} <= {*optional}]
+    notes = [*_repeated(runs, groups), *(f"left out: {group.note}" for group in left_out)]
+    groups = [group for group in groups if group not in left_out]
     if not lenient:
         _require_all(groups)
     known = [group for group in groups if group.predictions]
@@ -156,7 +156,7 @@ def _require_all(groups: Sequence[Group]) -> None:
 
 
 def _metrics(groups: Sequence[Group], headline: str | None, judged: Collection[str]) -> list[Metric]:
-    """The metrics that runs are compared by, the headline first: those always shown, and those that are asked for.
+    """Return the metrics that runs are compared by, the headline first: those always shown, and those asked for.
 
     Raises DataError for a metric that can't be computed from these predictions.
     """
@@ -208,7 +208,7 @@ def _pair(base: Group, other: Group, compared: _Compared) -> Pair:
 
 
 def _differences(base: GroupScores, other: GroupScores, compared: _Compared) -> Iterator[Difference]:
-    """All metrics, without verdicts."""
+    """Yield the difference in each metric, without verdicts."""
     statistics = [[each.statistic for each in group.metrics] for group in (base, other)]
     p_values = randomization(*statistics, rounds=compared.resamples)
     for first, second, p in zip(base.metrics, other.metrics, p_values, strict=True):
@@ -221,7 +221,7 @@ def _differences(base: GroupScores, other: GroupScores, compared: _Compared) -> 
             higher_is_better=first.metric.higher_is_better,
             base=values[0],
             other=values[1],
-            difference=_less(*values),
+            difference=_difference(*values),
             interval=compared.resampled.interval_of_difference(first.statistic, second.statistic, compared.level),
             test=test,
             p=p,
@@ -231,7 +231,7 @@ def _differences(base: GroupScores, other: GroupScores, compared: _Compared) -> 
 
 
 def _recorded(base: Group, other: Group) -> tuple[list[EnvironmentDifference], list[StageSeconds]]:
-    """What the stages ran on as far as it differs, and their seconds."""
+    """Return the differences between what the stages ran on, and their seconds."""
     records = [[run.stage_runs for run in group.runs] for group in (base, other)]
     return environment_differences(records[0][0], records[1][0]), stage_seconds(*records)
 
@@ -249,7 +249,7 @@ def _label_differences(base: GroupScores, other: GroupScores, compared: _Compare
         if values == (None, None):
             continue  # a label that other runs alone predict
         between = compared.resampled.interval_of_difference(first, second, compared.level)
-        yield LabelDifference(first.name, support_of(first), *values, _less(*values), between)
+        yield LabelDifference(first.name, support_of(first), *values, _difference(*values), between)
 
 
 def _slice_differences(base: GroupScores, other: GroupScores, compared: _Compared) -> Iterator[SliceDifference]:
@@ -259,12 +259,12 @@ def _slice_differences(base: GroupScores, other: GroupScores, compared: _Compare
             first.statistic, second.statistic, compared.level, first.examples
         )
         yield SliceDifference(
-            slice_.by, slice_.name, first.examples, first.metric.name, *values, _less(*values), between
+            slice_.by, slice_.name, first.examples, first.metric.name, *values, _difference(*values), between
         )
 
 
 def _untested(groups: Sequence[Group], level: float, resamples: int, metric: str | None) -> Comparison:
-    """What can be said without the base's predictions: metrics, parameters and curves."""
+    """Compare without the base's predictions: only metrics, parameters and curves."""
     base, *others = groups
     pairs = [
         Pair(
@@ -281,14 +281,14 @@ def _untested(groups: Sequence[Group], level: float, resamples: int, metric: str
 
 
 def _from_metrics(base: Group, other: Group, headline: str) -> list[Difference]:
-    """The differences of what the metrics files say, without a test."""
+    """Return the differences between the metrics files, untested."""
     found = []
     for metric in sorted(METRICS, key=lambda metric: metric != headline):
         values = _measured(base, metric), _measured(other, metric)
         if values != (None, None):
             untested = (None, None, None, None)
             found.append(
-                Difference(metric, higher_is_better(metric), *values, _less(*values), *untested, "no evidence")
+                Difference(metric, higher_is_better(metric), *values, _difference(*values), *untested, "no evidence")
             )
     return found
 
@@ -317,7 +317,7 @@ def _scores_from_metrics(group: Group) -> Iterator[RunScore]:
             yield RunScore(metric, value, deviation, None)
 
 
-def _left_out(runs: Sequence[Run], groups: Sequence[Group]) -> Iterator[str]:
+def _repeated(runs: Sequence[Run], groups: Sequence[Group]) -> Iterator[str]:
     kept = {run.name for group in groups for run in group.runs}
     for run in runs:
         if run.name not in kept:
@@ -342,5 +342,5 @@ def _value(statistic: Statistic) -> float | None:
     return None if np.isnan(value) else value
 
 
-def _less(base: float | None, other: float | None) -> float | None:
+def _difference(base: float | None, other: float | None) -> float | None:
     return None if base is None or other is None else other - base

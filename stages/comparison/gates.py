@@ -8,6 +8,7 @@ from typing import Self
 from stages.comparison import wording
 from stages.comparison.results import Comparison
 from stages.comparison.run_differences import STAGES
+from stages.pipeline.argument_types import number
 from stages.pipeline.errors import UserError
 
 HEADLINE = "headline"
@@ -45,7 +46,7 @@ def add_gates(parser: argparse.ArgumentParser) -> None:
 
 
 def gated_metrics(arguments: argparse.Namespace) -> list[str]:
-    """The metrics that gates name, which are judged beside the headline."""
+    """Return the metrics that gates name. They get verdicts beside the headline."""
     return [gate.metric for gate in arguments.fail_on_worse if gate.metric != HEADLINE]
 
 
@@ -65,12 +66,12 @@ class Gate:
     """In the metric's own unit: 0.01 of F1 is one point."""
 
     def __str__(self) -> str:
-        """As `parse` takes it."""
+        """Return the text that `parse` reads."""
         return f"{self.metric}:{self.tolerance:g}" if self.tolerance else self.metric
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """`f1` or `f1:0.01`. Raises ArgumentTypeError if the tolerance is no number that is at least 0."""
+        """Parse `f1` or `f1:0.01`. Raises ArgumentTypeError if the tolerance is not a number of at least 0."""
         metric, value = _named_number(text, 0.0)
         if not metric or not 0 <= value < math.inf:
             raise argparse.ArgumentTypeError(
@@ -110,7 +111,7 @@ class SpeedGate:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """`train` or `train:1.2`. Raises ArgumentTypeError if there is no such stage, or the factor is below 1."""
+        """Parse `train` or `train:1.2`. Raises ArgumentTypeError if there is no such stage, or the factor is below 1."""
         stage, value = _named_number(text, _FACTOR)
         if stage not in STAGES or not 1 <= value < math.inf:
             raise argparse.ArgumentTypeError(
@@ -130,9 +131,6 @@ class SpeedGate:
 
 
 def _named_number(text: str, default: float) -> tuple[str, float]:
-    """`NAME:NUMBER`, or `NAME` for the default; NaN where it is no number."""
-    name, _, number = text.partition(":")
-    try:
-        return name, float(number or default)
-    except ValueError:
-        return name, math.nan
+    """Split `NAME:NUMBER`, or `NAME` for the default. The number is NaN if the text after the colon is none."""
+    name, _, value = text.partition(":")
+    return name, number(value) if value else default

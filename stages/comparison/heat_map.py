@@ -21,12 +21,12 @@ class HeatCell:
 
 
 def reach_of(found: Iterable[Difference | LabelDifference | SliceDifference | None]) -> float:
-    """The largest difference, up or down."""
+    """Return the largest difference, up or down."""
     return max((abs(each.difference) for each in found if each and each.difference is not None), default=0.0)
 
 
 def shade(difference: float | None, reach: float, *, is_good_up: bool) -> str:
-    """The class of a cell: `better-3` or `worse-1`; none for a difference that rounds to no shade."""
+    """Return the class of a cell, such as `better-3` or `worse-1`; an empty text for a difference that rounds to no shade."""
     level = 0 if difference is None or not reach else round(_LEVELS * min(1.0, abs(difference) / reach))
     if not level or difference is None:
         return ""
@@ -34,7 +34,7 @@ def shade(difference: float | None, reach: float, *, is_good_up: bool) -> str:
 
 
 def heat_table(caption: str, titles: Sequence[str], rows: Sequence[Sequence[HeatCell]]) -> Html:
-    """A table of cells with their shades; the first cell of each row is its header, and stays where others scroll."""
+    """Return a table of cells with their shades; the first cell of each row is its header, and stays where others scroll."""
     head = tag(
         "tr", *(tag("th", title, scope="col", class_="number" if place else None) for place, title in enumerate(titles))
     )

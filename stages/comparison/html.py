@@ -30,7 +30,7 @@ _PACKAGE = "stages.comparison"
 
 
 def as_html(comparison: Comparison, runs: Sequence[Run], command: str = "") -> str:
-    """One page for the comparison of `runs`, which it was made of. It follows from these alone: no time gets into it.
+    """Return the page of a comparison and its `runs`. It depends only on these: there is no time in it.
 
     Of runs that differ in seed alone, the first is shown. `command`: what makes the page again, for a shell.
     """
@@ -63,12 +63,12 @@ def as_html(comparison: Comparison, runs: Sequence[Run], command: str = "") -> s
 
 
 def _gold(report: Report) -> set[str]:
-    """The labels by whose gold examples can be found."""
+    """Return the gold labels that examples can be filtered by."""
     return {mistake.gold for each in report.examples for mistake in each.mistakes if mistake.gold is not None}
 
 
 def _notes(comparison: Comparison) -> Html:
-    """What a reader must know first."""
+    """Return the notes that stand before everything else."""
     notes = [*_on_seeds(comparison), *comparison.notes, *(pair.note for pair in comparison.pairs if pair.note)]
     return joined(tag("p", note, class_="note") for note in dict.fromkeys(notes))
 
@@ -81,7 +81,7 @@ def _on_seeds(comparison: Comparison) -> Iterator[str]:
 
 
 def _report(comparison: Comparison, shown: Sequence[LetteredRun]) -> Report:
-    """What the page shares with the report of a single run: examples, curves, confusion and calibration."""
+    """Return what the page shares with the report of a single run: examples, curves, confusion and calibration."""
     runs = [each.run for each in shown]
     predictions = _predictions(comparison, runs)
     return Report(
@@ -94,7 +94,7 @@ def _report(comparison: Comparison, shown: Sequence[LetteredRun]) -> Report:
 
 
 def _predictions(comparison: Comparison, runs: Sequence[Run]) -> dict[str, RunPredictions]:
-    """The predictions of the runs that have them, in the order of the first one's rows."""
+    """Return the predictions of the runs that have them, in the order of the first one's rows."""
     try:
         found = [read_predictions(run.predictions, run.name) for run in runs if run.predictions is not None]
         files = aligned(found) if found else []
@@ -114,7 +114,7 @@ def _run(result: RunResult, predictions: RunPredictions | None) -> RunContent:
 
 
 def _examples(runs: Sequence[Run], predictions: Mapping[str, RunPredictions]) -> tuple[Example, ...]:
-    """The examples that some run has wrong; none where a run has no predictions, or the texts are not at hand."""
+    """Return the examples that some run has wrong; none if a run has no predictions, or the texts are not at hand."""
     if len(predictions) < len(runs):
         return ()
     texts = next((found for run in runs if (found := run.texts())), {})

@@ -40,7 +40,7 @@ class LetteredRun:
 
 
 def lettered(comparison: Comparison, runs: Sequence[Run]) -> list[LetteredRun]:
-    """The base first, then the others by their score on the headline metric, the best first."""
+    """Give each run a letter: the base first, then the others by their headline score, the best first."""
     by_name = {run.name: run for run in runs}
     pair_of = {pair.other: pair for pair in comparison.pairs}
     base = comparison.runs[0]
@@ -52,16 +52,16 @@ def lettered(comparison: Comparison, runs: Sequence[Run]) -> list[LetteredRun]:
 
 
 def best_of(comparison: Comparison) -> RunResult:
-    """The run with the best score on the headline metric; the first of equal ones."""
+    """Return the run with the best score on the headline metric; the first of equal ones."""
     return wording.ranked(comparison, headline_of(comparison))[0][0]
 
 
 def headline_of(comparison: Comparison) -> str:
-    """The metric that comes first; an empty name where no two runs have one in common."""
+    """Return the metric that comes first; an empty name where no two runs have one in common."""
     differences = (each.metric for pair in comparison.pairs for each in pair.differences)
     return next(iter(comparison.judged), None) or next(differences, "")
 
 
 def legend(shown: Sequence[LetteredRun]) -> Html:
-    """Which letter stands for which run."""
+    """Return the list of letters and the runs that they stand for."""
     return tag("ul", *(tag("li", run.title) for run in shown), class_="runs")

@@ -42,21 +42,21 @@ class RunFiles(Protocol):
     """The files of one run, by their paths in the repository."""
 
     def read(self, path: Path) -> bytes | None:
-        """A file's content; None if there is none. Raises DataError if there is one that can't be had."""
+        """Return a file's content; None if there is no such file. Raises DataError if it can't be read."""
 
     def below(self, folder: Path) -> Sequence[Path]:
-        """The files below a folder, sorted; empty if there is none."""
+        """Return the files below a folder, sorted; an empty list if there is no such folder."""
 
 
 class WorkspaceFiles:
     """The files as they lie here."""
 
     def read(self, path: Path) -> bytes | None:
-        """A file's content; None if there is none."""
+        """Return a file's content; None if there is no such file."""
         return path.read_bytes() if path.is_file() else None
 
     def below(self, folder: Path) -> Sequence[Path]:
-        """The files below a folder, sorted; empty if there is none."""
+        """Return the files below a folder, sorted; an empty list if there is no such folder."""
         return sorted(file for file in folder.rglob("*") if file.is_file())
 
 
@@ -64,7 +64,7 @@ class RevisionFiles:
     """The files of a git revision or a DVC experiment. Nothing is checked out."""
 
     def __init__(self, name: str) -> None:
-        """`name`: what git or DVC resolve. Raises DataError if neither knows it."""
+        """`name`: a revision or an experiment. Raises DataError if neither git nor DVC knows it."""
         self._name = name
         if not name:
             raise DataError("a run has no name: name a git revision, DVC experiment or predictions file")
@@ -82,7 +82,7 @@ class RevisionFiles:
             ) from error
 
     def read(self, path: Path) -> bytes | None:
-        """A file's content; None if the revision does not have it. Raises DataError if DVC can't get at it."""
+        """Return a file's content; None if the revision does not have it. Raises DataError if DVC can't read it."""
         try:
             if not self._files.exists(path.as_posix()):
                 return None
@@ -95,7 +95,7 @@ class RevisionFiles:
         return content
 
     def below(self, folder: Path) -> Sequence[Path]:
-        """The files below a folder, sorted; empty if there is none."""
+        """Return the files below a folder, sorted; an empty list if there is no such folder."""
         try:
             return sorted(Path(file) for file in self._files.find(folder.as_posix()))
         except (OSError, DvcException):
@@ -103,12 +103,12 @@ class RevisionFiles:
 
 
 def _is_shallow() -> bool:
-    """Whether the clone has the last commits alone, as those of CI do."""
+    """Return whether the clone has only the last commits, as those of CI do."""
     return git_if_possible("rev-parse", "--is-shallow-repository") == "true\n"
 
 
 def _remotes() -> dict[str, Any]:
-    """The remotes as configured here and now: a revision may be older than its remote, or its `config.local` is ours."""
+    """Return the remotes as configured here: those of an older revision may be outdated, and lack our `config.local`."""
     config = Config.from_cwd()
     return {section: dict(config[section]) for section in ("core", "remote", "cache") if section in config}
 
@@ -148,7 +148,7 @@ class Run:
     """Where its other files are read from."""
 
     def texts(self) -> Mapping[str, Text]:
-        """The texts of its test split, by id; of a file of predictions those that stand in it. Empty if there are none."""
+        """Return the texts of the test split by id, for a file of predictions those in the file; empty if there are none."""
         if self.files is None:
             return {} if self.predictions is None else _texts_beside(self.predictions)
         try:
@@ -158,7 +158,7 @@ class Run:
 
 
 def load_run(name: str) -> Run:
-    """The run that `name` names: `workspace`, a file, a git revision, or an experiment's name or hash.
+    """Return the run that `name` names: `workspace`, a file, a git revision, or an experiment's name or hash.
 
     A file is of any format that has both gold and predictions. Raises DataError if the run is none of them. A run without
     predictions is one whose `missing` says why.
@@ -173,7 +173,7 @@ def load_run(name: str) -> Run:
 
 
 def load_runs(names: Sequence[str], optional: Collection[str] = ()) -> list[Run]:
-    """The runs that are named, with ids for the examples of files without any.
+    """Load runs by their names. Examples of files without ids get some.
 
     One of the `optional` that can't be loaded is a run without predictions, whose `missing` says why.
     """
@@ -190,7 +190,7 @@ def _loaded(name: str, is_optional: bool) -> Run:
 
 
 def load_systems(gold: Path, names: Sequence[str], columns: Columns, *, ignore_words: bool) -> list[Run]:
-    """The predictions in files of any systems as runs, all of the same gold file."""
+    """Load the predictions of any systems as runs, all with the same gold file."""
     runs: list[Run] = []
     for name in names:
         joined = read_pair(gold, Path(name), columns, ignore_words=ignore_words)
@@ -205,7 +205,7 @@ def _with_ids(runs: Sequence[Run]) -> list[Run]:
 
 
 def experiments() -> Sequence[str]:
-    """The names of the experiments that `dvc exp run` left behind on the current commit, sorted."""
+    """Return the names of the DVC experiments on the current commit, sorted."""
     try:
         found = Repo().experiments.ls()
     except DvcException as error:
@@ -238,7 +238,7 @@ def _run_at(name: str, files: RunFiles) -> Run:
 
 
 def _lock(files: RunFiles, name: str) -> LockFile:
-    """What DVC records of the run; no stage where there is no record."""
+    """Read `dvc.lock` of the run; one without stages if there is none."""
     content = files.read(LOCK)
     lock = LockFile(schema="2.0") if content is None else parse_lock(content)
     if lock is None:
@@ -277,7 +277,7 @@ def _yaml(files: RunFiles, path: Path, name: str) -> Mapping[str, Any]:
 
 
 def flat(content: Any, prefix: str = "") -> Iterator[tuple[str, Json]]:
-    """The values of nested mappings by their dotted keys, as `train.learning_rate`."""
+    """Yield the values of nested mappings by their dotted keys, as `train.learning_rate`."""
     if isinstance(content, Mapping) and (content or not prefix):
         for key, value in content.items():
             yield from flat(value, f"{prefix}.{key}" if prefix else str(key))
@@ -286,7 +286,7 @@ def flat(content: Any, prefix: str = "") -> Iterator[tuple[str, Json]]:
 
 
 def plain(value: Json) -> Json:
-    """What JSON has, as it is; dates and what is no number as text."""
+    """Return a value of JSON as it is; dates and numbers that are not finite as text."""
     if (
         value is None
         or isinstance(value, bool | int | str | list)
@@ -305,7 +305,7 @@ def _curves(files: RunFiles) -> Iterator[tuple[str, Curve]]:
 
 
 def code_digest(lock: LockFile) -> str | None:
-    """A digest of what a run depends on beside its parameters, as `dvc.lock` records it."""
+    """Return a digest of what a run depends on beside its parameters, as `dvc.lock` records it."""
     stages = lock.stages.values()
     if not stages:
         return None
@@ -329,7 +329,7 @@ def _stage_runs(files: RunFiles) -> Mapping[str, StageRun]:
 
 
 def _texts_beside(predictions: pa.Table) -> Mapping[str, Text]:
-    """The texts in a table of predictions; empty if it has none."""
+    """Return the texts in a table of predictions; empty if it has none."""
     columns = [name for name in (TEXT, SECOND_TEXT) if name in predictions.column_names]
     if not {"id", TEXT} <= set(predictions.column_names) or not all(
         pa.types.is_string(predictions[name].type) for name in columns

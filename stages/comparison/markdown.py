@@ -23,7 +23,7 @@ _LONGEST_SUMMARY = 60
 
 
 def as_markdown(comparison: Comparison, *, examples: int = _EXAMPLES) -> str:
-    """The headline first, then a table, then what changed, folded; at most `examples` of each kind of change a pair."""
+    """Return the headline, a table, and folded details, with at most `examples` of each kind of change for each pair."""
     several = len(comparison.pairs) > 1
     parts = [*_runs(comparison)] if several else [verdicts(comparison), *tables(comparison)]
     for pair in comparison.pairs:
@@ -37,18 +37,18 @@ def as_markdown(comparison: Comparison, *, examples: int = _EXAMPLES) -> str:
 
 
 def verdicts(comparison: Comparison) -> str:
-    """One item a pair: the verdicts on judged metrics, or why there is none. A single pair is no list."""
+    """Return a list with the verdicts of each pair, or why there is none; for a single pair only the text."""
     said = [f"{code(pair.other)} compared with {code(pair.base)}: {_verdict(pair)}." for pair in comparison.pairs]
     return said[0] if len(said) == 1 else "\n".join(f"- {each}" for each in said)
 
 
 def tables(comparison: Comparison) -> Iterator[str]:
-    """One table of metrics a pair."""
+    """Yield a table of metrics for each pair."""
     yield from filter(None, (_table(comparison, pair) for pair in comparison.pairs))
 
 
 def _runs(comparison: Comparison) -> Iterator[str]:
-    """One table of runs a judged metric, the best first; then why some have no evidence."""
+    """Yield a table of runs for each judged metric, the best first; then why some have no evidence."""
     yield wording.overall(comparison, code)
     untested = [pair.differences[0].metric for pair in comparison.pairs if pair.differences][:1]
     pair_of = {pair.other: pair for pair in comparison.pairs}
@@ -88,7 +88,7 @@ def _header(name: str, role: str) -> str:
 
 
 def details(comparison: Comparison, pair: Pair, *, examples: int = _EXAMPLES) -> Iterator[str]:
-    """Parameters, seeds, labels, slices and examples of a pair, folded."""
+    """Yield the parameters, seeds, labels, slices and examples of a pair, folded."""
     for run, scores in wording.over_seeds(comparison, pair):
         yield f"{code(run)}: {scores}"
     if pair.params:
@@ -116,7 +116,7 @@ def details(comparison: Comparison, pair: Pair, *, examples: int = _EXAMPLES) ->
 
 
 def footer(comparison: Comparison) -> Iterator[str]:
-    """What a reader must know, and how the numbers were made."""
+    """Yield the notes, and how the numbers were made."""
     for note in comparison.notes:
         yield f"Note: {code(note)}"
     if comparison.examples:
@@ -149,16 +149,16 @@ def _example(example: ChangedExample) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of cells that are Markdown already; all columns but the first are of numbers."""
+    """Return a table. Cells are Markdown; all columns but the first hold numbers."""
     rule = ["---", *["---:"] * (len(header) - 1)]
     return "\n".join(f"| {' | '.join(row)} |" for row in (header, rule, *rows))
 
 
 def folded(title: str, content: str) -> str:
-    """`content` behind a title that one opens. The title is HTML: Markdown is not read in it."""
+    """Return `content` folded behind a title. The title is HTML: Markdown is not read in it."""
     return f"<details><summary>{title}</summary>\n\n{content}\n\n</details>"
 
 
 def html_code(text: str) -> str:
-    """`text` as code in a title: nothing in it is a tag or a mention."""
+    """Return `text` as code in a title, without tags or mentions in it."""
     return f"<code>{html.escape(visible(text)).replace('@', '&#64;').replace('`', '&#96;')}</code>"

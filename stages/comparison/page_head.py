@@ -26,7 +26,7 @@ _VERDICTS = {"better": "Better", "worse": "Worse"}
 
 
 def head(comparison: Comparison, shown: Sequence[LetteredRun], command: str, *, has_examples: bool) -> Html:
-    """Provenance, then the result: of two runs its figures, of several how many are better.
+    """Return the provenance, then the result: the figures of two runs, or how many of several are better.
 
     `has_examples`: whether the page lists examples, which figures then lead to.
     """
@@ -38,7 +38,7 @@ def head(comparison: Comparison, shown: Sequence[LetteredRun], command: str, *, 
 
 
 def _sentence(text: str, metric: str) -> str:
-    """The text with a capital letter at its start, and the metric there as people write it."""
+    """Return the text with a capital letter at its start, and the metric there as people write it."""
     if metric and text.startswith(metric):
         text = metric_title(metric) + text.removeprefix(metric)
     return capitalized(text)
@@ -56,7 +56,7 @@ def _facts(comparison: Comparison, shown: Sequence[LetteredRun], command: str) -
 
 
 def _values(shown: Sequence[LetteredRun], key: str) -> str:
-    """The values of a parameter, each once; empty where it is not known."""
+    """Return the values of a parameter, each once; empty where it is not known."""
     values: list[Json] = [each.run.params.get(key) for each in shown]
     return ", ".join(dict.fromkeys(str(value) for value in values if value is not None))
 
@@ -69,7 +69,7 @@ def _split(comparison: Comparison) -> str:
 
 
 def _run(each: LetteredRun) -> str:
-    """Its name, and the commit that it was evaluated on where that is known."""
+    """Return the name of a run, and the commit that it was evaluated on if that is known."""
     stage = each.run.stage_runs.get("evaluate")
     revision = None if stage is None else stage.environment.revision
     if stage is None or revision is None:
@@ -79,7 +79,7 @@ def _run(each: LetteredRun) -> str:
 
 
 def _verdicts(pair: Pair | None) -> str:
-    """The verdicts in one sentence."""
+    """Return the verdicts in one sentence."""
     if pair is None or not pair.differences:
         return "The two runs have no metric in common."
     return "; ".join(wording.verdict(each) for each in wording.judged_differences(pair)) + "."
@@ -107,7 +107,7 @@ def _of_two(comparison: Comparison, base: LetteredRun, other: LetteredRun, *, ha
 
 
 def _is_right_or_wrong(comparison: Comparison) -> bool:
-    """Whether a prediction is either right or wrong: a label is, and a number is more or less near."""
+    """Return whether predictions are either right or wrong, as labels are. Numbers are more or less near."""
     if comparison.kind is None or comparison.target is None:
         return True
     rules = target_rules(comparison.kind, comparison.target)

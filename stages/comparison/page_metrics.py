@@ -20,7 +20,7 @@ _OWN_SCALE = "on a scale of its own"
 
 
 def differences(comparison: Comparison, shown: Sequence[LetteredRun]) -> Html:
-    """What is tested: of two runs all metrics, of several the judged metrics of all runs."""
+    """Return the plot of differences: in all metrics for two runs, in the judged metrics for several."""
     if not any(each.pair and each.pair.differences for each in shown):
         return Html()
     if len(shown) == 2:
@@ -80,7 +80,7 @@ def _run_estimate(comparison: Comparison, each: LetteredRun, metric: str) -> Est
 
 
 def metrics(comparison: Comparison, shown: Sequence[LetteredRun]) -> Html:
-    """Of several runs all metrics, with their differences from the base."""
+    """Return the table of all metrics of several runs, with their differences from the base."""
     names = list(dict.fromkeys(score.metric for each in shown for score in each.result.scores))
     if len(shown) == 2 or len(names) < 2:
         return Html()

@@ -57,7 +57,7 @@ class _Style:
 
 
 def labels(shown: Sequence[LetteredRun], listed: Collection[str]) -> Html:
-    """F1 of each label or entity type; those that are `listed` lead to the examples that have them wrong."""
+    """Return F1 of each label or entity type. Those in `listed` link to the examples that have them wrong."""
     rows = _rows(shown, lambda pair: [(each.label, each.support, each) for each in pair.labels])
     rows = [replace(row, title=_linked(row.name)) if row.name in listed else row for row in rows]
     content = [*_parts(_Style("F1 by label", "label", "gold", True, _reach(rows)), rows, shown)]
@@ -65,7 +65,7 @@ def labels(shown: Sequence[LetteredRun], listed: Collection[str]) -> Html:
 
 
 def slices(shown: Sequence[LetteredRun]) -> Html:
-    """The headline metric on parts of the test split."""
+    """Return the headline metric on parts of the test split."""
     content: list[Html] = []
     for metric, by in dict.fromkeys((each.metric, each.by) for run in shown if run.pair for each in run.pair.slices):
         rows = _rows(shown, partial(_slices_by, metric, by))
@@ -83,7 +83,7 @@ def _reach(rows: Sequence[_Row]) -> float:
 
 
 def _linked(label: str) -> Html:
-    """A label that leads to the examples that have it wrong, by the address that the page's script understands."""
+    """Return a label that links to the examples that have it wrong. The page's script reads the address."""
     return tag("a", label, href="#errors&" + urlencode({"gold": visible(label)}))
 
 
@@ -101,7 +101,7 @@ def _rows(
 
 
 def _parts(style: _Style, rows: Sequence[_Row], shown: Sequence[LetteredRun]) -> Iterator[Html]:
-    """The rows with the largest differences; if there are many, the others are folded."""
+    """Yield the rows with the largest differences; if there are many, the others are folded."""
     if not rows:
         return
     draw = _forest_of_parts if len(shown) == 2 else _heat_map
@@ -133,7 +133,7 @@ def _forest_of_parts(style: _Style, rows: Sequence[_Row], shown: Sequence[Letter
 
 
 def _side(interval: Interval | None, *, is_good_up: bool) -> str | None:
-    """Which side of 0 an interval lies on; None if it holds 0."""
+    """Return which side of 0 an interval lies on; None if it holds 0."""
     if interval is None or interval.low <= 0 <= interval.high:
         return None
     return "better" if (interval.low > 0) == is_good_up else "worse"
@@ -155,7 +155,7 @@ def _heat_map(style: _Style, rows: Sequence[_Row], shown: Sequence[LetteredRun])
 
 
 def _key(shown: Sequence[LetteredRun], content: Sequence[Html]) -> list[Html]:
-    """How to read heat maps; nothing where there are none."""
+    """Return how to read heat maps; nothing if there are none."""
     if len(shown) == 2 or not content:
         return []
     said = (

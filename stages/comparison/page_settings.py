@@ -11,7 +11,7 @@ from stages.reporting.sections import section
 
 
 def settings(shown: Sequence[LetteredRun]) -> Html:
-    """In which parameters and environment the runs differ, and how long their stages took."""
+    """Return the tables of parameters and environments that differ, and of the time of each stage."""
     tables = [
         _values_table("Parameters that differ", "parameter", _params(shown), shown),
         _values_table("Time per stage", "stage", _seconds(shown), shown),
@@ -22,7 +22,7 @@ def settings(shown: Sequence[LetteredRun]) -> Html:
 
 
 def _values_table(caption: str, what: str, values: Mapping[str, Sequence[str]], shown: Sequence[LetteredRun]) -> Html:
-    """A row for each name, with the value of each run; an empty one is not known."""
+    """Return a table with a row for each name, and the value of each run; an empty value is unknown."""
     if not values:
         return Html()
     columns = [Column(what), *(Column(run.badge if len(shown) > 2 else run.title) for run in shown)]
@@ -31,13 +31,13 @@ def _values_table(caption: str, what: str, values: Mapping[str, Sequence[str]], 
 
 
 def _params(shown: Sequence[LetteredRun]) -> dict[str, list[str]]:
-    """The values of all runs, for each parameter in which some run differs from the base."""
+    """Return the values of all runs, for each parameter in which some run differs from the base."""
     keys = dict.fromkeys(each.key for run in shown if run.pair for each in run.pair.params)
     return {key: [_setting(run.run.params.get(key)) for run in shown] for key in keys}
 
 
 def _environment(shown: Sequence[LetteredRun]) -> dict[str, list[str]]:
-    """The values of all runs, for each part of the environment in which some run differs from the base.
+    """Return the values of all runs, for each part of the environment in which some run differs from the base.
 
     Stages in which all runs have the same values share a row.
     """
@@ -53,7 +53,7 @@ def _environment(shown: Sequence[LetteredRun]) -> dict[str, list[str]]:
 
 
 def _seconds(shown: Sequence[LetteredRun]) -> dict[str, list[str]]:
-    """How long the stages took in all runs, each beside the base."""
+    """Return how long each stage took in all runs, compared with the base."""
     pairs = [{each.stage: wording.took(each) for each in run.pair.seconds} for run in shown if run.pair]
     found: dict[str, list[str]] = {}
     for stage, (base, _) in (each for pair in pairs for each in pair.items()):

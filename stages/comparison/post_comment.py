@@ -84,7 +84,7 @@ def post(repository: Repository, number: int, text: str) -> str:
 
 
 def _own_comments(repository: Repository, number: int) -> Iterator[int]:
-    """The ids of the comments that this command wrote. A person may have copied the mark: only a bot's count."""
+    """Yield the ids of the comments that this command wrote. A person may have copied the mark, so only a bot's count."""
     for page in count(1):
         comments = repository.call("GET", f"{number}/comments?per_page={_PAGE}&page={page}")
         for comment in comments:
@@ -104,7 +104,7 @@ def shortened(text: str, link: str | None) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(
         prog="stagewright post-comment", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

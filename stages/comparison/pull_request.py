@@ -38,7 +38,7 @@ _LONGEST = 60_000
 
 
 def comment(comparison: Comparison) -> str:
-    """The whole comment: the verdict, scores, what changed, curves. Examples are left out where it would be too long."""
+    """Return the comment: verdict, scores, changes and curves. Examples are left out if it would be too long."""
     [pair] = comparison.pairs
     rest = [*_metrics(comparison), *_curves(comparison)]
     written = (_comment(comparison, [*details(comparison, pair, examples=examples), *rest]) for examples in (10, 3, 0))
@@ -58,7 +58,7 @@ def _comment(comparison: Comparison, detailed: Sequence[str]) -> str:
 
 
 def _head() -> Run:
-    """The workspace, with the predictions of the commit that is checked out where it holds none of its own."""
+    """Return the workspace as a run. If it has no predictions, those of the commit that is checked out are used."""
     run = load_run(WORKSPACE)
     if run.predictions is None:
         try:
@@ -75,7 +75,7 @@ def _head() -> Run:
 
 
 def _metrics(comparison: Comparison) -> Iterator[str]:
-    """All committed metrics that differ."""
+    """Yield a table of all committed metrics that differ."""
     (base, head), name = (run.metrics for run in comparison.runs), comparison.runs[0].name
     keys = [key for key in {**base, **head} if base.get(key) != head.get(key)]
     rows = [[code(key), _number(base.get(key)), _number(head.get(key)), _change(base, head, key)] for key in keys]
@@ -94,18 +94,28 @@ def _change(base: Mapping[str, float], head: Mapping[str, float], key: str) -> s
 def _curves(comparison: Comparison) -> Iterator[str]:
     base, head = comparison.runs
     names = dict.fromkeys([*_DRAWN, *(f"validation/{metric}" for metric in comparison.judged)])
-    charts = [chart for curve in names if (chart := _chart(curve, base.curves.get(curve), head.curves.get(curve)))]
+    charts = [chart for name in names for chart in _charts(name, base.curves.get(name), head.curves.get(name))]
     if charts:
         legend = f"Grey: {code(base.name)}. Violet: {_HEAD}."
         yield folded(f"Training curves: {len(charts)}", "\n\n".join([legend, *charts]))
 
 
-def _chart(name: str, base: Curve | None, head: Curve | None) -> str | None:
-    """A Mermaid chart, which GitHub draws without a hosted image; None where there is nothing to draw."""
+def _charts(name: str, base: Curve | None, head: Curve | None) -> Iterator[str]:
+    """Yield one chart of both runs, or one of each where their points are not at the same epochs."""
     both = ((base, _BASE_COLOUR), (head, _HEAD_COLOUR))
     lines = [(curve, colour) for curve, colour in both if curve and len(curve.epochs) > 1]  # one point makes no line
-    if not lines:
-        return None
+    shared = list(zip(*(curve.epochs for curve, _ in lines), strict=False))
+    if all(len(set(epochs)) == 1 for epochs in shared):
+        yield from [_chart(name, lines)] if lines else []
+    else:
+        yield from (_chart(name, [line]) for line in lines)
+
+
+def _chart(name: str, lines: Sequence[tuple[Curve, str]]) -> str:
+    """Return curves with their colours as a Mermaid chart, which GitHub draws without a hosted image.
+
+    All curves begin at the same epochs: the chart has one axis, and places the points of each curve on it in turn.
+    """
     palette = ", ".join(colour for _, colour in lines)
     epochs = max((curve.epochs for curve, _ in lines), key=len)
     return "\n".join([
@@ -120,13 +130,13 @@ def _chart(name: str, base: Curve | None, head: Curve | None) -> str | None:
 
 
 def _command(arguments: argparse.Namespace) -> str:
-    """What makes the page again, for a shell."""
+    """Return a shell command that makes the page again."""
     words = ["stagewright", "pull-request", arguments.base, "--html", "comparison.html"]
     return shlex.join([*words, *(word for gate in arguments.fail_on_worse for word in ("--fail-on-worse", str(gate)))])
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(
         prog="stagewright pull-request", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -15,7 +15,7 @@ from stages.pipeline.json_files import Json
 from stages.pipeline.stage_records import StageRun
 from stages.reporting.annotations import Annotate, Annotation, annotations
 from stages.reporting.content import change
-from stages.scoring.core.entities import told_strays
+from stages.scoring.core.entities import note_on_strays
 from stages.scoring.core.metrics import metrics_of
 from stages.scoring.core.predicted import Predictions, ScoringRules, rules_of
 from stages.scoring.core.scores import value_of
@@ -26,7 +26,7 @@ STAGES = ("download", "tokenize", "train", "evaluate", "export")
 
 
 def param_differences(base: Mapping[str, Json], other: Mapping[str, Json]) -> list[ParamDifference]:
-    """The parameters that differ, sorted; none where those of a run are not known."""
+    """Return the parameters that differ, sorted; none if those of a run are not known."""
     if not base or not other:
         return []
     keys = sorted(key for key in {*base, *other} if base.get(key) != other.get(key))
@@ -34,7 +34,7 @@ def param_differences(base: Mapping[str, Json], other: Mapping[str, Json]) -> li
 
 
 def environment_differences(base: Mapping[str, StageRun], other: Mapping[str, StageRun]) -> list[EnvironmentDifference]:
-    """What the stages ran on, where it differs. A difference that several stages share is listed once."""
+    """Return the differences between what the stages ran on. One that several stages share is listed once."""
     stages: dict[tuple[str, Json, Json], list[str]] = {}
     for stage in (name for name in base if name in other):
         first, second = (recorded_environment(runs[stage]) for runs in (base, other))
@@ -49,7 +49,7 @@ _MEASURED = "peak_memory_mb"
 
 
 def recorded_environment(run: StageRun) -> dict[str, Json]:
-    """What a stage ran on, by dotted keys such as `packages.torch`. How a GPU was used is there only if there was one."""
+    """Return what a stage ran on, by dotted keys such as `packages.torch`. Keys of the GPU are there only if it was used."""
     environment = asdict(run.environment)
     compute = environment["compute"] or {}
     gpu = compute.pop("gpu", None)
@@ -61,7 +61,7 @@ def recorded_environment(run: StageRun) -> dict[str, Json]:
 def stage_seconds(
     base: Sequence[Mapping[str, StageRun]], other: Sequence[Mapping[str, StageRun]]
 ) -> list[StageSeconds]:
-    """The seconds of each stage that is recorded for both, in the order of the pipeline; over several seeds the mean."""
+    """Return the seconds of each stage that is recorded for both, in the order of the pipeline; over several seeds the mean."""
     found = []
     for stage in STAGES:
         runs = [[of_run[stage] for of_run in group if stage in of_run] for group in (base, other)]
@@ -73,7 +73,7 @@ def stage_seconds(
 
 
 def _machine(run: StageRun) -> tuple[object, ...]:
-    """What must be alike for seconds to be compared."""
+    """Return what must be equal for seconds to be comparable."""
     environment = run.environment
     return environment.system, environment.cpu, environment.compute
 
@@ -85,7 +85,7 @@ _STALE = 1e-5
 def notes_on(run: Run, predictions: Predictions, rules: ScoringRules) -> Iterator[str]:
     """Tell what is odd about a run that is scored by `rules`, a sentence each."""
     yield from _otherwise_scored(run, rules) or _stale(run, predictions)
-    if strays := told_strays(predictions):
+    if strays := note_on_strays(predictions):
         yield f"{run.name}: {strays}"
 
 
@@ -168,7 +168,7 @@ def changed_examples(
 
 
 def _over_seeds(seeds: Sequence[Annotate], example: int) -> list[Predicted]:
-    """What was predicted for an example, each once; what most seeds predict first."""
+    """Return the distinct predictions for an example, those of most seeds first."""
     found: list[Annotation] = [seed(example, "predicted") for seed in seeds]
     once = [each for place, each in enumerate(found) if each not in found[:place]]
     return sorted((Predicted(each, found.count(each)) for each in once), key=lambda each: -each.seeds)

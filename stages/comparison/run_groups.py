@@ -61,7 +61,7 @@ class Group:
 
 
 def grouped(runs: Sequence[Run]) -> list[list[Run]]:
-    """Runs that differ only in `seed` together, each group where its first run stands.
+    """Group the runs that differ only in `seed`, in the order of the first run of each group.
 
     Only in `seed` means: of equal parameters otherwise, and of equal code and data, as `dvc.lock` has them. The same run
     once more (same seed, same predictions) is left out. Were all runs one group, there would be nothing to compare:
@@ -80,7 +80,7 @@ def grouped(runs: Sequence[Run]) -> list[list[Run]]:
 
 
 def mean_and_deviation(values: Sequence[float | None]) -> tuple[float | None, float | None]:
-    """The mean and the standard deviation (divisor: values less one), where they are defined."""
+    """Return the mean and the standard deviation (divisor: values less one), where they are defined."""
     defined = [value for value in values if value is not None]
     if len(defined) < len(values) or not defined:
         return None, None
@@ -88,7 +88,7 @@ def mean_and_deviation(values: Sequence[float | None]) -> tuple[float | None, fl
 
 
 def _recipe(run: Run) -> str | None:
-    """All that a run depends on but its seed; None where that is not known."""
+    """Return all that a run depends on except its seed, as text; None if that is not known."""
     if run.code is None or _SEED not in run.params or run.predictions is None or run.stale:
         return None
     params: dict[str, Json] = {key: value for key, value in run.params.items() if key != _SEED}
@@ -218,7 +218,7 @@ class PairedResamples:
         return [each.value(sums) for each, sums in zip(counted, drawn, strict=True)]
 
     def _drawn_together(self, counts: Sequence[Array]) -> list[Array]:
-        """The sums of each resample, [resamples, k] each; drawn once, alone or as one of a pair."""
+        """Return the sums of each resample, [resamples, k] each. The same counts are drawn only once, alone or in a pair."""
         key = tuple(map(id, counts))
         for known, sums in self._sums.items():
             if set(key) <= set(known):
@@ -237,12 +237,12 @@ def mean_measured(seeds: Sequence[Measured]) -> Measured:
 
 
 def _mean_counts(seeds: Sequence[Statistic]) -> Statistic:
-    """The mean over seeds of what each example counts."""
+    """Return the mean over seeds of what each example counts."""
     return seeds[0] if len(seeds) == 1 else replace(seeds[0], counts=np.mean([each.counts for each in seeds], axis=0))
 
 
 def _mean(seeds: Sequence[AnyStatistic]) -> AnyStatistic:
-    """The mean over seeds of what each example counts, or of the scores where examples don't add up."""
+    """Return the mean over seeds of what each example counts, or of the scores where examples don't add up."""
     first = seeds[0]
     if len(seeds) == 1:
         return first

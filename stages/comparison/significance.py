@@ -40,7 +40,7 @@ from stages.scoring.evaluation.resampling import (
 
 
 def with_verdicts(pairs: Sequence[Pair], judged: Collection[str], level: float, comparisons: int) -> list[Pair]:
-    """The pairs with corrected p-values and verdicts on the metrics `judged`, of which there are `comparisons` in all.
+    """Return the pairs with corrected p-values, and with verdicts on the metrics `judged`; `comparisons` verdicts in all.
 
     What was not tested, for want of predictions, stays without evidence.
     """
@@ -62,7 +62,7 @@ def with_verdicts(pairs: Sequence[Pair], judged: Collection[str], level: float, 
 
 
 def judge(difference: Difference, p_holm: float, level: float) -> Difference:
-    """A difference with its corrected p-value, its verdict, and an interval that agrees with it."""
+    """Return a difference with its corrected p-value, its verdict, and an interval that agrees with the verdict."""
     if p_holm >= level or not _is_beyond_zero(difference):
         return replace(difference, p_holm=p_holm, verdict="no evidence", interval=_with_zero(difference.interval))
     is_more = difference.difference is not None and difference.difference > 0
@@ -71,14 +71,14 @@ def judge(difference: Difference, p_holm: float, level: float) -> Difference:
 
 
 def explored(difference: Difference, level: float) -> Difference:
-    """A difference without a verdict. Its interval holds 0 where its p-value is not below `level`, as for verdicts."""
+    """Return an exploratory difference. As for verdicts, its interval holds 0 unless its p-value is below `level`."""
     is_evidence = difference.p is not None and difference.p < level and _is_beyond_zero(difference)
     interval = difference.interval if is_evidence else _with_zero(difference.interval)
     return replace(difference, p_holm=None, verdict="exploratory", interval=interval)
 
 
 def _is_beyond_zero(difference: Difference) -> bool:
-    """Whether the interval is on that side of 0 where the difference is."""
+    """Return whether the interval is on that side of 0 where the difference is."""
     if difference.interval is None or not difference.difference:
         return False
     return difference.interval.low > 0 if difference.difference > 0 else difference.interval.high < 0
@@ -132,7 +132,7 @@ class _Exchanges:
         self._rounds, self._seed, self._one_by_one = rounds, seed, one_by_one
 
     def of_sums(self, pairs: Sequence[tuple[Statistic, Statistic]]) -> list[Array]:
-        """The differences of functions of sums, [rounds] each; on the same exchanges where each example is exchanged or not."""
+        """Return the differences of functions of sums, [rounds] each. All share the exchanges, unless these are drawn by kind."""
         blocks = {(id(first.counts), id(second.counts)): (first.counts, second.counts) for first, second in pairs}
         moved = dict(zip(blocks, self._moved_together([*blocks.values()]), strict=True))
         return [
@@ -142,7 +142,7 @@ class _Exchanges:
         ]
 
     def _moved_together(self, blocks: Sequence[tuple[Array, Array]]) -> list[Array]:
-        """`_moved` of each pair of counts."""
+        """Return `_moved` of each pair of counts."""
         if not blocks:
             return []
         differs = np.any([np.any(first != second, axis=1) for first, second in blocks], axis=0)
@@ -153,7 +153,7 @@ class _Exchanges:
         return np.split(self._moved(np.concatenate(changes, axis=1)), ends, axis=1)
 
     def _moved(self, change: Array) -> Array:
-        """[rounds, k]: what exchanged examples add to one run's sums and take from the other's."""
+        """Return what exchanged examples add to one run's sums and take from the other's, [rounds, k]."""
         if not len(change):
             return np.zeros((self._rounds, change.shape[1]))
         if len(change) <= self._one_by_one:
@@ -162,7 +162,7 @@ class _Exchanges:
         return np.concatenate([swaps @ kinds.rows[0] for swaps in self._swaps_of_kinds(kinds.counts)])
 
     def of_examples(self, base: WeightedStatistic, other: WeightedStatistic) -> Array | None:
-        """The differences of functions of examples, [rounds]: both runs' outputs side by side, each weighted or not."""
+        """Return the differences of a function of examples, [rounds]; None if the runs' columns differ in shape."""
         if base.columns.shape != other.columns.shape:
             return None
         columns, swaps = [base.columns, other.columns], self._swaps(len(base.columns))
@@ -181,13 +181,13 @@ class _Exchanges:
         return np.concatenate(differences)
 
     def _swaps(self, examples: int) -> Iterator[Array]:
-        """1 where an example is exchanged, [some rounds, examples], until there are as many rounds as asked for."""
+        """Yield 1 where an example is exchanged, else 0, [some rounds, examples], until all rounds are drawn."""
         generator = np.random.default_rng(self._seed)
         for size in self._sizes(examples):
             yield generator.integers(0, 2, size=(size, examples), dtype=np.int8).astype(np.float64)
 
     def _swaps_of_kinds(self, counts: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Iterator[Array]:
-        """How many examples of each kind are exchanged, [some rounds, kinds]."""
+        """Yield how many examples of each kind are exchanged, [some rounds, kinds], until all rounds are drawn."""
         generator = np.random.default_rng(self._seed)
         for size in self._sizes(len(counts)):
             yield generator.binomial(counts, 0.5, size=(size, len(counts))).astype(np.float64)

@@ -33,7 +33,7 @@ def as_text(comparison: Comparison, *, details: bool = False, examples: int = _E
 
 
 def _overview(comparison: Comparison) -> Iterator[str]:
-    """One table a judged metric: a row for each run, the best first, and below it its parameters that not all others have."""
+    """Yield a table for each judged metric: a row for each run, the best first, and the parameters that not all others share."""
     pairs = [pair for pair in comparison.pairs if pair.differences]
     untested = [pair.differences[0].metric for pair in pairs[:1]]
     everywhere = [each for each in pairs[0].params if all(each in pair.params for pair in pairs)] if pairs else []
@@ -50,7 +50,7 @@ def _overview(comparison: Comparison) -> Iterator[str]:
 
 
 def _rows(comparison: Comparison, metric: str, everywhere: Sequence[ParamDifference]) -> Iterator[str]:
-    """Names come last and in full, so that they can be copied."""
+    """Yield the rows of a table of runs. Names come last and in full, so that they can be copied."""
     pair_of = {pair.other: pair for pair in comparison.pairs}
     rows = [(run, pair_of.get(run.name), value) for run, value in wording.ranked(comparison, metric)]
     shown = [(run, pair, value) for run, pair, value in rows if pair is None or pair.differences]
@@ -70,7 +70,7 @@ def _rows(comparison: Comparison, metric: str, everywhere: Sequence[ParamDiffere
 
 
 def _against_base(pair: Pair | None, metric: str) -> tuple[str, str, str]:
-    """The change, its interval and the verdict; the base has none."""
+    """Return the change, its interval and the verdict; the base has none."""
     if pair is None:
         return "", "", "base"
     found = next((each for each in pair.differences if each.metric == metric), None)
@@ -115,7 +115,7 @@ def _differences(comparison: Comparison, pair: Pair) -> list[str]:
 
 
 def _parts(pair: Pair) -> Iterator[str]:
-    """Per label and per slice."""
+    """Yield the tables of labels and of slices."""
     header = ["base", "other", "change", "interval"]
     if pair.labels:
         labels = [[label.label, *wording.change(label), str(label.support)] for label in pair.labels]
@@ -126,7 +126,7 @@ def _parts(pair: Pair) -> Iterator[str]:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows in columns as wide as their widest cell; names, which come first, are cut where a row has no room for them."""
+    """Return rows with columns as wide as their widest cell. Names, which come first, are cut if a row has no room for them."""
     widths = [max(map(len, column)) + 2 for column in zip(*(row[1:] for row in rows), strict=True)]
     room = max(_WIDTH - sum(widths), _LEAST_NAME)
     longest = max(width(visible(row[0])) for row in rows)

@@ -25,51 +25,51 @@ from stages.scoring.evaluation.resampling import Interval
 
 
 def score(value: float | None) -> str:
-    """A score; a dash where it is not defined."""
+    """Return a score; a dash where it is not defined."""
     return "-" if value is None else _decimals(value)
 
 
 def signed(value: float | None) -> str:
-    """A difference; a dash where it is not defined."""
+    """Return a difference; a dash where it is not defined."""
     return "-" if value is None else _decimals(value, "+")
 
 
 def span(interval: Interval | None) -> str:
-    """The interval of a difference."""
+    """Return the interval of a difference."""
     return "-" if interval is None else f"[{signed(interval.low)}, {signed(interval.high)}]"
 
 
 def change(found: Difference | LabelDifference | SliceDifference) -> tuple[str, str, str, str]:
-    """Base, other, their difference and its interval."""
+    """Return base, other, their difference and its interval."""
     return score(found.base), score(found.other), signed(found.difference), span(found.interval)
 
 
 def sliced(pair: Pair) -> Iterator[tuple[str, list[SliceDifference]]]:
-    """The slices by one thing at a time, and what they are called together: `f1 by length`."""
+    """Yield the slices by each property, with their title, such as `f1 by length`."""
     for by, slices in groupby(pair.slices, lambda each: each.by):
         found = list(slices)
         yield f"{found[0].metric} by {by}", found
 
 
 def p_value(p: float | None) -> str:
-    """A p-value in a sentence: `p = 0.0312`."""
+    """Return a p-value in a sentence: `p = 0.0312`."""
     return f"p = {probability(p)}".replace("= <", "< ")
 
 
 def counted(number: int, noun: str) -> str:
-    """The number and the noun: `1 run`, `2 runs`."""
+    """Return the number and the noun: `1 run`, `2 runs`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def probability(p: float | None) -> str:
-    """A p-value."""
+    """Return a p-value."""
     if p is None:
         return "-"
     return "<0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
 def shown_p(difference: Difference, comparison: Comparison) -> float | None:
-    """The p-value that a reader sees: corrected for all comparisons, as the interval beside it is.
+    """Return the p-value that a reader sees: corrected for all comparisons, as the interval beside it is.
 
     Holm's method corrects judged metrics, Bonferroni's the others.
     """
@@ -79,7 +79,7 @@ def shown_p(difference: Difference, comparison: Comparison) -> float | None:
 
 
 def judged_differences(pair: Pair) -> list[Difference]:
-    """The differences that a reader is to remember: the judged ones, or the first if none was tested."""
+    """Return the judged differences, or the first one if none was tested."""
     return [each for each in pair.differences if each.p_holm is not None] or list(pair.differences[:1])
 
 
@@ -107,7 +107,7 @@ _SIGNS: Mapping[Verdict, str] = {"better": "▲ Better", "worse": "▼ Worse"}
 
 
 def title(pair: Pair) -> str:
-    """The first verdict as a heading: `▲ Better: accuracy 0.8130 → 0.8340`."""
+    """Return the first verdict as a heading: `▲ Better: accuracy 0.8130 → 0.8340`."""
     if not pair.differences:
         return "No metric in common"
     first = pair.differences[0]
@@ -118,7 +118,7 @@ def title(pair: Pair) -> str:
 
 
 def ranked(comparison: Comparison, metric: str) -> list[tuple[RunResult, float | None]]:
-    """The runs with their scores, the best first; those without a score come last, equal ones in their order."""
+    """Return the runs with their scores, the best first; those without a score come last, equal ones in their order."""
     sign = -1.0 if higher_is_better(metric) else 1.0
 
     def place(found: tuple[RunResult, float | None]) -> float:
@@ -129,7 +129,7 @@ def ranked(comparison: Comparison, metric: str) -> list[tuple[RunResult, float |
 
 
 def verdict(difference: Difference) -> str:
-    """The verdict on a judged metric: `f1 is better by 0.0277 [+0.0012, +0.0540], p = 0.0312`.
+    """Return the verdict on a judged metric: `f1 is better by 0.0277 [+0.0012, +0.0540], p = 0.0312`.
 
     Where less is better it says so, since signs are those of other less base:
     `mse is better: 0.5625 lower [-0.7124, -0.4115], p = 0.0010`.
@@ -149,7 +149,7 @@ def verdict(difference: Difference) -> str:
 
 
 def over_seeds(comparison: Comparison, pair: Pair) -> Iterator[tuple[str, str]]:
-    """Of each run that has several seeds its name, and its headline over them: `f1 0.4221 ± 0.0030 over seeds 1, 2, 3`."""
+    """Yield each run with several seeds, and its headline score: `f1 0.4221 ± 0.0030 over seeds 1, 2, 3`."""
     for run in comparison.runs:
         if run.name in (pair.base, pair.other) and len(run.runs) > 1 and pair.differences:
             metric = pair.differences[0].metric
@@ -162,42 +162,42 @@ def over_seeds(comparison: Comparison, pair: Pair) -> Iterator[tuple[str, str]]:
 
 
 def setting(value: Json) -> str:
-    """A parameter's value."""
+    """Return a parameter's value."""
     if value is None:
         return "-"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def param(difference: ParamDifference) -> str:
-    """A parameter that differs: `train.learning_rate: 0.0001 → 5e-05`."""
+    """Return a parameter that differs: `train.learning_rate: 0.0001 → 5e-05`."""
     return f"{difference.key}: {setting(difference.base)} → {setting(difference.other)}"
 
 
 def seconds(found: StageSeconds) -> str:
-    """How long a stage took: `train: 274.0 s → 236.0 s (0.86 times)`."""
+    """Return how long a stage took: `train: 274.0 s → 236.0 s (0.86 times)`."""
     return f"{found.stage}: {' → '.join(took(found))}"
 
 
 def took(found: StageSeconds) -> tuple[str, str]:
-    """How long a stage took in the base and in the other run: `274.0 s` and `236.0 s (0.86 times)`."""
+    """Return how long a stage took in the base and in the other run: `274.0 s` and `236.0 s (0.86 times)`."""
     times = f"{found.other / found.base:.2f} times" if found.base else "-"
     return f"{found.base:.1f} s", f"{found.other:.1f} s ({times if found.is_same_machine else 'on another machine'})"
 
 
 def environment(difference: EnvironmentDifference) -> str:
-    """What stages ran on and differs: `packages.torch: 2.12.0 → 2.13.0 (train, evaluate)`."""
+    """Return a difference in what stages ran on: `packages.torch: 2.12.0 → 2.13.0 (train, evaluate)`."""
     values = f"{setting(difference.base)} → {setting(difference.other)}"
     return f"{difference.key}: {values} ({', '.join(difference.stages)})"
 
 
 def counts(comparison: Comparison, pair: Pair) -> str:
-    """How many examples changed in which way: `5 fixed, 3 broken, 1 better, 0 worse`."""
+    """Return how many examples changed in which way: `5 fixed, 3 broken, 1 better, 0 worse`."""
     found = Counter(example.change for example in pair.changed)
     return ", ".join(f"{found[change]} {change}" for change in comparison.changes)
 
 
 def predicted(example: ChangedExample, found: Sequence[Predicted]) -> Iterator[str]:
-    """What a run predicted; where its seeds differ, each prediction and how many made it: `returns (2 of 3 seeds)`."""
+    """Yield what a run predicted; if its seeds differ, each prediction and its number of seeds: `returns (2 of 3 seeds)`."""
     seeds = sum(each.seeds for each in found)
     for each in found:
         said = annotated(example, each.annotation)
@@ -205,7 +205,7 @@ def predicted(example: ChangedExample, found: Sequence[Predicted]) -> Iterator[s
 
 
 def annotated(example: ChangedExample, annotation: Annotation) -> str:
-    """A label, or a sentence with its entities marked: `in [New York: location] today`."""
+    """Return a label, or a sentence with its entities marked: `in [New York: location] today`."""
     if annotation.label is not None:
         return annotation.label or "(no label)"
     if annotation.tags:
@@ -221,13 +221,13 @@ def annotated(example: ChangedExample, annotation: Annotation) -> str:
 
 
 def shown(comparison: Comparison, pair: Pair, limit: int) -> Iterator[ChangedExample]:
-    """Some examples of each kind of change, at most `limit` of each."""
+    """Yield at most `limit` examples of each kind of change."""
     for kind in comparison.changes:
         yield from islice((each for each in pair.changed if each.change == kind), limit)
 
 
 def method(comparison: Comparison) -> str:
-    """How the numbers were made, and what verdicts, p-values and intervals are corrected for."""
+    """Explain how the numbers were made, and what verdicts, p-values and intervals are corrected for."""
     tests = {each.test for pair in comparison.pairs for each in pair.differences}
     mcnemar = " (McNemar's exact test for the accuracy of texts)" if "McNemar" in tests else ""
     made = (
@@ -238,7 +238,7 @@ def method(comparison: Comparison) -> str:
 
 
 def judged(comparison: Comparison) -> str:
-    """Which metrics have verdicts, and what these mean."""
+    """Explain which metrics have verdicts, and what these mean."""
     return (
         f"Only {' and '.join(comparison.judged)} {'gets a verdict' if len(comparison.judged) == 1 else 'get verdicts'}: "
         f"better or worse if p is below {comparison.level:g} and the interval does not include 0. Other metrics, labels and "
@@ -247,7 +247,7 @@ def judged(comparison: Comparison) -> str:
 
 
 def corrected(comparison: Comparison) -> str:
-    """What p-values and intervals are corrected for."""
+    """Explain what p-values and intervals are corrected for."""
     share = f"{100 * comparison.interval_level:.4g} %"
     if comparison.comparisons == 1:
         return f"Intervals of differences are {share} intervals."
@@ -259,5 +259,5 @@ def corrected(comparison: Comparison) -> str:
 
 
 def _decimals(value: float, sign: str = "-") -> str:
-    """Four decimals; six digits where these are more than anybody reads."""
+    """Return a number with four decimals; a large one with six digits."""
     return f"{round(value, 4) + 0.0:{sign}.4f}" if abs(value) < 1000 else f"{value:{sign}.6g}"  # no -0.0000

@@ -203,7 +203,7 @@ def _tensorflow(facts: CardFacts) -> list[str]:
 
 
 def _python(tokenize: str, run: str, facts: CardFacts) -> str:
-    return f"```python\n{tokenize}{run}{facts.task.onnx_lines(facts.threshold)}\n```"
+    return f"```python\n{tokenize}{run}{facts.task.card_code(facts.threshold)}\n```"
 
 
 def _scores(facts: CardFacts) -> list[str]:

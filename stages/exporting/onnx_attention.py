@@ -1,8 +1,8 @@
-"""Attention of packed rows in an ONNX graph, by ONNX Runtime's fused operator.
+"""Attention of packed rows in an ONNX graph, with ONNX Runtime's fused operator.
 
-That takes padded rows and their mask, in time that grows with the square of the longest. So it takes a quarter of the rows at
-a time, of like lengths, unless there is no padding. While the graph is exported, one operator of our own stands for it all:
-PyTorch's exporter takes long over sizes that only the data tell.
+The operator takes padded rows and their mask, and its time grows with the square of the longest row. So it is given a quarter of
+the rows at a time, of similar lengths, unless there is no padding. During the export, one operator of our own stands for all of
+this, because PyTorch's exporter is slow where sizes depend on the data.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,20 +17,20 @@ from stages.exporting.exported_files import ONNX_RUNTIME
 
 _OURS = "stagewright"
 _GROUPS = range(4)
-"""The graph has as many attentions a layer, of no rows where a batch has fewer."""
+"""The groups of rows in each layer; some are empty if a batch has fewer rows."""
 
 _UNPADDED = "attention.unpadded"
-"""Whether all places of the rows have a sub-word."""
+"""Whether there is no padding."""
 _ROWS = "attention.rows"
-"""[3]: the shape of rows in which nothing is padded."""
+"""[3]: the shape of rows without padding."""
 _SIZES = "attention.sizes"
-"""[groups]: how many rows each has."""
+"""[groups]: the number of rows of each."""
 _PLACE = "attention.place"
-"""[sub-words]: where they stand in the groups, flattened and joined."""
+"""[sub-words]: the index of each in the flattened and concatenated groups."""
 _MASK = [f"attention.mask.{group}" for group in _GROUPS]
-"""[rows of the group, longest of them]: 0 where there is padding."""
+"""By group, [rows, longest]: 0 where there is padding."""
 _NUMBER = [f"attention.number.{group}" for group in _GROUPS]
-"""Likewise: which sub-word stands there."""
+"""By group, [rows, longest]: the index of the sub-word there."""
 
 _ROUNDING, _COUNT, _FIRST, _SECOND, _FLAT = (
     f"attention.{name}" for name in ("rounding", "count", "first", "second", "flat")
@@ -48,7 +48,7 @@ def row_attention(
     heads: int,
     scale: float,
 ) -> torch.Tensor:
-    """What queries see of their own rows, [queries, width]; it can be exported, and not computed.
+    """Return what queries attend to in their own rows, [queries, width]. It can be exported, but not computed.
 
     Keys and values are [sub-words, width], and so are queries; or queries are [rows, 1, width], one of each row.
     `present` [rows, longest], int32: 0 where there is padding. Rows of like length should be neighbours.
@@ -84,7 +84,7 @@ def expand_row_attention(model: ModelProto) -> None:
 
 
 def _groups(present: str, number: str) -> Iterator[NodeProto]:
-    """Rows cut into groups, those without the columns that only longer rows have."""
+    """Yield the nodes that cut rows into groups, and drop the columns that a group does not use."""
     yield make_node("ReduceMin", [present], [least := "attention.least"], keepdims=0)
     yield make_node("Cast", [least], [_UNPADDED], to=TensorProto.BOOL)
     yield make_node("Shape", [present], [shape := "attention.shape"])
@@ -113,7 +113,7 @@ def _groups(present: str, number: str) -> Iterator[NodeProto]:
 
 
 def _attention(node: NodeProto) -> NodeProto:
-    """All rows at once if nothing in the batch is padded, as where it is one row; else in groups."""
+    """Return the node that attends in all rows at once if nothing is padded, as in a single row; else in groups."""
     (name,) = node.output
     at_once, in_groups = f"{name}.at_once", f"{name}.in_groups"
     branches = {
@@ -128,7 +128,7 @@ def _branch(output: str, nodes: Iterator[NodeProto]) -> GraphProto:
 
 
 def _at_once(node: NodeProto, output: str) -> Iterator[NodeProto]:
-    """Packed as they are. Without its mask the operator would be quicker, and would round a row otherwise than beside others."""
+    """Yield the nodes for rows without padding. Without its mask the operator would be faster, but round a row differently."""
     *inputs, mask, _ = node.input
     for part in range(int(_is_one_a_row(node)), 3):
         yield make_node("Reshape", [inputs[part], _ROWS], [rows := f"{output}.{part}"])
@@ -138,7 +138,7 @@ def _at_once(node: NodeProto, output: str) -> Iterator[NodeProto]:
 
 
 def _in_groups(node: NodeProto, output: str) -> Iterator[NodeProto]:
-    """The attention of each group, and what they find joined, in the pack's order."""
+    """Yield the nodes that attend in each group, and join the results in the order of the pack."""
     queries, keys, values, attended, flat = (
         [f"{output}.{part}.{group}" for group in _GROUPS] for part in ("queries", "keys", "values", "attended", "flat")
     )

@@ -1,4 +1,4 @@
-"""The ONNX models of an export: one with the logits of the torch model, and one in int8 with what it costs."""
+"""The ONNX models of an export: one in fp32 with the logits of the torch model, and one in int8 with what it costs."""
 
 import logging
 import signal
@@ -27,19 +27,19 @@ from stages.tasks.task import Task
 log = logging.getLogger("stages.export")
 
 _AGAIN = 5
-"""Seconds after which an export that goes on after its time is interrupted again."""
+"""Seconds until an export that continues after its timeout is interrupted again."""
 _MOST_TOLD = 200
-"""Characters of the exporter's message that are told: it may go on for pages."""
+"""The most characters of the exporter's message that are shown: it may have pages."""
 
 
 @dataclass(frozen=True)
 class OnnxExport:
-    """What an export has of ONNX."""
+    """The ONNX models of an export."""
 
     largest_difference: float | None = None
-    """The largest difference of the ONNX model's logits to those of the torch model; None: there is no ONNX model."""
+    """The largest difference between the logits of the ONNX and the torch model; None if there is no ONNX model."""
     int8: QuantizationCost | None = None
-    """What the model in int8 costs, if it was tried."""
+    """What quantization to int8 costs, if it was tried."""
 
 
 def export_onnx_models(
@@ -54,7 +54,7 @@ def export_onnx_models(
         return OnnxExport()
     written = [folder / ONNX, folder / ONNX_INT8]
     try:
-        with told_in_one_line(model, "ONNX"), _at_most(config.onnx_timeout):
+        with export_errors(model, "ONNX"), _at_most(config.onnx_timeout):
             difference = _export_fp32(model, trained, load_split(tokenized, "test"), config, folder / ONNX)
             if config.quantize == "none":
                 return OnnxExport(difference)
@@ -71,7 +71,7 @@ def export_onnx_models(
 
 @contextmanager
 def _at_most(seconds: int) -> Iterator[None]:
-    """Raise ModelError in the block when it has taken so many seconds. Only the main thread can be interrupted so."""
+    """Raise ModelError inside the block after so many seconds. In other threads than the main one, there is no timeout."""
 
     def end(*_: object) -> None:
         raise ModelError(f"export: the ONNX export did not finish within export.onnx_timeout={seconds} seconds")
@@ -80,9 +80,8 @@ def _at_most(seconds: int) -> Iterator[None]:
         yield
         return
     before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(
-        signal.ITIMER_REAL, seconds, _AGAIN
-    )  # the exporter may take the error for one of its own, and try on
+    # repeated, since the exporter may take the error for one of its own, and go on
+    signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
     try:
         yield
     finally:
@@ -91,8 +90,8 @@ def _at_most(seconds: int) -> Iterator[None]:
 
 
 @contextmanager
-def told_in_one_line(model: PreTrainedModel, format: str) -> Iterator[None]:
-    """Turn all that an exporter and a runtime raise into ModelError. `format`: what the model is exported to."""
+def export_errors(model: PreTrainedModel, format: str) -> Iterator[None]:
+    """Turn errors of exporters and runtimes inside the block into ModelError. `format`: what the model is exported to."""
     try:
         yield
     except (UserError, MemoryError, OSError):

@@ -1,4 +1,4 @@
-"""Write the trained model as ONNX, and check it against torch."""
+"""Write the trained model as ONNX, and compare its logits with torch's."""
 
 import copy
 import logging
@@ -35,7 +35,7 @@ class Logits(torch.nn.Module):
     """Wrap a model so that it takes and returns tensors alone."""
 
     def __init__(self, model: PreTrainedModel, *, float_mask: bool = False) -> None:
-        """`float_mask`: the model is given its attention mask in fp32."""
+        """`float_mask`: whether the model is given its attention mask in fp32."""
         super().__init__()
         self._model, self._float_mask = model, float_mask
 
@@ -50,7 +50,7 @@ class Logits(torch.nn.Module):
 
 
 def inputs_of(batch: Batch) -> dict[str, torch.Tensor]:
-    """Return what of a batch an exported model takes, in the order of its inputs."""
+    """Return the tensors of a batch that an exported model takes, in the order of its inputs."""
     return {name: batch[name] for name in _INPUTS if name in batch}
 
 
@@ -60,10 +60,10 @@ def write_onnx(model: PreTrainedModel, example: Batch, path: Path, *, packed: bo
     The inputs are those that `example` has: `input_ids`, `attention_mask`, and `token_type_ids` for pairs of texts
     whose model tells them apart.
 
-    `packed`: computing padding is left out, by operators that ONNX Runtime alone has.
+    `packed`: whether padding is not computed, by operators that only ONNX Runtime has.
 
-    It takes the exporter on `torch.export`: PyTorch's older tracing exporter gives, without an error, BERT logits
-    that are wrong by half a unit once a row is padded.
+    The exporter is the one on `torch.export`. PyTorch's older tracing exporter raises no error, but its logits of BERT are wrong
+    by half a unit once a row is padded.
     """
     program = _program(model, example, packed=packed)
     program.optimize()

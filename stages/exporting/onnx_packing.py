@@ -47,16 +47,16 @@ class _Layout:
         )
 
     def pack(self, batch: torch.Tensor) -> torch.Tensor:
-        """[rows, longest, width] to [sub-words, width]."""
+        """Turn [rows, longest, width] into [sub-words, width]."""
         # exported as one operator, where indexing is also a reshape or two
         return embedding(self.place, batch.flatten(0, 1))
 
     def unpack(self, packed: torch.Tensor) -> torch.Tensor:
-        """[sub-words, width] to [rows, longest, width]."""
+        """Turn [sub-words, width] into [rows, longest, width]."""
         return embedding(self.number.index_select(0, self.rank), packed)
 
     def first_subwords(self, hidden: torch.Tensor) -> "_FirstSubwords":
-        """Those of the hidden states [1, sub-words, width]."""
+        """Select the first sub-words from hidden states [1, sub-words, width]."""
         return _FirstSubwords(self, hidden)
 
 
@@ -68,11 +68,11 @@ class _FirstSubwords:
     hidden: torch.Tensor
 
     def pack(self) -> torch.Tensor:
-        """[1, rows, width]"""
+        """Return their hidden states, [1, rows, width]."""
         return self.hidden.index_select(1, self.of.number[:, 0])
 
     def unpack(self, packed: torch.Tensor) -> torch.Tensor:
-        """[rows, width] to [rows, 1, width], in the batch's order."""
+        """Turn [rows, width] into [rows, 1, width], in the order of the batch."""
         return embedding(self.of.rank, packed)[:, None]
 
 
@@ -85,7 +85,7 @@ def _attend(
     scaling: float | None = None,
     **__: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Query, key and value [1, heads, sub-words, width] to [1, sub-words, heads, width].
+    """Attend from query, key and value [1, heads, sub-words, width] to [1, sub-words, heads, width].
 
     Of first sub-words alone the keys and values are not used: they see those of their whole rows.
     """

@@ -1,4 +1,4 @@
-"""Quantize an ONNX model to int8: weights ahead of time, activations as they are computed, with a scale for each row."""
+"""Quantize an ONNX model to int8: weights statically, activations dynamically with a scale for each row."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ _CONSTANTS: Mapping[str, NDArray[np.generic]] = {
     _TINY: np.array(1e-12, np.float32),
     _ZERO: np.array(128, np.uint8),
 }
-"""The zero point is 128: activations are unsigned, as CPUs multiply them."""
+"""Constants of the graph. The zero point is 128, since CPUs multiply unsigned activations."""
 
 _LARGEST = 127
-"""The largest sum of two weights of one sign before rounding. Rounded it is at most 128, and 255 * 128 < 2**15."""
+"""The largest sum of two quantized weights of one sign, before rounding. Rounded it is at most 128, and 255 * 128 < 2**15."""
 _NEIGHBOURS = 4
-"""How many weights of a column CPUs multiply and add in one instruction."""
+"""How many weights of a column CPUs multiply and add up in one instruction."""
 _SMALLEST = 1e-30
-"""The largest pair of a column of zeros, so that its scale is not 0."""
+"""Used for a column of zeros, so that its scale is not 0."""
 
 
 def write_int8(source: Path, path: Path) -> None:
@@ -80,7 +80,7 @@ def _quantize_products(graph: GraphProto) -> None:
 
 
 def _quantized_rows(activations: str) -> Iterator[NodeProto]:
-    """[…, width] in uint8, and the scale of each row [..., 1]: its largest number, which is 127 steps from 0."""
+    """Yield the nodes that quantize […, width] to uint8. The scale of a row is its largest absolute value, 127 steps from 0."""
     sizes, largest, inverse = (f"{activations}.{name}" for name in ("sizes", "largest", "inverse"))
     yield make_node("Abs", [activations], [sizes])
     yield make_node("ReduceMax", [sizes, _LAST], [largest], keepdims=1)
@@ -91,7 +91,7 @@ def _quantized_rows(activations: str) -> Iterator[NodeProto]:
 
 
 def _int8_product(activations: str, weights: str, product: str) -> Iterator[NodeProto]:
-    """The product of what is quantized already, in fp32."""
+    """Yield the nodes of the product of quantized activations and weights, in fp32."""
     inputs = [_values(activations), _values(weights), _STEP, _scales(weights), _ZERO]
     yield make_node("MatMulIntegerToFloat", inputs, [scaled := f"{product}.scaled"], domain=ONNX_RUNTIME)
     yield make_node("Mul", [scaled, _scales(activations)], [product])
@@ -107,7 +107,7 @@ def _scales(name: str) -> str:
 
 @dataclass(frozen=True)
 class Int8Weights:
-    """`values` * `scales` are about the weights."""
+    """Quantized weights: `values` * `scales` approximate them."""
 
     values: NDArray[np.int8]
     """[inputs, outputs]"""
@@ -116,7 +116,7 @@ class Int8Weights:
 
     @classmethod
     def of(cls, weights: NDArray[np.float32]) -> "Int8Weights":
-        """Of weights [inputs, outputs].
+        """Quantize weights [inputs, outputs].
 
         CPUs with AVX2 but without VNNI multiply with `vpmaddubsw`: it adds the products of two neighbours (uint8 activations,
         int8 weights) up in 16 bits, and what does not fit is cut off silently (Intel 64 and IA-32 Architectures Software
@@ -127,7 +127,7 @@ class Int8Weights:
 
 
 def _largest_pair(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """By column, the largest sum of two neighbours of one sign, [outputs]."""
+    """Return the largest sum of two neighbours of one sign in each column, [outputs]."""
     inputs, outputs = weights.shape
     rows = np.pad(weights, ((0, -inputs % _NEIGHBOURS), (0, 0))).reshape(-1, _NEIGHBOURS, outputs)
     largest: NDArray[np.float32] = np.maximum(_pair(rows.clip(min=0)), _pair((-rows).clip(min=0))).max(axis=0)
@@ -135,6 +135,6 @@ def _largest_pair(weights: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _pair(sizes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The sum of the two largest of each neighbourhood, [neighbourhoods, outputs]."""
+    """Return the sum of the two largest in each neighbourhood, [neighbourhoods, outputs]."""
     total: NDArray[np.float32] = np.partition(sizes, _NEIGHBOURS - 2, axis=1)[:, -2:].sum(axis=1)
     return total

@@ -6,7 +6,7 @@ from transformers import PreTrainedModel
 
 from stages.configuration.schema import ExportConfig
 from stages.exporting.exported_files import SAVED_MODEL
-from stages.exporting.onnx_export import rows_of_all_lengths, told_in_one_line
+from stages.exporting.onnx_export import export_errors, rows_of_all_lengths
 from stages.modeling.batch_format import read_batch_format
 from stages.modeling.batches import PaddingCollator
 from stages.pipeline.arrow import load_split
@@ -25,7 +25,7 @@ def export_saved_model(
         return None
     collate = PaddingCollator(read_batch_format(trained))
     sample = rows_of_all_lengths(collate.format, load_split(tokenized, "test"), config.onnx_check_rows)
-    with told_in_one_line(model, "TensorFlow"):
+    with export_errors(model, "TensorFlow"):
         from stages.exporting.tensorflow.saved_model import largest_difference, write_saved_model  # takes seconds
 
         write_saved_model(model, collate(sample[:2]), folder / SAVED_MODEL)

@@ -19,7 +19,7 @@ from stages.pipeline.errors import ConfigError, DataError
 from stages.pipeline.escaping import lines
 from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.paths import PREDICTIONS
-from stages.reporting.label_issues import told
+from stages.reporting.label_issues import summary_of
 from stages.reporting.staleness import stale_here
 from stages.reporting.workspace import params_here, sources_here
 from stages.scoring.core.predicted import rules_of
@@ -57,7 +57,7 @@ def main() -> None:
                 "-S: sets what the folds are trained with, and there are none; give their number, as in --folds 5"
             )
         found = issues_in_train(arguments.folds, arguments.set_param) if arguments.folds else issues_here()
-        for line in lines(told(found), COLUMNS):
+        for line in lines(summary_of(found), COLUMNS):
             print(line)
         print()
         for line in terminal_lines(list(islice(found.by_example(), arguments.top or _MOST_SHOWN))):
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(
         prog="stagewright label-issues", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -59,7 +59,7 @@ def _fold(trial: Trial) -> str:
 
 
 def _source(run: Run, trial: Trial) -> Source:
-    """The part of train that a fold has as its test split."""
+    """Return the part of train that is the test split of a fold."""
     if run.predictions is None or run.stale:
         raise DataError(f"{trial.name}: {run.missing or run.stale}")
     file = read_predictions(labelled(run.predictions), trial.name)

@@ -65,7 +65,7 @@ def terminal_lines(examples: Sequence[Sequence[RankedIssue]]) -> Iterator[str]:
 
 
 def _excerpt(issue: RankedIssue) -> str:
-    """A text from its start, a sentence from a little before the words concerned."""
+    """Return a text from its start, or a sentence from a little before the words of the issue."""
     if not issue.tokens:
         return visible(" / ".join(issue.texts))
     text = visible(issue.text)
@@ -74,6 +74,6 @@ def _excerpt(issue: RankedIssue) -> str:
 
 
 def _indented(text: str) -> Iterator[str]:
-    """At most two lines."""
+    """Yield at most two indented lines."""
     for line in lines(visible(text), COLUMNS - _INDENT, 2):
         yield f"{'':{_INDENT}}{line}"

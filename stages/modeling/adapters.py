@@ -1,6 +1,7 @@
-"""LoRA: low-rank adapters beside frozen linear layers, merged into these when training has ended.
+"""LoRA: low-rank adapters beside frozen linear layers, which are merged into the layers after training.
 
-`peft` computes and merges them. Which layers get one is decided here, for any family, and told before a model is loaded.
+`peft` computes and merges them. Which layers get one is decided here, for any family, so that errors come before weights are
+loaded.
 """
 
 import json
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
 _NAME = "default"
 """What peft calls the adapters of a model that has one set of them."""
 _BARE = "model"
-"""The name of the model in what adapters are put into."""
+"""The name of the model inside the module that adapters are injected into."""
 _IN_FILES = "base_model.model."
-"""What stands before the name of a weight in a file of peft's."""
+"""The prefix of each weight's name in peft's files."""
 _CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
 def targets_of(model: PreTrainedModel, lora: LoraConfig, frozen: int) -> list[str]:
-    """Return the names of the linear layers that get an adapter, none of them among the `frozen` lowest layers.
+    """Return the names of the linear layers that get an adapter. The `frozen` lowest layers get none.
 
     Raises ModelError if a target matches none of the model's layers, or if the rank is larger than a layer.
     """
@@ -68,10 +69,10 @@ def targets_of(model: PreTrainedModel, lora: LoraConfig, frozen: int) -> list[st
 
 
 def _linear_layers(model: PreTrainedModel) -> dict[str, torch.Size]:
-    """Return the shapes of the weights that can have an adapter, by the names of their layers.
+    """Return the weight shapes of the linear layers that can have an adapter, by name.
 
-    Not those that several layers share: each layer would have an adapter, and the weight would get all of them when merged. Nor
-    those with a single output, such as gates: they have no rank to be lowered.
+    Left out are weights that several layers share, as merging would add the adapters of all layers to them, and layers with a
+    single input or output, such as gates, whose rank can't be lowered.
     """
     layers = {name: module for name, module in model.named_modules() if type(module) in (torch.nn.Linear, Conv1D)}
     uses = Counter(id(module.weight) for module in layers.values())
@@ -83,9 +84,9 @@ def _linear_layers(model: PreTrainedModel) -> dict[str, torch.Size]:
 
 
 def add_adapters(model: PreTrainedModel, lora: LoraConfig, frozen: int) -> None:
-    """Freeze all weights but the head's, and put an adapter beside each target. Raises as `targets_of`.
+    """Freeze all weights except the head's, and add an adapter to each target. Raises as `targets_of`.
 
-    PyTorch's global generator draws the adapters.
+    Adapters are initialized from PyTorch's global generator.
     """
     layers, targets = layers_of(model), targets_of(model, lora, frozen)
     trained = [
@@ -93,16 +94,16 @@ def add_adapters(model: PreTrainedModel, lora: LoraConfig, frozen: int) -> None:
         for name, weight in model.named_parameters()
         if weight.requires_grad and layers.depths[name] == layers.top
     ]
-    # without the model's configuration, by which peft would replace targets in some families
+    # inside a module without a configuration: by the model's own, peft would replace targets in some families
     _inject(lora, torch.nn.ModuleDict({_BARE: model}), [f"{_BARE}.{name}" for name in targets])
     for weight in trained:
         weight.requires_grad_(True)
 
 
 def require_readable(model: PreTrainedModel, lora: LoraConfig, frozen: int) -> None:
-    """Raise ModelError if peft would load what `write_adapters` writes into other layers. This puts adapters into `model`.
+    """Raise ModelError if peft could not load what `write_adapters` writes. This adds adapters to `model`.
 
-    In some families of experts peft takes the names of targets for those that an older transformers had.
+    For some mixture-of-experts families, peft takes the names of targets for those of an older transformers, and replaces them.
     """
     targets = targets_of(model, lora, frozen)
     try:
@@ -124,7 +125,7 @@ def has_adapters(model: torch.nn.Module) -> bool:
 
 
 def merge_adapters(model: PreTrainedModel) -> None:
-    """Add the adapters, if there are any, to the weights of their layers, which then are as they were named before."""
+    """Merge adapters, if there are any, into the weights of their layers, which get their original names back."""
     if not has_adapters(model):
         return
     from peft.tuners.lora import LoraLayer
@@ -192,5 +193,5 @@ def _is_of_adapter(name: str) -> bool:
 
 
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the configuration in an order that is the same in every process: peft holds names in sets."""
+    """Return the configuration with sets sorted: their order differs from process to process."""
     return {name: sorted(value) if isinstance(value, set) else value for name, value in config.items()}

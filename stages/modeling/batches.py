@@ -18,7 +18,7 @@ from stages.tasks.objective import codes
 Row: TypeAlias = Mapping[str, object]
 Batch: TypeAlias = dict[str, torch.Tensor]
 LabelTensor: TypeAlias = Callable[[Sequence[object]], torch.Tensor]
-"""What turns the label column of rows into a tensor. One of integers [rows, length] has a label for each sub-word."""
+"""Turns the label column of rows into a tensor. Integers of shape [rows, length] are labels of sub-words."""
 Item = TypeVar("Item")
 
 MASK = "attention_mask"
@@ -101,7 +101,7 @@ def collated(rows: Sequence[Row], collate: PaddingCollator, split: str) -> Batch
 
 
 def unreadable(split: str, row: int, error: Exception) -> DataError:
-    """Return the error for row number `row` of the split, which can't be read."""
+    """Return the error for row number `row` of the split, counted from 0, which can't be read."""
     return _row_error(split, f"row {row}", "read", error)
 
 
@@ -116,8 +116,11 @@ def first_failing(function: Callable[[Sequence[Item]], object], items: Sequence[
 
 
 @contextmanager
-def ends_of_texts_told(split: str, examples: Callable[[], Sequence[object]]) -> Iterator[None]:
-    """Turn the error of a head that counts the ends of texts (BART, T5) into DataError. `examples`: those of the batch."""
+def eos_errors(split: str, examples: Callable[[], Sequence[object]]) -> Iterator[None]:
+    """Turn the error of a head that reads the last `<eos>` of each text (BART, T5) into DataError.
+
+    Such a head refuses batches whose texts have different numbers of it. `examples`: returns the examples of the batch.
+    """
     try:
         yield
     except ValueError as error:

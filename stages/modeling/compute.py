@@ -1,4 +1,4 @@
-"""How PyTorch and NumPy compute: the number of threads, freed memory, TF32, and deterministic algorithms."""
+"""How PyTorch and NumPy compute: threads, freed memory, TF32 and deterministic algorithms."""
 
 import ctypes
 import logging
@@ -23,15 +23,16 @@ CUBLAS_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # as malloc.h has them
 _LARGEST_MMAP_THRESHOLD = 2**25
-"""The most bytes that glibc accepts."""
+"""Bytes; glibc accepts no more."""
 _DEFAULT_MMAP_THRESHOLD = 2**17
-"""The bytes with which glibc begins, and which it no longer raises once they are set."""
+"""Bytes; glibc's own default, which it raises as it runs unless it has been set."""
 
 
-def compute_as_configured(threads: int, *, deterministic: bool | None = None, is_sharded: bool = False) -> None:
-    """Set how this process computes. `deterministic`: as `use_deterministic_algorithms`; None leaves it as it is.
+def configure_compute(threads: int, *, deterministic: bool | None = None, is_sharded: bool = False) -> None:
+    """Set how this process computes.
 
-    `is_sharded`: whether it holds a share of a model, to save memory.
+    `deterministic`: for `use_deterministic_algorithms`; None changes nothing. `is_sharded`: whether the process holds a shard of
+    the model, and so has to save memory.
     """
     use_threads(threads)
     use_tf32()
@@ -40,25 +41,25 @@ def compute_as_configured(threads: int, *, deterministic: bool | None = None, is
     (return_freed_memory if is_sharded else keep_freed_memory)()
 
 
-def computed_on(
+def compute_record(
     precision: Literal["auto", "fp32", "bf16", "fp16"],
     threads: int,
     packing: str | None = None,
     compilation: str | None = None,
 ) -> Compute:
-    """Return what a stage computed on, for the record.
+    """Return the record of what a stage computed on.
 
-    `packing` and `compilation`: what the trials of packed rows and of compiled layers on a GPU have found.
+    `packing` and `compilation`: the results of `use_packing` and `use_compilation` on a GPU.
     """
     gpu = None if packing is None else Gpu(packing, round(torch.cuda.max_memory_allocated() / 1e6), compilation)
     return Compute(device_name(), resolved(precision), threads, gpu)
 
 
 def use_threads(count: int) -> None:
-    """Compute with `count` threads in this process, whatever the machine has and the environment says.
+    """Compute with `count` threads in this process, whatever the machine and environment variables say.
 
-    A different thread count changes the last bits of the weights, as it changes the order of additions. So the count belongs to
-    the recipe. More threads than cores give the same bytes as on a machine that has enough cores.
+    The thread count is part of the recipe: it determines the order of additions, and so the last bits of the weights. More
+    threads than cores give the same bytes as on a machine with enough cores.
     """
     torch.set_num_threads(count)
     threadpool_limits(count, user_api="blas")
@@ -72,11 +73,11 @@ def use_threads(count: int) -> None:
 
 
 def each_in_a_thread(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """Yield the results in order, as `map` does, with each item in its own thread.
+    """Yield the results in order, as `map` does, and compute each item in a thread of its own.
 
-    Threads then do not wait for each other after each operation, and the serial parts of one overlap with the others. Where items
-    are fewer than threads, several threads share one item. The first item in order that fails raises its exception, and no
-    further items are started.
+    Threads then do not wait for each other after each operation, and serial parts of one item overlap with the others. If there
+    are fewer items than threads, several threads share an item. An exception is raised in the order of the items, and no further
+    items are started.
     """
     threads = torch.get_num_threads()
     at_once = max(1, min(threads, len(items)))
@@ -114,7 +115,7 @@ def _adjust_malloc(parameter: int, value: int) -> None:
 
 
 def use_tf32() -> None:
-    """Let a GPU multiply fp32 matrices in TF32, which is several times as fast: 10 bits of mantissa, accumulated in fp32."""
+    """Let a GPU multiply fp32 matrices in TF32 (10 bits of mantissa, accumulated in fp32), which is several times as fast."""
     if torch.cuda.is_available():
         torch.set_float32_matmul_precision("high")
 

@@ -1,4 +1,4 @@
-"""Frozen weights: which they are, how many are left to train, and the state of a training without them."""
+"""Frozen weights: which ones, how many are left to train, and a state dict without them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 from stages.modeling.batches import Batch
 from stages.modeling.layers import layers_of
 from stages.modeling.occurring_embeddings import OccurringEmbeddings
-from stages.modeling.precision import device, random_state_kept
+from stages.modeling.precision import device, preserved_rng_state
 from stages.modeling.sharding import shared_as, whole
 from stages.pipeline.errors import ModelError, TrainingError
 
@@ -21,16 +21,16 @@ class ParameterCounts:
 
     trained: int
     all: int
-    """Those of adapters included."""
+    """All parameters, with those of adapters."""
 
 
 def highest_frozen(freeze: Literal["none", "embeddings"] | int) -> int:
-    """Return the depth of the highest layer that `train.freeze` freezes: 0 for the embeddings alone, -1 for nothing."""
+    """Return the depth of the highest layer that `train.freeze` freezes: 0 for only the embeddings, -1 for nothing."""
     return {"none": -1, "embeddings": 0}[freeze] if isinstance(freeze, str) else freeze
 
 
 def freeze_lowest(model: PreTrainedModel, freeze: Literal["none", "embeddings"] | int) -> None:
-    """Freeze the embeddings, and layers from the bottom. Raises ModelError if the model has fewer layers."""
+    """Freeze the embeddings and the lowest layers, as `train.freeze` says. Raises ModelError if the model has fewer layers."""
     layers, highest = layers_of(model), highest_frozen(freeze)
     if highest > layers.count:
         raise ModelError(
@@ -42,10 +42,10 @@ def freeze_lowest(model: PreTrainedModel, freeze: Literal["none", "embeddings"] 
 
 
 def require_gradients(model: PreTrainedModel) -> None:
-    """Raise TrainingError if layers are to be trained, and a backward pass has given none of their weights a gradient.
+    """Raise TrainingError if no layer that is to be trained has a gradient after a backward pass.
 
-    The head alone would learn. Reversible layers are such, as Reformer's: they have no backward pass of their own unless what
-    they read has one.
+    Only the head would learn then. This happens with reversible layers (Reformer), which have no backward pass unless their
+    input requires a gradient.
     """
     layers = layers_of(model)
     trained = [
@@ -60,15 +60,16 @@ def require_gradients(model: PreTrainedModel) -> None:
         )
 
 
-def has_unused(model: PreTrainedModel, batch: Batch) -> bool:
-    """Return whether a training step on the batch gives some trained weight no gradient. Draws no random number of the recipe's.
+def has_unused_weights(model: PreTrainedModel, batch: Batch) -> bool:
+    """Return whether a training step on the batch leaves some trained weight without a gradient.
 
-    Processes that share a batch have to know. Such are adapters whose product is never taken, and embeddings of entities.
+    Distributed training has to know. Examples are adapters of layers that are not called, and embeddings of entities. The
+    generators' states are preserved.
     """
     torch.nn.Module.to(model, device())
     inputs = {name: tensor.to(model.device) for name, tensor in batch.items()}
     was_training = model.training
-    with random_state_kept():
+    with preserved_rng_state():
         logits: torch.Tensor = model.train()(**inputs).logits
         logits.float().sum().backward()
     found = any(weight.requires_grad and weight.grad is None for weight in model.parameters())
@@ -78,7 +79,7 @@ def has_unused(model: PreTrainedModel, batch: Batch) -> bool:
 
 
 def parameter_counts(model: torch.nn.Module) -> ParameterCounts:
-    """Count parameters. Embeddings that are put aside count as trained, since weight decay shrinks them."""
+    """Count parameters. Embeddings that `OccurringEmbeddings` put aside count as trained, since weight decay shrinks them."""
     aside = sum(each.put_aside for each in model.modules() if isinstance(each, OccurringEmbeddings))
     sizes = [(weight.numel(), weight.requires_grad) for weight in model.parameters()]
     return ParameterCounts(
@@ -87,7 +88,7 @@ def parameter_counts(model: torch.nn.Module) -> ParameterCounts:
 
 
 def trained_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Return the state of the model without its frozen weights, each weight once, under its first name."""
+    """Return the model's state dict without frozen weights. A shared weight is in it once, under its first name."""
     state, seen = dict[str, torch.Tensor](), set[int]()
     for name, tensor in model.state_dict(keep_vars=True).items():
         is_frozen = isinstance(tensor, torch.nn.Parameter) and not tensor.requires_grad
@@ -98,13 +99,13 @@ def trained_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def gathered_trained_state(model: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield what `trained_state` gives, each tensor whole. Processes that share the weights have to call this together."""
+    """Yield the items of `trained_state`, with sharded tensors gathered. All processes have to call this together."""
     for name, tensor in trained_state(model).items():
         yield name, whole(tensor)
 
 
 def load_trained_state(model: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> None:
-    """Load a whole trained state into a model with the same frozen weights, which may be sharded."""
+    """Load a gathered trained state into a model with the same frozen weights. The model may be sharded."""
     own = trained_state(model)
     assert state.keys() == own.keys()
     with torch.no_grad():

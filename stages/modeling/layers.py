@@ -1,4 +1,4 @@
-"""The layers of a model, found in its modules: embeddings at the bottom, layer upon layer, and the head at the top."""
+"""The depth of each parameter of a model: embeddings at the bottom, then layer upon layer, and the head at the top."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,30 +10,30 @@ from transformers import PreTrainedModel
 from stages.modeling.load import encoder_name
 
 _ABOVE = re.compile("after|final|norm|pool|(^|_)out")
-"""In the name of what stands beside a list of layers, and comes after them, although it may be declared before."""
+"""In the name of a module beside a list of layers: it is applied after the layers, although it may be declared before."""
 
 
 @dataclass(frozen=True)
 class Layers:
-    """How high in a model each parameter is."""
+    """The depth of each parameter of a model."""
 
     count: int
-    """The layers between embeddings and head; those of a decoder come above those of its encoder."""
+    """The number of layers between embeddings and head. The layers of a decoder come after those of its encoder."""
     depths: Mapping[str, int]
-    """By the name of a parameter: 0 for embeddings, 1 for the lowest layer, `top` for the head."""
+    """By parameter name: 0 for embeddings, 1 for the lowest layer, `top` for the head."""
 
     @property
     def top(self) -> int:
-        """The depth of the head, and of what stands between the layers and it, such as a pooler or the last norm."""
+        """The depth of the head, and of all between the last layer and the head, such as a pooler or the last norm."""
         return self.count + 1
 
 
 def layers_of(model: PreTrainedModel) -> Layers:
-    """Find the layers of a model of any family. `count` is 0 if it has none that can be told apart.
+    """Find the layers of a model of any family. `count` is 0 if it has none that can be distinguished.
 
-    Layers are the items of the outermost lists of modules in the encoder. Lists of one length in one place are parts of the same
-    layers, as XLM keeps its attentions apart from its feed-forward networks. A parameter that several layers share belongs to
-    the lowest.
+    Layers are the items of the outermost `ModuleList`s in the encoder. Lists of equal length in the same module are parts of the
+    same layers: XLM has a list of attentions and a list of feed-forward networks. A parameter that several layers share belongs
+    to the lowest of them.
     """
     prefix = f"{encoder_name(model)}."
     starts, ends, count = _stacks(model.get_submodule(prefix[:-1]), prefix)
@@ -45,26 +45,28 @@ def layers_of(model: PreTrainedModel) -> Layers:
     for number, (name, depth) in enumerate(found.items()):
         reached = reached if depth is None else depth
         end = _end_of_stack(name, ends)
-        if depth is not None:
+        if depth is not None:  # in a layer
             depths[name] = depth
-        elif not name.startswith(prefix):
+        elif not name.startswith(prefix):  # in the head
             depths[name] = count + 1
         elif any(map(name.startswith, embeddings)) or _is_of_embeddings(name.removeprefix(prefix)):
             depths[name] = 0
-        elif end is not None:
+        elif (
+            end is not None
+        ):  # after a stack, as the last norm of an encoder is; after the last stack it is part of the top
             depths[name] = end if end < count else count + 1
-        elif depths.get(before) == 0 and _norms(name, before):
+        elif depths.get(before) == 0 and _norms(name, before):  # the norm of the embeddings
             depths[name] = 0
-        elif any(name.startswith(f"{place}conv.") for place in ends):
-            depths[name] = 1  # DeBERTa's convolution stands beside the lowest layer
-        else:  # other parameters stand in the order in which they are used
+        elif any(name.startswith(f"{place}conv.") for place in ends):  # DeBERTa's convolution, beside the lowest layer
+            depths[name] = 1
+        else:  # other parameters are declared in the order in which they are used
             depths[name] = reached if number < last else count + 1
         before = name
     return Layers(count, depths)
 
 
 def outermost_layers(model: PreTrainedModel) -> Iterator[torch.nn.Module]:
-    """Yield the modules that are layers, or, where lists of these stand beside each other, parts of layers."""
+    """Yield the modules that are layers, or parts of layers where several lists hold these."""
     for _, items in _outermost_lists(model.get_submodule(encoder_name(model))):
         yield from _callable_in(items)
 
@@ -80,12 +82,12 @@ def _is_of_embeddings(name: str) -> bool:
 
 
 def _norms(name: str, before: str) -> bool:
-    """Return whether a parameter is of a norm that stands beside the module of the one declared before it, or of the same."""
+    """Return whether a parameter belongs to a norm in the same module as the parameter declared before it."""
     return "norm" in name.lower() and _place(_place(name)) == _place(_place(before))
 
 
 def _end_of_stack(name: str, ends: Mapping[str, int]) -> int | None:
-    """Return the depth of the last layer of the stack that a parameter comes after; None if its name doesn't tell."""
+    """Return the depth of the last layer of the stack that a parameter is applied after; None if its name doesn't show that."""
     for place, end in ends.items():
         if name.startswith(place) and _ABOVE.search(name.removeprefix(place).partition(".")[0]):
             return end
@@ -93,7 +95,11 @@ def _end_of_stack(name: str, ends: Mapping[str, int]) -> int | None:
 
 
 def _stacks(encoder: torch.nn.Module, prefix: str) -> tuple[dict[str, int], dict[str, int], int]:
-    """Return how many layers are below each list of layers by its name, and up to the end of those in each place; and all."""
+    """Find the stacks of layers in the encoder.
+
+    Return the number of layers below each list, by its prefix; the number up to the end of the lists in each module, by its
+    prefix; and the number of all layers.
+    """
     lists = dict(_outermost_lists(encoder))
     of_layers = {name: items for name, items in lists.items() if any(any(item.children()) for item in items)}
     places = dict.fromkeys((_place(name), len(items)) for name, items in of_layers.items())

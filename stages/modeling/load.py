@@ -1,4 +1,4 @@
-"""Models with the task's head, from safetensors alone."""
+"""Load models with the task's head, from safetensors only."""
 
 import logging
 import re
@@ -18,19 +18,19 @@ from stages.tasks.task import Task
 log = logging.getLogger("stages.model")
 
 _IN_A_LAYER = re.compile(r"\.\d+\.")
-"""The name of a weight in one of many layers. The others, such as a pooler's, may be drawn anew."""
+"""In the name of a weight of a layer. Other weights, such as a pooler's, may be missing, and are then initialized."""
 _PLAIN_OUTPUTS = {"return_dict": True, "output_hidden_states": False, "output_attentions": False}
 
 
 def new_model(
     task: Task, weights: Path, names: Sequence[str], *, padding: int | None = None, called: str = ""
 ) -> PreTrainedModel:
-    """Return the pretrained encoder in `weights` with a head for the labels `names`, in fp32: one logit a name.
+    """Return the pretrained encoder in the folder `weights` with a head for the labels `names`, in fp32: one logit per name.
 
-    PyTorch's global generator draws the head, unless the folder has one for this task and these labels. `padding` is the code
-    of the padding sub-word. Where download had to give the tokenizer one, the model gets an embedding for it, which attention
-    never looks at. `called`: what messages call the model, by default its folder. Raises ModelError if the model can't be loaded
-    or is no model for this task.
+    The head is initialized from PyTorch's global generator, unless the folder has one for this task and these labels. `padding`:
+    the id of the padding token. If download had to add it to the tokenizer, the model gets an embedding for it, which attention
+    never reads. `called`: what messages call the model; by default its folder. Raises ModelError if the model can't be loaded,
+    or has no head for this task.
     """
     called = called or str(weights)
     id2label = dict(enumerate(names))
@@ -39,10 +39,8 @@ def new_model(
         **_PLAIN_OUTPUTS,
         **({} if task.problem_type is None else {"problem_type": task.problem_type}),
     }
-    if hasattr(
-        known, "use_mems_eval"
-    ):  # XLNet would return states for a further text, and transformers.pipeline fail on them
-        extra["use_mems_eval"] = False
+    if hasattr(known, "use_mems_eval"):
+        extra["use_mems_eval"] = False  # XLNet would also return states, on which transformers.pipeline fails
     config = _config(
         task,
         weights,
@@ -64,7 +62,7 @@ def new_model(
 
 
 def skeleton(task: Task, weights: Path) -> PreTrainedModel:
-    """Return what the configuration in the folder makes, without weights: its layers take no memory.
+    """Return the model that the configuration in the folder describes, on the meta device: without weights or memory.
 
     Raises ModelError as `new_model`.
     """
@@ -76,14 +74,14 @@ def skeleton(task: Task, weights: Path) -> PreTrainedModel:
 
 
 def trained_model(task: Task, folder: Path) -> PreTrainedModel:
-    """Return a model that the train stage wrote, ready to predict."""
+    """Return a model that the train stage wrote, in evaluation mode."""
     model, _ = _load(task, folder, str(folder), _config(task, folder, str(folder)))
     model.eval()
     return model
 
 
 def encoder_name(model: PreTrainedModel) -> str:
-    """Return the attribute that holds the pretrained encoder."""
+    """Return the name of the attribute that holds the pretrained encoder."""
     if hasattr(model, model.base_model_prefix):
         return str(model.base_model_prefix)
     # ESM C for tokens: its class states another name than it uses
@@ -97,19 +95,19 @@ def head_parameters(model: PreTrainedModel) -> dict[str, torch.nn.Parameter]:
 
 
 def _counts_positions_from_padding(model: PreTrainedModel) -> bool:
-    """Return whether positions begin behind the code of padding in the configuration, as in RoBERTa: another shifts them all."""
+    """Return whether positions start after the padding id of the configuration (RoBERTa). Another id would shift all of them."""
     others = (module for module in model.modules() if not isinstance(module, torch.nn.Embedding))
     return any(isinstance(getattr(module, "padding_idx", None), int) for module in others)
 
 
 def _vocabulary_size(model: PreTrainedModel) -> int:
-    """Return how many codes the model has embeddings for."""
+    """Return how many token ids the model has embeddings for."""
     weight = getattr(input_embeddings(model), "weight", None)
     return len(weight) if isinstance(weight, torch.Tensor) else sys.maxsize
 
 
 def _config(task: Task, folder: Path, called: str, **changed: Any) -> PretrainedConfig:
-    """Return the configuration in the folder. Raise ModelError if transformers has no head of the task for it."""
+    """Return the configuration in the folder. Raise ModelError if it can't be read, or its family has no head for the task."""
     try:
         config: PretrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False, **changed)
     except Exception as error:
@@ -118,10 +116,10 @@ def _config(task: Task, folder: Path, called: str, **changed: Any) -> Pretrained
         raise ModelError(
             f"{called}: its weights are quantized, which is not supported; choose the checkpoint that is not"
         )
-    config._attn_implementation = None  # its last owner's choice, for which this machine may lack a package
+    config._attn_implementation = None  # that of the machine that saved it; here its package may be missing
     size = getattr(config, "vocab_size", None)
     if size is not None and not 0 <= (getattr(config, "pad_token_id", None) or 0) < size:
-        config.pad_token_id = None  # the tokenizer tells
+        config.pad_token_id = None  # the tokenizer's counts
     if type(config) not in task.model_class()._model_mapping:
         raise ModelError(
             f"{called}: transformers has no head for {task.pipeline.replace('-', ' ')} on {config.model_type}; "
@@ -133,7 +131,7 @@ def _config(task: Task, folder: Path, called: str, **changed: Any) -> Pretrained
 def _load(
     task: Task, folder: Path, called: str, config: PretrainedConfig, **options: Any
 ) -> tuple[PreTrainedModel, dict[str, Collection[Any]]]:
-    """Load weights as fp32, however they are stored. Return the model, and what transformers says about their names."""
+    """Load weights in fp32, however they are stored. Return the model, and transformers' report on missing and other names."""
     transformers_logging.set_verbosity_error()  # a new head's weights are missing by design, and it would say so at length
     transformers_logging.disable_progress_bar()
     try:
@@ -155,7 +153,7 @@ def _load(
 
 
 def _require_encoder(model: PreTrainedModel, report: dict[str, Collection[Any]], called: str) -> None:
-    """Raise ModelError if the weights are those of another encoder: transformers would draw the missing ones at random."""
+    """Raise ModelError if weights of the encoder are missing: transformers would initialize them at random."""
     head = head_parameters(model)
     other = sorted(name for name, *_ in report["mismatched_keys"] if name not in head)
     if other:
@@ -189,7 +187,7 @@ def _has_head_for(config: PretrainedConfig, model: PreTrainedModel, names: Seque
 
 
 def _renew_head(model: PreTrainedModel, report: dict[str, Collection[Any]], *, has_same_labels: bool) -> None:
-    """Draw all weights of a head that was trained for other labels."""
+    """Initialize all weights of a head that was trained for other labels."""
     head = head_parameters(model)
     other_sizes = {name for name, *_ in report["mismatched_keys"]}
     stored = head.keys() - set(report["missing_keys"])

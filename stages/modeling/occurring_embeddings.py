@@ -1,8 +1,8 @@
-"""Training only the embeddings of sub-words that occur in the data, with the same result as training all.
+"""Train only the embeddings of sub-words that occur in the data, with the same result as training all.
 
-The embedding of a sub-word that no row looks up always has a gradient of 0, and AdamW only shrinks it by weight decay. Yet each
-step zeroes that gradient, takes its norm and updates the weight, and most of a vocabulary is of this kind: 192 M of the 278 M
-weights of XLM-RoBERTa. So these embeddings are put aside, and one row that is never looked up shrinks in their place.
+The embedding of a sub-word that no row looks up always has a gradient of 0, so AdamW only shrinks it by weight decay. Yet each
+step zeroes its gradient, computes the norm and updates it, and most of a vocabulary never occurs: the embeddings of XLM-RoBERTa
+are 192 M of its 278 M weights. So these embeddings are put aside, and one row that is never looked up shrinks in their place.
 """
 
 from typing import Any
@@ -16,17 +16,17 @@ from stages.modeling.cpu.gradients import RowGradientBuffer, bypasses_autograd
 
 
 class OccurringEmbeddings(torch.nn.Embedding):
-    """The embeddings of the sub-words that occur, looked up by their codes in the whole vocabulary.
+    """The embeddings of the sub-words that occur, looked up by their ids in the whole vocabulary.
 
     The last row belongs to no sub-word. It starts as ones and is never looked up, so it records how much weight decay has shrunk
     the embeddings that were put aside. As a row of the weight it is saved in checkpoints and shared between processes.
     """
 
     row_of_code: torch.Tensor
-    """[vocabulary]: the row of each code; -1 for those put aside."""
+    """[vocabulary]: the row of each id; -1 for those put aside."""
 
     def __init__(self, embeddings: torch.nn.Embedding, occurring: NDArray[np.int64]) -> None:
-        """`occurring`: the codes of sub-words that occur, sorted. The padding sub-word is kept as well."""
+        """`occurring`: the ids of the sub-words that occur, sorted. The padding token is kept too."""
         padding = embeddings.padding_idx
         codes = torch.from_numpy(np.union1d(occurring, [] if padding is None else [padding]).astype(np.int64))
         row_of_code = torch.full((embeddings.num_embeddings,), -1)
@@ -40,7 +40,7 @@ class OccurringEmbeddings(torch.nn.Embedding):
         self.register_buffer("row_of_code", row_of_code, persistent=False)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Look up codes […] and return [… , width]."""
+        """Look up ids […] and return [… , width]."""
         rows = self.row_of_code[input]
         if not bypasses_autograd(self.weight):
             return super().forward(rows)
@@ -49,11 +49,11 @@ class OccurringEmbeddings(torch.nn.Embedding):
 
     @property
     def put_aside(self) -> int:
-        """How many more parameters the embeddings of the whole vocabulary have."""
+        """The number of parameters that were put aside."""
         return self._all_weights.numel() - self.weight.numel()
 
     def all(self) -> torch.nn.Embedding:
-        """Return the embeddings of the whole vocabulary as training has left them."""
+        """Return the embeddings of the whole vocabulary, as if all had been trained."""
         weight = self.weight.detach().cpu()
         all_weights = self._all_weights.cpu() * weight[-1, 0]
         all_weights[self._codes] = weight[:-1]
@@ -63,7 +63,7 @@ class OccurringEmbeddings(torch.nn.Embedding):
 
 
 class _EmbeddingFunction(torch.autograd.Function):
-    """An embedding look-up whose backward pass writes the gradient into its buffer; autograd receives none."""
+    """An embedding look-up whose backward pass writes the gradient into a buffer and returns none to autograd."""
 
     @staticmethod
     def forward(
@@ -85,7 +85,7 @@ class _EmbeddingFunction(torch.autograd.Function):
 
 
 def keep_occurring(model: PreTrainedModel, codes: NDArray[np.int64]) -> PreTrainedModel:
-    """Put aside the embeddings of all sub-words but `codes` (sorted) until `restore_all`. Return the model."""
+    """Put aside the embeddings of all sub-words except `codes` (sorted ids) until `restore_all`. Return the model."""
     embeddings = model.get_input_embeddings()
     assert isinstance(embeddings, torch.nn.Embedding) and has_plain_embeddings(model)
     model.set_input_embeddings(OccurringEmbeddings(embeddings, codes))
@@ -93,7 +93,7 @@ def keep_occurring(model: PreTrainedModel, codes: NDArray[np.int64]) -> PreTrain
 
 
 def input_embeddings(model: PreTrainedModel) -> torch.nn.Module | None:
-    """Return the module that looks sub-words up; None if there is none, as in CANINE, which hashes codes."""
+    """Return the module of the input embeddings; None if there is none, as in CANINE, which hashes characters."""
     try:
         return model.get_input_embeddings()
     except NotImplementedError:
@@ -101,7 +101,7 @@ def input_embeddings(model: PreTrainedModel) -> torch.nn.Module | None:
 
 
 def has_plain_embeddings(model: PreTrainedModel) -> bool:
-    """Return whether the gradient of the input embeddings is the plain sum over the rows that look them up."""
+    """Return whether the input embeddings are a plain `torch.nn.Embedding`, without `max_norm` or `scale_grad_by_freq`."""
     embeddings = input_embeddings(model)
     if type(embeddings) is not torch.nn.Embedding:
         return False
@@ -109,7 +109,7 @@ def has_plain_embeddings(model: PreTrainedModel) -> bool:
 
 
 def restore_all(model: PreTrainedModel) -> None:
-    """Give the model the embeddings of its whole vocabulary again."""
+    """Put the embeddings of the whole vocabulary back into the model."""
     embeddings = input_embeddings(model)
     if isinstance(embeddings, OccurringEmbeddings):
         model.set_input_embeddings(embeddings.all().to(embeddings.weight.device))

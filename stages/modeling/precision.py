@@ -15,7 +15,7 @@ from stages.modeling.batches import MASK, Batch
 from stages.modeling.cpu.packing import PACKED_FAMILIES
 from stages.modeling.load import encoder_name
 from stages.modeling.sharding import forget_failed_pass
-from stages.modeling.transfer import mask_known, on_device
+from stages.modeling.transfer import on_device, use_host_mask
 from stages.pipeline.errors import first_line
 
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
@@ -35,31 +35,34 @@ def device_name() -> str:
 
 
 def autocast_dtype(precision: Precision) -> torch.dtype | None:
-    """Return what autocast computes in; None: it is not entered."""
+    """Return the dtype of autocast for a precision; None for fp32, which is computed without autocast."""
     return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
 
 
 def logits_of(model: PreTrainedModel, batch: Batch, precision: Precision) -> torch.Tensor:
-    """Return the logits of a batch on the host, computed in a precision; a head outside of autocast gives them in fp32."""
+    """Compute the logits of a batch in a precision. `batch`: on the host. The logits are on the model's device.
+
+    They are fp32 if the head is kept out of autocast (`compute_head_in_fp32`).
+    """
     dtype = autocast_dtype(precision)
     inputs = {name: on_device(tensor, model.device) for name, tensor in batch.items()}
-    with mask_known(batch[MASK]), torch.autocast(model.device.type, dtype, enabled=dtype is not None):
+    with use_host_mask(batch[MASK]), torch.autocast(model.device.type, dtype, enabled=dtype is not None):
         logits: torch.Tensor = model(**inputs).logits
     return logits
 
 
 @contextmanager
-def random_state_kept() -> Iterator[None]:
-    """Give PyTorch's generators of the host and of this process's GPU back the state that they have now.
+def preserved_rng_state() -> Iterator[None]:
+    """Restore the states of PyTorch's generators, of the host and of this process's GPU, after the block.
 
-    By default `fork_rng` takes all GPUs of the machine, and warns of that.
+    `fork_rng` by itself would do so for all GPUs of the machine, and warn.
     """
     with torch.random.fork_rng([torch.cuda.current_device()] if device().type == "cuda" else []):
         yield
 
 
 def resolved(precision: Literal["auto", "fp32", "bf16", "fp16"]) -> Precision:
-    """Replace `auto` by bf16 where the device multiplies matrices faster in it (Ampere and later; `is_fast_in_bf16`)."""
+    """Replace `auto` by bf16 if the device is faster in it (GPUs from Ampere on, CPUs by `is_fast_in_bf16`), else by fp32."""
     if precision != "auto":
         return precision
     return "bf16" if _is_device_fast_in_bf16() else "fp32"
@@ -68,9 +71,9 @@ def resolved(precision: Literal["auto", "fp32", "bf16", "fp16"]) -> Precision:
 def usable_precision(
     wanted: Literal["auto", "fp32", "bf16", "fp16"], model: PreTrainedModel, batch: Batch, *, training: bool
 ) -> Precision:
-    """Replace `auto` as `resolved` does, but by fp32 where the model can't compute the batch in bf16; the log says so.
+    """Replace `auto` as `resolved` does, but by fp32 if the model can't compute the batch in bf16. The log says so then.
 
-    The code of some families can't, or only for short rows. Where packing is proven, bf16 is too, and nothing is tried.
+    Some families can't compute in bf16 at all, or only short rows. Those of `PACKED_FAMILIES` are proven to, and are not tried.
     """
     precision = resolved(wanted)
     if wanted != "auto" or precision == "fp32" or not batch or model.config.model_type in PACKED_FAMILIES:
@@ -83,11 +86,14 @@ def usable_precision(
 
 
 def _fault_in_bf16(model: PreTrainedModel, batch: Batch, *, training: bool) -> str | None:
-    """Try the batch in bf16, in training with the gradient; return what is wrong. Draws no random number of the recipe's."""
+    """Compute the batch in bf16, in training with gradients. Return what goes wrong; None if nothing does.
+
+    The generators' states are preserved.
+    """
     torch.nn.Module.to(model, device())
     was_training = model.training
     try:
-        with random_state_kept():
+        with preserved_rng_state():
             for mode in {training, False}:
                 model.train(mode)
                 with torch.set_grad_enabled(mode):
@@ -124,9 +130,9 @@ def is_fast_in_bf16(capabilities: Mapping[str, object], vendor: str) -> bool:
 
 
 def compute_head_in_fp32(model: PreTrainedModel) -> PreTrainedModel:
-    """Take all modules but the pretrained encoder out of autocast, so that they compute in fp32. Return the model.
+    """Take all modules except the pretrained encoder out of autocast, so that they compute in fp32. Return the model.
 
-    A logit in bf16 has two to three significant digits, and so has the gradient that it gives.
+    In bf16, logits and their gradients would have two to three significant digits.
     """
     encoder = encoder_name(model)
     for name, module in model.named_children():
@@ -142,7 +148,7 @@ class _OutsideAutocast:
 
     def __init__(self) -> None:
         self._left: defaultdict[int, list[torch.autocast]] = defaultdict(list)
-        """The contexts that each thread has entered."""
+        """By thread, the contexts that have been entered."""
 
     def enter(
         self, _: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -1,7 +1,8 @@
-"""The logits of a tokenized split: the loop that validation during training, evaluate and export share."""
+"""The logits of a tokenized split: the loop that validation while training, evaluate, export and predict share."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ from stages.modeling.batches import (
     PaddingCollator,
     batches_by_length,
     collated,
-    ends_of_texts_told,
+    eos_errors,
     padded,
 )
 from stages.modeling.compute import each_in_a_thread
@@ -31,7 +32,7 @@ from stages.modeling.load import trained_model
 from stages.modeling.precision import Precision, usable_precision
 from stages.modeling.preparation import Use, prepare
 from stages.modeling.sharding import is_sharded
-from stages.modeling.transfer import fetched, mask_known, on_device
+from stages.modeling.transfer import fetched, on_device, use_host_mask
 from stages.tasks.task import Task, Units
 
 _MAX_SUBWORDS = 4096
@@ -40,21 +41,30 @@ of calling a matrix product outweighs it."""
 
 
 _ROWS_TO_TRY = 8
-"""The rows on which packing is tried on a GPU."""
+"""How many rows packing is tried on, on a GPU."""
 
 
-def predict_units(
+@dataclass(frozen=True)
+class PredictedSplits:
+    """What a trained model predicts for several splits, and how it was computed."""
+
+    units: Mapping[str, Units]
+    """By split: one row of logits for each unit."""
+    precision: Precision
+    """What the model was computed in."""
+    packing: str | None
+    """On a GPU, what the trial of packed rows has found."""
+
+
+def predict_splits(
     task: Task,
     folder: Path,
     splits: Mapping[str, Dataset],
     *,
     batch_size: int,
     precision: Literal["auto", "fp32", "bf16"],
-) -> tuple[dict[str, Units], str | None]:
-    """Predict tokenized splits with the trained model in `folder`, each stitched into one row of logits a unit.
-
-    Return them, and on a GPU what the trial of packed rows has found.
-    """
+) -> PredictedSplits:
+    """Predict tokenized splits with the trained model in `folder`."""
     model = prepare(trained_model(task, folder), Use("prediction"))
     collate = PaddingCollator(read_batch_format(folder))
     hardest = max(splits.values(), key=lambda split: lengths(split, INPUT_IDS).max(initial=0))
@@ -64,7 +74,7 @@ def predict_units(
         name: task.decode(split, predict(model, split, collate, batch_size=batch_size, precision=usable))
         for name, split in splits.items()
     }
-    return units, packing
+    return PredictedSplits(units, usable, packing)
 
 
 def longest_rows(split: Dataset, collate: PaddingCollator) -> Batch:
@@ -74,9 +84,9 @@ def longest_rows(split: Dataset, collate: PaddingCollator) -> Batch:
 
 
 def rows_to_try(split: Dataset, collate: PaddingCollator) -> Callable[[], Batch]:
-    """Return what makes a batch without labels of rows from the longest to the shortest; an empty one if the split has none.
+    """Return a function that makes a batch without labels, of rows from the longest to the shortest; an empty one for no rows.
 
-    The first halves and thirds of the longest row are rows of it too, so that even a split of one row gives several lengths.
+    The first half and the first third of the longest row are in it too, so that even a split of one row gives several lengths.
     """
 
     def batch() -> Batch:
@@ -108,10 +118,11 @@ def predict(
     precision: Precision,
     forwards: Callable[[int], int] | None = None,
 ) -> NDArray[np.float32]:
-    """Return the logits [readings, labels] in row order, read once a row (text) or at each word that begins in it (tokens).
+    """Return logits [readings, labels] in row order. A reading is a row (text), or the sub-word that a word is read at (tokens).
 
-    Rows of similar length share a batch. The model predicts in evaluation mode and is left in the mode it was in. `forwards`:
-    of a sharded model, how many forward passes all processes make, by how many this one has rows for; it repeats the last.
+    Rows of similar length share a batch. The model predicts in evaluation mode, and is left in the mode it was in. `forwards`:
+    only for a sharded model; returns how many forward passes all processes have to make, from how many this one needs. This
+    process repeats its last batch to make as many.
     """
     counts = _readings_of_rows(split)
     starts = np.cumsum(counts) - counts
@@ -126,8 +137,8 @@ def predict(
         with _predicting(model, precision):
             inputs = collated(columns.__getitems__(batch.tolist()), collate, str(split.split))
             there = {name: on_device(tensor, model.device) for name, tensor in inputs.items()}
-            told = ends_of_texts_told(str(split.split), lambda: split[batch.tolist()][EXAMPLE])
-            with told, mask_known(inputs[MASK]):
+            told = eos_errors(str(split.split), lambda: split[batch.tolist()][EXAMPLE])
+            with told, use_host_mask(inputs[MASK]):
                 logits = model(**there).logits
             read: torch.Tensor = (
                 logits if words is None else logits[_places(words, batch, collate.format, logits.device)]
@@ -148,13 +159,13 @@ def predict(
 
 @contextmanager
 def _predicting(model: PreTrainedModel, precision: Precision) -> Iterator[None]:
-    """Enter inference mode and autocast in this thread. Autocast caches its casts until the outermost block ends."""
+    """Enter inference mode and autocast in this thread. Autocast caches cast weights until the outermost block ends."""
     with torch.inference_mode(), torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bf16"):
         yield
 
 
 def _readings_of_rows(split: Dataset) -> NDArray[np.int64]:
-    """[rows]: the number of readings of each row."""
+    """Return the number of readings of each row, [rows]."""
     if WORDS not in split.column_names:
         return np.ones(split.num_rows, np.int64)
     ends = np.cumsum(lengths(split, WORDS))
@@ -166,6 +177,6 @@ def _readings_of_rows(split: Dataset) -> NDArray[np.int64]:
 def _places(
     words: Dataset, batch: NDArray[np.int64], format: BatchFormat, device: torch.device
 ) -> tuple[torch.Tensor, ...]:
-    """Return the rows and places at which a word begins. They are found on the host, or it would wait for the device."""
+    """Return the row and position of each reading. They are computed on the host, which need not wait for the device then."""
     rows = [torch.as_tensor(row, dtype=torch.long) for row in words[batch][WORDS]]
     return tuple(on_device(numbers, device) for numbers in (padded(format, rows, -1) >= 0).nonzero(as_tuple=True))

@@ -1,9 +1,9 @@
-"""How a model is prepared for its use: one list of steps for training, prediction and export alike.
+"""The preparation of a model for its use: one list of steps for training, prediction and export.
 
-`load.py` gives a model with the task's head as its folder holds it, and `prepare` takes it through `STEPS`. A step that is not
-proven for the model's family leaves the model as it is, and the log says why. Rows are packed here on a CPU alone: on a GPU a
-trial decides, later and with a log line of its own (`stages.modeling.gpu.proof`). Autocast is no step: whoever calls the model
-enters it, and the first step keeps the head out of it.
+`load.py` loads a model with the task's head, and `prepare` applies `STEPS` to it. A step that is not proven for the model's
+family is left out, and the log says why. Rows are packed here only on a CPU; on a GPU a trial decides later
+(`stages.modeling.gpu.proof`). Autocast is not a step: the caller of the model enters it, and the first step keeps the head out
+of it.
 """
 
 import logging
@@ -23,14 +23,14 @@ from stages.modeling.cpu.bf16_linear import has_bf16_products, use_bf16_linear
 from stages.modeling.cpu.fast_dropout import use_fast_dropout
 from stages.modeling.cpu.packing import PACKED_ENCODERS, PACKED_FAMILIES, pack_rows
 from stages.modeling.frozen import freeze_lowest, highest_frozen
-from stages.modeling.layer_checkpoints import checkpoint_layers, keep_all
+from stages.modeling.gradient_checkpointing import disable_gradient_checkpointing, enable_gradient_checkpointing
 from stages.modeling.occurring_embeddings import has_plain_embeddings, input_embeddings, keep_occurring, restore_all
 from stages.modeling.precision import compute_head_in_fp32, device
 from stages.modeling.stored_weights import store_frozen_in_bf16, store_in_fp32
 from stages.pipeline.torchrun import is_main_process
 
 Purpose: TypeAlias = Literal["training", "prediction", "onnx", "packed_onnx"]
-"""What a model is for. `training` covers validation on the way, and the search for a batch size that fits into memory."""
+"""What a model is used for. `training` includes validation, and the search for a batch size that fits into memory."""
 
 log = logging.getLogger("stages.model")
 
@@ -41,13 +41,13 @@ class Use:
 
     purpose: Purpose
     device: torch.device = field(default_factory=device)
-    """Where it computes. Prediction moves the model there; the Trainer does so itself."""
+    """Where the model computes. For prediction, a step moves it there; in training, the Trainer does."""
     occurring: NDArray[np.int64] | None = None
-    """The codes of all sub-words that training and validation look up, sorted; None keeps the whole vocabulary."""
+    """The ids of all sub-words in the train and validation splits, sorted; None keeps the whole vocabulary."""
     recipe: TrainConfig | None = None
-    """How it is trained: what is frozen, what gets adapters, what the backward pass keeps. None: all of it, as ever."""
+    """The recipe of the training: what is frozen, and so on. None: no step that a recipe asks for is applied."""
     pack: Callable[[PreTrainedModel], object] = pack_rows
-    """What makes it compute without padding, where that is proven."""
+    """Makes the model compute without padding."""
 
 
 @dataclass(frozen=True)
@@ -55,29 +55,29 @@ class Step:
     """One change to a model, and the models that it is proven for."""
 
     name: str
-    """What it gives the model, as the log calls it."""
+    """What the log calls it."""
     apply: Callable[[PreTrainedModel, Use], object]
     """Change the model in place."""
     purposes: Collection[Purpose]
     devices: Collection[str] | None = None
-    """The device types that it is for; None: all. Others need nothing in its place, or get it elsewhere."""
+    """The device types that it is for; None: all."""
     asked: Callable[[TrainConfig], bool] | None = None
-    """Whether the recipe asks for the step, which raises ModelError where it can't be; None: it needs no asking."""
+    """Whether the recipe asks for the step, which then raises ModelError if it can't be applied. None: every recipe gets it."""
     families: Collection[str] | None = None
-    """The families that it is proven for, by the `model_type` of their configuration; None: all."""
+    """The families that it is proven for, by `model_type`; None: all."""
     obstacle: Callable[[PreTrainedModel, Use], str | None] = lambda _, __: None
-    """Say what else about the model keeps the step from being applied; None: nothing."""
+    """Return what else keeps the step from being applied; None: nothing."""
     undo: Callable[[PreTrainedModel], object] = lambda _: None
-    """Take back in place what a saved model must not show."""
+    """Undo the change in place, before the model is saved."""
 
     def concerns(self, use: Use) -> bool:
-        """Whether the step is for this use."""
+        """Return whether the step is for this use."""
         is_asked = self.asked is None or (use.recipe is not None and self.asked(use.recipe))
         is_for_device = self.devices is None or use.device.type in self.devices
         return use.purpose in self.purposes and is_asked and is_for_device
 
     def why_not(self, model: PreTrainedModel, use: Use) -> str | None:
-        """Say why the model is left as it is; None if the step is applied."""
+        """Return why the step is not applied to the model; None if it is."""
         family = model.config.model_type
         if self.families is not None and family not in self.families:
             return f"proven for {', '.join(self.families)}, not for {family}"
@@ -111,7 +111,7 @@ STEPS: list[Step] = [
         lambda model, _: compute_head_in_fp32(model),
         purposes={"training", "prediction"},
     ),
-    # What a recipe asks for comes before layers are replaced for speed: here they are known by their own classes.
+    # Steps that a recipe asks for come before layers are replaced for speed: they recognize layers by their classes.
     Step(
         "frozen layers",
         _for_recipe(lambda model, recipe: freeze_lowest(model, recipe.freeze)),
@@ -134,10 +134,10 @@ STEPS: list[Step] = [
     ),
     Step(
         "gradient checkpointing",
-        lambda model, _: checkpoint_layers(model),
+        lambda model, _: enable_gradient_checkpointing(model),
         purposes={"training"},
         asked=lambda recipe: recipe.gradient_checkpointing,
-        undo=keep_all,
+        undo=disable_gradient_checkpointing,
     ),
     Step(
         "embeddings of occurring sub-words alone",
@@ -180,7 +180,7 @@ STEPS: list[Step] = [
         families=PACKED_ENCODERS,
     ),
 ]
-"""All steps, in the order in which they are applied."""
+"""All steps, in the order of application."""
 
 
 def prepare(model: PreTrainedModel, use: Use) -> PreTrainedModel:
@@ -200,12 +200,12 @@ def prepare(model: PreTrainedModel, use: Use) -> PreTrainedModel:
 
 
 def asks_for_steps(recipe: TrainConfig) -> bool:
-    """Return whether a recipe asks for more than all models get."""
+    """Return whether a recipe asks for a step that not every model gets."""
     return any(step.asked is not None and step.asked(recipe) for step in STEPS)
 
 
 def rehearse(model: PreTrainedModel, recipe: TrainConfig) -> None:
-    """Apply what a recipe asks for to a model, which may be one without weights. Raises ModelError for what it can't have."""
+    """Apply the steps that a recipe asks for, also to a model on the meta device. Raises ModelError if one can't be applied."""
     use = Use("training", torch.device("cpu"), recipe=recipe)
     for step in STEPS:
         if step.asked is not None and step.concerns(use):
@@ -213,7 +213,7 @@ def rehearse(model: PreTrainedModel, recipe: TrainConfig) -> None:
 
 
 def undo_for_saving(model: PreTrainedModel) -> PreTrainedModel:
-    """Take back, in reverse order, what a saved model must not show. Return the model."""
+    """Undo all steps in reverse order, so that the model can be saved. Return the model."""
     for step in reversed(STEPS):
         step.undo(model)
     return model

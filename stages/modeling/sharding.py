@@ -1,7 +1,7 @@
-"""Fully sharded data parallelism: each process holds a share of every weight, of its gradient and of the optimizer's state.
+"""Fully sharded data parallelism: each process holds a shard of every weight, its gradient and its optimizer state.
 
-PyTorch's FSDP2 gathers the weights of one layer while it is computed. All processes have to compute the same layers equally
-often, since each gathers from all.
+PyTorch's FSDP2 gathers the weights of a layer while the layer is computed. All processes have to compute the same layers equally
+often, since each one gathers from all.
 """
 
 from collections import Counter
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 _PAST_HOOKS = ("reformer", "squeezebert")
-"""Families whose code calls other methods of layers than the one that FSDP hooks; one does so in its backward pass."""
+"""Families whose code calls layers by other methods than the one that FSDP hooks."""
 
 
 def require_shardable(model: PreTrainedModel) -> None:
-    """Raise ModelError if the code of the model's family doesn't let layers gather their weights together."""
+    """Raise ModelError if the layers of the model's family can't be gathered, or are left out at random."""
     config, remedy = model.config, "set train.sharding=none"
     if config.model_type in _PAST_HOOKS:
         raise ModelError(
@@ -39,25 +39,25 @@ def require_shardable(model: PreTrainedModel) -> None:
 
 
 def shard(model: PreTrainedModel) -> None:
-    """Keep only this process's share of the model's weights, on its device. The process must have joined the others.
+    """Keep only this process's shard of the model's weights, on its device. The process group must exist.
 
-    The Trainer then neither wraps the model nor moves it.
+    The Trainer then neither wraps nor moves the model.
     """
     from torch.distributed.fsdp import fully_shard
 
     for unit in _units(model):
         fully_shard(unit, reshard_after_forward=True)
     fully_shard(model, reshard_after_forward=True)
-    model._is_distributed_loading_by_transformers = True  # by which the Trainer knows one that is sharded already
+    model._is_distributed_loading_by_transformers = True  # tells the Trainer that it is sharded already
 
 
 def is_sharded(model: torch.nn.Module) -> bool:
-    """Return whether the processes share the model's weights."""
+    """Return whether the model's weights are sharded over processes."""
     return bool(getattr(model, "_is_fsdp_managed_module", False))
 
 
 def forget_failed_pass(model: torch.nn.Module) -> None:
-    """Make a sharded model ready for another forward pass after one that has raised."""
+    """Make a sharded model ready for a forward pass after one that raised an error."""
     if is_sharded(model):
         from torch.distributed.fsdp import FSDPModule
 
@@ -66,22 +66,25 @@ def forget_failed_pass(model: torch.nn.Module) -> None:
 
 
 def is_share(tensor: torch.Tensor) -> "TypeGuard[DTensor]":
-    """Return whether the tensor is this process's share of a weight; while a layer is computed it has whole ones."""
+    """Return whether the tensor is a shard. While a layer is computed, its weights are not."""
     return hasattr(tensor, "full_tensor")
 
 
 def share_of(tensor: torch.Tensor) -> torch.Tensor:
-    """Return this process's share of a weight; all of one that is not sharded."""
+    """Return this process's shard of a weight, or the whole weight if it is not sharded."""
     return tensor.to_local() if is_share(tensor) else tensor
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:
-    """Gather a weight from all processes, which have to call this together."""
+    """Return the whole weight, gathered from all processes, which have to call this together."""
     return tensor.full_tensor() if is_share(tensor) else tensor
 
 
 def shared_as(weight: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """Return this process's share of `values`, which has the shape of the whole weight and is equal in all processes."""
+    """Return the shard of `values` that this process has of `weight`.
+
+    `values`: of the shape of the whole weight, and equal in all processes.
+    """
     if not is_share(weight):
         return values
     from torch.distributed.tensor import distribute_tensor
@@ -91,9 +94,9 @@ def shared_as(weight: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
 
 
 def _units(model: PreTrainedModel) -> Iterator[torch.nn.Module]:
-    """Yield the modules that are gathered one at a time: each layer, and the embeddings of sub-words.
+    """Yield the modules that are gathered one at a time: each layer, and the input embeddings.
 
-    A module that shares a weight with another one is left out. It is gathered with the rest of the model.
+    A module that shares a weight with another one is left out, and gathered with the rest of the model.
     """
     uses = Counter(id(weight) for _, weight in model.named_parameters(remove_duplicate=False))
     embeddings = input_embeddings(model)

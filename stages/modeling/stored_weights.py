@@ -1,4 +1,4 @@
-"""Frozen weights that are stored in bf16 and computed with in the precision of what they are multiplied by."""
+"""Layers whose frozen weights are stored in bf16, and cast to the dtype of the input when they are used."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from stages.modeling.sharding import is_share
 
 
 class _Stored(torch.nn.Module):
-    """A layer whose weight may be stored in another dtype than that of its input."""
+    """A layer whose weight may be stored in another dtype than its input has."""
 
     @property
     def stored(self) -> torch.nn.Parameter:
@@ -21,9 +21,9 @@ class _Stored(torch.nn.Module):
 
     @property
     def weight(self) -> torch.Tensor:
-        """The weight in fp32: the code of some families reads it, to multiply with it itself or to know its dtype.
+        """The weight in fp32, for the code of families that multiplies with it or reads its dtype.
 
-        A share of one is the weight as it is stored: FSDP2 reads it to take it over.
+        A shard is returned as it is stored, since FSDP2 reads it to take it over.
         """
         if "weight" not in self._parameters:  # torch.nn.Module asks before it registers one
             raise AttributeError("weight")
@@ -32,7 +32,7 @@ class _Stored(torch.nn.Module):
 
 
 class StoredLinear(_Stored, torch.nn.Linear):  # type: ignore[override]
-    """A `torch.nn.Linear` whose weight may be stored in another dtype than that of its input."""
+    """A `torch.nn.Linear` whose weight may be stored in another dtype than its input has."""
 
     def __init__(self, layer: torch.nn.Linear) -> None:
         """Take over the parameters of `layer`."""
@@ -48,7 +48,7 @@ class StoredLinear(_Stored, torch.nn.Linear):  # type: ignore[override]
 
 
 class StoredConv1D(_Stored, Conv1D):  # type: ignore[misc]
-    """GPT-2's linear layer, whose weight [inputs, outputs] may be stored in another dtype than that of its input."""
+    """GPT-2's linear layer, whose weight [inputs, outputs] may be stored in another dtype than its input has."""
 
     def __init__(self, layer: Conv1D) -> None:
         """Take over the parameters of `layer`."""
@@ -65,7 +65,7 @@ class StoredConv1D(_Stored, Conv1D):  # type: ignore[misc]
 
 
 class StoredEmbedding(_Stored, torch.nn.Embedding):  # type: ignore[override]
-    """A `torch.nn.Embedding` that is stored in bf16 and gives fp32."""
+    """A `torch.nn.Embedding` that may be stored in bf16 and returns fp32."""
 
     def __init__(self, embeddings: torch.nn.Embedding) -> None:
         """Take over the weight of `embeddings`."""
@@ -75,19 +75,19 @@ class StoredEmbedding(_Stored, torch.nn.Embedding):  # type: ignore[override]
         _take_over(self, embeddings)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Look up codes […] and return [… , width]."""
+        """Look up ids […] and return [… , width]."""
         return torch.nn.functional.embedding(input, self.stored, self.padding_idx).float()
 
 
 class _InFp32:
-    """A model whose weights may be stored in bf16, and that computes in fp32."""
+    """Mixin of a model whose weights may be stored in bf16, although it computes in fp32."""
 
     dtype = torch.float32
-    """transformers would take that of the first weight. The code of some families makes attention masks of it."""
+    """Without this it is the dtype of the first weight, in which the code of some families makes attention masks."""
 
 
 def store_frozen_in_bf16(model: torch.nn.Module) -> None:
-    """Store the frozen matrices of linear layers and embeddings in bf16. All others stay as they are."""
+    """Store the frozen weight matrices of linear layers and embeddings in bf16. Other weights stay as they are."""
     for module in list(model.modules()):
         if isinstance(module, PreTrainedModel):
             kind = type(module)
@@ -101,7 +101,7 @@ def store_frozen_in_bf16(model: torch.nn.Module) -> None:
 
 
 def store_in_fp32(model: torch.nn.Module) -> None:
-    """Store all weights in fp32 again; what rounding took from them does not come back."""
+    """Store all weights in fp32 again. They stay rounded to bf16."""
     for module in model.modules():
         if isinstance(module, _InFp32):
             module.__class__ = type(module).__mro__[2]
@@ -115,17 +115,17 @@ _STORED: dict[type[torch.nn.Module], Any] = {
     Conv1D: StoredConv1D,
     torch.nn.Embedding: StoredEmbedding,
 }
-"""What takes the place of each kind of layer. Kinds derived from these may compute in ways of their own."""
+"""The replacement for each class of layers. Subclasses may compute in another way, and are not replaced."""
 
 
 def _take_over(stored: _Stored, layer: torch.nn.Module) -> None:
-    """Give a layer the parameters of another one, in the dtypes in which they are stored there."""
+    """Register the parameters of `layer` with another layer, without a copy or cast."""
     for name, parameter in layer._parameters.items():
         stored.register_parameter(name, parameter)
 
 
 def _is_cast_here(weight: torch.Tensor, input: torch.Tensor) -> bool:
-    """Return whether the product has to cast the weight itself. Autocast does so where it is on."""
+    """Return whether the layer has to cast the weight itself: inside autocast, autocast does."""
     return weight.dtype == torch.bfloat16 and not torch.is_autocast_enabled(input.device.type)
 
 
@@ -135,7 +135,7 @@ def _product(input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | Non
 
 
 class _Product(torch.autograd.Function):
-    """input @ weight.T for a frozen weight. It is cast in each pass: autograd would keep the cast one in between."""
+    """input @ weight.T for a frozen weight, cast in each pass. Autograd would keep the cast weight until the backward pass."""
 
     @staticmethod
     def forward(context: Any, input: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

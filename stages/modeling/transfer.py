@@ -8,7 +8,7 @@ from threading import local
 import torch
 
 _AHEAD = 2
-"""What a GPU is asked to compute before the host waits for a result."""
+"""How many results a GPU computes ahead of the one that the host waits for."""
 
 _known = local()
 """By thread: the attention mask on the host of the batch that a model is being called with."""
@@ -22,10 +22,10 @@ def on_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 @contextmanager
-def mask_known(mask: torch.Tensor | None) -> Iterator[None]:
-    """Tell a model that is called inside the block what its batch's attention mask is on the host. None: it is not known.
+def use_host_mask(mask: torch.Tensor | None) -> Iterator[None]:
+    """Let `on_host` return `mask`, which is on the host, for the batch of a model that is called inside the block.
 
-    To read it from the GPU, the host would have to wait until all that it has asked of the GPU is done, once a step.
+    Without it, or with None, `on_host` copies the mask from the GPU, and waits until the GPU has done all its work.
     """
     before = getattr(_known, "mask", None)
     _known.mask = mask
@@ -36,7 +36,7 @@ def mask_known(mask: torch.Tensor | None) -> Iterator[None]:
 
 
 def on_host(mask: torch.Tensor) -> torch.Tensor:
-    """Return the attention mask on the host: the one that is known, else a copy of this one."""
+    """Return the attention mask on the host: that of `use_host_mask` if it has the same shape, else a copy of this one."""
     if mask.device.type == "cpu":
         return mask
     known: torch.Tensor | None = getattr(_known, "mask", None)
@@ -44,9 +44,10 @@ def on_host(mask: torch.Tensor) -> torch.Tensor:
 
 
 def fetched(results: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
-    """Yield the results on the host, each of a GPU's after it has been asked for the next ones, so that it does not idle.
+    """Yield the results on the host, in order.
 
-    Each is copied as soon as it is there: a copy that is asked for later would wait for the next ones too.
+    Those of a GPU are yielded `_AHEAD` results late, so that the GPU has work while the host waits. Each copy starts right after
+    its result: started later, it would wait for the results after it too.
     """
     waiting = deque[_Copy]()
     for result in results:
@@ -60,7 +61,7 @@ def fetched(results: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
 
 
 class _Copy:
-    """A copy from a GPU to the host's pinned memory, for which nobody waits yet."""
+    """A copy from a GPU to the host's pinned memory that has been started."""
 
     def __init__(self, result: torch.Tensor) -> None:
         self._copy = result.to("cpu", non_blocking=True)
@@ -68,6 +69,6 @@ class _Copy:
         self._is_there.record(torch.cuda.current_stream(result.device))
 
     def done(self) -> torch.Tensor:
-        """Wait until the copy is there, and not for what the GPU was asked for after it."""
+        """Wait for the copy, but not for the GPU's work after it, and return it."""
         self._is_there.synchronize()
         return self._copy

@@ -1,6 +1,7 @@
 """Types of arguments for `argparse`. Only commands use it: the command line of a stage is Hydra's."""
 
 import argparse
+import math
 from collections.abc import Callable
 
 
@@ -17,3 +18,11 @@ def at_least(least: int) -> Callable[[str], int]:
 
 count = at_least(1)
 """The type of positive integers."""
+
+
+def number(text: str) -> float:
+    """Return the number that a text is; NaN if it is none, which is neither within nor beyond any bound."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -26,26 +26,26 @@ from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.outputs import whole_file
 from stages.predict.inputs import FORMATS, STANDARD_INPUT, InputOptions
 from stages.predict.model_options import add_model_options, loaded, model_folder
-from stages.predict.output_rows import OUTPUT_FORMATS, Written, output_format
+from stages.predict.output_rows import OUTPUT_FORMATS, OutputOptions, output_format
 from stages.predict.settings import read_settings
 
 _STATUS_OF_SIGINT = 128 + signal.SIGINT
 _MOST_TOLD = 5
-"""Rows that were left out which are told on the terminal; the file lists all."""
+"""The most skipped rows that are printed; the file lists all."""
 
 
-class _Refused:
+class _SkippedRows:
     """The rows that can't be read, in their order."""
 
     def __init__(self) -> None:
         self.lines: dict[str, None] = {}
 
     def __call__(self, error: DataError) -> None:
-        """Note a row. A reader may come to it more than once."""
+        """Add a row. A reader may read it more than once."""
         self.lines.setdefault(str(error))
 
     def tell(self, out: Path) -> None:
-        """List them beside the output, and say how many there are."""
+        """Write a list of them beside the output, and print how many there are."""
         listed = out.with_name(f"{out.name}.skipped.txt")
         if not self.lines:
             listed.unlink(missing_ok=True)
@@ -61,7 +61,7 @@ class _Refused:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     arguments = parser().parse_args()
     try:
         with one_line_errors(), _as_options(), model_folder(arguments.model) as folder:
@@ -75,7 +75,7 @@ def main() -> None:
 
 @contextmanager
 def _as_options() -> Iterator[None]:
-    """Tell faults of reading by this command's options, where the readers name keys of the configuration."""
+    """Replace keys of the configuration in the readers' errors by the options of this command."""
     try:
         yield
     except DataError as error:
@@ -86,9 +86,9 @@ def _as_options() -> Iterator[None]:
 
 
 def _predict(arguments: argparse.Namespace, folder: Path) -> None:
-    settings, refused = read_settings(folder), _Refused()
+    settings, skipped = read_settings(folder), _SkippedRows()
     of_words = labels_words(settings.task.kind)
-    how = _how(arguments, folder, of_words=of_words)
+    output = _output_options(arguments, folder, of_words=of_words)
     if arguments.input != STANDARD_INPUT and not arguments.input.exists():
         raise DataError(
             f"{arguments.input}: there is no such file or folder; give one with texts, or - for standard input"
@@ -104,7 +104,7 @@ def _predict(arguments: argparse.Namespace, folder: Path) -> None:
         arguments.encoding,
         arguments.text_column,
         arguments.pair_column,
-        refused if arguments.on_error == "skip" else None,
+        skipped if arguments.on_error == "skip" else None,
         settings.pairs,
     )
     from stages.predict.job import Job  # importing PyTorch and transformers takes seconds
@@ -117,24 +117,24 @@ def _predict(arguments: argparse.Namespace, folder: Path) -> None:
         "decode": predictor.task.config.decode,
     }
     try:
-        rows = Job(arguments.input, arguments.out, options, how, about).run(predictor)
+        rows = Job(arguments.input, arguments.out, options, output, about).run(predictor)
     finally:
-        refused.tell(arguments.out)
+        skipped.tell(arguments.out)
     if arguments.out != STANDARD_INPUT:
         print(f"{arguments.out}: {rows:,} rows, by {predictor.runtime}", file=sys.stderr)
 
 
-def _how(arguments: argparse.Namespace, folder: Path, *, of_words: bool) -> Written:
+def _output_options(arguments: argparse.Namespace, folder: Path, *, of_words: bool) -> OutputOptions:
     out: Path = arguments.out
     format = output_format(out if out != STANDARD_INPUT else Path("-.jsonl"), arguments.out_format, of_words=of_words)
     if format == "parquet" and out == STANDARD_INPUT:
         raise ConfigError("--out -: Parquet can't be written to standard output; name a file")
     labels = tuple(read_json(folder / "config.json").get("id2label", {}).values())
-    return Written(format, labels, of_words, arguments.probabilities)
+    return OutputOptions(format, labels, of_words, arguments.probabilities)
 
 
 def _digest(folder: Path, runtime: str) -> str:
-    """Return a digest of the model that computes: a model that was trained again has the same names and sizes."""
+    """Return a digest of the model's files. Their names and sizes are the same after the model is trained again."""
     weights = {"onnx": ONNX, "int8": ONNX_INT8}.get(runtime)
     others = (file for file in sorted(folder.iterdir()) if file.suffix not in (".onnx", ".safetensors", ".md"))
     used = [folder / weights] if weights else sorted(folder.glob("*.safetensors"))
@@ -142,7 +142,7 @@ def _digest(folder: Path, runtime: str) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(
         prog="stagewright predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,6 +1,6 @@
-"""Predict a whole input chunk by chunk: in constant memory, and so that a killed run goes on where it ended.
+"""Predict an input chunk by chunk, in constant memory. A killed run continues where it ended.
 
-Each chunk's predictions are a file in `OUT.partial/`. The output appears once all are there.
+The predictions of each chunk are a file in `OUT.partial/`. The output is written once all are there.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from stages.pipeline.errors import DataError, OutputError, first_line
 from stages.pipeline.lock import hold
 from stages.pipeline.outputs import output_errors, whole_file, write_text
 from stages.predict.inputs import STANDARD_INPUT, InputOptions, Inputs, listed, read_inputs
-from stages.predict.output_rows import Written, as_bytes, closing
+from stages.predict.output_rows import OutputOptions, as_bytes, closing
 from stages.predict.predictor import Predictor
 from stages.sources.readers.table_file import Column
 
@@ -39,14 +39,14 @@ class Job:
     input: Path
     out: Path
     options: InputOptions
-    how: Written
+    output: OutputOptions
     about: dict[str, Any] = field(default_factory=dict)
-    """What else the predictions depend on: a partial output of another job is not gone on with."""
+    """What else the predictions depend on. A partial output of another job is not continued."""
     _schema: pa.Schema | None = field(default=None, init=False)
-    """The types of the columns so far, of Parquet."""
+    """The columns of all chunks so far, for Parquet."""
 
     def run(self, predictor: Predictor) -> int:
-        """Predict the input; return the number of rows. Raises DataError, or OutputError if the output can't be written."""
+        """Predict the input and return the number of rows. Raises DataError, or OutputError if the output can't be written."""
         chunks = enumerate(chunks_of(read_inputs(self.input, self.options)))
         with tqdm(unit=" rows", disable=not sys.stderr.isatty()) as bar:
             if self.out == STANDARD_INPUT:
@@ -59,7 +59,7 @@ class Job:
             sys.stdout.buffer.write(self._predicted(inputs, predictor, number))
             bar.update(len(inputs.places))
             rows += len(inputs.places)
-        sys.stdout.buffer.write(closing(self.how))
+        sys.stdout.buffer.write(closing(self.output))
         return rows
 
     def _write(self, chunks: Iterable[tuple[int, Inputs]], predictor: Predictor, bar: Any) -> int:
@@ -68,9 +68,11 @@ class Job:
             for number, inputs in chunks:
                 if not parts.has(number):
                     parts.add(number, self._predicted(inputs, predictor, number))
+                elif self.output.format == "parquet":
+                    self._require_equal_types(parts.schema(number), inputs)
                 bar.update(len(inputs.places))
                 rows += len(inputs.places)
-            parts.finish(self.how)
+            parts.finish(self.output)
         return rows
 
     def _predicted(self, inputs: Inputs, predictor: Predictor, number: int) -> bytes:
@@ -80,13 +82,13 @@ class Job:
         else:
             assert inputs.texts is not None
             table = predictor.label_texts(inputs.texts, inputs.pairs)
-        predictions = as_bytes(inputs, table, self.how, is_first=number == 0)
-        if self.how.format == "parquet":
+        predictions = as_bytes(inputs, table, self.output, is_first=number == 0)
+        if self.output.format == "parquet":
             self._require_equal_types(pq.read_schema(pa.BufferReader(predictions)), inputs)
         return predictions
 
     def _require_equal_types(self, schema: pa.Schema, inputs: Inputs) -> None:
-        """Raise DataError for columns whose type is another than in the rows before: now, and not when all is computed."""
+        """Raise DataError if a column has another type than in the rows before it, before the other chunks are computed."""
         try:
             self._schema = pa.unify_schemas([self._schema or schema, schema], promote_options="permissive")
         except pa.ArrowException as error:
@@ -96,20 +98,20 @@ class Job:
             ) from error
 
     def _key(self) -> str:
-        """Return a digest of the input and of all that its predictions depend on; one that is new each time for a pipe."""
+        """Return a digest of the input and of all that its predictions depend on; an empty text for standard input."""
         if self.input == STANDARD_INPUT:
             return ""
         inside = (file for file in files_below(self.input) if _folder_of(self.out) not in file.parents)
         files = sorted(inside) if self.input.is_dir() else [self.input]
         state = [(str(file.absolute()), sha256_of(file)) for file in files]
         options = {name: value for name, value in vars(self.options).items() if name != "refuse"}
-        content = json.dumps([state, options, vars(self.how), self.about], default=str, sort_keys=True)
+        content = json.dumps([state, options, vars(self.output), self.about], default=str, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
 
 @contextmanager
 def parts_of(out: Path, key: str) -> Iterator["Parts"]:
-    """Yield the parts of the job with this key, which nobody else writes meanwhile.
+    """Yield the parts of the job with this key, and hold a lock on them.
 
     Raises OutputError if `out` can't be written, and BusyError if another run writes it.
     """
@@ -122,13 +124,12 @@ def parts_of(out: Path, key: str) -> Iterator["Parts"]:
             raise OutputError(f"{out}: its folder can't be made ({error.strerror}); name another") from error
         with hold(_folder_of(out) / "lock", f"predict {out.name}"):
             parts = Parts(out)
-            parts.keep_if_of(key)
+            parts.keep_only(key)
             try:
                 yield parts
             except BaseException as error:
-                if not key or isinstance(
-                    error, DataError
-                ):  # a pipe can't be read again, and mended input is another job
+                # standard input can't be read again, and corrected input is another job
+                if not key or isinstance(error, DataError):
                     shutil.rmtree(_folder_of(out))
                 raise
 
@@ -141,11 +142,11 @@ class Parts:
     """The predictions of the chunks that are done, a file each."""
 
     def __init__(self, out: Path) -> None:
-        """`out`: the output that they become."""
+        """`out`: the output file that the parts are joined to."""
         self._out, self._folder = out, _folder_of(out)
 
-    def keep_if_of(self, key: str) -> None:
-        """Go on with the parts if they are those of the job with this key, else begin anew."""
+    def keep_only(self, key: str) -> None:
+        """Remove all parts unless they belong to the job with this key."""
         if not key or self._stored_key() != key:
             for part in self._folder.glob("*.part"):
                 part.unlink()
@@ -159,26 +160,30 @@ class Parts:
         return key
 
     def has(self, number: int) -> bool:
-        """Whether a chunk's predictions are there."""
+        """Return whether the predictions of a chunk are there."""
         return self._part(number).is_file()
+
+    def schema(self, number: int) -> pa.Schema:
+        """Return the columns of a chunk's predictions, which are Parquet."""
+        return pq.read_schema(self._part(number))
 
     def add(self, number: int, predictions: bytes) -> None:
         """Write a chunk's predictions, whole."""
         with whole_file(self._part(number)) as partial:
             partial.write_bytes(predictions)
 
-    def finish(self, how: Written) -> None:
+    def finish(self, output: OutputOptions) -> None:
         """Join all parts to the output, and remove them."""
         parts = sorted(self._folder.glob("*.part"))
         with whole_file(self._out) as whole:
-            if how.format == "parquet":
+            if output.format == "parquet":
                 _join_parquet(parts, whole)
             else:
                 with whole.open("wb") as file:
                     for part in parts:
                         with part.open("rb") as opened:
                             shutil.copyfileobj(opened, file)
-                    file.write(closing(how))
+                    file.write(closing(output))
         shutil.rmtree(self._folder)
 
     def _part(self, number: int) -> Path:

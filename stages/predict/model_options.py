@@ -1,4 +1,4 @@
-"""Which exported model a command works with, and how it computes: the options that commands share."""
+"""The options of predict and serve: which exported model is used, and how it computes."""
 
 import argparse
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Add `--model`, and what `loaded` reads."""
+    """Add `--model`, and the options that `loaded` reads."""
     parser.add_argument(
         "--model",
         default=str(EXPORTED_MODEL),
@@ -41,7 +41,10 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def model_folder(model: str) -> Iterator[Path]:
-    """Yield the folder of an exported model: as named, or that of a git revision or DVC experiment, from DVC's cache."""
+    """Yield the folder of an exported model. `model`: a folder, or a git revision or DVC experiment, which DVC's cache holds.
+
+    Raises ModelError if there is none.
+    """
     if Path(model).is_dir():
         yield Path(model)
         return
@@ -65,10 +68,10 @@ def model_folder(model: str) -> Iterator[Path]:
 
 def loaded(folder: Path, arguments: argparse.Namespace) -> "Predictor":
     """Load the model in the folder as the options say, and set this process's threads. Raises ModelError."""
-    from stages.modeling.compute import compute_as_configured  # importing PyTorch and transformers takes seconds
+    from stages.modeling.compute import configure_compute  # importing PyTorch and transformers takes seconds
     from stages.predict.predictor import PredictionOptions, Predictor
 
-    compute_as_configured(arguments.threads)
+    configure_compute(arguments.threads)
     return Predictor(
         folder, PredictionOptions(arguments.runtime, arguments.batch_size, arguments.precision, arguments.decode)
     )

@@ -1,4 +1,4 @@
-"""Write predictions beside the input's own columns, in the form that people go on with."""
+"""Write predictions beside the input's own columns, in a format that other programs read."""
 
 import csv
 import io
@@ -33,7 +33,7 @@ Row: TypeAlias = dict[str, object]
 
 
 def output_format(path: Path, wanted: str | None, *, of_words: bool) -> OutputFormat:
-    """Return the format of an output by its name, or as wanted. Raise ConfigError if there is none, or none for the task."""
+    """Return the format `wanted`, or by the name of the output. Raise ConfigError if it is not known, or not for the task."""
     suffix = path.suffix.lower()
     chosen = next((name for name in OUTPUT_FORMATS if name == wanted), _FORMAT_OF_SUFFIX.get(suffix))
     if chosen is None:
@@ -59,7 +59,7 @@ class Entity:
 
 
 @dataclass(frozen=True)
-class Written:
+class OutputOptions:
     """How predictions are written."""
 
     format: OutputFormat
@@ -68,7 +68,7 @@ class Written:
     all_probabilities: bool = False
 
 
-def text_rows(inputs: Inputs, table: pa.Table, how: Written) -> list[Row]:
+def text_rows(inputs: Inputs, table: pa.Table, output: OutputOptions) -> list[Row]:
     """Return rows of the input's own columns with `label`, `score` and, if wanted, `probability:NAME`.
 
     Where a text may have several labels, `score` lists the probabilities of those it is given.
@@ -85,18 +85,18 @@ def text_rows(inputs: Inputs, table: pa.Table, how: Written) -> list[Row]:
             row[score] = [round(sure[name], DECIMALS) for name in answer]
         elif sure is not None:
             row[score] = round(sure, DECIMALS)
-        if how.all_probabilities and isinstance(each, dict):
+        if output.all_probabilities and isinstance(each, dict):
             row |= {_free(f"probability:{name}", inputs.own): round(value, DECIMALS) for name, value in each.items()}
         rows.append(row)
     return rows
 
 
-def word_rows(inputs: Inputs, table: pa.Table, how: Written) -> list[Row]:
+def word_rows(inputs: Inputs, table: pa.Table, output: OutputOptions) -> list[Row]:
     """Return rows of the input's own columns with `tags` and `scores` and, for texts, `entities` as spans of characters."""
     assert inputs.words is not None
     predicted, scores = table["predicted"].to_pylist(), np.array(table["score"])
     ends = np.cumsum([len(words) for words in inputs.words])
-    entities = entities_of(inputs, predicted, scores, how.labels) if inputs.spans is not None else None
+    entities = entities_of(inputs, predicted, scores, output.labels) if inputs.spans is not None else None
     names = {name: _free(name, inputs.own) for name in ("words", "tags", "scores", "entities")}
     own, rows = {name: listed(column) for name, column in inputs.own.items()}, list[Row]()
     for place, (words, end) in enumerate(zip(inputs.words, ends.tolist(), strict=True)):
@@ -112,7 +112,7 @@ def word_rows(inputs: Inputs, table: pa.Table, how: Written) -> list[Row]:
 
 
 def _free(name: str, own: Mapping[str, object]) -> str:
-    """Return a column's name that the input does not have."""
+    """Return the name, with a prefix if the input has a column of this name."""
     return name if name not in own else _free(f"predicted_{name}", own)
 
 
@@ -150,16 +150,16 @@ def _spans(
         yield int(start), int(end), types[type_], int(place)
 
 
-def as_bytes(inputs: Inputs, table: pa.Table, how: Written, *, is_first: bool) -> bytes:
-    """Return predictions in the format that is wanted. `is_first`: a header comes before them, if the format has one."""
-    if how.format == "conll":
+def as_bytes(inputs: Inputs, table: pa.Table, output: OutputOptions, *, is_first: bool) -> bytes:
+    """Return the predictions of a chunk. `is_first`: whether a header comes before them, if the format has one."""
+    if output.format == "conll":
         return _conll(inputs, table)
-    if how.format in _OF_SPANS:
-        return _marked_texts(inputs, table, how, is_first=is_first)
-    rows = word_rows(inputs, table, how) if how.of_words else text_rows(inputs, table, how)
-    if how.format in ("csv", "tsv"):
-        return _delimited(rows, "," if how.format == "csv" else "\t", with_header=is_first)
-    if how.format == "parquet":
+    if output.format in _OF_SPANS:
+        return _marked_texts(inputs, table, output, is_first=is_first)
+    rows = word_rows(inputs, table, output) if output.of_words else text_rows(inputs, table, output)
+    if output.format in ("csv", "tsv"):
+        return _delimited(rows, "," if output.format == "csv" else "\t", with_header=is_first)
+    if output.format == "parquet":
         return _parquet(rows, inputs.own)
     return "".join(f"{_json(row)}\n" for row in rows).encode()
 
@@ -168,9 +168,9 @@ def _json(row: Row) -> str:
     return json.dumps(row, ensure_ascii=False, default=str)
 
 
-def closing(how: Written) -> bytes:
-    """Return what stands behind all predictions."""
-    return b"\n]\n" if how.format == "label-studio" else b""
+def closing(output: OutputOptions) -> bytes:
+    """Return what the format needs after all predictions."""
+    return b"\n]\n" if output.format == "label-studio" else b""
 
 
 def _conll(inputs: Inputs, table: pa.Table) -> bytes:
@@ -234,17 +234,17 @@ def _parquet(rows: Sequence[Row], own: Mapping[str, Column]) -> bytes:
     return written.getvalue()
 
 
-def _marked_texts(inputs: Inputs, table: pa.Table, how: Written, *, is_first: bool) -> bytes:
+def _marked_texts(inputs: Inputs, table: pa.Table, output: OutputOptions, *, is_first: bool) -> bytes:
     """Return texts with their entities as spans of characters. Raises DataError for words whose text is not known."""
     if inputs.spans is None:
         raise DataError(
-            f"{inputs.places[0]}: holds words and not their text, in which {how.format} marks characters; choose "
+            f"{inputs.places[0]}: holds words and not their text, in which {output.format} marks characters; choose "
             "--out-format jsonl or conll"
         )
-    entities = entities_of(inputs, table["predicted"].to_pylist(), np.array(table["score"]), how.labels)
+    entities = entities_of(inputs, table["predicted"].to_pylist(), np.array(table["score"]), output.labels)
     columns = [listed(column) for column in inputs.own.values()]
     own = [dict(zip(inputs.own, values, strict=True)) for values in zip(*columns, strict=True)]
-    if how.format == "doccano":
+    if output.format == "doccano":
         return "".join(f"{_json(_doccano(*each))}\n" for each in zip(own, entities, strict=True)).encode()
     tasks = [_json(_label_studio(*each)) for each in zip(own, entities, strict=True)]
     return (("[\n" if is_first else ",\n") + ",\n".join(tasks)).encode()  # a part of an array

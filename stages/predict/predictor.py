@@ -1,6 +1,6 @@
-"""An exported model at work: texts or words in, labels and probabilities out.
+"""An exported model that is loaded: texts or words in, labels and probabilities out.
 
-Rows, windows, stitching, threshold and decoding are those of the evaluate stage, whose code this is.
+Rows, windows, stitching, threshold and decoding are those of the evaluate stage, by the same code.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,8 @@ import pyarrow as pa
 from datasets import Dataset
 from transformers import AutoConfig, PreTrainedModel
 
-from stages.columns.names import SECOND_TEXT, TEXT, TOKENS
+from stages.columns.arrays import lengths
+from stages.columns.names import INPUT_IDS, SECOND_TEXT, TEXT, TOKENS
 from stages.configuration.kinds import labels_words
 from stages.configuration.schema import Decode
 from stages.exporting.exported_files import ONNX, ONNX_INT8
@@ -53,7 +54,7 @@ class Predictor:
     """An exported model, loaded."""
 
     def __init__(self, folder: Path, options: PredictionOptions) -> None:
-        """Load the model in the folder. Raise ModelError if it is none that Stagewright has exported, or can't decode so."""
+        """Load the model in the folder. Raise ModelError if Stagewright did not export it, or it can't be decoded as asked."""
         self.settings = read_settings(folder)
         self.task = _task_of(self.settings, folder, options.decode)
         self.labels = _labels_of(folder, self.task)
@@ -64,6 +65,7 @@ class Predictor:
         self.runtime = _chosen(options.runtime, folder)
         self._model = _loaded(self.task, folder, self.runtime)
         self._precision: Precision | None = "fp32" if self.runtime != "torch" else None
+        self._longest = 0
 
     @property
     def takes_words(self) -> bool:
@@ -103,9 +105,16 @@ class Predictor:
 
     def _readings(self, tokenized: Dataset) -> Any:
         collate = PaddingCollator(self.format)
-        if self._precision is None:
+        longest = int(lengths(tokenized, INPUT_IDS).max(initial=0))
+        is_first = self._precision is None
+        if is_first or (
+            self._precision == "bf16" and longest > self._longest
+        ):  # some models compute only short rows in bf16
             rows = longest_rows(tokenized, collate)
             self._precision = usable_precision(self._options.precision, self._model, rows, training=False)
+            self._longest = longest
+        assert self._precision is not None
+        if is_first:
             use_packing(self._model, rows_to_try(tokenized, collate), self._precision, training=False)
         return predict(self._model, tokenized, collate, batch_size=self._options.batch_size, precision=self._precision)
 

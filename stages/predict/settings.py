@@ -1,4 +1,4 @@
-"""What an exported model has to be told to predict new data as it predicted the test split."""
+"""The settings beside an exported model, with which it predicts new data as it predicted the test split."""
 
 import json
 from dataclasses import asdict, dataclass

@@ -22,7 +22,7 @@ _TAG_DIGITS = 12
 
 
 def listing(export: Export) -> Iterator[str]:
-    """The files of an export with their sizes in bytes, as lines."""
+    """Yield the files of an export with their sizes in bytes, as lines."""
     total = sum(file.size for file in export.files)
     width = len(f"{total:,}")
     yield from (f"{file.size:{width},}  {file.name}" for file in export.files)
@@ -30,7 +30,7 @@ def listing(export: Export) -> Iterator[str]:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(
         prog="stagewright push", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -43,8 +43,8 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _told(pushed: Pushed, to: Destination) -> Iterator[str]:
-    """What a push did, as lines."""
+def _report_lines(pushed: Pushed, to: Destination) -> Iterator[str]:
+    """Yield what a push did, as lines."""
     if pushed.uploaded or pushed.removed:
         yield f"pushed {', '.join(pushed.uploaded) or 'no file'}"
     else:
@@ -57,7 +57,7 @@ def _told(pushed: Pushed, to: Destination) -> Iterator[str]:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     arguments = parser().parse_args()
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # warnings of single attempts hold signed addresses
     with one_line_errors():
@@ -69,7 +69,7 @@ def main() -> None:
         action, reader = "would push" if arguments.dry_run else "pushing", "public" if to.public else "private"
         print(f"{action} to {to.repo} ({reader}), tag {to.tag}:", *listing(export), sep="\n", flush=True)
         if not arguments.dry_run:
-            print(*_told(push(export, to), to), sep="\n")
+            print(*_report_lines(push(export, to), to), sep="\n")
 
 
 if __name__ == "__main__":

@@ -160,12 +160,12 @@ def _require_valid_card(export: Export, to: Destination) -> None:
         ModelCard((export.folder / _CARD).read_text(encoding="utf-8")).validate()
     except ValueError as error:
         raise HubError(
-            f"{to.repo}: the Hub refuses the model card's metadata{_told(str(error))}; correct export.language, "
+            f"{to.repo}: the Hub refuses the model card's metadata{_faults_in(str(error))}; correct export.language, "
             "export.license or data.name, run `stagewright run`, commit, and push again"
         ) from error
 
 
-def _told(answer: str) -> str:
+def _faults_in(answer: str) -> str:
     """Return what the Hub's answer says of the metadata's faults."""
     try:
         faults = json.loads(answer)["errors"]

@@ -27,7 +27,7 @@ class BrowserData:
 
 
 def browser_data(report: Report, budget: int) -> BrowserData:
-    """As many examples as fit into `budget` bytes, those of highest rank first, the kinds of change taking turns."""
+    """Return as many examples as fit into `budget` bytes: the highest ranks first, the kinds of change in turn."""
     encoded, shown, used = dict[int, str](), Counter[Change](), 0
     by_rank = sorted(report.examples, key=lambda each: math.inf if each.rank is None else -each.rank)
     for place in _in_turns(by_rank):
@@ -51,7 +51,7 @@ def browser_data(report: Report, budget: int) -> BrowserData:
 
 
 def entity_types(report: Report) -> list[str]:
-    """The entity types in the examples, those of the labels first and in their order. A type's place selects its colour."""
+    """Return the entity types in the examples, in the order of the labels first. A type's index selects its colour."""
     sentences = [each for each in report.examples if isinstance(each, TokensExample)]
     used = {entity.type: None for each in sentences for entities in (each.gold, *each.predicted) for entity in entities}
     order = dict.fromkeys([*(name for run in report.runs for name in run.labels), *sorted(used)])
@@ -59,7 +59,7 @@ def entity_types(report: Report) -> list[str]:
 
 
 def _in_turns(examples: Sequence[Example]) -> list[int]:
-    """Places in `examples`, the first of each kind of change before the second of any, so that a budget cuts all alike."""
+    """Return the indices of `examples` by turns: the first of each kind of change comes before the second of any."""
     seen = Counter[Change]()
     turns = []
     for place, example in enumerate(examples):
@@ -69,7 +69,7 @@ def _in_turns(examples: Sequence[Example]) -> list[int]:
 
 
 def _script_json(content: Json) -> str:
-    """JSON that can't end the element it stands in: `<` would have to."""
+    """Return JSON that is safe inside a script element: without `<`, it can't end the element."""
     text = json.dumps(rounded(content), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
@@ -103,7 +103,7 @@ def _tokens(example: TokensExample) -> dict[str, Json]:
 
 
 def _spans(entities: Iterable[Entity], start: int, end: int) -> Iterator[Json]:
-    """Type, first word and word behind the last, of the excerpt; entities outside are left out, others cut at its edge."""
+    """Yield type, first word and end (exclusive) of each entity in the excerpt. Entities are cut at its edges."""
     for entity in entities:
         if entity.start < end and start < entity.end:
             yield [visible(entity.type), max(entity.start, start) - start, min(entity.end, end) - start]

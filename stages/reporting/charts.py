@@ -48,7 +48,7 @@ def line_chart(
     bounds: tuple[float, float] | None = None,
     from_zero: bool = False,
 ) -> Html:
-    """A figure of lines, with a legend that shows how each is drawn.
+    """Return a figure of lines, with a legend that shows how each is drawn.
 
     `bounds`: what the values can be, which the axis does not go beyond. `from_zero`: whether the x axis starts at 0.
     """
@@ -63,7 +63,7 @@ def line_chart(
 
 
 def reliability_diagram(title: str, calibration: Calibration) -> Html:
-    """Accuracy over confidence; the area of a point is the share of examples, the diagonal is perfect calibration."""
+    """Draw accuracy over confidence. The area of a point is its share of examples; the diagonal is perfect calibration."""
     frame = _Frame((0.0, 1.0), (0.0, 1.0))
     shown = [each for each in calibration.bins if each.count]
     most = max((each.count for each in shown), default=1)
@@ -93,7 +93,7 @@ def reliability_diagram(title: str, calibration: Calibration) -> Html:
 
 
 def interval_mark(value: float, interval: Interval, low: float, high: float, reference: float | None = None) -> Html:
-    """A point and its interval on an axis from `low` to `high`, to stand in a cell of a table."""
+    """Return a point and its interval on an axis from `low` to `high`, to stand in a cell of a table."""
     width, middle = 140, 9
 
     def at(x: float) -> str:
@@ -108,14 +108,14 @@ def interval_mark(value: float, interval: Interval, low: float, high: float, ref
 
 
 def bar(share: float) -> Html:
-    """A bar that fills a share of its cell, from 0 to 1."""
+    """Return a bar that fills a share of its cell, from 0 to 1."""
     filled = f"{100 * min(max(share, 0.0), 1.0):.1f}%"
     track = tag("rect", width="100%", height="100%", rx="3", class_="track")
     return tag("svg", track, tag("rect", width=filled, height="100%", rx="3", class_="filled"), aria_hidden="true")
 
 
 def ticks(low: float, high: float, about: int = 5, bounds: tuple[float, float] | None = None) -> list[float]:
-    """Round numbers that hold `low` and `high` between them; of short labels, even where these are close together.
+    """Return round numbers from at most `low` to at least `high`. Their labels are short even if these are close together.
 
     `bounds`: what the values can be, such as 0 and 1: nothing beyond them gets a number.
     """
@@ -175,13 +175,13 @@ def _points(frame: _Frame, points: Iterable[tuple[float, float]]) -> str:
 
 
 def _sample(style: int) -> Html:
-    """A piece of a line as the legend shows it."""
+    """Draw a piece of a line for the legend."""
     line = tag("line", x1=0, x2=30, y1=6, y2=6, class_=f"line line-{style}")
     return tag("svg", line, _marker(15, 6, style), viewBox="0 0 30 12", width=30, height=12, aria_hidden="true")
 
 
 def _marker(x: float, y: float, style: int, title: str | None = None) -> Html:
-    """A circle, a square, a triangle or a diamond."""
+    """Draw a circle, a square, a triangle or a diamond."""
     corners = (
         [],
         [(-3, -3), (3, -3), (3, 3), (-3, 3)],

@@ -26,7 +26,7 @@ MistakeKind: TypeAlias = Literal[
 
 
 def change(errors: Sequence[float], *, can_be_right: bool = True) -> Change:
-    """How an example changed, from how wrong each run is, the base first: how many errors it makes, or how far it is off.
+    """Return how an example changed. `errors`: of each run, the base first; how many, or how far a number is off.
 
     `fixed`: wrong in the base and right in another run. `broken`: right in the base and wrong in another run. Else it is
     wrong in the base and in the others: `better` with fewer errors, `worse` with more, `wrong` with as many, or if there is

@@ -53,7 +53,7 @@ def asset(name: str, package: str = "stages.reporting") -> str:
 
 
 def _policy(style: str, script: str) -> str:
-    """Nothing may be loaded; no style or script runs but the page's own two, known by their hashes."""
+    """Return a policy by which nothing is loaded, and only the page's own style and script are used, by their hashes."""
     return (
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
         "base-uri 'none'; form-action 'none'"

@@ -43,7 +43,7 @@ def forest(
     reference: float | None = None,
     bounds: tuple[float, float] | None = None,
 ) -> Html:
-    """A table of estimates, each with its value and interval in figures and, on one axis for all, as a picture.
+    """Return a table of estimates, with value and interval as numbers and as a plot on one common axis.
 
     `what`, `value`: the titles of the columns of names and values; `columns`: of those between them, and `behind`: of
     those behind. `reference`: the value to compare with, such as 0 for differences, which are then written with their sign.
@@ -63,7 +63,7 @@ def forest(
 
 
 def _body(group: str, estimates: Sequence[Estimate], axis: "_Axis", width: int) -> Html:
-    """Rows below their heading, which has the numbers of the axis. `width`: the columns left of the plot."""
+    """Return rows below a heading with the numbers of the axis. `width`: the number of columns left of the plot."""
     rows = [_row(each, axis) for each in estimates]
     if not group:
         return tag("tbody", *rows)
@@ -98,13 +98,13 @@ class _Axis:
 
     @classmethod
     def of(cls, estimates: Sequence[Estimate], reference: float | None, bounds: tuple[float, float] | None) -> "_Axis":
-        """From round number to round number, so that all that is drawn lies between."""
+        """Choose round numbers as the ends of the axis, so that all that is drawn lies between them."""
         ends = [end for each in estimates if each.said is None for end in _ends(each)]
         ends += [] if reference is None else [reference]
         return cls(ticks(min(ends), max(ends), bounds=bounds) if ends else [0.0, 1.0], reference)
 
     def labels(self) -> Html:
-        """The numbers of the axis."""
+        """Return the numbers of the axis."""
         texts = (
             tag(
                 "text", f"{mark:g}", x=self._at(mark), y="14", text_anchor="middle", class_="between" if k % 2 else None
@@ -114,7 +114,7 @@ class _Axis:
         return tag("svg", *texts, aria_hidden="true")
 
     def drawn(self, estimate: Estimate) -> Html:
-        """An estimate; hollow where its interval is not known."""
+        """Draw an estimate; hollow if its interval is not known."""
         lines = [
             tag("line", x1=self._at(mark), x2=self._at(mark), y1="0", y2="100%", class_="grid") for mark in self.marks
         ]

@@ -7,14 +7,14 @@ from stages.reporting.markup import Html, joined, tag
 
 
 def provenance(facts: Sequence[Fact]) -> Html:
-    """What the page is of, in one line where it has room."""
+    """Return the facts on what the page is of, in one line if there is room."""
     if not facts:
         return Html()
     return tag("dl", *(tag("div", tag("dt", each.name), tag("dd", each.value)) for each in facts), class_="provenance")
 
 
 def tiles(shown: Sequence[Tile]) -> Html:
-    """A row of tiles; two a row on a phone."""
+    """Return a row of tiles; two a row on a phone."""
     if not shown:
         return Html()
     return tag("dl", *map(_tile, shown), class_="tiles")

@@ -13,7 +13,7 @@ from stages.scoring.core.metrics import higher_is_better
 def tiles_of(
     run: RunContent, headline: str, *, validation: Mapping[str, Any], base: BaseRun | None, examples: str, wrong: str
 ) -> tuple[Tile, ...]:
-    """The tiles of a run. `validation`: the scores of the best checkpoint; `examples`, `wrong`: how many, in words."""
+    """Return the tiles of a run. `validation`: the scores of the best checkpoint; `examples`, `wrong`: how many, in words."""
     score = next((each for each in run.scores if each.name == headline), None)
     shown = [] if score is None else [*_of_test(score), *_of_validation(score, validation), *_of_base(score, base)]
     return (*shown, Tile("Test examples", examples, (wrong,) if wrong else ()))
@@ -39,7 +39,7 @@ def _of_validation(score: Score, validation: Mapping[str, Any]) -> Iterator[Tile
 
 
 def _of_base(score: Score, base: BaseRun | None) -> Iterator[Tile]:
-    """The difference as it is: what it is worth takes a test on both runs' predictions, which a command makes."""
+    """Yield the difference from the base, untested. The command that tests it stands beside it."""
     before = None if base is None else base.scores.get(score.name)
     if base is None or score.value is None or not isinstance(before, int | float):
         return

@@ -15,14 +15,14 @@ BUDGET = 400_000
 """Bytes that they may take: a text or a word can be of any length, and have any number of issues."""
 
 
-def found_in(sources: Sequence[Source], rules: ScoringRules) -> IssueTable | None:
+def issues_in(sources: Sequence[Source], rules: ScoringRules) -> IssueTable | None:
     """Rank the issues of predictions; None where they are of numbers, without every label's probability, or without gold."""
     if not sources or any(each.file.probabilities is None for each in sources):
         return None
     return issue_table(sources, rules)
 
 
-def told(issues: IssueTable) -> str:
+def summary_of(issues: IssueTable) -> str:
     """Say how many labels are in doubt, where, and how far that is to be trusted."""
     splits = " and ".join(issues.splits)
     said = (
@@ -48,7 +48,7 @@ def section_of(issues: IssueTable | None) -> Html:
     return section(
         NAME,
         "Label issues",
-        tag("p", told(issues)),
+        tag("p", summary_of(issues)),
         tag("p", counted, *(rest if len(shown) < len(examples) else [])),
         tag("ol", *shown, class_="issues"),
     )
@@ -75,7 +75,7 @@ def _example(issues: Sequence[RankedIssue]) -> Html:
 
 
 def _issue(issue: RankedIssue) -> Html:
-    """What is given, what is suggested, and the probabilities of both."""
+    """Return the given and the suggested label, with the probabilities of both."""
     found = issue.issue
     return tag(
         "li",
@@ -89,7 +89,7 @@ def _issue(issue: RankedIssue) -> Html:
 
 
 def _sentence(issues: Sequence[RankedIssue]) -> Html:
-    """The words, those that are concerned marked."""
+    """Return the words of a sentence, with those of the issues marked."""
     tokens = issues[0].tokens
     marked = {word for issue in issues for word in range(*issue.words)}
     start, end = excerpt(len(tokens), issues[0].words[0])

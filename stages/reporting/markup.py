@@ -25,32 +25,32 @@ class Html(str):
 
 
 def visible(text: str) -> str:
-    """`text` with hidden characters spelled out, as in ⟨U+202E⟩; Windows' line ends become plain ones."""
+    """Return `text` with hidden characters spelled out, as ⟨U+202E⟩, and with plain line ends."""
     return _HIDDEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text.replace("\r\n", "\n"))
 
 
 def capitalized(text: str) -> str:
-    """`text` with a capital letter at its start and the rest as it is, as sentences and titles of tiles begin."""
+    """Return `text` with a capital letter at its start, and the rest unchanged."""
     return text[:1].upper() + text[1:]
 
 
 def escaped(text: str) -> Html:
-    """`text` as markup that shows it, in an element or in a quoted attribute; Html as it is."""
+    """Escape `text` for an element or a quoted attribute. Html is returned as it is."""
     return text if isinstance(text, Html) else Html(html.escape(visible(text)))
 
 
 def joined(parts: Iterable[str]) -> Html:
-    """Parts one after the other, those that are not Html escaped."""
+    """Join parts. Those that are not Html are escaped."""
     return Html("".join(map(escaped, parts)))
 
 
 def breakable(name: str) -> Html:
-    """A name that a narrow screen may break behind its underscores and points."""
+    """Return a name that a narrow screen may break after underscores and points."""
     return Html(re.sub(r"([_.])", r"\1<wbr>", escaped(name)))
 
 
 def tag(name: str, *children: str, **attributes: str | float | None) -> Html:
-    """An element. Attributes that are None are left out; `class_` is `class`, and `_` in names stands for `-`."""
+    """Return an element. Attributes that are None are left out; `class_` is `class`, and `_` in names stands for `-`."""
     written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escaped(_attribute(value))}"'
         for key, value in attributes.items()
@@ -91,7 +91,7 @@ def table(
     sortable: bool = False,
     wide: bool = False,
 ) -> Html:
-    """A table; the first cell of each row is its header. The box around it can be scrolled with the keyboard.
+    """Return a table; the first cell of each row is its header. The box around it can be scrolled with the keyboard.
 
     `wide`: whether it takes all the room that there is, for the bars in its cells.
     """
@@ -103,7 +103,7 @@ def table(
 
 
 def scrolling(label: str, content: Html) -> Html:
-    """A box that scrolls sideways, by keyboard as well."""
+    """Return a box that scrolls sideways, by keyboard as well."""
     return tag("div", content, class_="scroll", tabindex="0", role="region", aria_label=f"{label} (scrolls)")
 
 
@@ -130,17 +130,17 @@ def _exact(value: float | None) -> str | None:
 
 
 def score_text(value: float | None) -> str:
-    """A score with four decimals."""
+    """Return a score with four decimals."""
     return MISSING if value is None else f"{value:.4f}"
 
 
 def signed_text(value: float | None) -> str:
-    """A difference with its sign; no minus sign before a difference that rounds to 0."""
+    """Return a difference with its sign; no minus sign before a difference that rounds to 0."""
     return MISSING if value is None else f"{round(value, 4) + 0.0:+.4f}".replace("-", "\u2212")
 
 
 def interval_text(interval: Interval | None, *, signed: bool = False) -> str:
-    """An interval in brackets."""
+    """Return an interval in brackets."""
     if interval is None:
         return MISSING
     shown = signed_text if signed else score_text

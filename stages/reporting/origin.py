@@ -51,7 +51,7 @@ def _revision_of_params(trained: str) -> str | None:
 
 
 def _head() -> str | None:
-    """The revision of the last commit; None if there is none."""
+    """Return the revision of the last commit; None if there is none."""
     head = git_if_possible("rev-parse", "--verify", "HEAD")
     return None if head is None else head.strip()
 

@@ -17,7 +17,7 @@ _CHANGES: dict[Change, str] = {
 
 
 def render_report(report: Report, *, budget: int = ERRORS_BUDGET) -> str:
-    """The page of a run as HTML text. It follows from `report` alone: no time, host or path gets into it."""
+    """Return the page of a run as HTML text. It depends only on `report`: there is no time, host or path in it."""
     assert len(report.runs) == 1
     data = browser_data(report, budget)
     return document(
@@ -33,7 +33,7 @@ def render_report(report: Report, *, budget: int = ERRORS_BUDGET) -> str:
 
 
 def parts_of(report: Report, data: BrowserData) -> list[Part]:
-    """All sections: the scores from the whole to its parts, how they came about, then examples."""
+    """Return all sections: scores from the whole to its parts, then training, then examples."""
     return [
         Part("scores", "Scores", sections.scores(report)),
         Part("labels", "Labels", sections.labels(report)),
@@ -49,7 +49,7 @@ def parts_of(report: Report, data: BrowserData) -> list[Part]:
 
 
 def errors(report: Report, data: BrowserData) -> Html:
-    """The section of the wrong examples, which the page's script fills from `data`.
+    """Return the section of the wrong examples, which the page's script fills from `data`.
 
     Its style is `report.css`, its script `report.js`, and `data.json` must be the page's data.
     """
@@ -66,7 +66,7 @@ def errors(report: Report, data: BrowserData) -> Html:
 
 
 def _shown(report: Report, data: BrowserData) -> str:
-    """How many errors the page holds, of how many."""
+    """Say how many of the wrong examples the page holds."""
     in_all, shown = data.in_all.total(), data.shown.total()
     of_split = "" if report.examples_in_all is None else f" (the test split has {report.examples_in_all:,} examples)"
     if len(report.runs) == 1:
@@ -85,13 +85,13 @@ def _shown(report: Report, data: BrowserData) -> str:
 
 
 def letter_of(place: int) -> str:
-    """What stands for the run at a place: A to Z, then AA and so on; the page's script does the same."""
+    """Return the letter of the run at a place: A to Z, then AA and so on. The page's script does the same."""
     first, last = divmod(place, 26)
     return ("" if first == 0 else letter_of(first - 1)) + chr(ord("A") + last)
 
 
 def _runs_legend(report: Report) -> Html:
-    """Which letter stands for which run, and what changes mean, where there are several runs."""
+    """Return the letters of the runs, and what changes mean; nothing for a single run."""
     if len(report.runs) == 1:
         return Html()
     changes = (
@@ -107,7 +107,7 @@ _KINDS = 8
 
 
 def _types_legend(report: Report) -> Html:
-    """Which colour stands for which entity type."""
+    """Return the colours of the entity types."""
     types = entity_types(report)
     if not types or len(types) > MOST_LABELS:
         return Html()

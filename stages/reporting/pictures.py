@@ -14,14 +14,14 @@ _LEVELS = 10
 
 
 def curves(report: Report) -> Html:
-    """Of one run the losses in one chart and the scores in another; of several a chart a metric."""
+    """Draw a chart of losses and one of scores for a single run; a chart for each metric for several."""
     charts = _of_one_run(report.runs[0]) if len(report.runs) == 1 else _of_runs(report.runs)
     figures = [_figure(title, lines) for title, lines in charts if lines]
     return section("curves", "Training", tag("div", *figures, class_="figures") if figures else "")
 
 
 def _figure(title: str, lines: Sequence[Line]) -> Html:
-    """A chart; where there is but one point of each line, a table of them."""
+    """Return a chart; a table if each line has only one point."""
     if all(len(line.xs) == 1 for line in lines):
         rows = [[Cell(line.name), Cell(f"{line.xs[0]:g}"), Cell(score_text(line.ys[0]))] for line in lines]
         return table(title, [Column("curve"), Column("epoch", numeric=True), Column("value", numeric=True)], rows)
@@ -30,7 +30,7 @@ def _figure(title: str, lines: Sequence[Line]) -> Html:
 
 
 def confusion(report: Report, opened: str = "") -> Html:
-    """A matrix a run. Those of more than two runs are folded, but for that of the run `opened`, or else the first."""
+    """Return a confusion matrix for each run. Of more than two, all are folded except that of `opened`, or else the first."""
     with_matrix = [(run, run.confusion) for run in report.runs if run.confusion]
     matrices = {run.name: _matrix(_named("Confusion", report, run), matrix) for run, matrix in with_matrix}
     opened = opened if opened in matrices else next(iter(matrices), "")
@@ -54,7 +54,7 @@ _UNFOLDED = 2
 
 
 def calibration(report: Report) -> Html:
-    """A reliability diagram a run."""
+    """Draw a reliability diagram for each run."""
     figures = [
         reliability_diagram(
             f"{_named('Reliability', report, run)} (expected calibration error {run.calibration.expected_error:.4f})",
@@ -77,7 +77,7 @@ def calibration(report: Report) -> Html:
 
 
 def _mean_confidence(name: str, calibration: Calibration) -> str:
-    """Whether the run is over- or underconfident over all examples."""
+    """Say whether the run is over- or underconfident over all examples."""
     count = max(sum(each.count for each in calibration.bins), 1)
     confidence, accuracy = (
         sum(each.count * value for each, value in zip(calibration.bins, values, strict=True)) / count
@@ -155,7 +155,7 @@ def _cells(confusion: Confusion, place: int, row: Sequence[int]) -> Iterable[Htm
 
 
 def _link(gold: str, predicted: str, count: int) -> Html:
-    """A count that leads to the examples it counts, by the address that the page's script understands.
+    """Return a count that links to its examples. The page's script reads the address.
 
     The keyboard passes it by: there may be hundreds, and the filters do the same.
     """

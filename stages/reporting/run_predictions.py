@@ -50,7 +50,7 @@ class RunPredictions:
 
 
 def confusion_of(run: RunPredictions | None, names: Sequence[str] = ()) -> Confusion | None:
-    """What was predicted how often for what; None where units have no single label, or some gold is not known.
+    """Count what was predicted for what; None if units have no single label, or some gold is not known.
 
     `names` are the labels in the order to show them; others that occur come behind. Entity tags are counted by type: their
     prefixes say where an entity begins, which its span says as well.
@@ -68,14 +68,14 @@ def confusion_of(run: RunPredictions | None, names: Sequence[str] = ()) -> Confu
 
 
 def calibration_of(run: RunPredictions | None) -> Calibration | None:
-    """The calibration of texts; None where there is not one label and one probability a text, or some gold is not known."""
+    """Return the calibration of texts; None unless each has one label with its probability, and all gold is known."""
     if run is None or not run.is_complete or run.file.has_words or not isinstance(run.predictions, LabelPredictions):
         return None
     return calibration(run.predictions)
 
 
 def calibration(texts: LabelPredictions) -> Calibration | None:
-    """The bins of the calibration error; None where probabilities are not known."""
+    """Return the bins of the calibration error; None where probabilities are not known."""
     if texts.confidence is None:
         return None
     bins = calibration_bins(texts.confidence)
@@ -89,14 +89,14 @@ def calibration(texts: LabelPredictions) -> Calibration | None:
 
 
 def _by_type(tags: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
-    """The types of tags, `O` first, and each tag's index among them."""
+    """Return the types of tags, `O` first, and each tag's index among them."""
     types = [(schemes.parse(tag) or schemes.Tag(schemes.OUTSIDE, "")).type or schemes.OUTSIDE for tag in tags]
     order = list(dict.fromkeys([schemes.OUTSIDE, *types]))
     return order, np.array([order.index(type_) for type_ in types], np.int64)
 
 
 def _readable(confusion: Confusion) -> Confusion:
-    """At most `MOST_LABELS` labels: those with most confusions, in their order, and one for all others."""
+    """Reduce a confusion to `MOST_LABELS` labels: those confused most, in their order, and one for all others."""
     if len(confusion.labels) <= MOST_LABELS:
         return confusion
     matrix = np.array(confusion.counts)

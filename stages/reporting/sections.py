@@ -11,7 +11,7 @@ from stages.scoring.evaluation.final_scores import EntityErrors
 
 
 def section(name: str, title: str, *content: str) -> Html:
-    """A section that the page's navigation leads to; nothing if there is no content."""
+    """Return a section with an id for the page's navigation; nothing if there is no content."""
     if not any(content):
         return Html()
     return tag(
@@ -29,17 +29,17 @@ _TITLES = {"f1": "F1", "micro_f1": "micro F1", "macro_f1": "macro F1", "mcc": "M
 
 
 def metric_title(name: str) -> str:
-    """A metric as people write it; other names with spaces for their underscores."""
+    """Return the title of a metric as people write it; of others, the name with spaces for underscores."""
     return _TITLES.get(name, name.replace("_", " "))
 
 
 def notes(report: Report) -> Html:
-    """What a reader must know first."""
+    """Return the notes that stand before everything else."""
     return joined(tag("p", note, class_="note") for note in report.notes)
 
 
 def scores(report: Report) -> Html:
-    """The scores of the first run as a forest plot.
+    """Draw the scores of the first run as a forest plot.
 
     The headline comes first, then the others on the same axis; what is better lower, or has no bounds, stands below in
     figures.
@@ -82,7 +82,7 @@ def _way(score: Score) -> str:
 
 
 def _widest(scores: Sequence[Score]) -> tuple[float, float]:
-    """The bounds of all metrics together."""
+    """Return the bounds of all metrics together."""
     bounds = [found for each in scores if (found := bounds_of(each.name)) is not None]
     return min((low for low, _ in bounds), default=0.0), max((high for _, high in bounds), default=1.0)
 
@@ -99,7 +99,7 @@ _CLASSES = {
 
 
 def entity_errors(report: Report) -> Html:
-    """How many entities are right, and in which ways the others are wrong."""
+    """Return the table of entities by kind of error."""
     errors = report.runs[0].entity_errors
     return section("error-classes", "Kinds of error", "" if errors is None else _entity_errors_table(errors))
 
@@ -122,18 +122,18 @@ def _entity_errors_table(errors: EntityErrors) -> Html:
 
 
 def _barred(text: str, share: float) -> Html:
-    """A number over a bar."""
+    """Return a number over a bar."""
     return tag("span", text, bar(share), class_="barred")
 
 
 def slices(report: Report) -> Html:
-    """The parts of the test split, by all that it is sliced by, on one axis."""
+    """Draw the scores of all parts of the test split on one axis."""
     run = report.runs[0]
     return section("slices", "Parts of the test split", _slices_forest(run) if run.slices else "")
 
 
 def _slices_forest(run: RunContent) -> Html:
-    """All parts have the same scores, of which the last has an interval."""
+    """Draw the last score of each part, which has an interval, and list the others. All parts have the same scores."""
     *others, last = next(iter(next(iter(run.slices.values())).values())).scores
     estimates = [
         Estimate(
@@ -157,14 +157,14 @@ def _slices_forest(run: RunContent) -> Html:
 
 
 def facts(report: Report) -> Html:
-    """The settings and counts of the first run."""
+    """Return the settings and counts of the first run."""
     rows = [[Cell(breakable(fact.name)), Cell(fact.value)] for fact in report.runs[0].facts]
     columns = [Column("setting"), Column("value")]
     return section("settings", "Settings", table("Settings of the run", columns, rows) if rows else "")
 
 
 def labels(report: Report) -> Html:
-    """Precision, recall and F1 of each label or type, and how many there are."""
+    """Return the table of precision, recall, F1 and support of each label or type."""
     run = report.runs[0]
     return section("labels", "Labels", _labels_table(run) if run.labels else "")
 

@@ -56,19 +56,19 @@ def notes_here() -> Iterator[str]:
 
 
 def records(lock: LockFile, output: Path, content: bytes) -> bool:
-    """Whether `content` is what `lock` records of the file `output`. It is not if a stage was run without DVC."""
+    """Return whether `content` is what `lock` records of the file `output`. It is not if a stage was run without DVC."""
     digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
     return any(Path(out.path) == output and out.md5 == digest for stage in lock.stages.values() for out in stage.outs)
 
 
 def _writer(lock: LockFile, path: Path) -> str | None:
-    """The stage that writes `path`, or a folder around it."""
+    """Return the stage that writes `path`, or a folder around it."""
     written = ((name, Path(out.path)) for name, stage in lock.stages.items() for out in stage.outs)
     return next((name for name, out in written if path.is_relative_to(out)), None)
 
 
 def _upstream(lock: LockFile, stage: str) -> list[str]:
-    """The stages that `stage` depends on, then itself, each behind those that it depends on."""
+    """Return the stages that `stage` depends on, then itself, each after those that it depends on."""
     found: dict[str, None] = {}
 
     def visit(name: str) -> None:
@@ -97,7 +97,7 @@ def _reasons(lock: LockFile, params: Mapping[str, Any], name: str) -> Iterator[s
 
 
 def _at(params: Mapping[str, Any], path: str) -> Any:
-    """The value under a dotted key; None if there is none."""
+    """Return the value under a dotted key; None if there is none."""
     found: Any = params
     for key in path.split("."):
         found = found.get(key) if isinstance(found, Mapping) else None
@@ -105,7 +105,7 @@ def _at(params: Mapping[str, Any], path: str) -> Any:
 
 
 def _other_keys(path: str, recorded: Any, found: Any) -> Iterator[str]:
-    """The dotted keys at or below `path` under which two values differ."""
+    """Yield the dotted keys at or below `path` where two values differ."""
     if isinstance(recorded, Mapping) and isinstance(found, Mapping):
         for key in dict.fromkeys([*recorded, *found]):
             yield from _other_keys(f"{path}.{key}", recorded.get(key), found.get(key))

@@ -35,7 +35,7 @@ _PLACES = {
 
 
 def summary() -> str:
-    """A table of validation and test scores, then the paths of the outputs; at most 80 columns wide."""
+    """Return a table of validation and test scores, then the paths of the outputs; at most 80 columns wide."""
     download, train, evaluate = (read_json(path) for path in (DOWNLOAD_METRICS, TRAIN_METRICS, EVALUATE_METRICS))
     intervals = evaluate.get("intervals", {})
     shown = [
@@ -58,24 +58,24 @@ def summary() -> str:
 
 
 def _gain(evaluate: Mapping[str, Any]) -> Iterator[str]:
-    """What `task.decode=viterbi` gains in F1 on test, read strictly and as CoNLL does, where that is known."""
+    """Yield the F1 on test with and without `task.decode=viterbi` in each mode, if that is known."""
     for mode, by_argmax in evaluate.get("argmax", {}).items():
         by_viterbi = evaluate.get(mode, evaluate)["f1"]  # the headline's mode has no entry of its own
         yield f"{mode} f1 on test: {by_viterbi:.4f} by viterbi, {by_argmax['f1']:.4f} by argmax"
 
 
 def _cell(score: float | None) -> str:
-    """A score in a column of the table; a dash where it is not defined or was not measured."""
+    """Return a score in a column of the table; a dash where it is not defined or was not measured."""
     return f"{'-':>12}" if score is None else f"{score:12.4f}"
 
 
 def _bounds(interval: Sequence[float] | None) -> str:
-    """An interval behind its score; nothing where there is none."""
+    """Return an interval to stand after its score; nothing if there is none."""
     return "" if interval is None else f"  [{interval[0]:.3f}, {interval[1]:.3f}]"
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     return argparse.ArgumentParser(
         prog="stagewright summary", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -12,19 +12,19 @@ _NOT_DRAWN = {"grad_norm", "learning_rate"}
 
 
 def read_curves(folder: Path) -> tuple[Curve, ...]:
-    """The curves that are drawn, in the order of their names. Raises DataError if a file is damaged."""
+    """Read the curves that pages draw, sorted by name. Raises DataError if a file is damaged."""
     files = sorted(curve_folder(folder).glob("*/*.tsv"))
     curves = (parse_curve(file, file.read_bytes()) for file in files)
     return tuple(curve for curve in curves if curve.epochs and is_drawn(curve))
 
 
 def curve_folder(folder: Path) -> Path:
-    """Where DVCLive's folder holds curves, each in a folder named after its split."""
+    """Return the folder inside DVCLive's that holds the curves, by split."""
     return folder / "plots" / "metrics"
 
 
 def parse_curve(file: Path, content: bytes) -> Curve:
-    """The finite values of one file, without any if there are none. Raises DataError if it holds something else."""
+    """Parse the file of one curve. Values that are not finite are left out. Raises DataError if it is not a curve."""
     try:
         lines = csv.DictReader(io.StringIO(content.decode(), newline=""), delimiter="\t")
         points = [(float(line["step"]), float(line[file.stem])) for line in lines]
@@ -35,5 +35,5 @@ def parse_curve(file: Path, content: bytes) -> Curve:
 
 
 def is_drawn(curve: Curve) -> bool:
-    """Whether a page shows the curve: losses and scores, but not gradient norms and learning rates."""
+    """Return whether a page draws the curve: losses and scores, but not gradient norms and learning rates."""
     return curve.metric not in _NOT_DRAWN

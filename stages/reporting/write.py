@@ -27,7 +27,7 @@ from stages.pipeline.paths import (
 )
 from stages.reporting.content import Fact, Rates, Report, RunContent, Score
 from stages.reporting.headline import tiles_of
-from stages.reporting.label_issues import found_in
+from stages.reporting.label_issues import issues_in
 from stages.reporting.origin import base_run, code_facts
 from stages.reporting.page import render_report
 from stages.reporting.run_predictions import RunPredictions, calibration_of, confusion_of
@@ -90,7 +90,7 @@ def report_of_workspace() -> Report:
         headline=headline,
         examples=examples,
         examples_in_all=rows(raw),
-        label_issues=found_in(sources_here(), rules_of(params)),
+        label_issues=issues_in(sources_here(), rules_of(params)),
         rank="confidence" if predictions is None else predictions.rank,
         notes=tuple(notes_here()),
     )
@@ -120,7 +120,7 @@ def _provenance(download: Mapping[str, Any]) -> Iterator[Fact]:
 
 
 def _validation() -> Mapping[str, Any]:
-    """The scores of the best checkpoint on validation; empty where training has left none."""
+    """Return the scores of the best checkpoint on validation; empty where training has left none."""
     try:
         found = read_json(TRAIN_METRICS).get("validation", {})
     except DataError:
@@ -129,7 +129,7 @@ def _validation() -> Mapping[str, Any]:
 
 
 def _wrong(predictions: RunPredictions | None, wrong: int, metrics: Mapping[str, Any]) -> str:
-    """How many examples have an error, and how much of the split was predicted."""
+    """Return how many examples have an error, and how much of the split was predicted."""
     said = []
     if predictions is not None and predictions.predictions.form != "number":
         said.append(f"{wrong:,} with errors ({wrong / max(metrics['examples'], 1):.1%})")
@@ -153,7 +153,7 @@ _READINGS = {
 
 
 def _more_rates(metrics: Mapping[str, Any]) -> Iterator[Rates]:
-    """Precision, recall and F1 below the top of `evaluate.json`, but for an average that the top holds already."""
+    """Yield precision, recall and F1 of other averages and readings in `evaluate.json`, unless they equal the headline's."""
     top = {name: metrics.get(name) for name in _RATES}
     found = [(title, metrics.get(name)) for name, title in _READINGS.items()]
     found += [(f"without Viterbi, read as {mode}", rates) for mode, rates in metrics.get("argmax", {}).items()]
@@ -170,7 +170,7 @@ def _metrics(path: Path, *needed: str) -> dict[str, Any]:
 
 
 def _scores(metrics: Mapping[str, Any]) -> tuple[Score, ...]:
-    """The scores that stand at the top of `evaluate.json`; averages and labels are mappings, below it."""
+    """Return the scores at the top level of `evaluate.json`. Averages and labels are mappings below it."""
     intervals = metrics.get("intervals", {})
     return tuple(
         Score(name, value, Interval(*intervals[name]) if intervals.get(name) else None)
@@ -191,7 +191,7 @@ def _facts(params: Mapping[str, Any], metrics: Mapping[str, Any]) -> tuple[Fact,
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(
         prog="stagewright report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

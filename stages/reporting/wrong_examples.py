@@ -23,7 +23,7 @@ from stages.tags.spans import Integers, Spans
 
 
 def wrong_examples(runs: Sequence[RunPredictions | None], texts: Dataset | None) -> tuple[Example, ...]:
-    """What at least one run got wrong, the base first, in the order of the split; of numbers, every text.
+    """Return the examples that at least one run got wrong, in the order of the split; for numbers, every text.
 
     `texts` is the split that texts are taken from: without it there are none, as without any gold. Raises DataError if runs
     are not of the same examples.
@@ -51,7 +51,7 @@ class _Judged:
 
 
 def wrong_texts(runs: Sequence[RunPredictions], raw: Dataset) -> tuple[TextExample, ...]:
-    """One example a text that at least one run has wrong; `raw` is the split."""
+    """Return the texts that at least one run has wrong. `raw`: the split."""
     row_of = _rows(runs, raw)
     form = runs[0].predictions.form
     errors = np.stack([run.predictions.errors for run in runs], axis=1)
@@ -81,7 +81,7 @@ def _columns(run: RunPredictions, examples: Integers) -> list[dict[str, Any]]:
 
 
 def _rows(runs: Sequence[RunPredictions], raw: Dataset) -> Integers:
-    """The rows of the split that the examples are. Raises DataError if runs and split are not of the same examples."""
+    """Return the rows of the split that the examples are. Raises DataError if runs and split are not of the same examples."""
     ids, known = runs[0].file.ids, {id_: row for row, id_ in enumerate(raw["id"][:])}
     is_whole = not runs[0].is_complete or len(ids) == len(known)
     if not is_whole or not known.keys() >= set(ids) or any(run.file.ids != ids for run in runs[1:]):
@@ -92,14 +92,14 @@ def _rows(runs: Sequence[RunPredictions], raw: Dataset) -> Integers:
 
 
 def _judged_label(row: Mapping[str, Any], run: int) -> _Judged:
-    """One label: ranked by its probability."""
+    """Judge one label. Its rank is its probability."""
     gold, predicted, score = row[GOLD], row[PREDICTED], row.get(SCORE)
     mistakes = () if gold == predicted else (Mistake("wrong label", gold, predicted, run),)
     return _Judged(gold, TextPrediction(predicted, score), mistakes, score)
 
 
 def _judged_labels(row: Mapping[str, Any], run: int) -> _Judged:
-    """Several labels: ranked by the largest probability of a wrong decision on one of them."""
+    """Judge several labels. Their rank is the largest probability of a wrong decision on one of them."""
     gold, predicted, scores = row[GOLD], row[PREDICTED], row.get(SCORE) or {}
     missed = [label for label in gold if label not in predicted]
     spurious = [label for label in predicted if label not in gold]
@@ -111,14 +111,14 @@ def _judged_labels(row: Mapping[str, Any], run: int) -> _Judged:
 
 
 def _judged_number(row: Mapping[str, Any], run: int) -> _Judged:
-    """A number: no text is right or wrong, but some are off by more than others."""
+    """Judge a number. Its rank is the absolute error: it is neither right nor wrong."""
     gold, predicted = (f"{row[column]:.6g}" for column in (GOLD, PREDICTED))
     rank = abs(row[PREDICTED] - row[GOLD])
     return _Judged(gold, TextPrediction(predicted), (Mistake("wrong number", run=run),), rank)
 
 
 def _largest(ranks: Iterable[float | None]) -> float | None:
-    """The largest that is known; None if none is."""
+    """Return the largest known rank; None if none is known."""
     return max((rank for rank in ranks if rank is not None), default=None)
 
 
@@ -146,7 +146,7 @@ _KINDS: Mapping[str, MistakeKind] = {
 
 
 def wrong_sentences(runs: Sequence[RunPredictions]) -> tuple[TokensExample, ...]:
-    """One example a sentence in which at least one run has an entity, or a plain tag, wrong.
+    """Return the sentences in which at least one run has an entity, or a plain tag, wrong.
 
     Plain tags are shown like entities of one word each, of those words that some run has wrong.
     """
@@ -187,19 +187,19 @@ class _TaggedRun:
         self._surest = None if score is None else np.maximum.reduceat(np.where(wrong, score, 0.0), self._starts[:-1])
 
     def surest(self, sentence: int) -> float | None:
-        """The probability of the wrong tag that the run is surest of; None where probabilities are not known."""
+        """Return the probability of the wrong tag that the run is surest of; None where probabilities are not known."""
         return None if self._surest is None else float(self._surest[sentence])
 
     def errors(self, sentence: int) -> int:
-        """How many gold and predicted entities have no equal."""
+        """Return how many gold and predicted entities have no equal."""
         return sum((each.gold is not None) + (each.predicted is not None) for each in self.mistakes.get(sentence, ()))
 
     def entities(self, spans: Spans, sentence: int) -> tuple[Entity, ...]:
-        """Gold or predicted entities of a sentence."""
+        """Return the gold or predicted entities of a sentence."""
         return tuple(entities_of(spans, self.pairs.types, sentence, int(self._starts[sentence])))
 
     def _found(self, *, is_plain: bool) -> Iterator[tuple[int, Mistake]]:
-        """The sentence of each mistake, and the mistake."""
+        """Yield each mistake after its sentence."""
         gold, predicted, types = self.pairs.gold, self.pairs.predicted, self.pairs.types
         pairing = paired(gold, predicted)
         for g, p, code in zip(pairing.gold.tolist(), pairing.predicted.tolist(), pairing.code.tolist(), strict=True):
@@ -234,7 +234,7 @@ def _wrong_words(run: RunPredictions) -> NDArray[np.bool_]:
 
 
 def _entities(run: RunPredictions, shown: NDArray[np.bool_]) -> EntityPairs:
-    """The entities, as they are scored; of plain tags the words that are shown, with their tags as types."""
+    """Return the entities as they are scored. Plain tags of the `shown` words become entities of one word."""
     if isinstance(run.predictions, EntityPredictions):
         return run.predictions.pairs
     words = run.predictions

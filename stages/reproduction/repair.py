@@ -135,7 +135,7 @@ def remember_cache() -> None:
 
 
 def _is_whole_or_removed(name: str) -> bool:
-    """Whether the file's content has the MD5 that is its name. Removes the file if not."""
+    """Return whether the file's content has the MD5 that is its name. If not, remove the file."""
     file = CACHE / name
     with file.open("rb") as content:
         is_whole_file = hashlib.file_digest(content, "md5").hexdigest() == name.replace("/", "").removesuffix(".dir")

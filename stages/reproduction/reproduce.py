@@ -39,7 +39,7 @@ class DvcChild:
     """A DVC command in a process group of its own, so that each signal reaches it once: through this process."""
 
     def __init__(self, command: list[str]) -> None:
-        self._told: signal.Signals | None = None
+        self._signal: signal.Signals | None = None
         self._ended_stages: set[Process] = set()
         sys.stdout.flush()
         self._pid = os.fork()
@@ -64,17 +64,17 @@ class DvcChild:
         for number in handlers:
             signal.signal(number, signal.SIG_IGN)  # what remains is short, and must not stop half-done
         code = os.waitstatus_to_exitcode(status)
-        if self._told:
-            return _DIED + self._told
+        if self._signal:
+            return _DIED + self._signal
         return code if code >= 0 else _DIED - code
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         """Interrupt the group, as a terminal does: DVC waits for its stage to end, and then ends too."""
-        self._told = signal.Signals(number)
+        self._signal = signal.Signals(number)
         os.killpg(self._pid, signal.SIGINT)
 
     def _terminate(self, number: int, frame: FrameType | None) -> None:
-        self._told = signal.Signals(number)
+        self._signal = signal.Signals(number)
         self._end_stage(number, frame)
 
     def _end_stage(self, number: int, frame: FrameType | None) -> None:
@@ -144,7 +144,7 @@ def mend() -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line, of which all but --help is DVC's."""
+    """Return the parser of the command line, of which all but --help is passed to DVC."""
     made = argparse.ArgumentParser(
         prog="stagewright reproduce", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

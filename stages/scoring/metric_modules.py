@@ -86,7 +86,7 @@ def score_by_packages(predictions: Predictions) -> dict[str, float]:
 
 
 def _of_entities(predictions: EntityPredictions) -> dict[str, float]:
-    """Entities are read off the tags as `TaggedWords.as_entity_tags` spells them; accuracy is of the tags as they are."""
+    """Score entities, read off the tags as `TaggedWords.as_entity_tags` spells them. Accuracy is of the original tags."""
     tags = predictions.tags_read_in(predictions.reading)
     if predictions.reading == "conll":
         tags = replace(tags, names=[_as_iobes(name) for name in tags.names])
@@ -99,12 +99,12 @@ def _of_entities(predictions: EntityPredictions) -> dict[str, float]:
 
 
 def _as_iobes(tag: str) -> str:
-    """BILOU's letters in the only ones that seqeval's default mode, like CoNLL's script, knows."""
+    """Spell BILOU's prefixes as IOBES's, which seqeval's default mode and CoNLL's script know."""
     return {"L-": "E-", "U-": "S-"}.get(tag[:2], tag[:2]) + tag[2:]
 
 
 def _sentences(words: TaggedWords) -> list[list[list[str]]]:
-    """The predicted and the gold tags of each sentence."""
+    """Return the predicted and the gold tags of each sentence."""
     names, ends = np.array(words.names, dtype=object), np.cumsum(words.lengths)[:-1]
     return [[part.tolist() for part in np.split(names[codes], ends)] for codes in (words.predicted, words.gold)]
 

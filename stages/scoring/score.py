@@ -34,7 +34,7 @@ _NAME = 26
 
 
 def table(scores: FinalScores) -> str:
-    """The scores as text, at most 80 columns wide."""
+    """Return the scores as text, at most 80 columns wide."""
     notes = [line for note in scores.notes for line in ("", *textwrap.wrap(f"note: {visible(note)}", _WIDTH))]
     return "\n".join([*_headline(scores), *_labels(scores), *_errors(scores), *_slices(scores), *notes])
 
@@ -80,7 +80,7 @@ def _errors(scores: FinalScores) -> Iterator[str]:
 
 
 def _slices(scores: FinalScores) -> Iterator[str]:
-    """The last of each part's scores, which is the one that has an interval."""
+    """Yield the table of each slicing, with the last score of each part, which has an interval."""
     for by, parts in scores.slices.items():
         metric = list(next(iter(parts.values())).scores)[-1]
         yield f"\n{fitted(f'{metric} by {by}', _NAME)}{'':>12}{'examples':>12}"
@@ -103,7 +103,7 @@ def _bounds(interval: Interval | None) -> str:
 
 
 def _notes(joined: Joined) -> Iterator[str]:
-    """What was scored, in words."""
+    """Yield what was scored, in words."""
     rows = joined.table.num_rows
     if joined.sentences is None:
         yield f"\n{rows:,} {_plural('example', rows)}"
@@ -118,7 +118,7 @@ def _plural(noun: str, count: int) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(
         prog="stagewright score",
         description=f"{__doc__}\n\n{FORMATS}",
@@ -153,7 +153,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     arguments = parser().parse_args()
     with one_line_errors():
         resamples = max(0, arguments.resamples)

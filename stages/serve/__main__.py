@@ -36,7 +36,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     arguments = parser().parse_args()
     for number in _SIGNALS:
         signal.signal(number, lambda *_: sys.exit(0))  # until there is something to finish
@@ -115,7 +115,7 @@ def _port(text: str) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(
         prog="stagewright serve", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

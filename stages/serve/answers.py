@@ -5,7 +5,7 @@ transformers 5, as tests compare. What differs: texts longer than the model are 
 gives those above its threshold, and not the most probable one alone; `word` is a part of the text, and not decoded sub-words.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -67,22 +67,32 @@ def predictions_of(predictor: Predictor, inputs: Sequence[Input]) -> list[Predic
         if places:
             pairs = [inputs[place].pair or "" for place in places] if are_pairs else None
             table = predictor.label_texts([inputs[place].text for place in places], pairs)
-            found |= zip(places, _labels(table), strict=True)
+            found |= zip(places, ranked_labels(table), strict=True)
     return [found[place] for place in range(len(inputs))]
 
 
-def _labels(table: pa.Table) -> list[Labels]:
+def ranked_labels(table: pa.Table) -> list[Labels]:
+    """Return the labels of each text from the predictor's table."""
     predicted = table["predicted"].to_pylist()
     if "score" not in table.column_names:  # numbers
         return [Labels((Label(_NUMBER, number),), None) for number in predicted]
     several = pa.types.is_list(table["predicted"].type)
     scores = table["score" if several else "probabilities"].to_pylist()
-    return [_ranked(of_text, given if several else None) for of_text, given in zip(scores, predicted, strict=True)]
+    return [
+        _label_set(of_text, given) if several else Labels(_ranked(of_text, [given]), None)
+        for of_text, given in zip(scores, predicted, strict=True)
+    ]
 
 
-def _ranked(scores: dict[str, float], given: Sequence[str] | None) -> Labels:
-    ranked = tuple(Label(*item) for item in sorted(scores.items(), key=lambda item: -item[1]))
-    return Labels(ranked, None if given is None else tuple(each for each in ranked if each.label in given))
+def _label_set(scores: Mapping[str, float], given: Sequence[str]) -> Labels:
+    ranked = _ranked(scores, given)
+    return Labels(ranked, tuple(each for each in ranked if each.label in given))
+
+
+def _ranked(scores: Mapping[str, float], given: Sequence[str]) -> tuple[Label, ...]:
+    """Return all labels by probability. Probabilities are rounded: among equal ones, the predicted labels come first."""
+    order = sorted(scores, key=lambda name: (-scores[name], name not in given))
+    return tuple(Label(name, scores[name]) for name in order)
 
 
 def _entities(predictor: Predictor, texts: Sequence[str]) -> list[tuple[EntityGroup, ...]]:

@@ -13,11 +13,11 @@ Input = TypeVar("Input")
 Output = TypeVar("Output")
 
 _MOST_AT_ONCE = 256
-"""Inputs in a call, unless one request has more: those that come later wait for the whole call."""
+"""The most inputs in a call, unless one request has more. Later requests wait for the whole call."""
 
 
 class QueueFullError(Exception):
-    """As many inputs wait as may."""
+    """The queue has as many inputs as it may."""
 
 
 class ComputeError(Exception):
@@ -49,7 +49,7 @@ class BatchingWorker(Generic[Input, Output]):
         self._thread.start()
 
     def submit(self, inputs: Sequence[Input]) -> Future[Sequence[Output]]:
-        """Let inputs wait for their turn. One that is cancelled meanwhile is not computed. Raises QueueFullError."""
+        """Queue inputs. They are not computed if the future is cancelled before their turn. Raises QueueFullError."""
         with self._changed:
             if self._stops or self._count + len(inputs) > self._max_waiting:
                 raise QueueFullError
@@ -60,7 +60,7 @@ class BatchingWorker(Generic[Input, Output]):
         return request.outputs
 
     def stop(self, seconds: float) -> bool:
-        """Accept no more, and end once all that wait are computed. Return whether that was within `seconds`."""
+        """Accept no more inputs, and end once all in the queue are computed. Return whether that took at most `seconds`."""
         with self._changed:
             self._stops = True
             self._changed.notify()
@@ -72,7 +72,7 @@ class BatchingWorker(Generic[Input, Output]):
             self._answer([request for request in batch if request.outputs.set_running_or_notify_cancel()])
 
     def _next_batch(self) -> list[_Request[Input, Output]]:
-        """Wait for requests and take them. Nothing: it is time to end."""
+        """Wait for requests, and take as many as fit into a call. Return nothing once the worker has to end."""
         batch, size = list[_Request[Input, Output]](), 0
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._stops)

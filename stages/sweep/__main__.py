@@ -13,88 +13,99 @@ Examples:
 """
 
 import argparse
+import math
 import os
 import shutil
 import signal
 import sys
 from typing import TYPE_CHECKING
 
-from stages.pipeline.argument_types import count
+from stages.pipeline.argument_types import count, number
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.lock import hold, holder
 from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.paths import CONF, PARAMS, SWEEPING
 from stages.sweep.display import display, failures, status_lines
-from stages.sweep.node import CHECKPOINTS, TOKEN, remove_own_place
+from stages.sweep.node import CHECKPOINTS, TOKEN, remove_local_folder
 from stages.sweep.record import (
     CHECKPOINTS_OF_SWEEPS,
     SWEEPS,
-    SweepCall,
+    SweepOptions,
     SweepRecord,
     chosen_folder,
     chosen_record,
+    find_record,
+    find_trial,
     folders,
-    known_record,
-    named,
     read_record,
-    remove,
+    remove_sweep,
     require_name,
 )
 
 if TYPE_CHECKING:
-    from stages.sweep.search import Source
+    from stages.sweep.search import TrialSource
 
 _COMMANDS = ("run", "status", "report", "logs", "retry", "stop", "clean")
 
 
-def run(call: SweepCall, name: str | None) -> int:
-    """Run a sweep; return 0, 1 if a trial has failed, or 128 + the signal that stopped it."""
-    from stages.sweep.cluster import before_import, connected, gpus_per_job, remove_from_machines, versions
+def run(options: SweepOptions, name: str | None) -> int:
+    """Run a sweep, or continue the one with this name. Return 0, 1 if a trial failed, or 128 + the signal that stopped it."""
+    from stages.sweep.cluster import prepare_import
 
-    before_import()
+    prepare_import()
     from stages.sweep import repository
-    from stages.sweep.driver import Driver
-    from stages.sweep.trials import digest, not_taken_over
+    from stages.sweep.trials import digest
 
     base = repository.clean_commit()
-    name = name or f"sweep-{digest([sorted(call.overrides), call.trials is not None])}"
+    name = name or f"sweep-{digest([sorted(options.overrides), options.trials is not None])}"
     require_name(name)
     with hold(SWEEPING, f"sweep {name}"):
-        record = _record(name, base, call)
-        source, sharing = _source(record), repository.sharing(record.folder, call.remote)
-        with connected(call.address), display() as shown:
-            if keys := not_taken_over(call.overrides):
-                shown.event(
-                    f"{PARAMS}: trials are composed from {CONF}/ and -S alone, without {', '.join(keys)}; "
-                    "give what you want with -S"
-                )
-            shown.event(f"{name}: {record.counts()}")
-            driver = Driver(
-                record,
-                source,
-                sharing,
-                shown,
-                gpus=gpus_per_job(call.gpus_per_job),
-                packages=versions(),
-                checkpoints=os.environ.get(CHECKPOINTS),
-            )
-            driver.run()
-            if call.remote and record.has_ended():
-                remove_from_machines(sharing.token)
+        record = _record(name, base, options)
+        signum = _run_trials(record)
         record.remove_clones()
-        print(f"{name}: {record.counts()}")
-        for line in failures(record.trials):
+        for line in (f"{name}: {record.counts()}", *failures(record.trials)):
             print(line)
-    if driver.signum:
+    if signum:
         print("to continue, run the same command again, or `stagewright sweep retry`", file=sys.stderr)
-        return 128 + driver.signum
+        return 128 + signum
     return int(any(trial.state == "failed" for trial in record.trials))
 
 
-def _record(name: str, base: str, call: SweepCall) -> SweepRecord:
-    """Return what is known of the sweep if it was begun on this commit, to go on with; else a new record."""
-    record = known_record(name)
-    if record is not None and sorted(record.call.overrides) != sorted(call.overrides):
+def _run_trials(record: SweepRecord) -> int:
+    """Run all trials that are not done. Return the signal that stopped the sweep; 0 if none did."""
+    from stages.sweep import repository
+    from stages.sweep.cluster import clean_machines, connected, gpus_per_job, package_versions
+    from stages.sweep.driver import Driver
+    from stages.sweep.trials import params_left_out
+
+    options = record.call
+    source, sharing = _source(record), repository.sharing(record.folder, options.remote)
+    with connected(options.address), display() as shown:
+        if keys := params_left_out(options.overrides):
+            shown.event(
+                f"{PARAMS}: trials are composed from {CONF}/ and -S alone, without {', '.join(keys)}; "
+                "give what you want with -S"
+            )
+        shown.event(f"{record.name}: {record.counts()}")
+        driver = Driver(
+            record,
+            source,
+            sharing,
+            shown,
+            gpus=gpus_per_job(options.gpus_per_job),
+            packages=package_versions(),
+            checkpoints=os.environ.get(CHECKPOINTS),
+        )
+        driver.run()
+        if options.remote and record.has_ended():
+            clean_machines(sharing.token)
+    return driver.signum
+
+
+def _record(name: str, base: str, options: SweepOptions) -> SweepRecord:
+    """Return the record of the sweep if it was begun on this commit, so that it continues; else a new one."""
+    record = find_record(name)
+    if record is not None and sorted(record.call.overrides) != sorted(options.overrides):
         raise ConfigError(
             f"--name {name}: is the name of a sweep of other values ({' '.join(record.call.overrides)}); choose another "
             f"name, or remove its logs with `stagewright sweep clean {name}`"
@@ -102,9 +113,9 @@ def _record(name: str, base: str, call: SweepCall) -> SweepRecord:
     if record is None or record.base != base:
         if record is not None:
             print(f"{name}: starts again on this commit; its logs of {record.base[:7]} are removed")
-        record = SweepRecord(name, base, call)
-        remove(record.folder)
-    record.call = call
+        record = SweepRecord(name, base, options)
+        remove_sweep(record.folder)
+    record.call = options
     for trial in record.trials:
         if trial.state in ("running", "failed", "stopped"):
             trial.state, trial.attempts = "waiting", 0
@@ -112,18 +123,19 @@ def _record(name: str, base: str, call: SweepCall) -> SweepRecord:
     return record
 
 
-def _source(record: SweepRecord) -> "Source":
-    """Return where trials come from. Raises ConfigError if one of them can't run."""
+def _source(record: SweepRecord) -> "TrialSource":
+    """Return the source of the sweep's trials. Raises ConfigError if one of them is not valid."""
     from stages.sweep.search import Grid, Search
 
-    call = record.call
-    if call.trials is None:
-        if call.prune:
+    options = record.call
+    if options.trials is None:
+        if options.prune:
             raise ConfigError("--prune: stops trials of a search; give the number of trials with --trials")
-        grid = Grid(record.name, call.overrides)
+        grid = Grid(record.name, options.overrides)
         record.add(grid.trials)
         return grid
-    return Search(record.name, call.overrides, call.trials, prune=call.prune, journal=record.folder / "optuna.journal")
+    journal = record.folder / "optuna.journal"
+    return Search(record.name, options.overrides, options.trials, prune=options.prune, journal=journal)
 
 
 def _status(name: str | None) -> None:
@@ -137,10 +149,10 @@ def _status(name: str | None) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    from stages.sweep.leaderboard.command import ReportCall, report
+    from stages.sweep.leaderboard.command import ReportOptions, report
 
     report(
-        ReportCall(
+        ReportOptions(
             arguments.sweep, arguments.metric, arguments.level, arguments.markdown, arguments.json, arguments.html
         )
     )
@@ -148,14 +160,14 @@ def _report(arguments: argparse.Namespace) -> None:
 
 def _logs(name: str, sweep: str | None) -> None:
     record = chosen_record(sweep)
-    file = record.log(named(record, name).name)
+    file = record.log(find_trial(record, name).name)
     if not file.is_file():
         raise ConfigError(f"{name}: has no log yet; see `stagewright sweep status`")
     sys.stdout.buffer.write(file.read_bytes())
 
 
 def _stop() -> None:
-    """Ask the sweep that is running to stop its trials, which write their checkpoints."""
+    """Ask the running sweep to stop its trials, which then write checkpoints."""
     running = holder(SWEEPING)
     if running is None:
         raise ConfigError("no sweep is running here")
@@ -164,29 +176,29 @@ def _stop() -> None:
 
 
 def _clean(name: str | None, address: str | None) -> None:
-    """Remove logs, clones and checkpoints. Experiments stay."""
+    """Remove logs and clones; without a name also the checkpoints of all sweeps. Experiments stay."""
     with hold(SWEEPING, "sweep clean"):
         for folder in [chosen_folder(name)] if name else folders():
-            remove(folder)
+            remove_sweep(folder)
             print(f"{folder.name}: removed its logs and clones; its experiments stay")
         if name is None:
             shutil.rmtree(CHECKPOINTS_OF_SWEEPS, ignore_errors=True)
-            _clean_machines(address)
+            _clean_caches(address)
 
 
-def _clean_machines(address: str | None) -> None:
-    """Remove caches and checkpoints of this project's sweeps on machines without a shared disk: here, and of a cluster."""
+def _clean_caches(address: str | None) -> None:
+    """Remove the caches and checkpoints of this project's sweeps where no disk is shared: here, and on a cluster's machines."""
     file = SWEEPS / TOKEN
     if not file.is_file():
         return
     token = file.read_text(encoding="utf-8")
-    remove_own_place(token)
+    remove_local_folder(token)
     if address is not None:
-        from stages.sweep.cluster import before_import, connected, remove_from_machines
+        from stages.sweep.cluster import clean_machines, connected, prepare_import
 
-        before_import()
+        prepare_import()
         with connected(address):
-            remove_from_machines(token)
+            clean_machines(token)
 
 
 def main() -> None:
@@ -198,7 +210,7 @@ def main() -> None:
     with one_line_errors():
         match arguments.command:
             case "run":
-                sys.exit(run(_call(arguments), arguments.name))
+                sys.exit(run(_options(arguments), arguments.name))
             case "status":
                 _status(arguments.name)
             case "report":
@@ -214,10 +226,10 @@ def main() -> None:
                 _clean(arguments.name, arguments.address)
 
 
-def _call(arguments: argparse.Namespace) -> SweepCall:
+def _options(arguments: argparse.Namespace) -> SweepOptions:
     if not arguments.set_param:
         raise ConfigError("nothing is swept; give values, as in -S 'seed=1,2,3'")
-    return SweepCall(
+    return SweepOptions(
         tuple(arguments.set_param),
         arguments.trials,
         arguments.prune,
@@ -243,7 +255,7 @@ def parser() -> argparse.ArgumentParser:
     add("--name", help="the name of the sweep, with which its trials' names begin; default: from the swept keys")
     add("--trials", type=count, help="the number of trials of a search, each chosen from the results of the others")
     add("--prune", action="store_true", help="stop trials early if their validation scores lag behind")
-    add("--gpus-per-job", type=_share, metavar="N", help="default: 1 where there are GPUs; 0.5 puts two on each")
+    add("--gpus-per-job", type=_gpus, metavar="N", help="default: 1 where there are GPUs; 0.5 puts two on each")
     add("--cpus-per-job", type=count, metavar="N", help="default: threads x train.processes of the configuration")
     add("--jobs", type=count, metavar="N", help="the maximum number of trials at once")
     add(
@@ -285,9 +297,9 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < float("inf") or (value > 1 and value != int(value)):
+def _gpus(text: str) -> float:
+    value = number(text)
+    if not 0 <= value < math.inf or (value > 1 and value != int(value)):
         raise argparse.ArgumentTypeError(f"{text} is neither a fraction of one GPU nor a whole number of GPUs")
     return value
 

@@ -1,4 +1,4 @@
-"""Ray: the machines that trials run on, and how many fit."""
+"""Ray: the machines that trials run on, and how many jobs fit on them."""
 
 import logging
 import math
@@ -19,12 +19,12 @@ _QUIETLY: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERR
 _PATIENCE = 10.0
 """Seconds that a cluster has to answer."""
 _THREADS_OF_WORKER = 4
-"""A job runs in one; the others look at it and stop it."""
+"""The job runs in one; the others answer for its progress, and stop it."""
 
 
 @dataclass(frozen=True)
-class Need:
-    """What one job takes of a machine."""
+class Resources:
+    """The CPUs and GPUs that one job takes."""
 
     cpus: int
     gpus: float = 0.0
@@ -33,8 +33,8 @@ class Need:
         return f"{self.cpus} CPUs" + (f" and {self.gpus:g} GPUs" if self.gpus else "")
 
 
-def before_import() -> None:
-    """Set what Ray reads when it is imported. Raise ConfigError if what sweeps need is not installed."""
+def prepare_import() -> None:
+    """Set the environment variables that Ray reads when it is imported. Raise ConfigError if a package is not installed."""
     missing = [package for package in ("ray", "optuna") if find_spec(package) is None]
     if missing:
         raise ConfigError(
@@ -46,7 +46,10 @@ def before_import() -> None:
 
 @contextmanager
 def connected(address: str | None) -> Iterator[None]:
-    """Start Ray on this machine, or join a cluster; leave it at the end. Raises ConfigError if it can't be reached."""
+    """Start Ray on this machine, or join the cluster at `address`, and leave it after the block.
+
+    Raises ConfigError if Ray does not start, or the cluster can't be reached.
+    """
     import ray
 
     ray.cloudpickle.register_pickle_by_value(node)
@@ -62,7 +65,7 @@ def connected(address: str | None) -> Iterator[None]:
 
 
 def _start_here() -> None:
-    """Start Ray on this machine, twice if need be: it gives its processes 30 s, and takes a port that was free a moment ago."""
+    """Start Ray on this machine. Try twice: Ray gives its processes 30 s, and another program may take a port that it chose."""
     import ray
 
     for tries_left in (1, 0):
@@ -93,7 +96,7 @@ def _join(address: str) -> None:
 
 
 def _require_answer(address: str) -> None:
-    """Raise ConfigError if nothing listens at HOST:PORT. Ray would try for minutes."""
+    """Raise ConfigError if nothing listens at HOST:PORT: Ray would try for minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         raise ConfigError(
@@ -108,39 +111,39 @@ def _require_answer(address: str) -> None:
 
 
 def gpus_per_job(wanted: float | None) -> float:
-    """Return how many GPUs a trial takes: as wanted, or one where there are any."""
+    """Return how many GPUs a trial takes: `wanted`, or if that is None, 1 where there are any."""
     import ray
 
     return float(bool(ray.cluster_resources().get("GPU"))) if wanted is None else wanted
 
 
-def room(need: Need) -> int:
-    """Return how many jobs fit into the cluster at once. Raises ConfigError if no machine is large enough for one."""
+def capacity(resources: Resources) -> int:
+    """Return how many jobs fit on the cluster at once. Raises ConfigError if no machine is large enough for one."""
     import ray
 
     machines = [machine["Resources"] for machine in ray.nodes() if machine["Alive"]]
-    fitting = sum(_fitting(machine, need) for machine in machines)
+    fitting = sum(_jobs_on(machine, resources) for machine in machines)
     if machines and not fitting:
-        most = Need(*(int(max(machine.get(kind, 0) for machine in machines)) for kind in ("CPU", "GPU")))
+        most = Resources(*(int(max(machine.get(kind, 0) for machine in machines)) for kind in ("CPU", "GPU")))
         raise ConfigError(
-            f"a trial takes {need}, and no machine has more than {most}; "
+            f"a trial takes {resources}, and no machine has more than {most}; "
             "set --gpus-per-job, --cpus-per-job, threads or train.processes"
         )
     return fitting
 
 
-def _fitting(machine: dict[str, float], need: Need) -> int:
-    by_cpu = int(machine.get("CPU", 0) // need.cpus)
-    return by_cpu if not need.gpus else min(by_cpu, _by_gpu(machine.get("GPU", 0), need.gpus))
+def _jobs_on(machine: dict[str, float], resources: Resources) -> int:
+    by_cpu = int(machine.get("CPU", 0) // resources.cpus)
+    return by_cpu if not resources.gpus else min(by_cpu, _by_gpu(machine.get("GPU", 0), resources.gpus))
 
 
 def _by_gpu(gpus: float, each: float) -> int:
-    """A job of less than one GPU shares one; it never takes parts of two."""
+    """Return how many jobs fit on the GPUs. A job that takes a fraction shares one GPU, and never takes parts of two."""
     return int(gpus * math.floor(1 / each + 1e-9)) if each < 1 else int(gpus // each)
 
 
-def require_own_machine() -> None:
-    """Raise ConfigError if Ray has died on the driver's own machine: the cluster takes the driver for dead then."""
+def require_local_node() -> None:
+    """Raise ConfigError if Ray has died on the driver's machine: the cluster then ends all that the driver started."""
     import ray
 
     own = ray.get_runtime_context().get_node_id()
@@ -150,30 +153,30 @@ def require_own_machine() -> None:
         )
 
 
-def start(job: node.Job, need: Need) -> Any:
-    """Start a worker for a job, on a machine with room for it. Return Ray's handle of the `node.Worker`."""
+def start(job: node.Job, resources: Resources) -> Any:
+    """Start a worker for a job, on a machine where it fits. Return Ray's handle of the `node.Worker`."""
     import ray
 
     worker = ray.remote(node.Worker).options(
-        num_cpus=need.cpus, num_gpus=need.gpus, max_restarts=0, max_concurrency=_THREADS_OF_WORKER
+        num_cpus=resources.cpus, num_gpus=resources.gpus, max_restarts=0, max_concurrency=_THREADS_OF_WORKER
     )
     return worker.remote(job)
 
 
-def remove_from_machines(token: str) -> None:
-    """Remove what the sweeps of a project have left on the machines that don't share the driver's disk: caches, checkpoints."""
+def clean_machines(token: str) -> None:
+    """Remove the caches and checkpoints of a project's sweeps from the machines that don't share the driver's disk."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     alive = [machine["NodeID"] for machine in ray.nodes() if machine["Alive"]]
     there = [NodeAffinitySchedulingStrategy(number, soft=False) for number in alive]
-    remove = ray.remote(node.remove_own_place)
+    remove = ray.remote(node.remove_local_folder)
     asked = [remove.options(num_cpus=0, scheduling_strategy=machine).remote(token) for machine in there]
     ray.wait(asked, num_returns=len(asked), timeout=_PATIENCE)
 
 
-def versions() -> dict[str, str]:
-    """Return the versions that the machines of a cluster must share, for the same bytes."""
+def package_versions() -> dict[str, str]:
+    """Return the version of each package on which the last bits of a result depend, and of Python."""
     from importlib.metadata import version
 
     packages = ("ray", "dvc", "torch", "transformers", "tokenizers", "datasets", "numpy", "accelerate", "safetensors")

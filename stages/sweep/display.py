@@ -1,4 +1,4 @@
-"""What a user sees of a running sweep: a live table on a terminal, one line an event elsewhere."""
+"""The progress of a sweep for its user: a live table on a terminal, elsewhere a line for each event."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -12,14 +12,14 @@ from stages.pipeline.escaping import shortened, visible
 from stages.sweep.record import SweepRecord, TrialRecord
 
 _ROWS = 20
-"""Trials that the live table shows; those at work come first."""
+"""Trials that the live table shows, running ones first."""
 _LONGEST_FAILURE = 400
-"""Characters."""
+"""Characters of a line."""
 _ORDER = {"running": 0, "waiting": 2, "stopped": 3, "failed": 1, "pruned": 4, "done": 5}
 
 
 class Lines:
-    """One line an event."""
+    """Prints a line for each event."""
 
     def __init__(self, console: Console) -> None:
         """`console`: where the lines go."""
@@ -36,7 +36,7 @@ class Lines:
 
 
 class LiveTable(Lines):
-    """A table of the trials, drawn anew at each look; events scroll above it."""
+    """Shows a table of the trials, drawn anew at each poll; events scroll above it."""
 
     def __init__(self, console: Console, live: Live) -> None:
         """`live`: shows the table, on the console."""
@@ -60,7 +60,7 @@ def display() -> Iterator[Lines]:
 
 
 def table(trials: Sequence[TrialRecord], rows: int = _ROWS) -> Table:
-    """Return a table of the trials, those at work first, at most so many."""
+    """Return a table of at most `rows` trials, running ones first."""
     drawn = Table(box=None, pad_edge=False)
     for column in ("trial", "state", "device", "stage", "step", "validation", "left"):
         drawn.add_column(column, no_wrap=True, justify="right" if column in ("step", "validation", "left") else "left")
@@ -79,14 +79,14 @@ def table(trials: Sequence[TrialRecord], rows: int = _ROWS) -> Table:
 
 
 def status_lines(record: SweepRecord) -> Iterator[str]:
-    """Yield the table of all trials, with what each is of, as plain text."""
+    """Yield the counts, then a line for each trial with its state, score and overrides."""
     yield f"{record.name}: {record.counts()}"
     for trial in record.trials:
         yield f"  {trial.name}  {_state(trial):11} {_score(trial):>7}  {visible(' '.join(trial.overrides))}"
 
 
 def failures(trials: Sequence[TrialRecord]) -> Iterator[str]:
-    """Yield each failure as a line: attempt, device, status and the error."""
+    """Yield a line for each trial that has failed: attempt, device, exit status and error."""
     for trial in trials:
         if trial.state == "failed":
             told = f"attempt {trial.attempts}  {_where(trial)}  status {trial.status}  {trial.error}"

@@ -1,6 +1,6 @@
-"""The driver of a sweep: it starts trials as machines have room, watches them, tries again what was lost, and collects.
+"""The driver of a sweep: it starts trials where machines have room, watches them, retries lost ones and collects the results.
 
-What it knows is in the sweep's record. If it dies, its trials die with it; the same call goes on where it ended.
+Its state is in the sweep's record. If the driver dies, its trials die with it, and the same command continues the sweep.
 """
 
 import json
@@ -21,50 +21,52 @@ from stages.pipeline.errors import first_line
 from stages.pipeline.git import file_at
 from stages.pipeline.paths import TRAIN_METRICS
 from stages.sweep import repository
-from stages.sweep.cluster import Need, require_own_machine, room, start
-from stages.sweep.node import Facts, Job, Look, Outcome, Purpose, Sharing
+from stages.sweep.cluster import Resources, capacity, require_local_node, start
+from stages.sweep.node import Job, Machine, Outcome, Progress, Purpose, Sharing
 from stages.sweep.record import State, SweepRecord, TrialRecord
-from stages.sweep.search import Source
+from stages.sweep.search import TrialSource
 from stages.sweep.trials import Trial
 
 TICK = 1.0
-"""Seconds between two looks at the running trials."""
+"""Seconds between two polls of the running jobs."""
 _ANSWER = 10.0
-"""Seconds in which a worker that has ended its job tells the end of its log."""
+"""Seconds that a worker has to answer."""
 _STOPPING = 60.0
-"""Seconds that all trials have, once the sweep is stopped."""
-_DIED = 128
+"""Seconds that trials have to end when the sweep is stopped."""
+_SIGNALLED = 128
+"""Above this, an exit status is that of a signal."""
 _NEEDS_MEMORY = "run fewer at once with --jobs"
 _STAGE_BEGINS = re.compile(rb"(?:Running stage|Stage) '(\w+)'")
 
 
 class Display(Protocol):
-    """Where a user sees how the sweep goes."""
+    """Shows a user the progress of the sweep."""
 
     def event(self, text: str) -> None:
-        """Tell what has happened, once."""
+        """Show something that has happened."""
 
     def show(self, record: SweepRecord) -> None:
-        """Show how far all trials are."""
+        """Show the state of all trials."""
 
 
 @dataclass
-class _Running:
-    """A job at work."""
+class _RunningJob:
+    """A job and its worker."""
 
     job: Job
     worker: Any
-    """The actor."""
+    """Ray's handle of the `node.Worker`."""
     outcome: Any
-    """The reference to its Outcome."""
-    facts: Any
+    """Ray's reference to the Outcome."""
+    machine: Any
+    """Ray's reference to the Machine; None once it has been read."""
     trial: Trial
     offset: int = 0
-    """How many bytes of its log are here."""
-    look: Any = None
-    """The reference to a Look that has been asked for."""
+    """How many bytes of its log have been read."""
+    progress: Any = None
+    """Ray's reference to a Progress that has been asked for."""
     reported: int = 0
-    """How many of its validation scores the source has seen."""
+    """How many of its validation scores the source has been given."""
     is_pruned: bool = False
 
     @property
@@ -73,12 +75,12 @@ class _Running:
 
 
 class Driver:
-    """Runs the trials of a source, each as an experiment."""
+    """Runs the trials of a source, each as a DVC experiment."""
 
     def __init__(
         self,
         record: SweepRecord,
-        source: Source,
+        source: TrialSource,
         sharing: Sharing,
         display: Display,
         *,
@@ -86,51 +88,56 @@ class Driver:
         packages: Mapping[str, str],
         checkpoints: str | None,
     ) -> None:
-        """`gpus`: that a trial takes. `packages`: the driver's versions. `checkpoints`: their folder, if not the usual one."""
+        """Put the base commit where workers can read it.
+
+        `gpus`: GPUs for each trial. `packages`: the driver's version of each package. `checkpoints`: a folder for checkpoints;
+        None for the sweep's own.
+        """
         self._record, self._source, self._sharing, self._display = record, source, sharing, display
         self._gpus, self._packages, self._checkpoints = gpus, packages, checkpoints
         self._bundle = ray.put(repository.bundle(record.base))
-        self._running: list[_Running] = []
+        self._running: list[_RunningJob] = []
         self._waiting: list[Trial] = []
         self._records = {trial.name: trial for trial in record.trials}
         self._finished = repository.finished(record.base)
-        """The revisions of the experiments that are there, by their names."""
+        """The revision of each experiment that exists, by its name."""
         self._prepared: set[str] = set()
-        """The configurations whose shared stages have succeeded, as digests."""
+        """`Trial.shared` of the trials whose shared stages (download, tokenize) have succeeded."""
         self._broken: dict[str, tuple[int, str]] = {}
-        """The others whose shared stages have failed: their status and error."""
+        """By `Trial.shared`, the status and error of shared stages that have failed."""
         self._attempts: Counter[str] = Counter()
         """How often each job was started, by its name."""
-        self._told: set[tuple[str, tuple[str, ...]]] = set()
+        self._reported: set[tuple[str, tuple[str, ...]]] = set()
+        """The machines whose differences have been shown, each with these."""
         self.signum = 0
-        """The signal that stops the sweep; 0 if none has come."""
+        """The signal that stops the sweep; 0 before one has come."""
 
     def run(self) -> None:
-        """Run all trials, to the end or until a signal comes."""
+        """Run all trials, until they have ended or a signal comes."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) != signal.SIG_IGN:  # as nohup and shells set it for background jobs
-                signal.signal(number, self._note)
-        self._fill()
+                signal.signal(number, self._handle_signal)
+        self._start_jobs()
         while self._running and not self.signum:
-            self._step()
-            self._fill()
+            self._poll()
+            self._start_jobs()
         if self.signum:
             self._stop()
         self._record.write()
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _handle_signal(self, number: int, frame: FrameType | None) -> None:
         if self.signum:
-            raise SystemExit(_DIED + number)  # the second time: at once
+            raise SystemExit(_SIGNALLED + number)  # the second time: at once
         self.signum = number
 
-    def _step(self) -> None:
-        """Wait for a job to end, at most a tick; look at all others."""
+    def _poll(self) -> None:
+        """Wait for a job to end, at most `TICK` seconds, and update the progress of all others."""
         ended, _ = ray.wait([job.outcome for job in self._running], timeout=TICK)
         for job in [job for job in self._running if job.outcome in ended]:
             self._running.remove(job)
-            self._end(job)
+            self._on_end(job)
         for job in self._running:
-            self._look(job)
+            self._poll_job(job)
         self._display.show(self._record)
 
     def _stop(self) -> None:
@@ -139,23 +146,23 @@ class Driver:
             job.worker.stop.remote()
         until = time.monotonic() + _STOPPING
         while self._running and time.monotonic() < until:
-            self._step()
+            self._poll()
         for job in self._running:
-            self._set(job.trial, "stopped")
+            self._set_state(job.trial, "stopped")
 
-    # what runs next
+    # The next job
 
-    def _fill(self) -> None:
-        """Start as many jobs as there is room for."""
+    def _start_jobs(self) -> None:
+        """Start as many jobs as fit."""
         while not self.signum:
-            chosen = self._next()
+            chosen = self._next_job()
             if chosen is None:
                 return
             trial, purpose = chosen
             self._start(trial, purpose)
 
-    def _next(self) -> tuple[Trial, Purpose] | None:
-        """Return the next job; None if there is no room, or what is left waits for others to end."""
+    def _next_job(self) -> tuple[Trial, Purpose] | None:
+        """Return the next job; None if no other fits, or all that are left wait for a running one."""
         preparing = {job.trial.shared for job in self._running if job.purpose == "prepare"}
         while True:
             for trial in self._waiting:
@@ -166,201 +173,201 @@ class Driver:
                     return trial, "run"
                 if trial.shared not in preparing:
                     return trial, "prepare"
-            if self._waiting and len(self._waiting) + len(self._running) >= self._room(self._waiting[0]):
-                return None  # a search asks late, when more is known
-            if not self._take_new():
+            if self._waiting and len(self._waiting) + len(self._running) >= self._capacity(self._waiting[0]):
+                return None  # a search chooses better the later it is asked
+            if not self._next_trial():
                 return None
 
-    def _take_new(self) -> bool:
-        """Ask the source for a trial that is still to be run. Return whether there is one."""
+    def _next_trial(self) -> bool:
+        """Take trials from the source until one has to be run, and let it wait. Return whether there is one."""
         while (trial := self._source.next()) is not None:
             if trial.name not in self._records:
                 self._record.add([trial])
                 self._records[trial.name] = self._record.trials[-1]
             revision = self._finished.get(trial.name)
             if revision is not None:
-                self._done(trial, revision)
+                self._finish_trial(trial, revision)
             elif trial.shared in self._broken:
-                self._fail(trial, *self._broken[trial.shared])
+                self._fail_trial(trial, *self._broken[trial.shared])
             else:
-                self._set(trial, "waiting")
+                self._set_state(trial, "waiting")
                 self._waiting.append(trial)
                 return True
         return False
 
-    def _need(self, trial: Trial, purpose: Purpose = "run") -> Need:
-        return Need(self._record.call.cpus_per_job or trial.cpus, self._gpus if purpose == "run" else 0)
+    def _resources(self, trial: Trial, purpose: Purpose = "run") -> Resources:
+        return Resources(self._record.call.cpus_per_job or trial.cpus, self._gpus if purpose == "run" else 0)
 
-    def _room(self, trial: Trial) -> int:
-        return min(room(self._need(trial)), self._record.call.jobs or 1 << 30)
+    def _capacity(self, trial: Trial) -> int:
+        return min(capacity(self._resources(trial)), self._record.call.jobs or 1 << 30)
 
     def _has_room(self, trial: Trial) -> bool:
-        return len(self._running) < self._room(trial)
+        return len(self._running) < self._capacity(trial)
 
     def _start(self, trial: Trial, purpose: Purpose) -> None:
         name = trial.name if purpose == "run" else f"{self._record.name}-shared-{trial.shared}"
         job = Job(name, purpose, trial.overrides, self._record.base, self._sharing, self._packages, self._checkpoints)
-        worker = start(job, self._need(trial, purpose))
+        worker = start(job, self._resources(trial, purpose))
         self._attempts[name] += 1
-        self._running.append(_Running(job, worker, worker.run.remote(self._bundle), worker.facts.remote(), trial))
+        self._running.append(_RunningJob(job, worker, worker.run.remote(self._bundle), worker.machine.remote(), trial))
         if purpose == "run":
             found = self._records[trial.name]
             found.attempts = self._attempts[name]
             found.error, found.stage, found.step, found.seconds_left = "", "", 0, None
-            self._set(trial, "running")
+            self._set_state(trial, "running")
 
-    # how a job ends
+    # The end of a job
 
-    def _end(self, job: _Running) -> None:
-        self._take_facts(job)
+    def _on_end(self, job: _RunningJob) -> None:
+        self._update_machine(job)
         try:
             outcome: Outcome = ray.get(job.outcome)
         except RayActorError:
-            self._lost(job, "its process or machine was lost")
+            self._on_loss(job, "its process or machine was lost")
             return
         except OutOfMemoryError:
-            self._lost(job, f"Ray ended it, as its machine's memory was full ({_NEEDS_MEMORY})")
+            self._on_loss(job, f"Ray ended it, as its machine's memory was full ({_NEEDS_MEMORY})")
             return
         except RayTaskError as error:
             outcome = Outcome(1, 0.0, first_line(error.cause) if error.cause else first_line(error))
-        self._take_rest_of_log(job)
-        _answer(job.worker.remove.remote())  # waited for: the next attempt makes the clone anew
-        self._records_of(job, outcome)
+        self._read_rest_of_log(job)
+        _answer(job.worker.remove.remote())  # waited for: the next attempt makes a new clone
+        self._record_outcome(job, outcome)
         if outcome.status == 0:
-            self._succeeded(job, outcome)
+            self._on_success(job, outcome)
         elif job.is_pruned:
-            self._set(job.trial, "pruned")
-            self._source.ended(job.trial, None)
+            self._set_state(job.trial, "pruned")
+            self._source.finish(job.trial, None)
             self._display.event(f"{job.job.name}: pruned after {self._records[job.trial.name].step} steps")
         elif self.signum:
-            self._set(job.trial, "stopped")
-        elif outcome.status > _DIED:
-            number = outcome.status - _DIED
+            self._set_state(job.trial, "stopped")
+        elif outcome.status > _SIGNALLED:
+            number = outcome.status - _SIGNALLED
             advice = f" ({_NEEDS_MEMORY} if memory was full)" if number == signal.SIGKILL else ""
-            self._lost(job, f"ended by {_signal_name(number)}{advice}")
+            self._on_loss(job, f"ended by {_signal_name(number)}{advice}")
         else:
-            self._failed(job, outcome.status, outcome.error or "see its log")
+            self._on_failure(job, outcome.status, outcome.error or "see its log")
 
-    def _records_of(self, job: _Running, outcome: Outcome) -> None:
+    def _record_outcome(self, job: _RunningJob, outcome: Outcome) -> None:
         if job.purpose == "run":
             found = self._records[job.trial.name]
             found.seconds, found.status = round(outcome.seconds, 1), outcome.status
 
-    def _succeeded(self, job: _Running, outcome: Outcome) -> None:
+    def _on_success(self, job: _RunningJob, outcome: Outcome) -> None:
         if job.purpose == "prepare":
             self._prepared.add(job.trial.shared)
             self._display.event(f"download and tokenize: done in {outcome.seconds:.0f} s")
             return
         revision = repository.fetch(outcome.bundle, self._record.base, job.trial.name)
         self._finished[job.trial.name] = revision
-        self._done(job.trial, revision)
+        self._finish_trial(job.trial, revision)
         found = self._records[job.trial.name]
         score = "" if found.score is None else f", validation {job.trial.metric} {found.score:.4f}"
         self._display.event(f"{found.name}: done in {found.seconds:.0f} s on {_where(found)}{score}")
 
-    def _done(self, trial: Trial, revision: str) -> None:
+    def _finish_trial(self, trial: Trial, revision: str) -> None:
         score = _validation_score(revision, trial.metric)
         self._records[trial.name].score = score
-        self._set(trial, "done")
-        self._source.ended(trial, score)
+        self._set_state(trial, "done")
+        self._source.finish(trial, score)
 
-    def _lost(self, job: _Running, why: str) -> None:
-        """Try again, from the last checkpoint, as often as is wanted."""
+    def _on_loss(self, job: _RunningJob, why: str) -> None:
+        """Try a job again from its last checkpoint, as often as `--retries` allows."""
         if self.signum:
-            self._set(job.trial, "stopped")
+            self._set_state(job.trial, "stopped")
             return
-        require_own_machine()
+        require_local_node()
         name, attempts = job.job.name, self._attempts[job.job.name]
         if attempts > self._record.call.retries:
-            status = self._records[job.trial.name].status or _DIED
-            self._failed(job, status, f"{why}, in each of {attempts} attempts")
+            status = self._records[job.trial.name].status or _SIGNALLED
+            self._on_failure(job, status, f"{why}, in each of {attempts} attempts")
             return
         self._display.event(f"{name}: {why}; attempt {attempts + 1} continues from its checkpoint")
         if job.purpose == "run":
-            self._set(job.trial, "waiting")
+            self._set_state(job.trial, "waiting")
             self._waiting.insert(0, job.trial)
 
-    def _failed(self, job: _Running, status: int, error: str) -> None:
-        """Don't try again: it would fail in the same way. If it was a shared stage, none of its trials can run."""
+    def _on_failure(self, job: _RunningJob, status: int, error: str) -> None:
+        """Don't try a job again: it would fail in the same way. Without its shared stages, a trial can't run either."""
         trials = [job.trial]
         if job.purpose == "prepare":
             self._broken[job.trial.shared] = status, error
             trials = [trial for trial in self._waiting if trial.shared == job.trial.shared]
             self._waiting = [trial for trial in self._waiting if trial.shared != job.trial.shared]
         for trial in trials:
-            self._fail(trial, status, error)
+            self._fail_trial(trial, status, error)
 
-    def _fail(self, trial: Trial, status: int, error: str) -> None:
+    def _fail_trial(self, trial: Trial, status: int, error: str) -> None:
         found = self._records[trial.name]
         found.status, found.error = status, error
-        self._set(trial, "failed")
-        self._source.ended(trial, None)
+        self._set_state(trial, "failed")
+        self._source.finish(trial, None)
         self._display.event(f"{trial.name}: failed ({status}): {error}")
 
-    def _set(self, trial: Trial, state: State) -> None:
+    def _set_state(self, trial: Trial, state: State) -> None:
         self._records[trial.name].state = state
         self._record.write()
 
-    # what a job does
+    # The progress of a job
 
-    def _look(self, job: _Running) -> None:
-        """Take the answer to the last look, if it has come, and ask for the next one."""
-        if job.look is not None and ray.wait([job.look], timeout=0)[0]:
-            self._take(job, _answer(job.look))
-            job.look = None
-        if job.look is None:
-            job.look = job.worker.look.remote(job.offset)
-        if job.facts is not None and ray.wait([job.facts], timeout=0)[0]:
-            self._take_facts(job)
+    def _poll_job(self, job: _RunningJob) -> None:
+        """Read the progress that was asked for, if the worker has answered, and ask for the next."""
+        if job.progress is not None and ray.wait([job.progress], timeout=0)[0]:
+            self._update_progress(job, _answer(job.progress))
+            job.progress = None
+        if job.progress is None:
+            job.progress = job.worker.progress.remote(job.offset)
+        if job.machine is not None and ray.wait([job.machine], timeout=0)[0]:
+            self._update_machine(job)
 
-    def _take_facts(self, job: _Running) -> None:
-        facts: Facts | None = _answer(job.facts) if job.facts is not None else None
-        job.facts = None
-        if facts is None:
+    def _update_machine(self, job: _RunningJob) -> None:
+        machine: Machine | None = None if job.machine is None else _answer(job.machine)
+        job.machine = None
+        if machine is None:
             return
         if job.purpose == "run":
             found = self._records[job.trial.name]
-            found.host, found.device = facts.host, facts.devices
-        if facts.differences and (facts.host, facts.differences) not in self._told:
-            self._told.add((facts.host, facts.differences))
+            found.host, found.device = machine.host, machine.devices
+        if machine.differences and (machine.host, machine.differences) not in self._reported:
+            self._reported.add((machine.host, machine.differences))
             self._display.event(
-                f"{facts.host}: has {', '.join(facts.differences)}; its results may differ in their last bits"
+                f"{machine.host}: has {', '.join(machine.differences)}; its results may differ in their last bits"
             )
 
-    def _take(self, job: _Running, look: Look | None) -> None:
-        if look is None:
+    def _update_progress(self, job: _RunningJob, progress: Progress | None) -> None:
+        if progress is None:
             return
-        job.offset += len(look.log)
+        job.offset += len(progress.log)
         found = self._records[job.trial.name]
-        if look.log:
+        if progress.log:
             file = self._record.log(found.name)
             file.parent.mkdir(parents=True, exist_ok=True)
             with file.open("ab") as written:
-                written.write(look.log)
-            if stages := _STAGE_BEGINS.findall(look.log):
+                written.write(progress.log)
+            if stages := _STAGE_BEGINS.findall(progress.log):
                 found.stage = stages[-1].decode()
         if job.purpose == "prepare":
             return
-        found.step, found.steps, found.seconds_left = look.step, look.steps, look.seconds_left
-        for epoch, score in enumerate(look.scores[job.reported :], job.reported + 1):
+        found.step, found.steps, found.seconds_left = progress.step, progress.steps, progress.seconds_left
+        for epoch, score in enumerate(progress.scores[job.reported :], job.reported + 1):
             job.reported = epoch
             if not math.isfinite(score):
-                continue  # such a training fails by itself, and says why
+                continue  # training stops by itself then, with an error
             found.score = score
-            if not job.is_pruned and not self._source.is_worth_going_on(job.trial, epoch, score):
+            if not job.is_pruned and not self._source.should_continue(job.trial, epoch, score):
                 job.is_pruned = True
                 job.worker.stop.remote()
 
-    def _take_rest_of_log(self, job: _Running) -> None:
-        if job.look is not None:
-            self._take(job, _answer(job.look))
-            job.look = None
-        while (look := _answer(job.worker.look.remote(job.offset))) is not None and look.log:
-            self._take(job, look)
+    def _read_rest_of_log(self, job: _RunningJob) -> None:
+        if job.progress is not None:
+            self._update_progress(job, _answer(job.progress))
+            job.progress = None
+        while (progress := _answer(job.worker.progress.remote(job.offset))) is not None and progress.log:
+            self._update_progress(job, progress)
 
 
 def _answer(reference: Any) -> Any:
-    """Return a worker's answer; None if it has gone."""
+    """Return a worker's answer; None if it is lost or does not answer in time."""
     try:
         return ray.get(reference, timeout=_ANSWER)
     except (RayActorError, RayTaskError, OutOfMemoryError, GetTimeoutError):

@@ -1,7 +1,7 @@
-"""What runs on a machine of the cluster: a clone of the project a trial, and in it the pipeline.
+"""The worker that runs one job of a sweep on a machine of the cluster: it clones the project, and runs DVC in the clone.
 
-Ray sends this module to the machines by value, so it imports the standard library alone: the project's own code comes
-with the trial's clone.
+Ray sends this module to the machines by value, so it imports only the standard library. The project's own code comes with
+the clone.
 """
 
 import fcntl
@@ -24,7 +24,7 @@ from typing import Literal, TypeAlias
 Purpose: TypeAlias = Literal["prepare", "run"]
 
 PROGRESS = "STAGEWRIGHT_PROGRESS"
-"""The environment variable that names the file to which training writes how far it is."""
+"""The environment variable that names the file to which training writes its progress."""
 CHECKPOINTS = "STAGEWRIGHT_CHECKPOINTS"
 """The environment variable that names the folder of checkpoints."""
 
@@ -32,9 +32,9 @@ REMOTE = "STAGEWRIGHT_SWEEP_REMOTE"
 """The environment variable that names the DVC remote of a clone whose machine does not share the driver's disk."""
 
 TOKEN = "token"
-"""The name of the file by which a machine tells whether it shares the driver's disk."""
+"""The name of the file that shows a machine whether it shares the driver's disk."""
 _DIGITS = 16
-"""Of a token in the name of a folder."""
+"""Digits of a token in the name of a folder."""
 
 _DVC_FAILED = 255
 _SHARE_OR_REMOTE = "share that disk, or name a DVC remote with --remote"
@@ -46,20 +46,20 @@ _GRACE = 40.0
 
 @dataclass(frozen=True)
 class Sharing:
-    """How machines get at the project's data and hand over results."""
+    """Where machines read the project's data, and how they hand over results."""
 
     folder: str
     """The sweep's folder as the driver sees it."""
     cache: str
     """DVC's cache as the driver sees it."""
     token: str
-    """The content of the file `token` beside the sweep's folder: a machine that reads it shares the driver's disk."""
+    """The content of the file `token` beside the sweep's folder. A machine that can read it there shares the driver's disk."""
     remote: str | None = None
     """The DVC remote through which data and results go where no disk is shared."""
-    place: str = ""
-    """The project's folder in its git repository; empty if it is the repository."""
+    subfolder: str = ""
+    """The project's folder inside its git repository; empty if it is the root."""
     config: str = ""
-    """The driver's `.dvc/config.local` but for its cache: remotes and their credentials."""
+    """The text of a `.dvc/config.local` with the driver's remotes and their credentials."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,14 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a job runs on."""
+class Machine:
+    """The machine of a job."""
 
     host: str
     devices: str
-    """The GPUs that the job sees, or cpu."""
+    """The GPUs that the job sees, or `cpu`."""
     differences: tuple[str, ...]
-    """How Python and its packages differ from the driver's."""
+    """The versions of Python and of packages that differ from the driver's, in words."""
 
 
 @dataclass(frozen=True)
@@ -94,46 +94,46 @@ class Outcome:
     """How a job ended."""
 
     status: int
-    """0, the exit status of the stage that failed (of DVC, if none did), or 128 + the signal that ended it."""
+    """0, the exit status of the stage that failed, or 128 + the signal that ended it; DVC's if no stage failed."""
     seconds: float
     error: str = ""
-    """What the stage said, in one line."""
+    """The stage's error, in one line."""
     bundle: bytes = b""
     """A git bundle of the experiment."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a running job has done so far."""
+class Progress:
+    """How far a running job is."""
 
     log: bytes
-    """What its log has gained since the last look."""
+    """What was added to its log since the last call."""
     step: int = 0
     steps: int = 0
     seconds_left: float | None = None
     scores: tuple[float, ...] = ()
-    """Those of all validations so far."""
+    """The scores of all validations so far."""
 
 
 class Worker:
     """Runs one job. Its methods are called from several threads at once."""
 
     def __init__(self, job: Job) -> None:
-        """Look at the machine; nothing is started yet."""
+        """Choose the folders of the job on this machine. Nothing is started yet."""
         self._job = job
         folder = Path(job.sharing.folder)
         token = folder.with_name(TOKEN)
         self._shares_disk = token.is_file() and token.read_text(encoding="utf-8") == job.sharing.token
-        self._folder = folder if self._shares_disk else _own_place(job.sharing.token) / folder.name
+        self._folder = folder if self._shares_disk else _local_folder(job.sharing.token) / folder.name
         self.clone = self._folder / "clones" / job.name
-        self._project = self.clone / job.sharing.place
+        self._project = self.clone / job.sharing.subfolder
         self._log = self._folder / "clones" / f"{job.name}.log"
         self._log.unlink(missing_ok=True)  # an attempt's whose machine was lost
         self._process: subprocess.Popen[bytes] | None = None
         self._is_stopped = False
 
-    def facts(self) -> Facts:
-        """Return what the job runs on."""
+    def machine(self) -> Machine:
+        """Return the machine that the job runs on."""
         found = {name: _version(name) for name in self._job.packages if name != "python"}
         found["python"] = platform.python_version()
         differences = (
@@ -142,7 +142,7 @@ class Worker:
             if found[name] != wanted
         )
         devices = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-        return Facts(socket.gethostname(), devices or "cpu", tuple(differences))
+        return Machine(socket.gethostname(), devices or "cpu", tuple(differences))
 
     def run(self, bundle: bytes) -> Outcome:
         """Clone the project from a git bundle of the base commit, run the job in the clone and return how it ended."""
@@ -162,20 +162,20 @@ class Worker:
             made = self._bundled() if job.purpose == "run" else b""
             return Outcome(0, time.monotonic() - started, bundle=made)
         said = self._log.read_text(encoding="utf-8", errors="replace")
-        return Outcome(_status_of_stage(said, status), time.monotonic() - started, error=_error(said))
+        return Outcome(_stage_status(said, status), time.monotonic() - started, error=_error(said))
 
-    def look(self, offset: int) -> Look:
-        """Return the job's progress, and its log from byte `offset` on."""
+    def progress(self, offset: int) -> Progress:
+        """Return the job's progress, and its log from byte `offset` on, at most `_LONGEST_READ` bytes of it."""
         try:
             with self._log.open("rb") as file:
                 file.seek(offset)
                 log = file.read(_LONGEST_READ)
         except OSError:
-            return Look(b"")
-        return _progress(self._progress_file, log)
+            return Progress(b"")
+        return _read_progress(self._progress_file, log)
 
     def stop(self) -> None:
-        """Ask the job to write a checkpoint and end. It is killed if it does not."""
+        """Ask the job to write a checkpoint and end. Kill it if it has not ended after `_GRACE` seconds."""
         self._is_stopped = True
         if self._process is None:
             return
@@ -186,7 +186,7 @@ class Worker:
             self._process.kill()
 
     def remove(self) -> None:
-        """Remove the clone, which is read no more."""
+        """Remove the clone and the log of the job."""
         shutil.rmtree(self.clone, ignore_errors=True)
         self._log.unlink(missing_ok=True)
 
@@ -195,7 +195,7 @@ class Worker:
         return self._project / ".dvc" / "tmp" / "progress.jsonl"
 
     def _clone(self, bundle: bytes) -> None:
-        """Make the clone anew. All clones of a machine share one repository of git objects."""
+        """Make a new clone. All clones of a machine share one repository of git objects."""
         shutil.rmtree(self.clone, ignore_errors=True)
         self.clone.parent.mkdir(parents=True, exist_ok=True)
         objects = self._folder / "objects" / self._job.base
@@ -208,14 +208,14 @@ class Worker:
         self._configure_dvc()
 
     def _configure_dvc(self) -> None:
-        """Use the driver's cache where it can be seen, else one of this machine; link files instead of copying them."""
+        """Let DVC use the driver's cache if this machine shares its disk, else a cache of its own, and link files from it."""
         sharing = self._job.sharing
         cache = Path(sharing.cache) if self._shares_disk else self._folder.parent / "cache"
         own = f'[cache]\n    dir = """{cache}"""\n    type = reflink,hardlink,symlink\n'
         (self._project / ".dvc" / "config.local").write_text(sharing.config + own, encoding="utf-8")
 
     def _environment(self) -> dict[str, str]:
-        """Return this process's environment, without the threads that Ray sets: the configuration says how many."""
+        """Return the job's environment variables, without Ray's OMP_NUM_THREADS: the configuration sets threads."""
         job = self._job
         own = {
             CHECKPOINTS: job.checkpoints or str(self._folder.parent / "checkpoints"),
@@ -237,13 +237,13 @@ class Worker:
         return file.read_bytes()
 
 
-def remove_own_place(token: str) -> None:
-    """Remove what the sweeps of a project have left on this machine, if it does not share the driver's disk."""
-    shutil.rmtree(_own_place(token), ignore_errors=True)
+def remove_local_folder(token: str) -> None:
+    """Remove what sweeps of the project with this token left on this machine, if it does not share the driver's disk."""
+    shutil.rmtree(_local_folder(token), ignore_errors=True)
 
 
-def _own_place(token: str) -> Path:
-    """Return the folder for the sweeps of a project on a machine that does not share the driver's disk."""
+def _local_folder(token: str) -> Path:
+    """Return the folder for all sweeps of a project on a machine that does not share the driver's disk."""
     return Path(tempfile.gettempdir(), f"stagewright-{os.getuid()}", token[:_DIGITS])
 
 
@@ -256,13 +256,15 @@ def _clone_bundle(bundle: bytes, objects: Path) -> None:
         Path(folder, "objects").rename(objects)
 
 
-def _status_of_stage(log: str, status: int) -> int:
-    """Return the status of the stage that failed, 1 if it was DVC. DVC itself exits with 255 whatever it was."""
-    if status != _DVC_FAILED:
-        return status
-    told = re.findall(r"exited with (-?\d+)", log)
-    found = int(told[-1]) if told else 1
-    return found if found >= 0 else 128 - found
+def _stage_status(log: str, status: int) -> int:
+    """Return the exit status of the stage that failed; 128 + the signal if one ended it.
+
+    DVC exits with 255 whatever failed, and its log has the stage's own status. That is 1 if DVC itself failed.
+    """
+    if status == _DVC_FAILED:
+        logged = re.findall(r"exited with (-?\d+)", log)
+        status = int(logged[-1]) if logged else 1
+    return status if status >= 0 else 128 - status
 
 
 def _error(log: str) -> str:
@@ -271,8 +273,8 @@ def _error(log: str) -> str:
     return found[-1].strip() if found else ""
 
 
-def _progress(file: Path, log: bytes) -> Look:
-    """Read what training has written: one JSON object a line, of which the last may be cut off."""
+def _read_progress(file: Path, log: bytes) -> Progress:
+    """Read the progress file of training: one JSON object a line, of which the last may be cut off."""
     step, steps, left, scores = 0, 0, None, list[float]()
     try:
         written = file.read_text(encoding="utf-8").split("\n")[:-1]
@@ -283,7 +285,7 @@ def _progress(file: Path, log: bytes) -> Look:
         step, steps, left = entry["step"], entry["steps"], entry["seconds_left"]
         if entry["score"] is not None:
             scores.append(entry["score"])
-    return Look(log, step, steps, left, tuple(scores))
+    return Progress(log, step, steps, left, tuple(scores))
 
 
 def _version(package: str) -> str:

@@ -1,4 +1,4 @@
-"""What is known of a sweep: its trials and how each ended, in a file that the driver alone writes."""
+"""The record of a sweep: its trials and the state of each, in a file that only the driver writes."""
 
 import json
 import re
@@ -24,12 +24,12 @@ CHECKPOINTS_OF_SWEEPS = SWEEPS / "checkpoints"
 _RECORD = "sweep.json"
 
 State: TypeAlias = Literal["waiting", "running", "done", "failed", "pruned", "stopped"]
-"""`failed`: by a fault that would come again. `stopped`: with the sweep, to be gone on with."""
+"""`failed`: it would fail again. `stopped`: together with the sweep, and can be continued."""
 
 
 @dataclass
 class TrialRecord:
-    """A trial and what has become of it."""
+    """A trial and its state."""
 
     name: str
     overrides: tuple[str, ...]
@@ -42,7 +42,7 @@ class TrialRecord:
     error: str = ""
     """Why it failed, in one line."""
     seconds: float = 0.0
-    """Of its last attempt."""
+    """How long its last attempt took."""
     stage: str = ""
     step: int = 0
     steps: int = 0
@@ -52,59 +52,62 @@ class TrialRecord:
 
 
 @dataclass(frozen=True)
-class SweepCall:
-    """What a user has asked for."""
+class SweepOptions:
+    """The options of `stagewright sweep run`."""
 
     overrides: tuple[str, ...]
     trials: int | None = None
-    """How many a search tries; None for every combination."""
+    """The number of trials of a search; None for every combination."""
     prune: bool = False
     gpus_per_job: float | None = None
-    """None: one where there are GPUs."""
+    """None: 1 where there are GPUs."""
     cpus_per_job: int | None = None
-    """None: as many as the configuration computes with."""
+    """None: threads x train.processes of the configuration."""
     jobs: int | None = None
-    """At most so many at once."""
+    """The maximum number at once; None: as many as fit."""
     retries: int = 2
+    """Further attempts if a machine or process is lost."""
     address: str | None = None
-    """Of a Ray cluster; None: this machine alone."""
+    """The address of a Ray cluster; None: only this machine."""
     remote: str | None = None
+    """The DVC remote for data and results, if the machines share no disk."""
 
 
 @dataclass
 class SweepRecord:
-    """A sweep: what was asked for, on which commit, and its trials."""
+    """A sweep: its options, its commit and its trials."""
 
     name: str
     base: str
-    call: SweepCall
+    """The commit that is swept."""
+    call: SweepOptions
     trials: list[TrialRecord] = field(default_factory=list)
 
     @property
     def folder(self) -> Path:
-        """Return the folder with its logs, clones and journal."""
+        """The folder with its logs, clones and journal."""
         return SWEEPS / self.name
 
     def add(self, trials: "Sequence[Trial]") -> None:
-        """Add the trials that are not in it yet."""
+        """Add the trials that the record does not have yet."""
         known = {trial.name for trial in self.trials}
         self.trials += [TrialRecord(trial.name, trial.overrides) for trial in trials if trial.name not in known]
 
     def write(self) -> None:
-        """Replace the file as a whole."""
+        """Write the file, whole or not at all."""
         write_text(self.folder / _RECORD, json.dumps(asdict(self), indent=1) + "\n")
 
     def log(self, trial: str) -> Path:
-        """Return the file with all that a trial has printed, over all attempts."""
+        """Return the file with the output of all attempts of a trial."""
         return self.folder / "logs" / f"{trial}.log"
 
     def remove_clones(self) -> None:
-        """Remove the clones of trials that were lost or stopped; those of others are gone."""
+        """Remove the clones of trials that were lost or stopped. Other trials have removed theirs."""
         for name in ("clones", "objects"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
     def has_ended(self) -> bool:
-        """Return whether nothing is left to go on with: no trial waits, was stopped or has failed."""
+        """Return whether all trials are done or pruned, so that nothing is left to continue."""
         return all(trial.state in ("done", "pruned") for trial in self.trials)
 
     def counts(self) -> str:
@@ -117,26 +120,26 @@ _ADAPTER = TypeAdapter(SweepRecord)
 
 
 def read_record(folder: Path) -> SweepRecord:
-    """Read a sweep's file. Raises DataError if it is not whole."""
+    """Read the record in a sweep's folder. Raises DataError if it is damaged."""
     try:
         return _ADAPTER.validate_json((folder / _RECORD).read_bytes())
     except (OSError, ValidationError) as error:
         raise DataError(f"{folder / _RECORD}: can't be read; remove it with `stagewright sweep clean`") from error
 
 
-def known_record(name: str) -> SweepRecord | None:
-    """Return the sweep of a name; None if there is none."""
+def find_record(name: str) -> SweepRecord | None:
+    """Return the record of the sweep `name`; None if there is none."""
     return read_record(SWEEPS / name) if (SWEEPS / name / _RECORD).exists() else None
 
 
 def folders() -> list[Path]:
-    """Return the folders of all sweeps of this repository, the newest last."""
+    """Return the folders of all sweeps in this repository, the newest last."""
     files = sorted(SWEEPS.glob(f"*/{_RECORD}"), key=lambda file: file.stat().st_mtime)
     return [file.parent for file in files]
 
 
 def chosen_folder(name: str | None) -> Path:
-    """Return the folder of the sweep of a name, or of the newest. Raises ConfigError if there is none."""
+    """Return the folder of the sweep `name`, or of the newest for None. Raises ConfigError if there is none."""
     known = folders()
     found = [folder for folder in known if name in (None, folder.name)]
     if not found:
@@ -146,23 +149,26 @@ def chosen_folder(name: str | None) -> Path:
 
 
 def chosen_record(name: str | None) -> SweepRecord:
-    """Return the sweep of a name, or the newest. Raises ConfigError if there is none, DataError if it can't be read."""
+    """Return the record of the sweep `name`, or of the newest for None.
+
+    Raises ConfigError if there is none, DataError if it can't be read.
+    """
     return read_record(chosen_folder(name))
 
 
 def require_name(name: str) -> None:
-    """Raise ConfigError if a sweep can't have the name: it is one of a folder, and begins those of experiments."""
+    """Raise ConfigError if `name` can't name a sweep. It names a folder, and the names of experiments begin with it."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or SWEEPS / name in (CHECKPOINTS_OF_SWEEPS, SWEEPS / TOKEN):
         raise ConfigError(f"--name {name}: is not a valid name of a sweep; use letters, digits, - and _")
 
 
-def remove(folder: Path) -> None:
+def remove_sweep(folder: Path) -> None:
     """Remove a sweep's folder. Its experiments stay."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def named(record: SweepRecord, name: str) -> TrialRecord:
-    """Return a trial by its name, or by the end of it. Raises ConfigError if there is none, or several."""
+def find_trial(record: SweepRecord, name: str) -> TrialRecord:
+    """Return the trial with this name, or whose name ends with it. Raises ConfigError if there is none, or several."""
     found = [trial for trial in record.trials if trial.name == name] or [
         trial for trial in record.trials if trial.name.endswith(name)
     ]

@@ -1,4 +1,4 @@
-"""The driver's repository: the commit that is swept, and the experiments that come back."""
+"""The driver's git repository: the commit that is swept, and the experiments on it."""
 
 import secrets
 import tempfile
@@ -14,13 +14,13 @@ from stages.pipeline.paths import CONF, LOCK, METRICS, PARAMS
 from stages.sweep.node import TOKEN, Sharing
 
 _CODE = (str(CONF), "stages", "code", "dvc.yaml")
-"""What a file that is not in git can change a trial in."""
+"""Where a file that is not in git would change what a trial does."""
 _MADE = (f":(exclude){PARAMS}", f":(exclude){LOCK}", f":(exclude){METRICS}")
-"""What runs write: no trial reads it, and each run changes some of it."""
+"""Files that each run changes, and no trial reads."""
 
 
 def clean_commit() -> str:
-    """Return the current commit. Raises ConfigError if a trial's clone of it would lack what lies here."""
+    """Return the current commit. Raises ConfigError if there are changes that a trial's clone of it would lack."""
     base = git("rev-parse", "HEAD").strip()
     changed = git("diff", "--name-only", "HEAD", "--", ":(top)", *_MADE).split("\n")
     new = git("ls-files", "--others", "--exclude-standard", "--", *_CODE).split("\n")
@@ -32,7 +32,7 @@ def clean_commit() -> str:
 
 
 def bundle(base: str) -> bytes:
-    """Return the commit and its history as a git bundle. Raises ConfigError if it isn't the current one any more."""
+    """Return the commit and its history as a git bundle. Raises ConfigError if HEAD is no longer at this commit."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "base.bundle")
         git("bundle", "create", "--quiet", str(file), "HEAD")
@@ -42,7 +42,7 @@ def bundle(base: str) -> bytes:
 
 
 def sharing(folder: Path, remote: str | None) -> Sharing:
-    """Return how a sweep's machines share data. Raises ConfigError if there is no such remote."""
+    """Return how the machines of the sweep in `folder` share data. Raises ConfigError if there is no such remote."""
     config = Config.from_cwd()
     if remote is not None and remote not in config["remote"]:
         known = ", ".join(config["remote"]) or "`dvc remote add` makes one"
@@ -51,13 +51,13 @@ def sharing(folder: Path, remote: str | None) -> Sharing:
     if not file.is_file():
         write_text(file, secrets.token_hex())
     token = file.read_text(encoding="utf-8")
-    place = git("rev-parse", "--show-prefix").removesuffix("\n")
+    subfolder = git("rev-parse", "--show-prefix").removesuffix("\n")
     cache = Path(config["cache"].get("dir") or ".dvc/cache").absolute()
-    return Sharing(str(folder.absolute()), str(cache), token, remote, place, _as_text(config, remote))
+    return Sharing(str(folder.absolute()), str(cache), token, remote, subfolder, _as_text(config, remote))
 
 
 def _as_text(config: Config, remote: str | None) -> str:
-    """Return the configuration of all remotes, with credentials and with paths that hold elsewhere."""
+    """Return the configuration of all remotes, with credentials and with absolute paths."""
     written = ConfigObj()
     if remote is not None:
         written["core"] = {"remote": remote}  # from which DVC pulls
@@ -67,13 +67,13 @@ def _as_text(config: Config, remote: str | None) -> str:
 
 
 def finished(base: str) -> dict[str, str]:
-    """Return the experiments on a commit: the revision of each by its name."""
+    """Return the revision of each experiment on a commit, by its name."""
     lines = git("for-each-ref", "--format=%(refname:lstrip=4) %(objectname)", _refs(base)).splitlines()
     return {name: revision for name, _, revision in (line.partition(" ") for line in lines)}
 
 
 def fetch(experiment: bytes, base: str, name: str) -> str:
-    """Take an experiment from a git bundle. Return its revision."""
+    """Fetch the experiment `name` from a git bundle. Return its revision."""
     ref = f"{_refs(base)}/{name}"
     with tempfile.NamedTemporaryFile(suffix=".bundle") as file:
         file.write(experiment)

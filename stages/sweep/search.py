@@ -1,4 +1,4 @@
-"""Where trials come from: every combination of the values, or a search by Optuna that learns from what has ended."""
+"""Where the trials of a sweep come from: every combination of the values (`Grid`), or a search by Optuna (`Search`)."""
 
 import math
 import warnings
@@ -18,28 +18,28 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from stages.pipeline.errors import ConfigError
 from stages.scoring.core.metrics import higher_is_better
-from stages.sweep.trials import Trial, bounds, choices, digest, grid, samples, swept, trial
+from stages.sweep.trials import Trial, bounds, choices, digest, grid, parse_overrides, sample_values, trial
 
 _FACTOR_OF_LOG = 100.0
 """An interval that spans at least this factor is searched on a logarithmic scale."""
 _PRUNED_TO = 3
-"""After epochs 1, 3, 9, … a third goes on, and all that score as it does: before anything is learned, many score alike."""
+"""After epochs 1, 3, 9, … the best third continues, and all that score like the worst of it: at first, many score alike."""
 _NOT_FAILED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
 _TRIAL = "trial"
-"""The attribute under which Optuna's journal has a trial's overrides."""
+"""The attribute of Optuna's trials that holds the overrides of ours."""
 
 
-class Source(Protocol):
+class TrialSource(Protocol):
     """Where the trials of a sweep come from."""
 
     def next(self) -> Trial | None:
         """Return a trial that has not been returned yet; None if there is none."""
 
-    def is_worth_going_on(self, trial: Trial, epoch: int, score: float) -> bool:
-        """Take a validation score of a running trial. Return whether it shall go on."""
+    def should_continue(self, trial: Trial, epoch: int, score: float) -> bool:
+        """Report a validation score of a running trial. Return whether the trial should continue."""
 
-    def ended(self, trial: Trial, score: float | None) -> None:
-        """Take a trial's final score; None if it has none."""
+    def finish(self, trial: Trial, score: float | None) -> None:
+        """Report the final score of a trial; None if it failed or was pruned."""
 
 
 class Grid:
@@ -51,19 +51,19 @@ class Grid:
         self._left = deque(self.trials)
 
     def next(self) -> Trial | None:
-        """Return the next one."""
+        """Return the next combination."""
         return self._left.popleft() if self._left else None
 
-    def is_worth_going_on(self, trial: Trial, epoch: int, score: float) -> bool:
-        """Let all go on."""
+    def should_continue(self, trial: Trial, epoch: int, score: float) -> bool:
+        """Let all trials continue."""
         return True
 
-    def ended(self, trial: Trial, score: float | None) -> None:
-        """Nothing depends on it."""
+    def finish(self, trial: Trial, score: float | None) -> None:
+        """Do nothing: no combination depends on another."""
 
 
 class Search:
-    """Trials that Optuna chooses by those that have ended (TPE), and ends early if they lag behind (successive halving).
+    """Trials that Optuna chooses from the scores of earlier ones (TPE), and prunes if they lag behind (successive halving).
 
     Its journal is in the sweep's folder. In it, a search of the same values on other data or another model, whose files have
     changed, is a study of its own: it learns nothing from the scores on the former ones. A search that goes on takes up the
@@ -71,8 +71,8 @@ class Search:
     """
 
     def __init__(self, sweep: str, overrides: Sequence[str], trials: int, *, prune: bool, journal: Path) -> None:
-        """`trials`: how many are tried in all. Raise ConfigError if what is searched is not valid at its ends."""
-        self._sweep, self._parsed, self._wanted = sweep, swept(overrides), trials
+        """`trials`: how many are run in all. Raise ConfigError if a value, or an end of an interval, is not valid."""
+        self._sweep, self._parsed, self._wanted = sweep, parse_overrides(overrides), trials
         searched = [each for each in self._parsed if each.is_sweep_override()]
         if not searched:
             raise ConfigError(
@@ -97,16 +97,16 @@ class Search:
             digest([sweep, len(self._study.trials)]), 16
         )  # another one for a search that goes on, or of another name
         self._study.sampler = TPESampler(seed=seed)
-        self._wanted += self._reopen_failed()
-        self._open = deque(each._trial_id for each in self._study.trials if each.state == TrialState.RUNNING)
+        self._wanted += self._requeue_failed()
+        self._unfinished = deque(each._trial_id for each in self._study.trials if each.state == TrialState.RUNNING)
         self._asked: dict[str, list[optuna.trial.Trial]] = {}
-        """Optuna's trials by the name of ours: several if it asks for the values of one that is at work."""
+        """Optuna's running trials by the name of ours: several if it chose the same values again meanwhile."""
         self._pruned: set[str] = set()
 
     def next(self) -> Trial | None:
-        """Ask for the next one. One that had not ended comes again with the values that it had."""
-        while self._open:
-            asked = optuna.trial.Trial(self._study, self._open.popleft())
+        """Return the next trial: first those of the journal that have not ended, with the values that they had."""
+        while self._unfinished:
+            asked = optuna.trial.Trial(self._study, self._unfinished.popleft())
             if _TRIAL in asked.user_attrs:
                 if (made := self._as_trial(asked)) is not None:
                     return made
@@ -114,7 +114,7 @@ class Search:
             self._study.tell(asked, state=TrialState.FAIL)  # the driver was killed between two entries of the journal
         while len(self._study.trials) < self._wanted:
             asked = self._study.ask(self._space)
-            values = [_chosen(each, asked.params) for each in self._parsed]
+            values = [_override_with(each, asked.params) for each in self._parsed]
             known = self._with_values(values, TrialState.PRUNED, TrialState.FAIL)
             asked.set_user_attr(_TRIAL, values)
             if known:
@@ -123,16 +123,16 @@ class Search:
                 return made
         return None
 
-    def is_worth_going_on(self, trial: Trial, epoch: int, score: float) -> bool:
-        """Report a score and ask the pruner."""
+    def should_continue(self, trial: Trial, epoch: int, score: float) -> bool:
+        """Report the score and ask the pruner."""
         asked = self._asked[trial.name][0]
         asked.report(score, epoch)
         if asked.should_prune():
             self._pruned.add(trial.name)
         return trial.name not in self._pruned
 
-    def ended(self, trial: Trial, score: float | None) -> None:
-        """Tell Optuna. Nothing is learnt from a trial that has failed."""
+    def finish(self, trial: Trial, score: float | None) -> None:
+        """Report the score to Optuna, which learns nothing from a trial that has failed."""
         for asked in self._asked.pop(trial.name):
             if score is not None and math.isfinite(score):
                 self._study.tell(asked, score)
@@ -140,18 +140,18 @@ class Search:
                 self._study.tell(asked, state=TrialState.PRUNED if trial.name in self._pruned else TrialState.FAIL)
 
     def _as_trial(self, asked: optuna.trial.Trial) -> Trial | None:
-        """Return a trial; None if it is at work already."""
+        """Return our trial for one of Optuna's; None if it is running already."""
         made = trial(self._sweep, asked.user_attrs[_TRIAL])
         same = self._asked.setdefault(made.name, [])
         same.append(asked)
         return made if len(same) == 1 else None
 
     def _with_values(self, values: list[str], *states: TrialState) -> list[FrozenTrial]:
-        """Return Optuna's trials with these values that are in one of the states."""
+        """Return Optuna's trials of these values in any of the states."""
         return [each for each in self._study.get_trials(states=states) if each.user_attrs.get(_TRIAL) == values]
 
-    def _reopen_failed(self) -> int:
-        """Ask again for what has failed in an earlier call. Return how many trials of the journal have failed."""
+    def _requeue_failed(self) -> int:
+        """Queue again what failed in an earlier call. Return how many trials of the journal have failed."""
         failed = self._study.get_trials(states=(TrialState.FAIL,))
         for each in failed:
             values = each.user_attrs.get(_TRIAL)
@@ -178,8 +178,8 @@ def _distribution(override: Override) -> BaseDistribution:
     return FloatDistribution(low, high, log=is_log)
 
 
-def _chosen(override: Override, values: dict[str, object]) -> str:
-    """Return an override with the value that was chosen. Numbers have four digits, which can be read."""
+def _override_with(override: Override, values: dict[str, object]) -> str:
+    """Return an override with the chosen value. Numbers have four significant digits."""
     key = override.get_key_element()
     value = values.get(key)
     if value is None:
@@ -189,7 +189,7 @@ def _chosen(override: Override, values: dict[str, object]) -> str:
 
 def _checked(sweep: str, parsed: Sequence[Override]) -> list[Trial]:
     """Compose each value once, with the first ones of all others. Return the trials, that of all first values first."""
-    tried = [samples(each) for each in parsed]
+    tried = [sample_values(each) for each in parsed]
     return [trial(sweep, [each[0] for each in tried])] + [
         trial(sweep, [value if at == place else each[0] for at, each in enumerate(tried)])
         for place, values in enumerate(tried)

@@ -1,4 +1,4 @@
-"""The trials of a sweep: what `-S` says in Hydra's syntax, taken apart, composed and validated before anything runs."""
+"""The trials of a sweep: the overrides of `-S` in Hydra's syntax, parsed, composed and validated before anything runs."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from stages.pipeline.errors import ConfigError
 from stages.pipeline.paths import PARAMS
 
 _DIGITS = 8
-"""Of a digest in a name."""
+"""Digits of a digest in a name."""
 
 
 @dataclass(frozen=True)
@@ -26,19 +26,19 @@ class Trial:
     """One configuration to be trained and evaluated."""
 
     name: str
-    """Of its DVC experiment: `seed=1` and `seed=01` are one trial, whatever else is written differently."""
+    """The name of its DVC experiment. It depends on the composed configuration: `seed=1` and `seed=01` are one trial."""
     overrides: tuple[str, ...]
     """One value for each key."""
     shared: str
-    """What download and tokenize depend on, as a digest: trials with the same one share their outputs."""
+    """A digest of what download and tokenize depend on. Trials with the same one share their outputs."""
     metric: str
-    """The validation score that it is judged by."""
+    """The metric on validation that trials are compared by."""
     cpus: int
-    """CPU threads that it computes with, over all its processes."""
+    """CPU threads of all its processes together."""
 
 
-def swept(overrides: Sequence[str]) -> list[Override]:
-    """Parse overrides. Raises ConfigError for one that is no override, or is given twice."""
+def parse_overrides(overrides: Sequence[str]) -> list[Override]:
+    """Parse overrides. Raises ConfigError if one is not valid, or a key is given twice."""
     try:
         parsed = parsed_overrides(overrides)
     except HydraException as error:
@@ -53,8 +53,8 @@ def swept(overrides: Sequence[str]) -> list[Override]:
 
 
 def grid(sweep: str, overrides: Sequence[str]) -> list[Trial]:
-    """Return a trial for every combination of the values. Raises ConfigError if one can't run, or there are endlessly many."""
-    parsed = swept(overrides)
+    """Return a trial for every combination of the values. Raises ConfigError if one is not valid, or a key has an interval."""
+    parsed = parse_overrides(overrides)
     if endless := next((each for each in parsed if isinstance(each.value(), IntervalSweep)), None):
         raise ConfigError(
             f"-S {endless.input_line}: has infinitely many values; give the number of trials, as in --trials 40"
@@ -64,7 +64,7 @@ def grid(sweep: str, overrides: Sequence[str]) -> list[Trial]:
 
 
 def choices(override: Override) -> list[str]:
-    """Return an override for each value that one has."""
+    """Return an override for each value of `override`."""
     if not override.is_sweep_override():
         assert override.input_line is not None, "it was parsed"
         return [override.input_line]
@@ -75,8 +75,8 @@ def choices(override: Override) -> list[str]:
     return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
 
 
-def samples(override: Override) -> list[str]:
-    """Return what may be chosen for a key: all choices, or the ends of an interval and a number that is not whole."""
+def sample_values(override: Override) -> list[str]:
+    """Return overrides that show whether all values are valid: each value, or the ends of an interval and a fraction inside."""
     value = override.value()
     if not isinstance(value, IntervalSweep):
         return choices(override)
@@ -92,7 +92,7 @@ def bounds(interval: IntervalSweep) -> tuple[float, float]:
 
 def trial(sweep: str, overrides: Sequence[str]) -> Trial:
     """Return the trial of these overrides. Raises ConfigError if they can't be composed, or are not valid."""
-    params = params_of(overrides)
+    params = composed_params(overrides)
     for group, config in (("data", params.data), ("model", params.model)):
         key = f"{group}.fingerprint"
         found = config.fingerprint if isinstance(config, FilesData | FilesModel) else None
@@ -108,18 +108,18 @@ def trial(sweep: str, overrides: Sequence[str]) -> Trial:
     )
 
 
-def not_taken_over(overrides: Sequence[str]) -> list[str]:
-    """Return the keys of `params.yaml` that trials don't have, and `overrides` don't name: Hydra composes `conf/` anew."""
-    chosen = [samples(each)[0] for each in swept(overrides)]
+def params_left_out(overrides: Sequence[str]) -> list[str]:
+    """Return the keys whose values in `params.yaml` trials don't get: they are composed from `conf/` and `overrides` alone."""
+    chosen = [sample_values(each)[0] for each in parse_overrides(overrides)]
     return [each.key for each in resets(chosen, compose_params(chosen), PARAMS)]
 
 
-def params_of(overrides: Sequence[str]) -> Params:
+def composed_params(overrides: Sequence[str]) -> Params:
     """Compose and validate a configuration."""
     return validate(compose_params(list(overrides)), " ".join(overrides))
 
 
 def digest(content: object) -> str:
-    """Return a short name for a value that JSON can hold."""
+    """Return a short digest of a value that JSON can hold."""
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]

@@ -42,7 +42,7 @@ class Predicted:
 
 
 def predictions(raw: Dataset, task: Task, predicted: Predicted, names: Sequence[str]) -> pa.Table:
-    """One row a unit: `id` (and `word`, `token`), `gold`, `predicted`, and what else is known of it and its example.
+    """Return a table with a row for each unit: `id` (and `word`, `token`), `gold`, `predicted`, and the other known columns.
 
     Its schema says what it holds, so that `stages.scoring.evaluation.scoring.score_predictions` needs nothing else.
     """
@@ -71,7 +71,7 @@ def write_predictions(table: pa.Table, path: Path) -> None:
 
 
 def require_coverage(units: Units, gold: Gold, raw: Dataset) -> None:
-    """Words in = words out: a unit without a prediction would make the score better than it is.
+    """Require a prediction for every unit: a score over fewer would be better than it is.
 
     Raises DataError naming the first example whose labels and predictions are not as many.
     """
@@ -86,7 +86,7 @@ def require_coverage(units: Units, gold: Gold, raw: Dataset) -> None:
 
 
 def require_labels(labelled: NDArray[np.bool_], gold: Gold, raw: Dataset) -> None:
-    """A score over a part of the test split would pass for one over all of it.
+    """Require a known label for every unit of the test split: a score over a part would pass for one over all.
 
     Raises DataError naming the first example whose label is not known.
     """

@@ -1,7 +1,7 @@
-"""A task: everything that depends on what is learned, once examples are tokenized.
+"""A task: everything that depends on what is learned, after examples have been tokenized.
 
-Encoding examples is apart, in `stages.tasks.encoding`, because a stage runs again when its code changes: a change of how
-logits are decoded must not tokenize again, nor one of how examples are encoded train again.
+Encoding is kept apart, in `stages.tasks.encoding`, because DVC runs a stage again when its code has changed: a change in how
+logits are decoded should not run tokenize again.
 """
 
 from abc import ABC, abstractmethod
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 UNLEARNED = float(np.finfo(np.float32).eps)
-"""The probability of a label that the model has not: what scikit-learn's `log_loss` takes for 0 in float32."""
+"""The probability of a label that the model does not have: what scikit-learn's `log_loss` replaces 0 by in float32."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Units:
     logits: NDArray[np.float32]
     """[units, labels]."""
     decoded: NDArray[np.int64] | None = None
-    """[units]: the codes of the labels that are chosen together with others; None where each is chosen by itself."""
+    """[units]: the codes of labels that were chosen together, as by Viterbi; None if each unit has its most probable label."""
 
     @property
     def predicted(self) -> NDArray[np.int64]:
-        """[units]: the code of the label that is chosen, where there is one label a unit."""
+        """[units]: the code of the predicted label, if there is one label a unit."""
         return self.most_probable if self.decoded is None else self.decoded
 
     @property
@@ -66,12 +66,12 @@ class Units:
         return score
 
     def losses(self, gold: NDArray[np.int64]) -> NDArray[np.float64]:
-        """[units]: the negative log-probability of each gold label (shape [units]), in nats."""
+        """Return the negative log-probability of each gold label, [units] from [units], in nats."""
         losses: NDArray[np.float64] = -self.log_probabilities[np.arange(len(gold)), gold]
         return losses
 
     def loss(self, gold: NDArray[np.int64]) -> float:
-        """The mean negative log-probability of the gold labels."""
+        """Return the mean negative log-probability of the gold labels."""
         return float(self.losses(gold).mean())
 
 
@@ -82,12 +82,12 @@ class Gold:
     example: NDArray[np.int64]
     """[units]: the example's row in its raw split."""
     label: NDArray[Any]
-    """[units, ...]: what is true, in the task's own form: most often the code of the unit's label."""
+    """[units, ...]: the truth in the form of the task, most often the code of the unit's label."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What is gold and what is predicted for each unit, as the predictions file tells it."""
+    """What is gold and what is predicted for each unit, as in the predictions file."""
 
     gold: pa.Array
     """[units]: names, lists of names, or numbers; null where the truth is not known."""
@@ -96,31 +96,31 @@ class Answers:
     score: NDArray[np.float64] | None = None
     """[units]: the probability of what is predicted; or [units, labels] where each label has its own."""
     loss: NDArray[np.float64] | None = None
-    """[units]: the loss of each; what stands where the truth is not known does not matter."""
+    """[units]: the loss of each; any value where the truth is not known."""
     probabilities: NDArray[np.float64] | None = None
-    """[units, labels]: the probability of every label, where `score` is that of one."""
+    """[units, labels]: the probability of every label, if `score` has only that of one."""
     argmax: pa.Array | None = None
-    """[units]: the most probable labels, where `predicted` are chosen otherwise."""
+    """[units]: the most probable labels, if `predicted` has others."""
 
 
 @dataclass(frozen=True)
 class Task(ABC):
-    """What a model is trained for. Made by `stages.tasks.registry.task_for` and handed on."""
+    """What a model is trained for. `stages.tasks.registry.task_for` makes it."""
 
     config: TaskConfig
     rules: ScoringRules = field(default_factory=ScoringRules)
     """How predictions are scored, on validation as on test."""
     threshold: float | None = None
-    """The probability from which on a unit has a label, for tasks that choose one on validation."""
+    """The least probability at which a unit is given a label, for tasks that choose it on validation."""
 
     pipeline: ClassVar[str]
     """The task's name at the Hub and in `transformers.pipeline`."""
     unit: ClassVar[str] = "example"
     """What is scored, in a word."""
     problem_type: ClassVar[str | None] = None
-    """What transformers calls the target: by this its pipelines apply softmax, sigmoid or neither. None: not noted."""
+    """transformers' name for the target, from which its pipelines choose softmax, sigmoid or neither; None if it has none."""
     has_labels: ClassVar[bool] = True
-    """Whether a logit stands for a label."""
+    """Whether each logit is that of a label."""
 
     # The model and its loss
 
@@ -130,9 +130,9 @@ class Task(ABC):
 
     @abstractmethod
     def label_tensor(self, rows: Sequence[object], labels: int) -> "Tensor":
-        """Make the label column of some rows a tensor, for a model with so many `labels`.
+        """Turn the label column of rows into a tensor. `labels`: how many labels the model has.
 
-        The Trainer counts as labels of a batch what is not `IGNORED`; the loss is divided by their number.
+        The loss is divided by the number of elements that are not `IGNORED`.
         """
 
     @abstractmethod
@@ -140,15 +140,15 @@ class Task(ABC):
         """Sum the loss of a part of a batch over its labels, from fp32 logits. `weights`: [labels]; None weighs all alike."""
 
     def class_weights(self, train: Dataset, names: Sequence[str]) -> NDArray[np.float32]:
-        """Compute what balances the labels of the tokenized train split in the loss, [labels]."""
+        """Return weights that balance the labels of the tokenized train split in the loss, [labels]."""
         raise NotImplementedError(f"{type(self).__name__} has no labels to weigh")
 
     # From logits to scores
 
     def decode(self, tokenized: Dataset, readings: NDArray[np.float32]) -> Units:
-        """Stitch the logits read off each row, [readings, labels] in row order, into one row a unit.
+        """Turn the logits of readings, [readings, labels] in row order (`stages.modeling.prediction.predict`), into units.
 
-        Labels that the split has and the model has not, since train lacks them, come behind those of the model. Each has
+        Labels of the split that the model does not have, since train lacks them, come after those of the model. Each has the
         probability `UNLEARNED`, so that it is never predicted, and its loss is finite.
         """
         units = self.stitched(tokenized, readings)
@@ -160,7 +160,7 @@ class Task(ABC):
 
     @abstractmethod
     def stitched(self, tokenized: Dataset, readings: NDArray[np.float32]) -> Units:
-        """Do so for the labels that the model has."""
+        """Turn the logits of readings into units, for the labels that the model has."""
 
     def unlearned_logit(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the logit, [units], whose probability beside `logits`, [units, labels], is `UNLEARNED`."""
@@ -168,11 +168,11 @@ class Task(ABC):
 
     @abstractmethod
     def tokenized_gold(self, tokenized: Dataset) -> Gold:
-        """Read the truth off a tokenized split, for scores while training."""
+        """Return the truth of a tokenized split, for scores while training."""
 
     @abstractmethod
     def raw_gold(self, raw: Dataset) -> Gold:
-        """Read the truth off a raw split: what final scores are measured against."""
+        """Return the truth of a raw split, for final scores."""
 
     @abstractmethod
     def labelled(self, gold: Gold) -> NDArray[np.bool_]:
@@ -180,7 +180,7 @@ class Task(ABC):
 
     @abstractmethod
     def predictions(self, units: Units, gold: Gold, names: Sequence[str]) -> Predictions:
-        """Put what is predicted for units that are all labelled beside what is true, as scores are computed of it."""
+        """Return predictions and truth in the form that scores are computed from. All units must be labelled."""
 
     def score(self, units: Units, gold: Gold, names: Sequence[str]) -> Scores:
         """Compute the headline scores, for validation while training.
@@ -190,8 +190,8 @@ class Task(ABC):
         return scores_of(self.predictions(units, gold, names), self.rules.metric)
 
     def require_metric(self, names: Sequence[str]) -> None:
-        """Raise DataError if `task.metric` can't be computed for data with these labels: before training, not behind it."""
-        return  # the configuration's rules have told it, where the labels don't decide
+        """Raise DataError if `task.metric` can't be computed for data with these labels. It is called before training."""
+        return  # if it does not depend on the labels, the configuration has been checked
 
     @abstractmethod
     def unlabelled(self, inputs: Mapping[str, pa.Array], names: Sequence[str]) -> Dataset:
@@ -199,20 +199,23 @@ class Task(ABC):
 
     # What is learned besides the weights
 
-    def told_by(self, train: Dataset) -> Self:
-        """Return the task with what the labels of the tokenized train split tell. Raise DataError if it can't do without."""
+    def fitted_to(self, train: Dataset) -> Self:
+        """Return the task with what it learns from the labels of the tokenized train split, besides the weights.
+
+        Raises DataError if they lack what the task needs.
+        """
         return self
 
     def write(self, folder: Path) -> None:
-        """Write what was learned beside the weights in `folder`."""
+        """Write what was learned besides the weights into `folder`, the model's."""
         return  # most learn nothing
 
     def trained(self, folder: Path) -> Self:
-        """Return the task with what was learned, which stands beside the weights in `folder`."""
+        """Return the task with what `write` wrote into `folder`, the model's."""
         return self
 
     def chosen_threshold(self, scores: Scores) -> float | None:
-        """Return the threshold that validation scores were computed with, if it is to be kept."""
+        """Return the threshold of validation scores, if the task keeps one."""
         return None
 
     # What people see
@@ -222,14 +225,15 @@ class Task(ABC):
         """Return gold and predicted labels by name. `known`: as `labelled` returns it."""
 
     def unit_columns(self, raw: Dataset, units: Units) -> dict[str, pa.Array]:
-        """Return the columns that tell which example, and which part of it, each unit is."""
+        """Return the columns that identify the example, and the part of it, of each unit."""
         return {"id": pa.array(raw["id"][:], pa.string())}
 
     @abstractmethod
-    def onnx_lines(self, threshold: float | None) -> str:
-        """Return the Python lines of the model card that print what `logits`, a NumPy array, say of a batch.
+    def card_code(self, threshold: float | None) -> str:
+        """Return Python code for the model card that prints the predictions for a batch.
 
-        `labels` names the labels by their codes, `rows` is what the tokenizer gave. `threshold`: as `Task.threshold`.
+        The code reads `logits`, a NumPy array, `labels`, the label names by code, and `rows`, the tokenizer's output.
+        `threshold`: as `Task.threshold`.
         """
 
 

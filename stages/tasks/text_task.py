@@ -107,7 +107,7 @@ class TextLabelTask(TextTask, OneLabelTask):
             confidence=probabilities.max(axis=1),
         )
 
-    def onnx_lines(self, threshold: float | None) -> str:
+    def card_code(self, threshold: float | None) -> str:
         """Print one label for each text."""
         return "print([labels[code] for code in logits.argmax(axis=-1)])"
 
@@ -199,7 +199,7 @@ class TextLabelsTask(TextTask):
             loss=_cross_entropies(units, gold.label),
         )
 
-    def onnx_lines(self, threshold: float | None) -> str:
+    def card_code(self, threshold: float | None) -> str:
         """Print the labels of each text."""
         limit = DEFAULT_THRESHOLD if threshold is None else threshold
         return (
@@ -249,7 +249,7 @@ class TextNumberTask(TextTask):
             gold=pa.array(gold.label, pa.float64(), mask=~known), predicted=pa.array(_only_logit(units), pa.float64())
         )
 
-    def onnx_lines(self, threshold: float | None) -> str:
+    def card_code(self, threshold: float | None) -> str:
         """Print one number for each text."""
         return "print(logits[:, 0])"
 

@@ -32,10 +32,10 @@ _MOST_SHOWN = 5
 
 @dataclass(frozen=True)
 class TokensTask(OneLabelTask):
-    """A unit is a word. Of several windows it is read off the one where it has most context."""
+    """A unit is a word. If several windows hold it, it is read in the one where it has the most context."""
 
     scheme: EntityScheme | None = None
-    """The scheme of the tags, where `task.decode=viterbi` can keep to one; names such as `B-PER` alone do not tell it."""
+    """The scheme that `task.decode=viterbi` keeps to; names such as `B-PER` don't determine it. None if the tags have none."""
 
     pipeline = "token-classification"
     unit = "word"
@@ -53,20 +53,19 @@ class TokensTask(OneLabelTask):
     def stitched(self, tokenized: Dataset, readings: NDArray[np.float32]) -> Units:
         """Take each word's logits from the window in which it is furthest from an edge, and choose tags as `task.decode` says.
 
-        Viterbi sees whole sentences. No word is without logits: one that the tokenizer gives nothing for has those of the
-        unknown sub-word, and its tag, like any other, fits its neighbours'.
+        Viterbi decodes whole sentences. Every word has logits: one without sub-words of its own has those of the unknown token.
         """
         example, word, chosen = _readings(tokenized)
         assert len(readings) == len(example)
         units = Units(example[chosen], word[chosen], readings[chosen])
         if self.config.decode == "argmax":
             return units
-        assert self.scheme is not None, "`told_by` and `trained` have checked it"
+        assert self.scheme is not None, "`fitted_to` and `trained` have checked it"
         names = spelled_out(label_names(tokenized.features)[: readings.shape[1]])
         return replace(units, decoded=most_probable_tags(units.logits, _lengths(units), names, self.scheme))
 
     def tokenized_gold(self, tokenized: Dataset) -> Gold:
-        """Return the labels of the sub-words that words are read off."""
+        """Return the labels of the sub-words that words are read at."""
         example, _, chosen = _readings(tokenized)
         labels = flat(tokenized, LABELS)[flat(tokenized, WORDS) >= 0]
         return Gold(example[chosen], labels[chosen])
@@ -96,8 +95,8 @@ class TokensTask(OneLabelTask):
         words = TaggedWords(nothing, nothing, nothing, names)
         require_defined(self.config.metric, predictions_of_tags(words, self.rules, declared=names).form)
 
-    def told_by(self, train: Dataset) -> Self:
-        """Tell the scheme: `evaluate.scheme`, or the one that the tags of train are in.
+    def fitted_to(self, train: Dataset) -> Self:
+        """Return the task with the scheme: `evaluate.scheme`, or that of the tags of train.
 
         Raises DataError if they are in none, and `task.decode=viterbi`.
         """
@@ -140,7 +139,7 @@ class TokensTask(OneLabelTask):
             "token": flat_strings(raw, TOKENS),
         }
 
-    def onnx_lines(self, threshold: float | None) -> str:
+    def card_code(self, threshold: float | None) -> str:
         """Print a label for each sub-word."""
         return """for row, codes in zip(rows.encodings, logits.argmax(axis=-1)):
     print([(piece, labels[code]) for piece, code in zip(row.tokens, codes)])"""

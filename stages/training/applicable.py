@@ -1,4 +1,4 @@
-"""What a recipe asks of the base model and of the installed packages: what they can't do is told before weights are read."""
+"""Check that the base model and the installed packages can do what a recipe asks for, before weights are read."""
 
 from importlib.util import find_spec
 

@@ -1,8 +1,8 @@
-"""Batches of training rows: how many rows an optimizer step takes, and how many of them are computed at once.
+"""Batches of training rows: the rows of an optimizer step, and how many of them are computed at once.
 
-Batches of about equal sub-word count are an alternative to batches of equal row count. Rows come in shuffled order,
-never sorted by length: a batch ends where the next row would exceed the budget. Every epoch has the same number of
-batches, known before the first one. So the learning rate's schedule and the point where a checkpoint resumes are known too.
+Batches have an equal number of rows, or with `train.batch_tokens` a number of sub-words up to a budget. Then too, rows come in
+shuffled order and are never sorted by length. Every epoch has the same number of batches, which is known before the first one:
+the schedule of the learning rate and the position of a checkpoint depend on it.
 """
 
 import logging
@@ -27,19 +27,27 @@ from stages.pipeline.arrow import rows
 from stages.pipeline.errors import ConfigError
 from stages.pipeline.torchrun import is_main_process, world_size
 
+log = logging.getLogger("stages.train")
+
 RowNumbers: TypeAlias = NDArray[np.int64]
+Batch: TypeAlias = dict[str, Any]
+"""The inputs of the model, and under `example` a list with the example of each row."""
+
+HOST_MASK = "host_mask"
+"""The key of a batch's `HostMask`."""
+_TRAIN = "train"
 
 
 @dataclass(frozen=True, eq=False)
 class TokenBatches:
-    """The batches of the optimizer steps, epoch by epoch. They depend on these fields alone."""
+    """Batches of at most `budget` sub-words, epoch by epoch. They depend only on these fields."""
 
     lengths: NDArray[np.int64]
     """[rows]: the sub-words of each row."""
     budget: int
-    """The most sub-words in a batch, unless its `fewest` rows have more."""
+    """The most sub-words of a batch, unless its `fewest` rows have more."""
     fewest: int
-    """The fewest rows in a batch: each process and part that shares it gets one."""
+    """The fewest rows of a batch: each part of it, in each process, needs one."""
     seed: int
     epochs: float
     max_steps: int | None
@@ -47,20 +55,24 @@ class TokenBatches:
 
     @cached_property
     def steps(self) -> int:
-        """The batches in each epoch: as many as the epoch needs whose order needs most."""
+        """The number of batches in each epoch: that of the epoch whose order of rows needs the most."""
         most, epoch = 1, 0
-        while epoch * most < self.max_steps if self.max_steps else epoch < self.epochs:
+        while (epoch * most < self.max_steps) if self.max_steps else (epoch < self.epochs):
             most = max(most, len(self._fullest_ends(self.shuffled(epoch))))
             epoch += 1
         return most
 
     @property
     def epochs_planned(self) -> int:
-        """The number of epochs that are begun."""
+        """The number of epochs that training begins."""
         return math.ceil(self.max_steps / self.steps if self.max_steps else self.epochs)
 
     def of_epoch(self, epoch: int) -> list[RowNumbers]:
-        """Return an epoch's batches, as row numbers: every row once, in the epoch's order, with about equal sub-word counts."""
+        """Return the row numbers of each batch of an epoch: every row once, in the epoch's order, about equal in sub-words.
+
+        A batch ends as near as it can to an even share of the sub-words that are left. It must not exceed the budget, and has to
+        leave enough rows, and not too many sub-words, for the batches after it.
+        """
         order = self.shuffled(epoch)
         upto, soonest, ends = self._upto(order), self._soonest_ends(order), [0]
         for later in range(self.steps - 1, 0, -1):
@@ -71,18 +83,18 @@ class TokenBatches:
         return np.split(order, ends[1:])
 
     def shuffled(self, epoch: int) -> RowNumbers:
-        """Return all rows in the epoch's order, which batches of equal row count have too."""
+        """Return all row numbers in the epoch's order. It is the order of batches of equal row count too."""
         generator = torch.Generator().manual_seed(self.seed + epoch)
         order: RowNumbers = torch.randperm(len(self.lengths), generator=generator).numpy()
         return order
 
     def _soonest_ends(self, order: RowNumbers) -> list[int]:
-        """Return, by the number of batches still to come, the earliest end of a batch after which these can hold the rest."""
+        """Return the earliest end of a batch after which the rest fits into the batches that follow, by their number."""
         ends = [len(order) - end for end in self._fullest_ends(order[::-1])]
         return [len(order), *ends, *[0] * (self.steps - len(ends))]
 
     def _fullest_ends(self, order: RowNumbers) -> list[int]:
-        """Return where batches end if each is as full as possible; too few rows at the end join the last one."""
+        """Return where batches end if each is as full as possible. Too few rows at the end join the last batch."""
         upto, ends = self._upto(order), [0]
         while ends[-1] < len(order):
             end = self._fullest(upto, ends[-1])
@@ -90,7 +102,7 @@ class TokenBatches:
         return ends[1:]
 
     def _fullest(self, upto: NDArray[np.int64], start: int) -> int:
-        """Return where a batch ends that begins at `start` and takes as many rows as the budget allows."""
+        """Return the end of a batch that begins at `start` and takes as many rows as the budget allows."""
         within = int(np.searchsorted(upto, upto[start] + self.budget, side="right")) - 1
         return max(within, start + self.fewest)
 
@@ -100,10 +112,10 @@ class TokenBatches:
 
 
 class PartsOfBatches(Sampler[list[int]]):
-    """Samples the rows that one process computes at once, one part of a batch after the other."""
+    """Samples the parts of batches that one process computes, one after another."""
 
     def __init__(self, batches: TokenBatches, parts: int, process: int, processes: int) -> None:
-        """`parts`: how many parts of a batch each process computes. Parts go to the processes in turn."""
+        """`parts`: the parts of a batch for each process (gradient accumulation). Parts go to the processes in turn."""
         self._batches = batches
         self._parts = parts
         self._process = process
@@ -111,7 +123,7 @@ class PartsOfBatches(Sampler[list[int]]):
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """The Trainer says which epoch comes next."""
+        """Set the epoch that is sampled next."""
         self._epoch = epoch
 
     def __len__(self) -> int:
@@ -124,36 +136,33 @@ class PartsOfBatches(Sampler[list[int]]):
 
 
 class EpochLoader(DataLoader[Any]):
-    """A loader that passes the epoch on to its batch sampler, as accelerate's loaders do."""
+    """A DataLoader that passes the epoch on to its batch sampler, as accelerate's loaders do."""
 
     def set_epoch(self, epoch: int) -> None:
-        """The Trainer says which epoch comes next."""
+        """Set the epoch that is loaded next."""
         assert isinstance(self.batch_sampler, PartsOfBatches)
         self.batch_sampler.set_epoch(epoch)
 
 
 def parted(batch: RowNumbers, parts: int) -> Sequence[RowNumbers]:
-    """Split a batch's rows into parts whose row counts differ by one at most."""
+    """Split the rows of a batch into parts whose row counts differ by at most one."""
     return np.array_split(batch, parts)
-
-
-log = logging.getLogger("stages.train")
 
 
 @dataclass(frozen=True)
 class Batching:
-    """The batch of an optimizer step, in rows or in sub-words."""
+    """The batch of an optimizer step."""
 
     rows: float
-    """The rows of a step, over all processes and parts; their mean, if batches are made by sub-words."""
+    """Rows over all processes and parts; the mean number if `tokens` makes the batches."""
     parts: int
-    """How many parts of a batch each process computes, one after the other."""
+    """How many parts of a batch each process computes, one after another (gradient accumulation)."""
     tokens: TokenBatches | None = None
-    """The batches, if they are made by sub-words."""
+    """The batches, if they are made by sub-words; else None."""
 
     @property
     def rows_at_once(self) -> int:
-        """The rows that one process computes at once, for the Trainer; approximate, if batches are made by sub-words."""
+        """The rows that one process computes at once; approximate if `tokens` makes the batches."""
         return max(1, int(self.rows / (world_size() * self.parts)))
 
 
@@ -179,7 +188,10 @@ def batching(config: TrainStage, train: Dataset) -> Batching:
 
 
 def token_batches(config: TrainStage, train: Dataset, budget: int, parts: int) -> TokenBatches:
-    """Return batches of at most `budget` sub-words, of which each process computes `parts` parts."""
+    """Return batches of at most `budget` sub-words. Each process computes `parts` parts of each.
+
+    Raises ConfigError if there are fewer rows than parts.
+    """
     fewest = parts * world_size()
     if train.num_rows < fewest:
         raise ConfigError(
@@ -190,19 +202,11 @@ def token_batches(config: TrainStage, train: Dataset, budget: int, parts: int) -
     return TokenBatches(lengths(train, INPUT_IDS), budget, fewest, config.seed, epochs, max_steps)
 
 
-_TRAIN = "train"
-HOST_MASK = "host_mask"
-"""The name of a batch's `HostMask`."""
-
-Batch: TypeAlias = dict[str, Any]
-"""The model's inputs, and a list of the numbers of the rows' examples."""
-
-
 class TrainingRows(TorchDataset[Row]):
-    """Some columns of the rows of a tokenized split, which know their examples, so that an error names its example."""
+    """The rows of a tokenized train split, with their examples, so that an error can name the example."""
 
     def __init__(self, split: Dataset, columns: Sequence[str]) -> None:
-        """`columns`: those that batches are collated from."""
+        """`columns`: the columns that batches are collated from."""
         self._split = split.select_columns([*columns, EXAMPLE])
 
     def __len__(self) -> int:
@@ -232,15 +236,15 @@ class HostMask:
 
 
 class TrainingCollator:
-    """Collates training rows into batches that know their examples."""
+    """Collates training rows into batches that hold their examples too."""
 
     def __init__(self, collate: PaddingCollator, *, keeps_mask: bool = False) -> None:
-        """`collate`: makes the tensors. `keeps_mask`: whether a batch has the mask on the host as well."""
+        """`collate`: makes the tensors. `keeps_mask`: whether batches have a `HostMask`, which a GPU needs."""
         self._collate = collate
         self._keeps_mask = keeps_mask
 
     def __call__(self, batch: Sequence[Row]) -> Batch:
-        """Collate rows. Raises DataError naming the example that can't be."""
+        """Collate rows. Raises DataError naming the example that can't be collated."""
         tensors = collated(batch, self._collate, _TRAIN)
         kept = {HOST_MASK: HostMask(tensors[MASK])} if self._keeps_mask else {}
         return {**tensors, **kept, EXAMPLE: [row[EXAMPLE] for row in batch]}

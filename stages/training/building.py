@@ -1,4 +1,4 @@
-"""The model that training starts from, and the trainer for it."""
+"""Build the model that training starts from, and the trainer."""
 
 from dataclasses import replace
 from functools import partial
@@ -12,7 +12,7 @@ from stages.columns.names import INPUT_IDS, label_names
 from stages.configuration.schema import TrainStage
 from stages.modeling.batch_format import read_batch_format
 from stages.modeling.batches import PaddingCollator
-from stages.modeling.frozen import has_unused
+from stages.modeling.frozen import has_unused_weights
 from stages.modeling.gpu.compiling import use_compilation
 from stages.modeling.gpu.proof import use_packing
 from stages.modeling.load import new_model
@@ -37,7 +37,7 @@ from stages.training.trainer import Validation, early_stopping
 def training_model(config: TrainStage, splits: DatasetDict) -> PreTrainedModel:
     """Return the base model with the task's head, prepared to train and validate on the splits.
 
-    PyTorch's global generator draws the weights of the head.
+    The head is initialized from PyTorch's global generator.
     """
     names, padding = label_names(splits["train"].features), read_batch_format(BASE_MODEL).padding_id
     model = new_model(task_for(config.task), BASE_WEIGHTS, names, padding=padding)
@@ -49,13 +49,13 @@ def training_model(config: TrainStage, splits: DatasetDict) -> PreTrainedModel:
 def build_trainer(
     config: TrainStage, splits: DatasetDict, checkpoints: Checkpoints, interruption: Interruption
 ) -> ResumableTrainer:
-    """Return the trainer for the tokenized splits and the base model, seeded.
+    """Return the trainer for the tokenized splits and the base model, with all generators seeded.
 
     Raises DataError if `task.metric` can't be computed for these labels, or `task.decode` needs a scheme that they are not in.
     """
     task, names = task_for(config.task, config.mode, config.scheme), label_names(splits["train"].features)
     task.require_metric(names)
-    task = task.told_by(splits["train"])
+    task = task.fitted_to(splits["train"])
     batches = batching(config, splits["train"])
     collate = PaddingCollator(read_batch_format(BASE_MODEL), partial(task.label_tensor, labels=len(names)))
 
@@ -63,13 +63,13 @@ def build_trainer(
         set_seed(config.seed)
         return training_model(config, splits)
 
-    join_processes(config)  # until then, every process takes the first GPU for its own
+    join_processes(config)  # before, every process would use the first GPU
     model = whole_model()
     if config.train.sharding == "full":
         shard(model)
     longest = longest_rows(splits["train"], collate)
     precision = usable_precision(config.train.precision, model, longest, training=True)
-    unused = world_size() > 1 and not is_sharded(model) and has_unused(model, longest)
+    unused = world_size() > 1 and not is_sharded(model) and has_unused_weights(model, longest)
     recipe = replace(config.train, precision=precision)
     validated = splits["validation"]
     trainer = ResumableTrainer(

@@ -1,6 +1,6 @@
-"""The checkpoints of one training: whole or absent, few, written when one is due, and removed when training has succeeded.
+"""The checkpoints of a training run: written when one is due, whole or not at all, and removed after training has succeeded.
 
-Trainings in several clones and on several machines may share a folder of checkpoints, each under a name of its own.
+Training runs in several clones and on several machines may share a folder of checkpoints, each in a subfolder of its own.
 """
 
 import hashlib
@@ -33,22 +33,22 @@ log = logging.getLogger("stages.train")
 KEPT_CHECKPOINTS = 2
 """The newest checkpoint, and one to fall back to."""
 KEPT_TRAININGS = 3
-"""This training and the newest others whose checkpoints are kept, so that a sweep that was stopped does not fill the disk.
-Those of trainings that are at work are kept besides."""
+"""How many training runs keep their checkpoints: this one and the newest others, so that stopped sweeps don't fill the disk.
+Running ones are not counted, and always keep theirs."""
 KEPT_SECONDS = 7 * 86_400.0
-"""How long checkpoints are kept in any case in a folder that was chosen: a sweep of many may be started again there."""
+"""How long checkpoints are always kept in a folder that `FOLDER` names: many trials of a sweep may resume from it."""
 
 FOLDER = "STAGEWRIGHT_CHECKPOINTS"
 """The environment variable that names a folder for the checkpoints of all trainings, in any clone, on any machine."""
 
 _QUEUED = ".dvc/tmp/exps/*"
-"""The folder of a queued or temporary experiment, which DVC removes at its end."""
+"""The folders of queued or temporary experiments. DVC removes each one after its experiment."""
 
 _NAME = "step-{:09d}"
 
 
 def checkpoints_of(config: TrainStage) -> "Checkpoints":
-    """Return the checkpoints of the training that `config` says. Raises ConfigError if `FOLDER` is no absolute path."""
+    """Return the checkpoints of the training run of `config`. Raises ConfigError if `FOLDER` is not an absolute path."""
     chosen = os.environ.get(FOLDER)
     if chosen and not Path(chosen).is_absolute():
         raise ConfigError(f"{FOLDER}={chosen!r} depends on where it is read; give an absolute path")
@@ -57,19 +57,19 @@ def checkpoints_of(config: TrainStage) -> "Checkpoints":
 
 
 def are_lost_with_the_run() -> bool:
-    """Whether the checkpoints lie in the folder of a queued or temporary experiment, which DVC removes."""
+    """Return whether the checkpoints are in the folder of a queued or temporary experiment, which DVC removes."""
     return not os.environ.get(FOLDER) and any(folder.match(_QUEUED) for folder in (Path.cwd(), *Path.cwd().parents))
 
 
 class Checkpoints:
-    """The folder of one training's checkpoints, named `step-N`.
+    """The checkpoints of one training run, in folders `step-N`.
 
-    A checkpoint is written in a hidden folder, and renamed when its manifest is on the disk. A lock beside the folder says
-    that the training is at work, wherever that is.
+    A checkpoint is written into a hidden folder, which is renamed once its manifest is on the disk. While the run is active, on
+    any machine, it holds a lock beside the folder.
     """
 
     def __init__(self, folder: Path, *, kept_seconds: float = 0.0) -> None:
-        """`folder`: named by `training_key`. Its neighbours belong to other trainings; they are kept for `kept_seconds`."""
+        """`folder`: named by `training_key`. `kept_seconds`: how long the neighbouring folders, of other runs, are kept."""
         self.folder = folder
         self._kept_seconds = kept_seconds
         self.partial = folder / ".partial"
@@ -77,9 +77,9 @@ class Checkpoints:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Tell others that the training is at work while the block runs.
+        """Hold the lock of the training run inside the block.
 
-        Raises BusyError if the same training is at work already, here or on another machine.
+        Raises BusyError if the same run is active already, here or on another machine.
         """
         if not is_main_process():
             yield
@@ -94,7 +94,7 @@ class Checkpoints:
                     self._remove_empty()
 
     def prepare(self) -> None:
-        """Remove what a killed training left half-written, and the checkpoints of the oldest trainings not at work."""
+        """Remove the half-written checkpoint of a killed run, and the checkpoints of the oldest runs that are not active."""
         self.discard_partial()
         kept, expiry = 1, time.time() - self._kept_seconds
         for changed, folder in sorted(self._others(), reverse=True):
@@ -110,7 +110,7 @@ class Checkpoints:
         self._remove_empty()
 
     def _remove_locks_alone(self) -> None:
-        """Remove what trainings leave that are killed before their first checkpoint."""
+        """Remove the locks of runs that were killed before their first checkpoint."""
         for lock in self.folder.parent.glob("*.lock"):
             if lock != _lock_of(self.folder) and not lock.with_suffix("").exists():
                 with held_if_free(lock, f"training {self.folder.name}, which removes it") as is_free:
@@ -118,14 +118,14 @@ class Checkpoints:
                         lock.unlink(missing_ok=True)
 
     def _others(self) -> Iterator[tuple[float, Path]]:
-        """The folders of other trainings, and when a checkpoint was last written there."""
+        """Yield the folders of other runs, each after the time when a checkpoint was last written there."""
         for folder in self.folder.parent.glob("*"):
-            with suppress(OSError):  # its training has ended meanwhile
+            with suppress(OSError):  # its run has ended meanwhile
                 if folder.is_dir() and folder != self.folder:
                     yield folder.stat().st_mtime, folder
 
     def newest_whole(self) -> Path | None:
-        """Return the newest checkpoint that matches its manifest. Newer ones that do not are removed."""
+        """Return the newest checkpoint that matches its manifest. Remove newer ones that don't."""
         for checkpoint in reversed(self._all()):
             found = fault(checkpoint)
             if found is None:
@@ -135,7 +135,7 @@ class Checkpoints:
         return None
 
     def complete(self, written: Path, step: int) -> None:
-        """Make `written`, a folder in `partial`, the checkpoint of `step`. Raises OSError if the disk can't be written."""
+        """Turn `written`, a folder in `partial`, into the checkpoint of `step`. Raises OSError if the disk can't be written."""
         write_manifest(written)
         checkpoint = self.folder / _NAME.format(step)
         shutil.rmtree(checkpoint, ignore_errors=True)
@@ -145,12 +145,12 @@ class Checkpoints:
             shutil.rmtree(old, ignore_errors=True)
 
     def discard_partial(self) -> None:
-        """Remove the checkpoint that has not been completed."""
+        """Remove a checkpoint that was not completed."""
         shutil.rmtree(self.partial, ignore_errors=True)
         self._remove_empty()
 
     def remove(self) -> None:
-        """Remove all checkpoints, after the training has succeeded."""
+        """Remove all checkpoints."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self._remove_empty()
 
@@ -184,7 +184,7 @@ _MANIFEST = TypeAdapter(dict[str, FileRecord])
 
 
 def write_manifest(folder: Path) -> None:
-    """Write a manifest of all files of `folder`, after these are on the disk. Raises OSError if the disk can't be written."""
+    """Sync all files of `folder` to the disk, then write a manifest of them. Raises OSError if the disk can't be written."""
     records = {file.name: FileRecord(file.stat().st_size, _synced_digest(file)) for file in sorted(folder.iterdir())}
     manifest = folder / _MANIFEST_FILE
     manifest.write_bytes(_MANIFEST.dump_json(records, indent=2))
@@ -193,7 +193,7 @@ def write_manifest(folder: Path) -> None:
 
 
 def fault(folder: Path) -> str | None:
-    """Return in a few words how `folder` differs from its manifest; None if it does not."""
+    """Return how `folder` differs from its manifest, in a few words; None if it does not."""
     try:
         records = _MANIFEST.validate_json((folder / _MANIFEST_FILE).read_bytes())
     except OSError:
@@ -242,7 +242,7 @@ _EXPECTED_SPEED = 200e6
 
 
 class Pace:
-    """When the next checkpoint is due: after a minute, or later, so that writing takes at most 2 % of the time."""
+    """Decides when the next checkpoint is due: after a minute, or later if writing would take more than 2 % of the time."""
 
     def __init__(self, size: int) -> None:
         """`size`: the approximate bytes of a checkpoint. Raises ConfigError if `SECONDS` is no number."""
@@ -259,7 +259,7 @@ class Pace:
         return time.monotonic() - self._last >= self._pause
 
     def took(self, seconds: float) -> None:
-        """Start the pause after a checkpoint whose writing, successful or not, took `seconds`."""
+        """Start the pause after a checkpoint. `seconds`: how long writing it took, successful or not."""
         self._last = time.monotonic()
         self._pause = max(_SHORTEST, seconds / _PRICE) if self._chosen is None else self._chosen
 
@@ -270,7 +270,7 @@ _PACKAGES = ("accelerate", "datasets", "numpy", "safetensors", "torch", "transfo
 
 @dataclass(frozen=True)
 class Machine:
-    """The properties of the machine that decide the last bits of a sum."""
+    """The properties of a machine on which the last bits of a result depend."""
 
     processor: str
     precision: Precision
@@ -279,7 +279,7 @@ class Machine:
 
 
 def training_key(config: TrainStage) -> str:
-    """Return the name of a training: a digest of all that its result depends on, so that it resumes from its own checkpoints.
+    """Return the name of a training run, a digest of all that its result depends on: it resumes only from its own checkpoints.
 
     That is the configuration, the stage's dependencies in `dvc.yaml`, the packages and the machine.
     """
@@ -312,7 +312,7 @@ def _processor() -> str:
 
 
 def _dependencies() -> Iterator[Path]:
-    """Yield the files that DVC says the stage depends on: data, base model and code."""
+    """Yield the files that the stage depends on in `dvc.yaml`: data, base model and code."""
     for name in YAML(typ="safe").load(DAG.read_text(encoding="utf-8"))["stages"][_STAGE]["deps"]:
         path = Path(name)
         files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())

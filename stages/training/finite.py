@@ -1,4 +1,4 @@
-"""Find losses and weights that are NaN or infinite, and name the step and the examples."""
+"""Stop training when a loss, a weight or a score is NaN or infinite, and name the step and the examples."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from stages.pipeline.errors import TrainingError
 
 _EXAMPLES_TOLD = 16
 _LOOK_EVERY = {"cpu": 1, "cuda": 16}
-"""After how many parts of batches their losses are checked: each check waits for the GPU to finish its work."""
+"""The number of losses that are checked at once, by device type. Each check waits for the GPU to finish its work."""
 
 _ADVICE = "lower train.learning_rate, or set train.precision=fp32"
 
@@ -25,7 +25,7 @@ class _Part:
 
 
 class LossWatch:
-    """The losses that have not been checked yet."""
+    """Collects losses, and checks them from time to time."""
 
     def __init__(self, device: torch.device) -> None:
         """`device`: the device of the losses."""
@@ -33,13 +33,13 @@ class LossWatch:
         self._parts: list[_Part] = []
 
     def add(self, step: int, loss: torch.Tensor, examples: Sequence[int]) -> None:
-        """Add the loss of a batch, or of a part of it. `step` counts from 1. Raises TrainingError as `look` does."""
+        """Add the loss of a batch, or of a part of it. `step`: counted from 1. Raises TrainingError as `look` does."""
         self._parts.append(_Part(step, loss, examples))
         if len(self._parts) >= self._look_every:
             self.look()
 
     def look(self) -> None:
-        """Raise TrainingError if a loss is NaN or infinite, naming the first such step and its examples."""
+        """Check the losses added since the last check. Raise TrainingError for the first that is NaN or infinite."""
         parts, self._parts = self._parts, []
         if not parts:
             return

@@ -1,4 +1,4 @@
-"""`auto` batch settings: find the number that fits into memory, before training begins."""
+"""Resolve `auto` batch settings: find the largest batch, or the fewest parts of it, that fit into memory."""
 
 import logging
 from collections.abc import Iterator
@@ -26,13 +26,13 @@ from stages.training.recipe import join_processes
 log = logging.getLogger("stages.train")
 
 FEWEST_STEPS = 100
-"""The fewest steps of an epoch that a batch size is found for: a whole data set may fit into a large memory."""
+"""`train.batch_size=auto` leaves an epoch at least so many steps, even if a larger batch would fit into memory."""
 
 _Lengths: TypeAlias = NDArray[np.int64]
 
 
-def without_auto(config: TrainStage) -> TrainStage:
-    """Replace `auto` by the numbers found, and log them. Raise TrainingError if not even one row fits."""
+def resolve_auto(config: TrainStage) -> TrainStage:
+    """Replace `auto` by a number that fits into memory, and log it. Raise TrainingError if not even one row fits."""
     train = config.train
     if "auto" not in (train.batch_size, train.gradient_accumulation):
         return config
@@ -43,39 +43,45 @@ def without_auto(config: TrainStage) -> TrainStage:
     fits = fits_into_memory(training_model(config, splits), resolved(train.precision), subword)
     if train.batch_size == "auto":
         size = -processes.largest(-largest_batch(config, split, fits))[0]  # the smallest of all processes
-        _tell("batch_size", size)
+        _log_found("batch_size", size)
         return replace(config, train=replace(train, batch_size=size))
     parts = processes.largest(fewest_parts(config, split, fits))[0]
-    _tell("gradient_accumulation", parts)
+    _log_found("gradient_accumulation", parts)
     return replace(config, train=replace(train, gradient_accumulation=parts))
 
 
 def largest_batch(config: TrainStage, split: Dataset, fits: Fits) -> int:
-    """Return the largest batch size, a power of two for each process and part, at which the longest rows fit."""
+    """Return the largest batch size at which a batch of the longest rows fits.
+
+    Each part in each process has a power of two of rows. Raises TrainingError if not even one row fits.
+    """
     parts = config.train.gradient_accumulation
     assert parts != "auto", "a contradiction"
-    longest, rows, shares = _from_long_to_short(split), 1, world_size() * parts
+    longest, rows, shares = _longest_first(split), 1, world_size() * parts
     if not fits(longest[:1].tolist()):
-        raise _too_little(longest)
+        raise _not_enough_memory(longest)
     while 2 * rows * shares * FEWEST_STEPS <= len(longest) and fits(longest[: 2 * rows].tolist()):
         rows *= 2
     return rows * shares
 
 
 def fewest_parts(config: TrainStage, split: Dataset, fits: Fits) -> int:
-    """Return the fewest parts of each process's share of a batch at which the heaviest part fits."""
+    """Return the smallest `train.gradient_accumulation` at which the part that needs the most memory fits.
+
+    Raises TrainingError if not even one row fits.
+    """
     for parts, heaviest in _heaviest_parts(config, split):
         if fits(heaviest.tolist()):
             return parts
-    raise _too_little(_from_long_to_short(split))
+    raise _not_enough_memory(_longest_first(split))
 
 
 def _heaviest_parts(config: TrainStage, split: Dataset) -> Iterator[tuple[int, _Lengths]]:
-    """Yield each number of parts that a batch can have, and the row lengths of the part that takes the most memory."""
+    """Yield each possible number of parts, with the row lengths of the part that needs the most memory."""
     budget, size = config.train.batch_tokens, config.train.batch_size
     if budget is None:
         assert size != "auto", "a contradiction"
-        longest, share = _from_long_to_short(split), size // world_size()
+        longest, share = _longest_first(split), size // world_size()
         yield from ((parts, longest[: share // parts]) for parts in range(1, share + 1) if share % parts == 0)
         return
     parts, heaviest = 1, np.empty(0, np.int64)
@@ -86,24 +92,24 @@ def _heaviest_parts(config: TrainStage, split: Dataset) -> Iterator[tuple[int, _
 
 
 def _heaviest(batches: TokenBatches, shares: int) -> _Lengths:
-    """Return the row lengths of the part with the most sub-words, with padding, in all epochs."""
+    """Return the row lengths of the part with the most sub-words including padding, in all epochs."""
     epochs = (batches.of_epoch(epoch) for epoch in range(batches.epochs_planned))
     parts = (batches.lengths[part] for epoch in epochs for batch in epoch for part in parted(batch, shares))
     return max(parts, key=lambda part: len(part) * part.max())
 
 
-def _from_long_to_short(split: Dataset) -> _Lengths:
+def _longest_first(split: Dataset) -> _Lengths:
     return -np.sort(-lengths(split, INPUT_IDS))
 
 
-def _too_little(longest: _Lengths) -> TrainingError:
+def _not_enough_memory(longest: _Lengths) -> TrainingError:
     return TrainingError(
         f"train: there is not enough memory for a single row of {longest[0]} sub-words; lower tokenize.max_length, or "
         "choose a smaller model"
     )
 
 
-def _tell(key: str, found: int) -> None:
+def _log_found(key: str, found: int) -> None:
     if is_main_process():
         log.info(
             "train.%s=auto: %d fits into memory; set train.%s=%d to have the same elsewhere", key, found, key, found

@@ -27,7 +27,7 @@ class Interrupted(SystemExit):
 
 
 def _what_next(saved_step: int | None) -> str:
-    """What the same command does."""
+    """Return what to do next, in words."""
     if are_lost_with_the_run():
         return (
             "DVC removes this run's folder with its checkpoints, and the same command starts from the beginning: let "
@@ -39,17 +39,17 @@ def _what_next(saved_step: int | None) -> str:
 
 
 class Interruption:
-    """Makes the first signal raise `Interrupted`: at once or, inside `deferred`, when training is ready to stop."""
+    """Raises `Interrupted` for the first signal: at once or, inside `deferred`, once a checkpoint has been written."""
 
     def __init__(self) -> None:
-        """No signal has come yet."""
+        """Signals are handled inside `listening`."""
         self.signum = 0
         """The signal that has come; 0 if none has."""
         self._is_deferred = False
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Handle the signals inside the block; print one line if one has ended it."""
+        """Handle signals inside the block. Print one line if a signal ended it."""
         before = {signum: signal.signal(signum, self._note) for signum in _SIGNALS}
         before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._out_of_time)
         try:
@@ -65,7 +65,7 @@ class Interruption:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Let a signal inside the block wait for `stop`, at most `GRACE` seconds, or until the end of the block."""
+        """Only note a signal inside the block: training calls `stop` when it is ready, or it is called after `GRACE` seconds."""
         self._is_deferred = True
         try:
             yield
@@ -80,7 +80,7 @@ class Interruption:
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         if self.signum:
-            return  # dvc, a terminal and torchrun may each pass it on
+            return  # DVC, the terminal and torchrun may each send it
         self.signum = signum
         if not self._is_deferred:
             self.stop()

@@ -1,4 +1,4 @@
-"""Layer-wise learning rates: the lower a layer, the less it moves away from the base model."""
+"""Layer-wise learning rate decay: the lower a layer, the smaller its learning rate."""
 
 from collections import defaultdict
 from typing import Any
@@ -10,9 +10,9 @@ from stages.modeling.layers import layers_of
 
 
 def decay_rates(optimizer: torch.optim.Optimizer, model: PreTrainedModel, decay: float) -> None:
-    """Split the optimizer's groups by layer, and multiply each one's rate by `decay` once for every layer above it.
+    """Split the optimizer's parameter groups by layer, and multiply the rate of each by `decay` once for every layer above it.
 
-    `optimizer` is a new one, without a state. The head comes first: its rate is the one that the log shows.
+    `optimizer`: new, without state. The group of the head comes first, since the log shows the rate of the first group.
     """
     layers = layers_of(model)
     depths = {weight: layers.depths[name] for name, weight in model.named_parameters()}

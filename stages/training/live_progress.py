@@ -1,6 +1,6 @@
-"""How far a training is, told to who watches it: one JSON object a line, in the file that an environment variable names.
+"""The progress of training for a program that watches it: JSON lines in the file that an environment variable names.
 
-It is no output: it depends on the clock.
+The file is not an output of the stage, since it depends on the clock.
 """
 
 import json
@@ -19,27 +19,27 @@ _PAUSE = 2.0
 
 
 class LiveProgress(TrainerCallback):
-    """Appends the step, the seconds that are left and, after a validation, its headline score."""
+    """Appends a line with the step, the seconds left and, after a validation, the headline score."""
 
     def __init__(self, file: Path) -> None:
-        """`file`: is written anew."""
+        """`file`: is emptied."""
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"")
         self._file = file
-        self._started = self._told = time.monotonic()
+        self._started = self._written = time.monotonic()
         self._first_step = 0
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Tell the validations that a resumed training has had before."""
+        """Write the validations of a resumed training run that were before its checkpoint."""
         self._first_step = state.global_step
         for entry in state.log_history:
             if _key(args) in entry:
-                self._tell(state, int(entry["step"]), entry[_key(args)])
+                self._write(state, int(entry["step"]), entry[_key(args)])
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Tell the step, every few seconds."""
-        if time.monotonic() - self._told >= _PAUSE:
-            self._tell(state, state.global_step, None)
+        """Write the step, every `_PAUSE` seconds."""
+        if time.monotonic() - self._written >= _PAUSE:
+            self._write(state, state.global_step, None)
 
     def on_evaluate(
         self,
@@ -49,21 +49,21 @@ class LiveProgress(TrainerCallback):
         metrics: dict[str, float] | None = None,
         **_: Any,
     ) -> None:
-        """Tell the score."""
+        """Write the score."""
         if metrics is not None:
-            self._tell(state, state.global_step, metrics[_key(args)])
+            self._write(state, state.global_step, metrics[_key(args)])
 
-    def _tell(self, state: TrainerState, step: int, score: float | None) -> None:
-        self._told = time.monotonic()
+    def _write(self, state: TrainerState, step: int, score: float | None) -> None:
+        self._written = time.monotonic()
         done = step - self._first_step
-        left = (self._told - self._started) / done * (state.max_steps - step) if done > 0 else None
+        left = (self._written - self._started) / done * (state.max_steps - step) if done > 0 else None
         line = {"step": step, "steps": state.max_steps, "seconds_left": left, "score": score}
         with self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
 
 def live_progress() -> list[TrainerCallback]:
-    """Return the callback, if somebody watches."""
+    """Return the callback if the environment variable is set; else nothing."""
     file = os.environ.get(FILE)
     return [LiveProgress(Path(file))] if file else []
 

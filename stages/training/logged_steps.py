@@ -1,4 +1,4 @@
-"""The steps whose loss is logged between validations, so that a curve shows what happens within an epoch."""
+"""Log the loss between validations too, so that the curve shows what happens within an epoch."""
 
 from typing import Any
 
@@ -6,19 +6,19 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 
 class LoggedSteps(TrainerCallback):
-    """Makes the Trainer log the mean loss since its last entry each time that `every` more steps are done.
+    """Makes the Trainer log the mean loss since its last entry at every `every`-th step.
 
-    Validations are logged as before. Steps are counted from the start of training, so a resumed training logs the same.
+    Steps are counted from the start of training, so a resumed run logs at the same steps.
     """
 
     def __init__(self, every: int) -> None:
         self._every = every
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Request a log entry if the step's number is a multiple."""
+        """Request a log entry if the step is a multiple of `every`."""
         control.should_log = control.should_log or state.global_step % self._every == 0
 
 
 def logged_steps(every: int | None) -> list[TrainerCallback]:
-    """Return the callback; none if no steps between validations are to be logged."""
+    """Return the callback; nothing if `every` is None."""
     return [] if every is None else [LoggedSteps(every)]

@@ -1,4 +1,4 @@
-"""The training loss, in fp32, averaged over the whole batch's labels, however many parts the batch is computed in."""
+"""The training loss, in fp32: the mean over the labels of the whole batch, however many parts the batch is computed in."""
 
 from collections.abc import Callable
 from typing import TypeAlias

@@ -1,7 +1,7 @@
-"""Memory: whether a step fits, and which setting needs less.
+"""Memory: whether a training step fits, and advice where it does not.
 
-On a GPU a step is tried. On a CPU its memory is calculated from steps of one and two rows: a system without free memory
-kills the process that asks for more, so nothing can be tried.
+On a GPU a step is tried. On a CPU its memory is estimated from steps of one and two rows: a step that does not fit can't be
+tried, because the system would kill the process.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 from stages.columns.names import INPUT_IDS
 from stages.modeling.batches import MASK
-from stages.modeling.layer_checkpoints import all_kept
+from stages.modeling.gradient_checkpointing import without_gradient_checkpointing
 from stages.modeling.layers import layers_of
 from stages.modeling.precision import Precision, device, logits_of
 from stages.pipeline.errors import TrainingError
@@ -26,7 +26,7 @@ FOR_VALIDATION = "lower train.evaluation_batch_size or tokenize.max_length"
 
 
 def for_steps(gradient_accumulation: int) -> str:
-    """Return what to do when a training step needs too much memory."""
+    """Return advice for a training step that needs too much memory."""
     return (
         f"set train.gradient_accumulation={2 * gradient_accumulation}, which computes the same train.batch_size in "
         "smaller parts, or lower tokenize.max_length"
@@ -34,8 +34,8 @@ def for_steps(gradient_accumulation: int) -> str:
 
 
 @contextmanager
-def memory_or(advice: str) -> Iterator[None]:
-    """Turn out-of-memory errors into TrainingError, with `advice` on what to change."""
+def memory_errors(advice: str) -> Iterator[None]:
+    """Turn out-of-memory errors inside the block into TrainingError, with `advice` on what to change."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -46,16 +46,16 @@ def memory_or(advice: str) -> Iterator[None]:
 
 
 def is_about_memory(error: Exception) -> bool:
-    """Whether the error says that memory is full. For main memory PyTorch raises a plain RuntimeError."""
+    """Return whether the error says that memory is full. For main memory, PyTorch raises a plain RuntimeError."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "DefaultCPUAllocator" in str(error)
 
 
 Fits: TypeAlias = Callable[[Sequence[int]], bool]
-"""Whether forward and backward of rows of these lengths, in sub-words, fit beside all else that training needs."""
+"""Returns whether the forward and backward pass of rows of these lengths (sub-words) fit beside all else that training needs."""
 
 _COPIES = 3
-"""Copies of each trained weight besides itself: Adam's two moments, and one for a while in the optimizer or where gradients are
-shared."""
+"""Copies of each trained weight besides the weight itself: Adam's two moments, and a temporary one in the optimizer or where
+processes exchange gradients."""
 _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 """The bytes that a container's processes may have, or `max`."""
 _MARGIN = 1.5
@@ -63,16 +63,16 @@ _MARGIN = 1.5
 
 
 def fits_into_memory(model: PreTrainedModel, precision: Precision, subword: int) -> Fits:
-    """Move the model to the device and return the function that says which rows fit there.
+    """Move the model to the device, and return a function that says which rows fit there.
 
-    `subword`: a code that the model has an embedding for.
+    `subword`: an id that the model has an embedding for.
     """
-    trial = _Trial(model, precision, subword)
-    return trial.fits_when_tried if device().type == "cuda" else trial.fits_by_calculation
+    step = _StepMemory(model, precision, subword)
+    return step.fits_when_tried if device().type == "cuda" else step.fits_by_estimate
 
 
-class _Trial:
-    """Training steps on rows that repeat one sub-word."""
+class _StepMemory:
+    """Tries or estimates training steps, on rows that repeat one sub-word."""
 
     def __init__(self, model: PreTrainedModel, precision: Precision, subword: int) -> None:
         self._model, self._precision, self._subword = model, precision, subword
@@ -82,7 +82,7 @@ class _Trial:
         self._bytes_of_a_sub_word: float | None = None
 
     def fits_when_tried(self, lengths: Sequence[int]) -> bool:
-        """Try a step; return whether memory suffices. Memory is freed after each attempt."""
+        """Try a step, and return whether it fits. The memory is freed afterwards."""
         try:
             optimizer_state = [torch.empty_like(weight) for weight in self._trained for _ in range(_COPIES)]
             self._loss(lengths).backward()
@@ -96,8 +96,8 @@ class _Trial:
             torch.cuda.empty_cache()
         return True
 
-    def fits_by_calculation(self, lengths: Sequence[int]) -> bool:
-        """Calculate whether rows of the longest length would fit, from what one more row takes."""
+    def fits_by_estimate(self, lengths: Sequence[int]) -> bool:
+        """Estimate from the memory of one more row whether so many rows of the largest length fit."""
         longest = max(lengths)
         if self._bytes_of_a_sub_word is None:
             self._bytes_of_a_sub_word = self._of_one_more_row(longest) / longest
@@ -107,11 +107,11 @@ class _Trial:
         return needed <= memory_left() / world_size()
 
     def _of_one_more_row(self, length: int) -> float:
-        """Return the bytes that one more row keeps for the backward pass, at the moment of most."""
+        """Return the bytes that one more row needs at the peak, for what the backward pass keeps."""
         outside = self._saved_bytes([length] * 2) - self._saved_bytes([length])
         if not self._model.is_activation_checkpointing:
             return outside
-        with all_kept(self._model):
+        with without_gradient_checkpointing(self._model):
             everything = self._saved_bytes([length] * 2) - self._saved_bytes([length])
         layers, width = layers_of(self._model).count, int(self._model.config.get_text_config().hidden_size)
         between = layers * length * width * torch.finfo(torch.float32).bits // 8
@@ -132,7 +132,7 @@ class _Trial:
         return sum(size for place, size in saved.items() if place not in weights)
 
     def _loss(self, lengths: Sequence[int]) -> torch.Tensor:
-        """Return some loss: the real one takes little memory after the logits."""
+        """Return a loss. It need not be the real one, which takes little memory besides the logits."""
         of_rows = torch.tensor(lengths)
         mask = (torch.arange(max(lengths)) < of_rows[:, None]).long()
         batch = {INPUT_IDS: torch.full_like(mask, self._subword), MASK: mask}
@@ -140,7 +140,7 @@ class _Trial:
 
 
 def memory_left() -> int:
-    """Return how many bytes of main memory this process may still take, of the machine's and of its container's."""
+    """Return how many bytes of main memory this process may still take, by the machine and by its container's limit."""
     left: int = psutil.virtual_memory().available
     limit = _CONTAINER_LIMIT.read_text().strip() if _CONTAINER_LIMIT.exists() else "max"
     return left if limit == "max" else min(left, int(limit) - psutil.Process().memory_info().rss)

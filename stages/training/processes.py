@@ -1,4 +1,4 @@
-"""Train in several processes, one a GPU, that share each batch."""
+"""Distributed training: several processes, one per GPU, share each batch."""
 
 import logging
 import os
@@ -15,9 +15,9 @@ from stages.pipeline.torchrun import world_size
 
 
 def start_under_torchrun_if_needed(processes: int) -> None:
-    """Replace this process by torchrun, which starts `processes` of it, unless it is one of these already.
+    """Replace this process by torchrun, which starts `processes` of it, unless a launcher has started it already.
 
-    Started by hand under torchrun or `accelerate launch`, the stage uses the processes it finds.
+    If somebody starts the stage under torchrun or `accelerate launch`, it uses their processes.
     """
     if processes > 1 and "WORLD_SIZE" not in os.environ:
         torchrun = [sys.executable, "-m", "stages.training.processes", "--standalone", f"--nproc-per-node={processes}"]
@@ -35,7 +35,7 @@ def shutdown_distributed() -> None:
 
 @contextmanager
 def ending_at_once() -> Iterator[None]:
-    """Exit at once at the end of the block, with its exit status, if several processes share the training.
+    """Exit at the end of the block without the interpreter's cleanup, if several processes share the training.
 
     The interpreter's normal exit frees tensors that PyTorch's threads still hold, which sometimes aborts the process, even
     after `shutdown_distributed`. torchrun would then stop the other processes, also the one that writes the model.
@@ -55,26 +55,26 @@ def ending_at_once() -> Iterator[None]:
 
 
 class Agreement:
-    """Decisions that the processes make together, by tensors on the CPU: reading one on a GPU would wait for the GPU."""
+    """Lets the processes agree on numbers. Tensors are on the CPU, since reading one on a GPU would wait for the GPU."""
 
     def __init__(self) -> None:
-        """Every process must create it, after the first process group has been created."""
+        """Create a process group. All processes must do so, after the default group exists."""
         self._group = distributed.new_group(backend="gloo") if world_size() > 1 else None
 
     def largest(self, *numbers: int) -> list[int]:
-        """Return, for each number, the largest that a process has passed."""
+        """Return the maximum of each number over all processes."""
         together = torch.tensor(numbers)
         if self._group is not None:
             distributed.all_reduce(together, distributed.ReduceOp.MAX, self._group)
         return [int(number) for number in together]
 
     def all(self, is_true: bool) -> bool:
-        """Whether `is_true` is true in all processes."""
+        """Return whether `is_true` is true in all processes."""
         return self.largest(int(not is_true)) == [0]
 
 
 def main() -> None:
-    """Run torchrun with the exit status of the training. torchrun itself would show a traceback and exit with 1."""
+    """Run torchrun, and exit with the status of the training. torchrun by itself would show a traceback and exit with 1."""
     from torch.distributed import run
 
     try:

@@ -1,4 +1,4 @@
-"""The configured recipe as the Trainer's arguments."""
+"""The configured recipe as `TrainingArguments`."""
 
 import sys
 from pathlib import Path
@@ -12,15 +12,15 @@ from stages.scoring.core.metrics import METRICS
 from stages.training.batching import Batching
 
 _OPTIMIZERS = {"adamw": "adamw_torch_fused", "adamw_8bit": "adamw_bnb_8bit"}
-"""What the Trainer calls each optimizer."""
+"""The Trainer's name of each optimizer."""
 
 
 def training_arguments(
     train: TrainConfig, batching: Batching, task: TaskConfig, seed: int, written: Path, *, has_unused: bool = False
 ) -> TrainingArguments:
-    """Return `TrainingArguments` for the recipe. A callback decides when a checkpoint is written, into `written`.
+    """Return `TrainingArguments` for the recipe. `written`: the folder for checkpoints; a callback decides when one is written.
 
-    `has_unused`: whether a step leaves trained weights without a gradient, for which several processes would wait.
+    `has_unused`: whether a step leaves trained weights without a gradient, for which distributed training would wait.
     """
     precision, on_cpu = resolved(train.precision), device().type == "cpu"
     strategy = "epoch" if train.evaluate_every is None else "steps"
@@ -42,7 +42,7 @@ def training_arguments(
         dataloader_pin_memory=not on_cpu,
         ddp_backend="gloo" if on_cpu and world_size() > 1 else None,
         ddp_find_unused_parameters=has_unused,
-        # each part's gradients are shared at once: until the last part they would be held whole
+        # sharded gradients are exchanged after each part: else they would be held whole until the last part
         accelerator_config={
             "gradient_accumulation_kwargs": {"sync_each_batch": train.sharding == "full"},
             "non_blocking": not on_cpu,
@@ -61,13 +61,12 @@ def training_arguments(
         disable_tqdm=not sys.stderr.isatty(),
         report_to="none",
     )
-    arguments._n_gpu = min(
-        arguments.n_gpu, 1
-    )  # the Trainer's DataParallel would multiply the batch by the GPUs it finds
+    # otherwise the Trainer's DataParallel would multiply the batch by the number of GPUs
+    arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments
 
 
 def join_processes(config: TrainStage) -> None:
-    """Let the processes that share the training find each other and their devices, as the Trainer's arguments do."""
+    """Initialize the process group, and choose this process's device, as `TrainingArguments` does."""
     arguments = training_arguments(config.train, Batching(world_size(), 1), config.task, config.seed, Path())
     assert arguments.device is not None

@@ -1,4 +1,4 @@
-"""Training that resumes exactly from its newest whole checkpoint after a signal, a kill or a full disk."""
+"""Training that resumes exactly from its newest checkpoint after a signal, a kill or a full disk."""
 
 import logging
 import time
@@ -27,14 +27,14 @@ from stages.training.trainer import ValidatingTrainer
 log = logging.getLogger("stages.train")
 
 _COPIES = 4
-"""Numbers in a checkpoint for each trained weight: its value, Adam's two moments, and its value at the best validation."""
+"""Copies of each trained weight in a checkpoint: its value, Adam's two moments, and its value at the best validation."""
 
 
 class ResumableTrainer(ValidatingTrainer):
-    """A Trainer that resumes a killed training, and ends with the same bytes."""
+    """A Trainer that resumes a killed run, and ends with the same bytes as if it had not been killed."""
 
     def __init__(self, *, checkpoints: Checkpoints, interruption: Interruption, **parts: Any) -> None:
-        """`parts`: the arguments of a ValidatingTrainer; its `output_dir` is the folder where checkpoints are written."""
+        """`parts`: the arguments of ValidatingTrainer. Their `output_dir` must be `checkpoints.partial`."""
         super().__init__(**parts)
         self.processes = Agreement()
         self.pace = Pace(_COPIES * sum(weight.nbytes for weight in trained_state(self.bare_model).values()))
@@ -47,7 +47,7 @@ class ResumableTrainer(ValidatingTrainer):
         self.add_callback(_Saving(self, interruption))
 
     def run(self) -> None:
-        """Train to the end, from the newest whole checkpoint if there is one. Raises Interrupted if a signal comes."""
+        """Train to the end, from the newest whole checkpoint if there is one. Raises Interrupted for a signal."""
         checkpoint = self._newest_checkpoint()
         with self._interruption.deferred():
             if checkpoint is None:
@@ -61,13 +61,13 @@ class ResumableTrainer(ValidatingTrainer):
                 self.train(resume_from_checkpoint=str(checkpoint))
 
     def restore_loss(self) -> None:
-        """Restore the sum of losses from the checkpoint. The Trainer would start at 0, and log another mean."""
+        """Restore the sum of losses from the checkpoint. The Trainer would start at 0, and log a different mean."""
         if self._resumed is not None:
             self._tr_loss.fill_(self._resumed.loss_sums[self.args.process_index])
             self._globalstep_last_logged = self._resumed.logged_step
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Write the trained weights alone; the base model has the others, and these never change.
+        """Write only the trained weights. The frozen ones are those of the base model.
 
         The Trainer would pickle its arguments too, with paths and the Hub's token.
         """
@@ -80,11 +80,11 @@ class ResumableTrainer(ValidatingTrainer):
             )
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        """Read what `save_model` has written. The Trainer would miss the frozen weights."""
+        """Load what `save_model` wrote. The Trainer would expect the frozen weights too."""
         load_trained_state(self.bare_model, load_file(Path(resume_from_checkpoint, SAFE_WEIGHTS_NAME)))
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
-        """Write the optimizer's state. If processes share it, each writes its part; the Trainer would write the main one's."""
+        """Write the optimizer's state. If it is sharded, each process writes its own; the Trainer would write one."""
         if not is_sharded(self.bare_model):
             super()._save_optimizer_and_scheduler(output_dir)
             return
@@ -95,7 +95,7 @@ class ResumableTrainer(ValidatingTrainer):
             torch.save(self.lr_scheduler.state_dict(), Path(output_dir, SCHEDULER_NAME))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        """Read what `_save_optimizer_and_scheduler` has written."""
+        """Load what `_save_optimizer_and_scheduler` wrote."""
         if checkpoint is None or not is_sharded(self.bare_model):
             super()._load_optimizer_and_scheduler(checkpoint)
             return
@@ -108,9 +108,9 @@ class ResumableTrainer(ValidatingTrainer):
         return f"optimizer_{self.args.process_index}.pt"
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """Write a checkpoint. If the disk can't be written, training goes on, and the older checkpoints stay.
+        """Write a checkpoint. If the disk can't be written, training continues, and older checkpoints stay.
 
-        Raises TrainingError if a loss or weight is not finite, so no checkpoint ever holds one.
+        Raises TrainingError if a loss or weight is not finite, so that no checkpoint holds one.
         """
         self.require_finite()
         started, step = time.monotonic(), self.state.global_step
@@ -124,7 +124,7 @@ class ResumableTrainer(ValidatingTrainer):
 
     @property
     def _written_folder(self) -> Path:
-        """The folder that the Trainer writes."""
+        """The folder that the Trainer writes the checkpoint of this step into."""
         return self._checkpoints.partial / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
 
     def _write(self, model: nn.Module, trial: Any) -> None:
@@ -135,7 +135,7 @@ class ResumableTrainer(ValidatingTrainer):
             write_progress(self._written_folder, progress, self.best_weights)
 
     def _attempt(self, write: Callable[[], None]) -> bool:
-        """Call `write` and return whether it succeeded. Log the first failure alone."""
+        """Call `write` and return whether it succeeded. Log only the first failure."""
         try:
             write()
         except (OSError, RuntimeError, SafetensorError) as error:  # as Python, torch.save and safetensors raise them
@@ -149,7 +149,7 @@ class ResumableTrainer(ValidatingTrainer):
         return True
 
     def _newest_checkpoint(self) -> Path | None:
-        """Return the newest whole checkpoint, which the main process finds for all."""
+        """Return the newest whole checkpoint, as the main process finds it."""
         found: list[Path | None] = [None]
         if self.args.should_save:
             self._checkpoints.prepare()
@@ -161,7 +161,7 @@ class ResumableTrainer(ValidatingTrainer):
 
 
 class _Saving(TrainerCallback):
-    """Requests a checkpoint when one is due or a signal has come, at points from which training resumes exactly."""
+    """Requests a checkpoint when one is due or a signal has come, only where training can resume exactly."""
 
     def __init__(self, trainer: ResumableTrainer, interruption: Interruption) -> None:
         self._trainer = trainer
@@ -172,7 +172,7 @@ class _Saving(TrainerCallback):
         self._trainer.restore_loss()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Request no checkpoint after an epoch's last step: the epoch's validation is still to come."""
+        """Request a checkpoint, except after the last step of an epoch, whose validation is still to come."""
         if not (control.should_training_stop or state.epoch.is_integer()):
             self._ask(control)
 
@@ -187,7 +187,7 @@ class _Saving(TrainerCallback):
             raise Interrupted(self._signum, self._trainer.saved_step)
 
     def _ask(self, control: TrainerControl) -> None:
-        """Request a checkpoint if the main process's clock says so, or any process has received a signal."""
+        """Request a checkpoint if one is due by the clock of the main process, or any process has received a signal."""
         is_due = self._trainer.pace.is_due and self._trainer.args.should_save
         self._signum, is_due_there = self._trainer.processes.largest(self._interruption.signum, int(is_due))
         control.should_save = control.should_save or bool(self._signum or is_due_there)

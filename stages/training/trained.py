@@ -1,4 +1,4 @@
-"""What a training leaves behind: the best weights with their tokenizer, learning curves, and a summary."""
+"""The outputs of training: the best weights with their tokenizer, learning curves, and a summary."""
 
 import json
 import shutil
@@ -22,17 +22,17 @@ from stages.training.progress import Best
 from stages.training.trainer import ValidatingTrainer
 
 ADAPTERS = "adapter"
-"""The folder of the adapters beside the model that they are merged into."""
+"""The folder for adapters, inside that of the model that they are merged into."""
 _TRAINING = {"loss": "train/loss", "learning_rate": "train/learning_rate", "grad_norm": "train/grad_norm"}
-"""What the Trainer calls what it measures while training, and the curve of each."""
+"""The curve of each value that the Trainer logs while training."""
 _VALIDATION = "eval_"
-"""What the Trainer puts before the name of a metric on validation."""
+"""The Trainer's prefix for validation metrics."""
 
 
 def write_trained_model(trainer: ValidatingTrainer, train: TrainConfig, path: Path, tokenizer: Path) -> None:
-    """Write the best weights to the folder `path`, and the tokenizer in the folder `tokenizer` as they were trained with it.
+    """Write the best weights to the folder `path`, with the tokenizer of the folder `tokenizer` as training used it.
 
-    Adapters are merged, and written by themselves as well if `train` asks for them.
+    Adapters are merged. With `train.keep_adapter` they are also written on their own.
     """
     best, model = _best(trainer), trainer.restore_best()
     with whole_directory(path) as folder:
@@ -45,7 +45,7 @@ def write_trained_model(trainer: ValidatingTrainer, train: TrainConfig, path: Pa
 
 
 def write_tokenizer(source: Path, folder: Path, format: BatchFormat) -> None:
-    """Write the tokenizer so that it pads on the side that the model was trained with, and gives the inputs that it takes."""
+    """Copy the tokenizer, and set its padding side and its inputs to those that the model was trained with."""
     for file in sorted(source.iterdir()):
         shutil.copyfile(file, folder / file.name)
     settings = read_json(folder / TOKENIZER_CONFIG)
@@ -56,10 +56,10 @@ def write_tokenizer(source: Path, folder: Path, format: BatchFormat) -> None:
 
 
 def write_learning_curves(trainer: ValidatingTrainer, path: Path) -> None:
-    """Write losses and scores to the folder `path` with DVCLive, for `dvc plots show`: one TSV a curve.
+    """Write losses and scores to the folder `path` with DVCLive, for `dvc plots show`: one TSV file per curve.
 
-    `step` holds epochs and fractions of them, since these compare across batch sizes. What the Trainer has logged is part of
-    a checkpoint, so curves continue after a kill. Values are rounded, so that a repeat gives the same bytes.
+    The column `step` holds epochs with fractions, which are comparable between batch sizes. The Trainer's log is part of a
+    checkpoint, so curves are complete after a kill too. Values are rounded, so that a repeat gives the same bytes.
     """
     with whole_directory(path) as folder:
         live = Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None)
@@ -72,7 +72,7 @@ def write_learning_curves(trainer: ValidatingTrainer, path: Path) -> None:
 
 
 def summary(trainer: ValidatingTrainer) -> Json:
-    """Return the best weights' validation scores, and how much was trained. Nothing that a clock measured."""
+    """Return the best validation scores and the amount of training, without times: a repeat gives the same bytes."""
     best, state = _best(trainer), trainer.state
     return {
         "validation": best.scores,
@@ -93,7 +93,7 @@ def _best(trainer: ValidatingTrainer) -> Best:
 
 
 def _curves(logged: Mapping[str, float]) -> Iterator[tuple[str, float]]:
-    """What is logged at one step, by the name of its curve: of training, then of validation, the loss first."""
+    """Yield the curve and value of each entry that was logged at one step: training first, then validation, its loss first."""
     for name, curve in _TRAINING.items():
         if name in logged:
             yield curve, logged[name]

@@ -1,4 +1,4 @@
-"""The Trainer, validating with the same prediction and scoring code as the evaluate stage, and keeping the best weights."""
+"""A Trainer that validates with the prediction and scoring code of the evaluate stage, and keeps the best weights."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
 from stages.columns.names import EXAMPLE, LABELS
-from stages.modeling.batches import PaddingCollator, ends_of_texts_told
+from stages.modeling.batches import PaddingCollator, eos_errors
 from stages.modeling.cpu.gradients import clip_in_next_step, gradient_norm
 from stages.modeling.frozen import gathered_trained_state, load_trained_state, parameter_counts, require_gradients
 from stages.modeling.precision import Precision
 from stages.modeling.prediction import predict
 from stages.modeling.sharding import is_sharded
-from stages.modeling.transfer import mask_known, on_device
+from stages.modeling.transfer import on_device, use_host_mask
 from stages.pipeline.arrow import rows
 from stages.scoring.core.metrics import METRICS
 from stages.scoring.core.scores import Scores
@@ -39,7 +39,7 @@ from stages.training.batching import (
 from stages.training.finite import LossWatch, require_finite_scores, require_finite_weights
 from stages.training.layer_rates import decay_rates
 from stages.training.loss import Loss
-from stages.training.memory import FOR_VALIDATION, for_steps, memory_or
+from stages.training.memory import FOR_VALIDATION, for_steps, memory_errors
 from stages.training.progress import Best
 
 
@@ -50,13 +50,13 @@ class Validation:
     split: Dataset
     task: Task
     names: Sequence[str]
-    """The labels of the split: those of train, in its order, and then any that only validation has."""
+    """The labels of train in their order, then any that only validation has."""
     batch_size: int
     precision: Precision
 
 
 class ValidatingTrainer(Trainer):
-    """A Trainer whose evaluation stitches windows and scores examples or words, never rows or sub-words."""
+    """A Trainer whose validation stitches windows, and scores examples or words instead of rows or sub-words."""
 
     def __init__(
         self,
@@ -71,10 +71,9 @@ class ValidatingTrainer(Trainer):
         remake: Callable[[], PreTrainedModel],
         callbacks: Sequence[TrainerCallback],
     ) -> None:
-        """Everything that a training needs; nothing is taken from elsewhere.
+        """`layer_decay`: the learning rate of a layer, as a share of the rate of the layer above.
 
-        `layer_decay`: the learning rate of a layer, as a share of that of the layer above. `remake`: makes the model anew, as it
-        was before training, whole and with the same frozen weights.
+        `remake`: makes the model again as it was before training, not sharded, and with the same frozen weights.
         """
         self.rows = TrainingRows(train, [*collate.format.columns(train), LABELS])
         super().__init__(
@@ -96,15 +95,15 @@ class ValidatingTrainer(Trainer):
         self.parameters = parameter_counts(model)
         self._losses = LossWatch(self.args.device)
         self.packing: str | None = None
-        """On a GPU, what the trial of packed rows has found."""
+        """The result of `use_packing`."""
         self.compilation: str | None = None
-        """On a GPU, what the trial of compiled layers has found."""
+        """The result of `use_compilation`."""
         self.best: Best | None = None
         self.best_weights: dict[str, torch.Tensor] = {}
-        """The trained weights that scored best, in memory: on the disk they would have to be written at each better score."""
+        """The trained weights at the best validation, in memory: on the disk, each better validation would have to write them."""
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """The training rows in batches: the Trainer's own batches of so many rows, or ours of so many sub-words."""
+        """Return the Trainer's own batches of equal row count, or with `train.batch_tokens` those of `TokenBatches`."""
         tokens = self.batching.tokens
         if tokens is None:
             return super().get_train_dataloader()
@@ -115,7 +114,7 @@ class ValidatingTrainer(Trainer):
         )
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """The Trainer's optimizer, with a learning rate for each layer where they differ."""
+        """Return the Trainer's optimizer. With `train.layer_decay`, each layer has its own learning rate."""
         is_new = self.optimizer is None
         optimizer: torch.optim.Optimizer = super().create_optimizer(model)
         if is_new and self._layer_decay < 1:
@@ -123,24 +122,24 @@ class ValidatingTrainer(Trainer):
         return optimizer
 
     def restore_best(self) -> PreTrainedModel:
-        """Give the model the weights that scored best, and return it; a new one where the processes share the model."""
+        """Return the model with the best weights. If the model is sharded, a new whole one is made."""
         model = self.bare_model
         if is_sharded(model):
             model = self._remake()
-            model.config = self.bare_model.config  # which the Trainer has changed
+            model.config = self.bare_model.config  # the Trainer has changed it
         load_trained_state(model, self.best_weights)
         return model
 
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> torch.Tensor:
-        """One part of a batch, forward and backward.
+        """Run the forward and backward pass of one part of a batch, and return its loss.
 
-        Raises TrainingError if the loss is no number, memory is full, or no layer gets a gradient.
+        Raises TrainingError if the loss is not finite, memory is full, or no layer gets a gradient.
         """
         examples = inputs.pop(EXAMPLE)
         advice = for_steps(self.args.gradient_accumulation_steps)
         known: HostMask | None = inputs.pop(HOST_MASK, None)
         mask = None if known is None else known.mask
-        with memory_or(advice), ends_of_texts_told("train", lambda: examples), mask_known(mask):
+        with memory_errors(advice), eos_errors("train", lambda: examples), use_host_mask(mask):
             loss = super().training_step(model, inputs, num_items_in_batch)
         self._losses.add(self.state.global_step + 1, loss, examples)
         if self.state.global_step == 0:
@@ -148,23 +147,23 @@ class ValidatingTrainer(Trainer):
         return loss
 
     def _prepare_input(self, data: Any) -> Any:
-        """Copy a batch to the device; the host does not wait for the copy."""
+        """Copy a batch to the device without waiting for the copy."""
         if isinstance(data, torch.Tensor):
             return on_device(data, self.args.device)
         return super()._prepare_input(data)
 
     def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> torch.Tensor | int | None:
-        """The labels of a batch, counted where they are computed with: a count made on the host would be waited for."""
+        """Count the labels of a batch on the device: to copy a count from the host, the host would have to wait."""
         for part in batch_samples:
             part[LABELS] = on_device(part[LABELS], device)
         return super()._get_num_items_in_batch(batch_samples, device)
 
     def floating_point_ops(self, inputs: Batch) -> int:
-        """0, not counted: nobody asks for the sum, and the Trainer would walk through the whole model for it at each step."""
+        """Return 0. Nobody reads the sum, and the Trainer would go through the whole model for it at each step."""
         return 0
 
     def _clip_grad_norm(self, model: nn.Module) -> Any:
-        """The norm of the gradients, which are clipped on the way to the next step."""
+        """Return the norm of the gradients. On a CPU, AdamW's next step clips them (`clip_in_next_step`)."""
         optimizer = getattr(self.optimizer, "optimizer", None)
         if self.args.device.type != "cpu" or type(optimizer) is not AdamW or is_sharded(self.bare_model):
             return super()._clip_grad_norm(model)
@@ -173,9 +172,9 @@ class ValidatingTrainer(Trainer):
         return norm
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Score the validation split; every process predicts a share of it and all know the result."""
+        """Score the validation split. Each process predicts a share of it, and all get the result."""
         self.require_finite()
-        with memory_or(FOR_VALIDATION):
+        with memory_errors(FOR_VALIDATION):
             scores = self._score()
         headline = scores.headline_json()
         require_finite_scores(headline, self.state.global_step)
@@ -189,12 +188,12 @@ class ValidatingTrainer(Trainer):
 
     @property
     def bare_model(self) -> PreTrainedModel:
-        """The model without what it is wrapped in to train in several processes."""
+        """The model without the wrapper of distributed training."""
         model: PreTrainedModel = self.accelerator.unwrap_model(self.model)
         return model
 
     def require_finite(self) -> None:
-        """Raise TrainingError if a loss since the last look, or a weight, is NaN or infinite."""
+        """Raise TrainingError if a loss since the last check, or a weight, is NaN or infinite."""
         self._losses.look()
         require_finite_weights(self.bare_model, self.state.global_step)
 
@@ -212,17 +211,17 @@ class ValidatingTrainer(Trainer):
             self._collate,
             batch_size=self._validation.batch_size,
             precision=self._validation.precision,
-            forwards=self._most if is_sharded(self.bare_model) else None,
+            forwards=self._largest_count if is_sharded(self.bare_model) else None,
         )
         return np.concatenate(gather_object([readings if len(share) else readings[:0]]))
 
-    def _most(self, count: int) -> int:
-        """Return the largest count of all processes."""
+    def _largest_count(self, count: int) -> int:
+        """Return the maximum over all processes."""
         found: int = max(gather_object([count]))
         return found
 
     def _keep_if_best(self, value: float, scores: Scores) -> None:
-        """The Trainer compares scores in the same way, after `evaluate`, and notes the best one for early stopping."""
+        """Keep the weights if they score better than all before. The Trainer compares alike, for early stopping."""
         best = self.state.best_metric
         if best is not None and not (value > best if self.args.greater_is_better else value < best):
             return
@@ -231,11 +230,11 @@ class ValidatingTrainer(Trainer):
         self.best_weights = self.gathered_weights()
 
     def gathered_weights(self) -> dict[str, torch.Tensor]:
-        """Copy the trained weights to the main process's memory; the others get none. All processes have to call this."""
+        """Copy the trained weights to the memory of the main process. Others get none, but have to call this too."""
         weights, is_kept = gathered_trained_state(self.bare_model), self.args.should_save
         return {name: tensor.to("cpu", copy=True) for name, tensor in weights if is_kept}
 
 
 def early_stopping(patience: int | None) -> list[TrainerCallback]:
-    """The callback that ends training after `patience` evaluations without a better headline score, if wanted."""
+    """Return the callback that ends training after `patience` validations without a better score; nothing if it is None."""
     return [] if patience is None else [EarlyStoppingCallback(early_stopping_patience=patience)]

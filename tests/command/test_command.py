@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from stages.configuration.params_file import load_yaml
 from stagewright import new
 from stagewright.commands import COMMANDS
 from stagewright.completion import whole_parser
@@ -136,6 +137,27 @@ def test_outside_of_a_project_a_command_says_so_and_writes_nothing(tmp_path: Pat
 )
 def test_data_are_called_as_their_file(data: str, name: str) -> None:
     assert new.data_name(Path(data)) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["reviews.csv", "\N{GRINNING FACE} \N{LATIN SMALL LETTER E WITH ACUTE}.csv", "a: \x85'\".csv"]
+)
+def test_the_file_of_a_projects_data_is_named_as_it_is(name: str, tmp_path: Path) -> None:
+    """Also with characters that JSON writes as two, which YAML does not read as one."""
+    (tmp_path / "own.yaml").write_text(new.own_data(tmp_path / name), encoding="utf-8")
+    assert load_yaml(tmp_path / "own.yaml").train == str(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [("sweep", ["run", "--gpus-per-job", "many"]), ("compare", ["HEAD", "--level", "many"])],
+)
+def test_what_is_no_number_is_told_in_the_users_words(
+    command: str, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parser_of(command).parse_args(arguments)
+    assert re.search(r"error: argument --\S+: many is n", capsys.readouterr().err)
 
 
 def test_a_clone_that_is_not_installed_starts_no_project(

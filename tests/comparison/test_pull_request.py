@@ -1,12 +1,16 @@
 """The comment on a pull request, and the summary that `stagewright run` ends with."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from stages.comparison.post_comment import MARK
+from stages.comparison.pull_request import comment
+from stages.comparison.results import Comparison, Pair, RunResult
 from stages.pipeline.errors import UserError
+from stages.reporting.content import Curve
 from stages.reporting.summary import summary
 from tests.support.workspace import Workspace
 
@@ -38,6 +42,24 @@ def test_the_comment_shows_changed_scores_and_both_curves(tmp_path: Path) -> Non
     assert [cell.strip() for cell in row.split("|")[2:5]] == ["0.8000", "0.8500", "+0.0500"]
     assert "line [0.9000, 0.6000]" in shown and "line [0.8000, 0.5000]" in shown
     assert shown.count("```mermaid") == 1
+
+
+@pytest.mark.parametrize(
+    ("head", "charts"),
+    [((1.0, 2.0, 3.0), 1), ((0.5, 1.0), 2)],
+    ids=["longer", "validated more often"],
+)
+def test_curves_share_a_chart_only_if_they_share_their_epochs(head: tuple[float, ...], charts: int) -> None:
+    """A Mermaid chart has one axis of names: what is at epoch 1 of one run must not stand at epoch 0.5 of the other."""
+    runs = [
+        RunResult(name, [name], [], [], {}, {"train/loss": Curve("train", "loss", epochs, epochs)})
+        for name, epochs in (("HEAD", (1.0, 2.0)), ("this change", head))
+    ]
+    shown = comment(Comparison(runs, [Pair("HEAD", "this change", [])], 0.05, 100))
+    assert shown.count("```mermaid") == charts
+    for axis, line in re.findall(r'x-axis "epoch" \[(.*)\]\n    line \[(.*)\]', shown):
+        epochs, values = ([*map(float, each.split(", "))] for each in (axis, line))
+        assert values == epochs[: len(values)]
 
 
 @pytest.mark.slow

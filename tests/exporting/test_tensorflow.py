@@ -26,7 +26,7 @@ from stages.exporting.tensorflow.saved_model import largest_difference, runner, 
 from stages.modeling.batch_format import read_batch_format
 from stages.modeling.batches import PaddingCollator
 from stages.modeling.load import new_model, trained_model
-from stages.modeling.trial import try_model
+from stages.modeling.model_probe import probe_model
 from stages.pipeline.arrow import load_split
 from stages.pipeline.errors import ConfigError, ModelError
 from stages.push.recorded_export import files_of
@@ -202,7 +202,7 @@ def test_other_families(family: str, kind: Kind, tmp_path: Path) -> None:
     source = FilesModel(source="files", name=family, path=str(tmp_path / "model"))
     write_base_model(source, weights, tokenizer, for_words=kind == "tokens")
     task = task_for(TaskConfig(kind, "label", "loss", "mean"))
-    collate = PaddingCollator(try_model(task, weights, tokenizer, family).format)
+    collate = PaddingCollator(probe_model(task, weights, tokenizer, family).format)
     encoder = SubwordEncoder(tokenizer, None)
     torch.manual_seed(0)
     model = new_model(task, weights, ("a", "b", "c"), padding=encoder.padding_id).eval()

@@ -28,9 +28,9 @@ from stages.modeling.cpu.packing import PACKED_FAMILIES
 from stages.modeling.gpu.kernels import Bounds, Need, efficient, flash, flex, kernel_for, varlen
 from stages.modeling.gpu.packing import pack_rows_on_gpu
 from stages.modeling.gpu.proof import packed_if_proven
-from stages.modeling.precision import random_state_kept
+from stages.modeling.precision import preserved_rng_state
 from stages.modeling.prediction import predict, rows_to_try
-from stages.modeling.transfer import fetched, mask_known, on_host
+from stages.modeling.transfer import fetched, on_host, use_host_mask
 from stages.pipeline.json_files import read_json
 from stages.training import building, trainer
 from stages.training.batching import HOST_MASK, HostMask, TrainingCollator
@@ -280,11 +280,11 @@ def test_the_mask_is_read_on_the_host_alone() -> None:
     """A meta tensor can't be read at all, as a GPU's can't without waiting for it."""
     known = torch.tensor([[1, 1, 0], [1, 1, 1]])
     batch, mask = torch.empty(2, 3, 4, device="meta"), torch.empty(2, 3, device="meta")
-    with mask_known(known):
+    with use_host_mask(known):
         rows = PackedRows.of(batch, mask)
         assert on_host(torch.zeros(2, 3)).sum() == 0, "a mask on the host is known as it is"
     assert rows.lengths == (2, 3) and rows.padded_index.device.type == "meta"
-    with pytest.raises(NotImplementedError), mask_known(known):
+    with pytest.raises(NotImplementedError), use_host_mask(known):
         PackedRows.of(torch.empty(2, 4, 4, device="meta"), torch.empty(2, 4, device="meta"))
     with pytest.raises(NotImplementedError):
         PackedRows.of(batch, mask)
@@ -428,7 +428,7 @@ def test_a_trial_keeps_the_random_state_of_its_own_gpu_alone(monkeypatch: pytest
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_rng_state", lambda place: ("state", place))
     monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, place: told.append((state, place)))
-    with random_state_kept():
+    with preserved_rng_state():
         assert told == []
     assert told == [(("state", 2), 2)]
 

@@ -64,10 +64,10 @@ def test_nothing_else_prepares_a_model() -> None:
     """A step that a stage applied by itself would be missing where another stage prepares its model."""
     changing = {
         "add_adapters",
-        "checkpoint_layers",
+        "enable_gradient_checkpointing",
         "compute_head_in_fp32",
         "freeze_lowest",
-        "keep_all",
+        "disable_gradient_checkpointing",
         "keep_occurring",
         "merge_adapters",
         "pack_rows",

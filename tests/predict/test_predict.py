@@ -19,6 +19,7 @@ import pytest
 from datasets import load_from_disk
 
 from stages.configuration.schema import FilesData
+from stages.modeling.prediction import predict
 from stages.pipeline.errors import BusyError, DataError
 from stages.predict import job
 from stages.predict.inputs import InputOptions, read_inputs
@@ -210,6 +211,28 @@ def test_every_form_gives_the_same_predictions_beside_its_own_columns(
         for entity in row.get("entities", []):
             assert row["text"][entity["start"] : entity["end"]] == entity["text"] != ""
     assert not list(tmp_path.glob("*.partial"))
+
+
+def test_longer_rows_than_were_tried_in_bf16_are_tried_too(
+    runs: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first texts may be short, and a model compute only short rows in bf16."""
+    tried, used = list[int](), list[str]()
+
+    def usable(wanted: str, model: Any, batch: Mapping[str, Any], *, training: bool) -> str:
+        tried.append(batch["input_ids"].shape[1])
+        return "bf16" if tried[-1] < 10 else "fp32"
+
+    def predicted(model: Any, split: Any, collate: Any, *, batch_size: int, precision: str) -> Any:
+        used.append(precision)
+        return predict(model, split, collate, batch_size=batch_size, precision="fp32")
+
+    monkeypatch.setattr("stages.predict.predictor.usable_precision", usable)
+    monkeypatch.setattr("stages.predict.predictor.predict", predicted)
+    predictor = Predictor(runs["text"] / "models/export", PredictionOptions(runtime="torch"))
+    for text in ("a", "a", "a " * 20, "a " * 30, "a"):
+        predictor.label_texts([text])
+    assert used == ["bf16", "bf16", "fp32", "fp32", "fp32"] and len(tried) == 2
 
 
 def test_conll_keeps_its_lines_and_gains_a_column(
@@ -650,6 +673,33 @@ def test_an_interrupted_run_says_whether_it_can_go_on(
     told = "continue" if source == "in.txt" else "start again"
     assert f"interrupted; run the same command to {told}" in capsys.readouterr().err
     assert (tmp_path / "out.jsonl.partial").exists() == (source == "in.txt")
+
+
+def test_a_type_that_changes_behind_an_interruption_is_told(
+    runs: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As it is without one: a column of Parquet has one type, also where the run goes on from a part."""
+    rows = [{"text": "a", "x": 1}, {"text": "b", "x": "one"}]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    monkeypatch.setattr(job, "_ROWS", 1)
+    monkeypatch.setattr("stages.sources.readers.table_file.BATCH", 1)
+    arguments = [str(tmp_path / "in.jsonl"), "--out", str(tmp_path / "out.parquet")]
+    with monkeypatch.context() as interrupted:
+        predict, seen = Predictor.label_texts, list[object]()
+
+        def stopped(self: Predictor, *given: Any) -> pa.Table:
+            seen.append(given)
+            if len(seen) == 2:
+                raise KeyboardInterrupt
+            return predict(self, *given)
+
+        interrupted.setattr(Predictor, "label_texts", stopped)
+        with pytest.raises(SystemExit):
+            called(runs["text"], *arguments, monkeypatch=monkeypatch)
+    assert (tmp_path / "out.parquet.partial").exists()
+    with pytest.raises(SystemExit) as failed:
+        called(runs["text"], *arguments, monkeypatch=monkeypatch)
+    assert failed.value.code == 1 and "choose --out-format jsonl" in capsys.readouterr().err
 
 
 def test_a_partial_output_of_another_job_is_not_gone_on_with(tmp_path: Path) -> None:

@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import pyarrow as pa
 import pytest
 from huggingface_hub import InferenceClient
 from transformers import pipeline
 
 from stages.predict.inputs import InputOptions
 from stages.predict.job import Job
-from stages.predict.output_rows import Written
+from stages.predict.output_rows import OutputOptions
 from stages.predict.predictor import PredictionOptions, Predictor
-from stages.serve.answers import answer_to, predictions_of
+from stages.serve.answers import answer_to, predictions_of, ranked_labels
 from stages.serve.request_body import Input, PredictRequest
 from tests.support.browser import visited
 from tests.support.exported_runs import rows_of
@@ -93,6 +94,13 @@ def test_answers_have_the_form_and_the_content_of_a_pipelines(
     assert serve(task).predict(inputs=[]) == []  # at which pipelines fail
 
 
+def test_the_predicted_label_comes_first_among_equals() -> None:
+    """Probabilities are rounded, so that two may be equal of which one was larger."""
+    probabilities = [{"a": 0.5, "b": 0.5}, {"a": 0.4, "b": 0.6}]
+    table = pa.table({"predicted": ["b", "b"], "score": [0.5, 0.6], "probabilities": probabilities})
+    assert [[each.label for each in of_text.ranked] for of_text in ranked_labels(table)] == [["b", "a"], ["b", "a"]]
+
+
 def test_texts_and_pairs_in_one_request_each_get_their_own(exported_runs: Mapping[str, Path]) -> None:
     """An older export does not tell which of both its model takes."""
     predictor = predictor_of(exported_runs["pairs"])
@@ -141,9 +149,9 @@ def test_entities_are_those_of_the_predict_command(
     root = exported_runs["tokens"]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in HARD), encoding="utf-8")
     predictor = predictor_of(root)
-    how = Written("jsonl", predictor.labels, of_words=True)
+    output = OutputOptions("jsonl", predictor.labels, of_words=True)
     options = InputOptions("tokens", of_words=True)
-    Job(tmp_path / "in.jsonl", tmp_path / "out.jsonl", options, how).run(predictor)
+    Job(tmp_path / "in.jsonl", tmp_path / "out.jsonl", options, output).run(predictor)
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
     expected = [
         [{"entity_group": each["label"], "word": each["text"], **{key: each[key] for key in ("score", "start", "end")}}

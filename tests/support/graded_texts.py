@@ -63,7 +63,7 @@ class GradeTask(TextLabelTask):
         predicted = pa.array([names[code] for code in nearest(units)])
         return replace(answers, predicted=predicted, score=confidence(units), loss=distances(units, gold))
 
-    def onnx_lines(self, threshold: float | None) -> str:
+    def card_code(self, threshold: float | None) -> str:
         """Print the mean grade."""
         return "print((np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)) @ np.arange(len(labels)))"
 

@@ -54,8 +54,8 @@ if seed in (15, 16):
     import torch
     from stages.pipeline.one_line import one_line_errors
     from stages.training.finite import require_finite_scores
-    from stages.training.memory import FOR_TRAINING, memory_or
-    with one_line_errors(), memory_or(FOR_TRAINING):
+    from stages.training.memory import FOR_TRAINING, memory_errors
+    with one_line_errors(), memory_errors(FOR_TRAINING):
         if seed == 16:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         line = {"step": 5, "steps": 10, "seconds_left": 1.0, "score": math.nan}

@@ -3,7 +3,7 @@
 import pytest
 
 from stages.pipeline.errors import ConfigError
-from stages.sweep.cluster import before_import, connected
+from stages.sweep.cluster import connected, prepare_import
 
 pytestmark = pytest.mark.slow  # Ray takes seconds to import
 pytest.importorskip("ray")
@@ -24,7 +24,7 @@ class Starts:
 
 @pytest.fixture
 def starts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Starts:
-    before_import()
+    prepare_import()
     starts = Starts(request.param)
     monkeypatch.setattr("ray.init", starts)
     return starts

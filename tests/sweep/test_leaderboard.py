@@ -27,13 +27,13 @@ from stages.scoring.evaluation.predictions_file import Description, described
 from stages.sweep import __main__ as command
 from stages.sweep.leaderboard.best_set import p_of_being_best
 from stages.sweep.leaderboard.charts import Axis
-from stages.sweep.leaderboard.command import ReportCall, as_json, current_leaderboard, report
+from stages.sweep.leaderboard.command import ReportOptions, as_json, current_leaderboard, report
 from stages.sweep.leaderboard.keys import key_effects, short_names, swept_keys
 from stages.sweep.leaderboard.markdown import as_markdown
 from stages.sweep.leaderboard.page import as_html
 from stages.sweep.leaderboard.results import Board, Leaderboard
 from stages.sweep.leaderboard.text import as_text
-from stages.sweep.record import SWEEPS, SweepCall, SweepRecord, TrialRecord
+from stages.sweep.record import SWEEPS, SweepOptions, SweepRecord, TrialRecord
 from tests.support.browser import opened
 from tests.support.imports import ROOT
 from tests.support.made_experiments import LABELS, Made, MadeExperiments, accuracy, digest, rights, texts
@@ -495,7 +495,7 @@ def test_one_sweep_alone_and_its_failed_trials(make: Callable[..., MadeExperimen
         TrialRecord("mine-00000009", ("train.epochs=9",), "failed", error="train: the loss is no longer a number"),
     ]
     for base in (repository.base, "0" * 40):
-        SweepRecord("mine" if base == repository.base else "older", base, SweepCall(()), trials).write()
+        SweepRecord("mine" if base == repository.base else "older", base, SweepOptions(()), trials).write()
     found = current_leaderboard(sweep="mine")
     assert [row.trials[0].experiment for row in only_board(found).rows] == ["mine-00000001", "mine-00000002"]
     [left] = found.left_out
@@ -552,7 +552,7 @@ def test_what_can_not_be_reported_is_one_line(
 def test_nothing_to_rank_says_what_to_do(make: Callable[..., MadeExperiments]) -> None:
     make({})
     with pytest.raises(ConfigError, match="there is no experiment on this commit; make some with"):
-        report(ReportCall())
+        report(ReportOptions())
 
 
 def test_a_level_of_ones_own(here: MadeExperiments) -> None:

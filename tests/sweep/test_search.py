@@ -30,7 +30,7 @@ def test_values_that_are_at_work_are_not_run_twice(journal: Path) -> None:
     asked = all_of(source)
     assert len({trial.name for trial in asked}) == len(asked) == 2
     for trial in asked:
-        source.ended(trial, 0.5)
+        source.finish(trial, 0.5)
     assert all_of(search(journal, "train.epochs=2,3", 8)) == [], "all eight have ended"
     assert all_of(search(journal, "train.epochs=2,3", 4)) == [], "and fewer are wanted"
 
@@ -61,10 +61,10 @@ def test_what_was_pruned_is_pruned_if_it_is_asked_for_again(journal: Path) -> No
     source = search(journal, "train.epochs=2,3", 12, prune=True)
     first, second = source.next(), source.next()
     assert first is not None and second is not None
-    assert source.is_worth_going_on(first, 1, 0.9)
-    assert not source.is_worth_going_on(second, 1, 0.1)
-    source.ended(second, None)
-    source.ended(first, 0.9)
+    assert source.should_continue(first, 1, 0.9)
+    assert not source.should_continue(second, 1, 0.1)
+    source.finish(second, None)
+    source.finish(first, 0.9)
     assert {trial.name for trial in all_of(source)} <= {first.name}
 
 
@@ -72,9 +72,9 @@ def test_a_search_that_goes_on_asks_for_other_values_and_for_what_failed(journal
     interval = "train.learning_rate=interval(1e-5,1e-3)"
     source = search(journal, interval, 4)
     done, failed, running, also_failed = all_of(source)
-    source.ended(done, 0.5)
-    source.ended(failed, None)
-    source.ended(also_failed, None)
+    source.finish(done, 0.5)
+    source.finish(failed, None)
+    source.finish(also_failed, None)
     again = all_of(search(journal, interval, 6))
     assert {trial.name for trial in again[:3]} == {failed.name, also_failed.name, running.name}
     assert len(again) == 5 and len({trial.name for trial in [done, *again]}) == 6

@@ -34,8 +34,8 @@ def sentences(*tags: str, names: tuple[str, ...] = NAMES) -> Dataset:
     return rows_of(*rows, names=names)
 
 
-def told_by(train: Dataset, scheme: SchemeChoice = "auto") -> TokensTask:
-    task = task_of("tokens", decode="viterbi", scheme=scheme).told_by(train)
+def fitted_to(train: Dataset, scheme: SchemeChoice = "auto") -> TokensTask:
+    task = task_of("tokens", decode="viterbi", scheme=scheme).fitted_to(train)
     assert isinstance(task, TokensTask)
     return task
 
@@ -56,7 +56,7 @@ def told_by(train: Dataset, scheme: SchemeChoice = "auto") -> TokensTask:
 def test_the_scheme_is_that_of_the_tags_of_train_and_stands_beside_the_weights(
     train: Dataset, scheme: str, tmp_path: Path
 ) -> None:
-    task = told_by(train)
+    task = fitted_to(train)
     assert task.scheme == scheme
     task.write(tmp_path)
     again = task_of("tokens", decode="viterbi").trained(tmp_path)
@@ -68,11 +68,11 @@ def test_the_scheme_of_windows_is_that_of_their_whole_sentence() -> None:
     train = rows_of(
         {"example": 0, "labels": [1, 2, 2], "words": [0, 1, 2]}, {"example": 0, "labels": [2, 2, 2], "words": [1, 2, 3]}
     )
-    assert told_by(train).scheme == "iob2"
+    assert fitted_to(train).scheme == "iob2"
 
 
 def test_a_scheme_can_be_named() -> None:
-    assert told_by(sentences("B-x I-x O"), "iob1").scheme == "iob1"
+    assert fitted_to(sentences("B-x I-x O"), "iob1").scheme == "iob1"
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def test_a_scheme_can_be_named() -> None:
 )
 def test_tags_in_no_scheme_are_told_before_training(train: Dataset, scheme: SchemeChoice, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"task\.decode=viterbi .* set task\.decode=argmax"):
-        told_by(train, scheme)
-    by_argmax = task_of("tokens", scheme=scheme).told_by(train)
+        fitted_to(train, scheme)
+    by_argmax = task_of("tokens", scheme=scheme).fitted_to(train)
     by_argmax.write(tmp_path)
     assert not list(tmp_path.iterdir()) and by_argmax.trained(tmp_path) == by_argmax
 
@@ -116,7 +116,7 @@ def test_the_windows_of_a_sentence_are_one_sequence() -> None:
     )
     inside, outside = [0.1, 0.2, 0.6, 0.05, 0.05], [0.8, 0.05, 0.05, 0.05, 0.05]
     begins = [0.1, 0.7, 0.1, 0.05, 0.05]
-    task = told_by(sentences("B-x I-x O"))
+    task = fitted_to(sentences("B-x I-x O"))
     units = task.decode(split, logits_of(outside, begins, inside, outside))
     assert units.predicted.tolist() == units.most_probable.tolist() == [0, 1, 2, 0]
     units = task.decode(split, logits_of(outside, outside, inside, outside))
@@ -130,7 +130,7 @@ def test_sentences_without_words_take_no_part() -> None:
         {"example": 1, "labels": [0], "words": [0]},
         {"example": 4, "labels": [0], "words": [0]},
     )
-    units = told_by(sentences("B-x I-x O")).decode(
+    units = fitted_to(sentences("B-x I-x O")).decode(
         split, logits_of([0.1, 0.6, 0.1, 0.1, 0.1], [0.1, 0.2, 0.5, 0.1, 0.1])
     )
     assert units.example.tolist() == [1, 4] and units.predicted.tolist() == [1, 1]
@@ -149,7 +149,7 @@ def raw_split(task: Task, *tags: str) -> Dataset:
 @pytest.mark.parametrize("mode", ["conll", "strict"])
 def test_strict_f1_by_argmax_stands_beside_that_by_viterbi(mode: Any) -> None:
     """Two gold entities. The most probable tags are `O I-x O` and `B-y I-y`; Viterbi finds both entities."""
-    task = told_by(sentences("B-x I-x O"))
+    task = fitted_to(sentences("B-x I-x O"))
     split = sentences("O B-x O", "B-y I-y")
     sure = np.full((5, 5), 0.05) + 0.75 * np.eye(5)[[0, 2, 0, 3, 4]]
     sure[1] = [0.1, 0.35, 0.45, 0.05, 0.05]
@@ -166,7 +166,7 @@ def test_strict_f1_by_argmax_stands_beside_that_by_viterbi(mode: Any) -> None:
 
 
 def test_by_argmax_nothing_more_is_told() -> None:
-    task = task_of("tokens").told_by(sentences("B-x I-x O"))
+    task = task_of("tokens").fitted_to(sentences("B-x I-x O"))
     units = task.decode(sentences("O B-x"), logits_of([0.8, 0.05, 0.05, 0.05, 0.05], [0.1, 0.2, 0.5, 0.1, 0.1]))
     table = predictions_of(raw_split(task, "O B-x"), units)
     assert "argmax" not in table.column_names
@@ -178,7 +178,7 @@ def test_by_argmax_nothing_more_is_told() -> None:
 
 @pytest.mark.parametrize("decode", ["argmax", "viterbi"])
 def test_a_label_of_test_alone_is_never_predicted_and_its_loss_is_that_of_log_loss(decode: Any) -> None:
-    task = task_of("tokens", decode=decode).told_by(sentences("B-x I-x O B-y I-y"))
+    task = task_of("tokens", decode=decode).fitted_to(sentences("B-x I-x O B-y I-y"))
     test = sentences("B-x I-z B-z", names=(*NAMES, "B-z", "I-z"))
     logits = np.random.default_rng(0).normal(size=(3, len(NAMES))).astype(np.float32) - 1000
     units = task.decode(test, logits)

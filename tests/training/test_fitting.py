@@ -37,7 +37,7 @@ def small_gpu(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     compute = BertForSequenceClassification.forward
     monkeypatch.setattr(BertForSequenceClassification, "forward", forward)
-    monkeypatch.setattr(fitting, "fits_into_memory", lambda *given: memory._Trial(*given).fits_when_tried)
+    monkeypatch.setattr(fitting, "fits_into_memory", lambda *given: memory._StepMemory(*given).fits_when_tried)
     return attempts
 
 
@@ -152,7 +152,7 @@ def test_a_container_leaves_what_its_limit_says(tmp_path: Path, monkeypatch: pyt
 def test_what_an_attempt_has_taken_is_given_back_and_other_errors_are_raised(
     model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trial = memory._Trial(model, "fp32", 5)
+    trial = memory._StepMemory(model, "fp32", 5)
     assert trial.fits_when_tried([60, 20])
     assert all(weight.grad is None for weight in model.parameters())
 

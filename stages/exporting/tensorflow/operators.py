@@ -204,7 +204,7 @@ def _DFT(
     inverse: int = 0,
     onesided: int = 0,
 ) -> Tensor:
-    """The last dimension has the real part, and the imaginary one if it is of 2."""
+    """Transform complex numbers. The last dimension holds the real part, and the imaginary one if its size is 2."""
     if length is not None or onesided:
         raise UntranslatedError("a Fourier transform of another length, or of one side")
     (along,) = [-2] if axis is None else _integers(axis, "an axis")
@@ -221,7 +221,7 @@ def _DFT(
 def _windows(
     x: Tensor, axis: int, size: int, stride: int, dilation: int, pads: Sequence[int], value: float, *, ceil: int = 0
 ) -> Tensor:
-    """[..., length, ...] to [..., windows, size, ...]. `ceil`: the last window may reach beyond the end."""
+    """Turn [..., length, ...] into [..., windows, size, ...]. `ceil`: whether the last window may reach beyond the end."""
     padding: list[list[Any]] = [[0, 0] for _ in range(x.shape.rank)]
     padding[axis] = list(pads)
     rest = _shape(x)[axis] + sum(pads) - dilation * (size - 1) - 1
@@ -476,7 +476,7 @@ def _SequenceAt(parts: Parts, place: Tensor) -> Tensor:
 
 
 def _from_front(indices: Tensor, size: Tensor) -> Tensor:
-    """Negative indices count from the end."""
+    """Replace negative indices, which count from the end."""
     known = tf.get_static_value(indices)
     if known is not None and np.all(known >= 0):
         return indices

@@ -1,8 +1,8 @@
 """Linear layers in bf16 on a CPU, with fewer copies than autocast makes.
 
-Layers that read the same input, such as query, key and value, become one matrix product: the input is cast once, and their
-weights stand side by side. The bias is added inside the product, where PyTorch first writes it out for every row. Each weight is
-cast once a forward pass, or once for several passes inside `weights_cast_once`. Gradients keep their memory between steps.
+Layers that read the same input, such as query, key and value, are one matrix product with concatenated weights, so that the input
+is cast once. The bias is added inside the product; PyTorch would first copy it to every row. Each weight is cast once per forward
+pass, or once for several passes inside `weights_cast_once`. Gradients keep their memory between steps.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,14 +17,14 @@ from stages.modeling.cpu.gradients import GradientBuffer, bypasses_autograd
 from stages.modeling.stored_weights import StoredLinear
 
 CastParameters: TypeAlias = tuple[torch.Tensor, torch.Tensor | None]
-"""The weights [outputs, inputs] and biases [outputs] of layers side by side, in bf16."""
+"""The concatenated weights [outputs, inputs] and biases [outputs] of layers, in bf16."""
 
 _QUERY_KEY_VALUE = (("query", "key", "value"), ("q_lin", "k_lin", "v_lin"))
 """Attribute names of a self-attention's query, key and value layers. They are called one after the other with one input."""
 
 
 class Bf16Linear(StoredLinear):
-    """A `torch.nn.Linear` that computes with oneDNN under bf16 autocast, and as it was otherwise."""
+    """A `torch.nn.Linear` that computes with oneDNN inside bf16 autocast, and as usual otherwise."""
 
     def __init__(self, layer: torch.nn.Linear) -> None:
         """Take over the parameters of `layer`."""
@@ -65,7 +65,7 @@ class JoinedProduct:
         return output
 
     def keep_cast(self, is_kept: bool) -> None:
-        """Set whether the weights stay as they are, so that one cast is enough."""
+        """Set whether one cast of the weights is kept for later passes, because they don't change."""
         self._keeps_cast, self._cast = is_kept, None
 
     def _compute(self, input: torch.Tensor) -> Sequence[torch.Tensor]:
@@ -77,7 +77,7 @@ class JoinedProduct:
 
 
 def has_bf16_products() -> bool:
-    """Return whether oneDNN multiplies matrices in bf16 on this CPU."""
+    """Return whether oneDNN supports matrix products in bf16 on this CPU."""
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
@@ -94,7 +94,7 @@ def use_bf16_linear(model: torch.nn.Module) -> None:
 
 
 def separate_queries(layer: torch.nn.Module) -> None:
-    """Compute queries apart from keys and values, where an encoder layer has fewer queries than keys."""
+    """Compute queries apart from keys and values, for an encoder layer with fewer queries than keys."""
     for module in layer.modules():
         for query, *others in _QUERY_KEY_VALUE:
             _join([getattr(module, query, None)])
@@ -109,7 +109,7 @@ def key_and_value_layers(module: torch.nn.Module) -> Sequence[torch.nn.Module]:
 
 @contextmanager
 def weights_cast_once(model: torch.nn.Module) -> Iterator[None]:
-    """Cast the weights to bf16 only once inside the block, where they must not change."""
+    """Cast the weights to bf16 only once inside the block. They must not change in it."""
     products = {module.product for module in model.modules() if isinstance(module, Bf16Linear)}
     for each in products:
         each.keep_cast(True)
@@ -121,9 +121,9 @@ def weights_cast_once(model: torch.nn.Module) -> Iterator[None]:
 
 
 def _join(layers: Sequence[object]) -> None:
-    """Compute the layers as one product, if all are ours and have as many inputs and a bias or none alike.
+    """Compute the layers as one product, if all are Bf16Linear, have equally many inputs, and all or none have a bias.
 
-    A layer beside which there is an adapter is the adapter's base layer.
+    Of a layer with an adapter, the adapter's base layer is taken.
     """
     bare = [getattr(layer, "base_layer", layer) for layer in layers]
     found = [layer for layer in bare if isinstance(layer, Bf16Linear)]

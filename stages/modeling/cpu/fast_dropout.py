@@ -1,7 +1,7 @@
-"""Dropout on a CPU with random bits from NumPy's SFC64, four elements to each 64 bits.
+"""Dropout on a CPU with random bits from NumPy's SFC64, 16 bits for each element.
 
-PyTorch draws one number for each element, in a single thread; SFC64 is twice as fast. PyTorch's own generator draws the seed of
-each call, so that the seed of a training decides all masks, and the generator state in a checkpoint continues them.
+It is twice as fast as PyTorch, which draws a number for each element in a single thread. Each call is seeded from PyTorch's
+generator, so all masks follow from the seed of the training, and continue from the generator state in a checkpoint.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Gradients in CPU training: memory that they keep from step to step, their norm, and clipping without a pass of its own."""
+"""Gradients in CPU training: memory that is reused from step to step, their norm, and clipping inside the optimizer's step."""
 
 from collections.abc import Iterable
 
@@ -11,10 +11,10 @@ _EPS = 1e-6
 
 
 class GradientBuffer:
-    """Memory for the gradient of one parameter.
+    """Memory for the gradient of one parameter, which is reused from step to step.
 
-    Autograd allocates each gradient anew at every step. On a CPU the system has to zero those pages first, which takes several
-    milliseconds a step: 7 MB of them for MiniLM on WNUT 17 do not fit into the memory that the step before has freed.
+    Autograd allocates every gradient anew. On a CPU the system first has to zero those pages, which takes several milliseconds a
+    step: of MiniLM on WNUT 17, 7 MB do not fit into the memory that the previous step has freed.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
-"""Packing: a model computes the rows of a batch as one sequence without padding, and each row attends only to itself.
+"""Packing: a model computes the rows of a batch as one sequence without padding, in which each row attends only to itself.
 
-Hooks pack the hidden states before the model's encoder and unpack its output to [rows, length] for the head. Rows and their
-order stay those of the padded batch. So does the result: a model masks padding in attention, and only spends time on it.
+Hooks pack the hidden states before the model's encoder, and unpack its output to [rows, length] for the head. The result is the
+same, since padding is masked in attention and only takes time.
 """
 
 import inspect
@@ -144,7 +144,7 @@ def _unchanged_mask(*_: object, attention_mask: torch.Tensor | None = None, **__
 
 
 class _PackingHooks:
-    """The hooks of one model. They run in order in each forward pass; several threads may each be in one."""
+    """The hooks of one model. They run in order in each forward pass; several threads may run passes at once."""
 
     def __init__(self, layout_of: LayoutOf) -> None:
         self._layout_of = layout_of

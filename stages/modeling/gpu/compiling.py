@@ -1,8 +1,7 @@
-"""The layers of a packed model compiled by `torch.compile`, after a trial like that of packed rows.
+"""Compile the layers of a packed model with `torch.compile`, after a trial like that of packed rows.
 
-What lies between attention and attention becomes a few kernels. Attention stays as it is: it knows the bounds of rows, which
-change from batch to batch. The number of sub-words is a variable of the compiled code, and a filler makes it round, so that few
-sizes occur.
+All between one attention and the next becomes a few kernels. Attention itself is not compiled, because the bounds of rows change
+from batch to batch. The number of sub-words is dynamic in the compiled code; a filler rounds it up, so that few sizes occur.
 """
 
 import logging
@@ -17,7 +16,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from stages.modeling.batches import Batch
 from stages.modeling.gpu.packing import ATTENTION, bounded_attention
 from stages.modeling.gpu.proof import disagreement, exact_products, forget_memory_of_trial, results
-from stages.modeling.precision import Precision, random_state_kept
+from stages.modeling.precision import Precision, preserved_rng_state
 from stages.modeling.sharding import forget_failed_pass
 from stages.pipeline.errors import first_line
 from stages.pipeline.torchrun import is_main_process, world_size
@@ -29,7 +28,7 @@ log = logging.getLogger("stages.model")
 FEWEST_STEPS = 2000
 """The fewest optimizer steps of a training that is compiled: compiling may take a minute or more. Chosen, not measured."""
 _VARIANTS = 64
-"""How often the code of a layer may be compiled: for training, validation, texts' last layer, and windows."""
+"""How often the code of a layer may be recompiled: for training, validation, the last layer of texts, and windows."""
 
 
 def use_compilation(
@@ -41,10 +40,10 @@ def use_compilation(
     packing: str | None,
     steps: int,
 ) -> str | None:
-    """Compile the layers of a model that is trained on a GPU, if a trial shows that they give the same; return what was found.
+    """Compile the layers of a model that is trained on a GPU, if a trial shows that the results are the same.
 
-    `batch`: makes the rows that are tried. `packing`: what the trial of packed rows has found. `steps`: those of the training.
-    None: the model is on a CPU.
+    Return the result for the record of the run; None on a CPU. `batch`: makes the batch that is tried. `packing`: the result of
+    `use_packing`. `steps`: the optimizer steps of the training.
     """
     if packing is None:
         return None
@@ -67,13 +66,13 @@ def use_compilation(
 def compiled_if_proven(
     model: PreTrainedModel, batch: Batch, precision: Precision, *, backend: Backend = "inductor"
 ) -> str:
-    """Compile the layers if the batch gives the same; else leave them as they are and say why. It takes as long as compiling.
+    """Compile the layers if the results of the batch stay the same; else leave them as they are. Return which, and why.
 
-    The model is left in the mode it was in. `backend`: as `torch.compile` takes it.
+    This takes as long as compiling. The model is left in the mode it was in. `backend`: of `torch.compile`.
     """
     was_training = model.training
     try:
-        with random_state_kept():
+        with preserved_rng_state():
             model.eval()  # without dropout
             with exact_products():
                 exact = results(model, batch, "fp32", training=True)
@@ -84,7 +83,7 @@ def compiled_if_proven(
             fault = disagreement(found, plain, exact, precision) or disagreement(
                 predicted, replace(plain, gradients={}), exact, precision
             )
-            model.train()  # what training computes has to be compiled too, and to be finite
+            model.train()  # the code of training mode has to compile too, and to give finite logits
             if fault is None and not results(model, batch, precision, training=True).logits.isfinite().all():
                 fault = "with dropout, logits are not finite"
     except Exception as error:  # a compiler may raise any
@@ -107,7 +106,7 @@ def _not_compiled(reason: str) -> str:
 
 
 def _compile_layers(model: PreTrainedModel, backend: Backend) -> None:
-    """Compile the forward method of each layer: the hooks around it, which compute bounds on the host, stay outside."""
+    """Compile the forward method of each layer. The hooks around it, which compute bounds on the host, are not compiled."""
     AttentionInterface.register(ATTENTION, torch.compiler.disable(bounded_attention))
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _VARIANTS)
     layers = list(_layers(model))
@@ -118,5 +117,5 @@ def _compile_layers(model: PreTrainedModel, backend: Backend) -> None:
 
 
 def _layers(model: PreTrainedModel) -> Iterator[torch.nn.Module]:
-    """The layers that transformers marks as such, for gradient checkpointing."""
+    """Return the layers that transformers marks as such, for gradient checkpointing."""
     return (module for module in model.modules() if isinstance(module, GradientCheckpointingLayer))

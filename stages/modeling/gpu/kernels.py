@@ -1,7 +1,7 @@
-"""Kernels for attention within the rows of a pack, and which of them a GPU has for given states.
+"""Kernels for attention within the rows of a pack, and the choice between them.
 
-A kernel takes states [sub-words, heads, width] of rows one after the other, and where the rows begin. None of them computes a
-pair of sub-words of two rows, and none makes the host wait.
+A kernel takes the states [sub-words, heads, width] of rows one after another, and where each row begins. No kernel computes pairs
+of sub-words from two rows, and none makes the host wait.
 """
 
 from collections.abc import Mapping
@@ -22,8 +22,9 @@ _FLASH_MULTIPLE = 8
 """The width of a head is padded to a multiple of this."""
 _FLASH_WIDEST = 256
 _FLASH_WIDEST_BACKWARD = 192
-"""The widest head of a backward pass where a block has little shared memory: on all but A100 and H100 and their successors."""
+"""The widest head of a backward pass on GPUs with little shared memory per block: all except `_MUCH_SHARED_MEMORY`."""
 _MUCH_SHARED_MEMORY = {(8, 0), (9, 0), (10, 0)}
+"""The compute capabilities of A100, H100 and B200."""
 _AMPERE = (8, 0)
 _VOLTA = (7, 0)
 
@@ -33,9 +34,9 @@ class Bounds:
     """Where the rows of a pack begin and end. There may be fewer queries than keys."""
 
     queries: tuple[int, ...]
-    """The queries of each row."""
+    """The number of queries of each row."""
     keys: tuple[int, ...]
-    """The keys of each row: all above 0."""
+    """The number of keys of each row, at least 1."""
     device: torch.device
 
     @cached_property
@@ -60,28 +61,28 @@ class Bounds:
 
     @cached_property
     def masks(self) -> "dict[int | None, BlockMask]":
-        """FlexAttention's masks, by window. All layers share them."""
+        """The masks of FlexAttention, by window. All layers share them."""
         return {}
 
 
 @dataclass(frozen=True)
 class Need:
-    """What a kernel has to be able to do."""
+    """What a kernel has to support."""
 
     width: int
-    """Of a head."""
+    """The width of a head."""
     dtype: torch.dtype
     is_differentiated: bool
     drops: bool
-    """Whether attention weights are dropped in training."""
+    """Whether there is dropout on attention weights."""
     window: int | None
-    """Tokens closer than this attend to each other; None: all of a row do."""
+    """Only tokens closer than this attend to each other; None: all of a row do."""
     is_deterministic: bool = False
     """Whether PyTorch uses only deterministic algorithms."""
 
 
 class Kernel(Protocol):
-    """Attends within rows."""
+    """Computes attention within rows."""
 
     def __call__(
         self,
@@ -98,9 +99,9 @@ class Kernel(Protocol):
 
 
 def kernel_for(need: Need, capability: tuple[int, int] | None) -> tuple[KernelName | None, str]:
-    """Return the fastest kernel that can do it, and why if there is none.
+    """Return the name of the fastest kernel for the need; None and the reason if there is none.
 
-    `capability`: the GPU's compute capability, as `torch.cuda.get_device_capability` returns it; None: it is not NVIDIA's.
+    `capability`: as `torch.cuda.get_device_capability` returns it; None for a GPU that is not NVIDIA's.
     """
     if capability is None:
         return None, "there are kernels for rows of different lengths on GPUs of NVIDIA alone"
@@ -139,7 +140,7 @@ def flash(
     dropout: float,
     window: int | None,
 ) -> torch.Tensor:
-    """FlashAttention with dropout: the operator that `scaled_dot_product_attention` calls for jagged tensors."""
+    """Compute FlashAttention, with dropout: the operator that `scaled_dot_product_attention` calls for jagged tensors."""
     side = None if window is None else window - 1
     width = query.shape[-1]
     attended = torch.ops.aten._flash_attention_forward(
@@ -169,7 +170,7 @@ def varlen(
     dropout: float,
     window: int | None,
 ) -> torch.Tensor:
-    """PyTorch's public function for rows of different lengths, which drops no weights."""
+    """Call PyTorch's public function for rows of different lengths, which has no dropout."""
     from torch.nn.attention.varlen import varlen_attn  # takes a second to import
 
     assert not dropout, "else another kernel is chosen"
@@ -200,7 +201,7 @@ def efficient(
     dropout: float,
     window: int | None,
 ) -> torch.Tensor:
-    """Memory-efficient attention, in fp32 too: the operator that `scaled_dot_product_attention` calls for jagged tensors."""
+    """Compute memory-efficient attention, also in fp32: the operator of `scaled_dot_product_attention` for jagged tensors."""
     assert window is None, "else another kernel is chosen"
     width = query.shape[-1]
     states = [_wide_enough(each)[None] for each in (query, key, value)]
@@ -230,7 +231,7 @@ def flex(
     dropout: float,
     window: int | None,
 ) -> torch.Tensor:
-    """FlexAttention with a mask of the rows and the window. It drops no weights."""
+    """Compute FlexAttention with a mask of the rows and the window. It has no dropout."""
     assert not dropout, "else another kernel is chosen"
     if window not in bounds.masks:
         bounds.masks[window] = _row_mask(bounds, window)
@@ -262,7 +263,7 @@ def _row_mask(bounds: Bounds, window: int | None) -> "BlockMask":
 
 @lru_cache
 def _flex_attention(device_type: str) -> Any:
-    """FlexAttention is fast only when it is compiled."""
+    """Return FlexAttention, compiled for a GPU: it is slow otherwise."""
     from torch.nn.attention.flex_attention import flex_attention
 
     return torch.compile(flex_attention, dynamic=True) if device_type == "cuda" else flex_attention

@@ -1,6 +1,6 @@
-"""Packed rows on a GPU: the hooks of `stages.modeling.cpu.packing`, and attention by a kernel that knows where rows end.
+"""Packed rows on a GPU: the hooks of `stages.modeling.cpu.packing`, and attention by a kernel that gets the bounds of rows.
 
-All places are computed on the host, from a mask that the host has (`stages.modeling.transfer`), so it never waits for the GPU.
+All indices are computed on the host from a mask that the host has (`stages.modeling.transfer`), so it never waits for the GPU.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ from stages.modeling.cpu.packing import pack_by
 from stages.modeling.gpu.kernels import KERNELS, Bounds, Kernel, KernelName, Need, kernel_for
 
 ATTENTION = "packed_rows_gpu"
-"""The name of our attention in the registry of transformers."""
+"""The name of this attention in the registry of transformers."""
 
 
 class NoKernelError(RuntimeError):
@@ -27,23 +27,23 @@ class NoKernelError(RuntimeError):
 
 @dataclass(frozen=True)
 class Kernels:
-    """The kernels by which one model attends."""
+    """Chooses the kernels for the attention of a model."""
 
     drops: bool
-    """Whether the model drops attention weights in training."""
+    """Whether the model has dropout on attention weights in training."""
     choose: Callable[[Need], tuple[KernelName | None, str]] = field(
         default_factory=lambda: lambda need: kernel_for(need, _capability())
     )
-    """What is chosen for states; by default what this GPU can do."""
+    """Returns the kernel for a need, or None and why; by default for this GPU."""
     known: Mapping[KernelName, Kernel] = field(default_factory=lambda: KERNELS)
     used: set[KernelName] = field(default_factory=set)
-    """Those that have been called."""
+    """The names of kernels that have been chosen."""
     _chosen: dict[Need, KernelName] = field(default_factory=dict)
 
     def of(self, states: Sequence[torch.Tensor], dropout: float, window: int | None) -> Kernel:
-        """Return the kernel for query, key and value [sub-words, heads, width]. Raises NoKernelError.
+        """Return the kernel for query, key and value [sub-words, heads, width]. Raises NoKernelError if there is none.
 
-        While gradients are computed, it is the same with and without dropout, so that a trial without it tries it too.
+        While gradients are computed, it is the same with and without dropout: a trial without dropout then tries it too.
         """
         is_differentiated = any(each.requires_grad for each in states)
         need = Need(
@@ -65,7 +65,7 @@ class Kernels:
 
 @dataclass(frozen=True)
 class BoundedRows(PackedRows):
-    """Packed rows that know their bounds, and the kernels that attend within them."""
+    """Packed rows with their bounds, and the kernels for attention within them."""
 
     kernels: Kernels | None = None
 
@@ -77,7 +77,7 @@ class BoundedRows(PackedRows):
 
 
 def pack_rows_on_gpu(model: PreTrainedModel, kernels: Kernels | None = None) -> "PackedOnGpu":
-    """Let a model of `PACKED_FAMILIES` compute without padding. `kernels`: by default those of this GPU."""
+    """Let a model of `PACKED_FAMILIES` compute without padding, until `PackedOnGpu.take_back`. `kernels`: None for this GPU's."""
     before = model.config._attn_implementation
     chosen = kernels or Kernels(drops_attention(model))
 
@@ -88,15 +88,15 @@ def pack_rows_on_gpu(model: PreTrainedModel, kernels: Kernels | None = None) -> 
 
 
 class PackedOnGpu:
-    """A model that computes without padding until that is taken back."""
+    """A model that computes without padding, and how to undo that."""
 
     def __init__(self, model: PreTrainedModel, kernels: Kernels, hooks: Any, attention: str) -> None:
-        """`hooks`: the handles of those that pack. `attention`: by which the model attended before."""
+        """`hooks`: the handles of the hooks that pack. `attention`: the model's attention implementation before."""
         self._model, self._hooks, self._attention = model, hooks, attention
         self.kernels = kernels
 
     def take_back(self) -> None:
-        """Let the model compute padded batches as it did."""
+        """Let the model compute with padding again."""
         for hook in self._hooks:
             hook.remove()
         self._model.set_attn_implementation(self._attention)
@@ -139,7 +139,7 @@ def _bounds_of_first(first: FirstSubwords, queries: int) -> Bounds:
 
 
 def drops_attention(model: PreTrainedModel) -> bool:
-    """Return whether attention weights are dropped in training, by what the families call their rate."""
+    """Return whether there is dropout on attention weights in training. Families name its rate differently."""
     rates = (getattr(model.config, name, 0) for name in ("attention_probs_dropout_prob", "attention_dropout"))
     return any(rates)
 

@@ -1,8 +1,8 @@
-"""Packed rows are used on a GPU only after a trial: a real batch has to give what it gives with padding.
+"""The trial of packed rows on a GPU: they are used only if a real batch has the same results as with padding.
 
-A kernel that lets rows see each other raises no error, and its logits look like any others. So a batch is computed
-with padding in fp32, with padding as configured, and without padding as configured. What is computed without padding may be as
-far from fp32 as what is computed with padding, up to a factor. And the logits of a row must not change when another row does.
+A kernel that mixes rows raises no error, and its logits look like any others. So a batch is computed three times: with padding in
+fp32, with padding in the configured precision, and packed in that precision. The packed results may differ from fp32 by a few
+times what the padded results do. And the logits of a row must not change when another row does.
 """
 
 import logging
@@ -20,7 +20,7 @@ from stages.modeling.agreement import distance
 from stages.modeling.batches import MASK, Batch
 from stages.modeling.cpu.packing import PACKED_FAMILIES
 from stages.modeling.gpu.packing import Kernels, pack_rows_on_gpu
-from stages.modeling.precision import Precision, logits_of, random_state_kept
+from stages.modeling.precision import Precision, logits_of, preserved_rng_state
 from stages.modeling.sharding import forget_failed_pass, is_sharded
 from stages.modeling.transfer import on_device
 from stages.pipeline.errors import first_line
@@ -29,37 +29,38 @@ from stages.pipeline.torchrun import is_main_process
 log = logging.getLogger("stages.model")
 
 _TIMES_AS_FAR = 3.0
-"""How many times as far from fp32 as with padding numbers may be without."""
+"""The packed results may differ from fp32 by so many times the difference of the padded ones."""
 _ALWAYS_ALLOWED: dict[Precision, float] = {"fp32": 1e-3, "fp16": 5e-3, "bf16": 2e-2}
-"""What may differ in any case, as a share of the numbers' norm. fp32 is multiplied in TF32, with 10 bits of mantissa; fp16 has
-as many, bf16 has 7."""
+"""The difference that is always allowed, as a share of the norm. fp32 is multiplied in TF32 with 10 bits of mantissa; fp16 has as
+many, and bf16 has 7."""
 _LOSS_SCALE: dict[Precision, float] = {"fp32": 1.0, "fp16": 1024.0, "bf16": 1.0}
-"""What the loss is multiplied by, so that gradients in fp16 don't vanish."""
+"""The factor of the loss, so that gradients don't underflow in fp16."""
 
 _LEAK = 1e-5
-"""What the logits of rows may change by, as a share of their norm, when other rows do."""
+"""How much the logits of rows may change when other rows do, as a share of their norm."""
 
 _FEWEST_ROWS = 2
-"""Of these, one can see whether rows see each other."""
+"""With fewer rows, mixing rows would not show."""
 
 _Gradients: TypeAlias = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
 class Results:
-    """What a model gives for a batch."""
+    """The results of a model for a batch."""
 
     logits: torch.Tensor
     gradients: _Gradients
-    """By module, so that the gradient of a bias that is 0 but for rounding is seen beside its weight's."""
+    """By module, with weight and bias concatenated: the gradient of some biases is only rounding errors."""
 
 
 def use_packing(
     model: PreTrainedModel, batch: Callable[[], Batch], precision: Precision, *, training: bool
 ) -> str | None:
-    """Let a model on a GPU compute without padding if a trial shows that it gives the same; return what it has found.
+    """Let a model on a GPU compute without padding, if a trial shows that the results are the same.
 
-    `batch`: makes the rows that are tried. None: the model is on a CPU, where a step of its preparation packs.
+    Return the result for the record of the run; None on a CPU, where a step of the preparation packs. `batch`: makes the batch
+    that is tried.
     """
     if model.device.type != "cuda":
         return None
@@ -71,17 +72,17 @@ def use_packing(
 def packed_if_proven(
     model: PreTrainedModel, batch: Batch, precision: Precision, *, training: bool, kernels: Kernels | None = None
 ) -> str:
-    """Let the model compute without padding if the batch gives the same; return what the run's record says of it.
+    """Let the model compute without padding if the results of the batch stay the same. Return the result for the record.
 
-    `batch`: rows of different lengths, without labels, on the host. The model is on its device, and is left in the mode it was
-    in. `training`: gradients are compared too. The log says why if the model computes padding.
+    `batch`: rows of different lengths, without labels, on the host. `training`: whether gradients are compared too. The model is
+    on its device, and is left in the mode it was in. If it computes padding, the log says why.
     """
     fault, used = None, list[str]()
     for rows in _fewer_and_fewer(batch):
         try:
             fault, used = _fault(model, rows, precision, training=training, kernels=kernels)
             break
-        except torch.OutOfMemoryError as error:  # training holds fewer gradients than the trial
+        except torch.OutOfMemoryError as error:  # the trial holds more gradients than training does
             fault = first_line(error)
     if fault is None:
         return f"packed ({', '.join(used)})"
@@ -111,7 +112,7 @@ def _fault(
     was_training, packed = model.training, None
     model.eval()  # without dropout
     try:
-        with random_state_kept():
+        with preserved_rng_state():
             with exact_products():
                 exact = results(model, batch, "fp32", training=training)
             padded = results(model, batch, precision, training=training)
@@ -142,7 +143,7 @@ def _fault(
 
 
 def forget_memory_of_trial() -> None:
-    """Return to the GPU what a trial has held, so that neither memory nor the run's peak is that of the trial."""
+    """Free the memory of a trial, and reset the peak, so that the run's peak is not that of the trial."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
@@ -180,7 +181,7 @@ def _gradients(model: PreTrainedModel, scale: float) -> _Gradients:
 
 
 def disagreement(found: Results, padded: Results, exact: Results, precision: Precision) -> str | None:
-    """Say what is further from the exact numbers than it may be; None: nothing is."""
+    """Return what differs too much from the exact results; None if nothing does."""
     pairs = [("logits", found.logits, padded.logits, exact.logits)]
     if found.gradients.keys() != padded.gradients.keys():
         return "without padding, other weights get a gradient"
@@ -198,7 +199,7 @@ def disagreement(found: Results, padded: Results, exact: Results, precision: Pre
 
 
 def _fault_with_dropout(model: PreTrainedModel, batch: Batch, precision: Precision) -> str | None:
-    """Say so if training gives no numbers. What dropout gives can't be compared: padded rows draw other weights to drop."""
+    """Return an error if training gives numbers that are not finite. Values with dropout can't be compared: masks differ."""
     model.train()
     found = results(model, batch, precision, training=True)
     are_finite = all(bool(part.isfinite().all()) for part in (found.logits, *found.gradients.values()))
@@ -206,7 +207,7 @@ def _fault_with_dropout(model: PreTrainedModel, batch: Batch, precision: Precisi
 
 
 def _leak(model: PreTrainedModel, batch: Batch, precision: Precision) -> str | None:
-    """Say so if the logits of a row change when others do; the same kernels on the same numbers give the same bits."""
+    """Return an error if the logits of a row change when other rows do."""
     mask, before = batch[MASK].bool(), results(model, batch, precision, training=False).logits
     by_length = mask.sum(dim=1).argsort()
     for first in (0, 1):

@@ -102,6 +102,6 @@ def basis_of(predictions: object, bases: Bases, name: Basis) -> Array | None:
 
 
 def _sums_over_units(units: Units, values: Array) -> Array:
-    """[examples, 2]: the sum of `values`, [units], and the number of units."""
+    """Return the sum of `values`, [units], and the number of units in each example, [examples, 2]."""
     sums = np.bincount(example_of_unit(units), weights=values, minlength=units.examples)
     return np.stack([sums, units_in(units)], axis=1)

@@ -71,11 +71,11 @@ class TaggedWords:
         return replace(self, predicted=self._outside(foreign, self.names)), self._counts_of(foreign)
 
     def _outside(self, codes: Sequence[int], names: Sequence[str]) -> Integers:
-        """The predicted tags, with the one that `names` has for words outside of entities in place of `codes`."""
+        """Return the predicted tags with `O` in place of `codes`. `names`: the tags by code."""
         return np.where(np.isin(self.predicted, codes), list(names).index(OUTSIDE), self.predicted)
 
     def _counts_of(self, codes: Sequence[int]) -> dict[str, int]:
-        """How often each tag is predicted."""
+        """Return how often each of the tags is predicted."""
         return {self.names[code]: int((self.predicted == code).sum()) for code in codes}
 
 
@@ -90,7 +90,7 @@ class EntityPairs:
 
     @classmethod
     def read(cls, words: TaggedWords, reading: Reading) -> "EntityPairs":
-        """The entities of both sides. Raises DataError as `spans_of` does."""
+        """Read the entities of gold and predicted tags. Raises DataError as `spans_of` does."""
         types = types_in(words.names)
         gold, predicted = (
             spans_of(TagSequences(codes, words.lengths, words.names), types, reading)
@@ -99,7 +99,7 @@ class EntityPairs:
         return cls(gold, predicted, types, len(words.lengths))
 
     def sums(self) -> Array:
-        """[sentences, types, 3]: how many entities are right, predicted and gold."""
+        """Return how many entities are right, predicted and gold, [sentences, types, 3]."""
         tallies = [
             tally(spans.sentence, spans.type, self.sentences, len(self.types))
             for spans in (self.right, self.predicted, self.gold)
@@ -112,7 +112,7 @@ class EntityPairs:
         return self.gold.where(np.isin(self._keys(self.gold), self._keys(self.predicted)))
 
     def _keys(self, spans: Spans) -> Integers:
-        """[entities]: a number for each place and type."""
+        """Return a number for each place and type, [entities]."""
         behind = 1 + max(self.gold.last_word, self.predicted.last_word)
         return (spans.start * behind + spans.end) * len(self.types) + spans.type
 
@@ -148,7 +148,7 @@ def scheme_of(words: TaggedWords, scheme: SchemeChoice) -> EntityScheme | Litera
 
 
 def _prefixes(words: TaggedWords, codes: Integers) -> set[str]:
-    """The prefixes of the tags that occur among `codes`."""
+    """Return the prefixes of the tags that occur among `codes`."""
     return {tag.prefix if tag else "" for tag in map(parse, words.names_of(codes))}
 
 
@@ -222,7 +222,7 @@ class EntityPredictions:
         return basis_of(self, _ENTITY_BASES, name)
 
 
-def told_strays(predictions: Predictions) -> str | None:
+def note_on_strays(predictions: Predictions) -> str | None:
     """Return a sentence on predicted tags that mark no entity where gold tags do; None where there are none."""
     if not isinstance(predictions, EntityPredictions) or not predictions.strays:
         return None

@@ -88,7 +88,7 @@ def ratio(sums: Array) -> Array:
 
 
 def _averaged(scores: Array, weights: Array) -> Array:
-    """The mean of [..., labels, 3] by weights [..., labels]."""
+    """Return the mean of [..., labels, 3], weighted by [..., labels]."""
     total = weights.sum(axis=-1)
     return share((scores * weights[..., None]).sum(axis=-2), np.repeat(total[..., None], 3, axis=-1))
 
@@ -172,7 +172,7 @@ def _by_probability(one_label: _OneLabel, probability: Array, is_gold: Array) ->
 
 
 def _ranks(weights: Array, group: NDArray[np.int64]) -> Array:
-    """The rank of each example in each resample, as a share of all; [resamples, examples]. Those of one group are equal."""
+    """Return the rank of each example in each resample, as a share of all, [resamples, examples]. A group shares its rank."""
     order = np.argsort(group, kind="stable")
     drawn = np.add.reduceat(weights[:, order], _starts(group[order]), axis=1)
     ranks: Array = ((np.cumsum(drawn, axis=1) - (drawn - 1) / 2) / weights.sum(axis=1, keepdims=True))[:, group]
@@ -180,7 +180,7 @@ def _ranks(weights: Array, group: NDArray[np.int64]) -> Array:
 
 
 def _starts(ordered: NDArray[np.generic]) -> NDArray[np.int64]:
-    """Where each run of equal values begins."""
+    """Return where each run of equal values begins."""
     return np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
 
 

@@ -119,7 +119,7 @@ _RATES = ("precision", "recall", "f1")
 
 
 def _average(average: Callable[[Array], Array], place: int) -> OfSums:
-    """One of precision, recall and F1, averaged over labels, of flat [..., labels * 3] sums."""
+    """Return the formula of precision (0), recall (1) or F1 (2), averaged over labels, of flat [..., labels * 3] sums."""
 
     def value(sums: Array) -> Array:
         rate: Array = average(sums.reshape(*sums.shape[:-1], -1, 3))[..., place]
@@ -129,7 +129,7 @@ def _average(average: Callable[[Array], Array], place: int) -> OfSums:
 
 
 def _micro(place: int) -> OfSums:
-    """One of precision, recall and F1 of all labels together."""
+    """Return the formula of precision (0), recall (1) or F1 (2) of all labels together."""
 
     def value(sums: Array) -> Array:
         rate: Array = rates(sums)[..., place]
@@ -148,12 +148,12 @@ def _headline_rate(name: str) -> Mapping[Form, Formula]:
 
 
 def _column_mean(sums: Array, place: int) -> Array:
-    """The mean of one column of `errors`, whose last one counts the examples."""
+    """Return the mean of one column of `errors`. Its last column counts the examples."""
     return ratio(sums[..., [place, -1]])
 
 
 def _calibration_error(sums: Array) -> Array:
-    """From each bin's sum of confidence less right predictions, and the number of units in the last place."""
+    """Return the calibration error, from each bin's sum of confidence minus right predictions, and last the number of units."""
     return ratio(np.stack([np.abs(sums[..., :-1]).sum(axis=-1), sums[..., -1]], axis=-1))
 
 
@@ -162,7 +162,7 @@ _CONSTANT = 1e-12
 
 
 def _correlation(sums: Array) -> Array:
-    """[..., 6] sums of 1, x, y, x², y² and xy to Pearson's correlation [...]; NaN where x or y is constant."""
+    """Return Pearson's correlation [...] from [..., 6] sums of 1, x, y, x², y² and xy; NaN where x or y is constant."""
     x, y, xx, yy, xy = (sums[..., place] / sums[..., 0] for place in range(1, 6))
     variances = xx - x * x, yy - y * y
     defined = (variances[0] > _CONSTANT * xx) & (variances[1] > _CONSTANT * yy)

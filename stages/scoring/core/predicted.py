@@ -229,7 +229,7 @@ def on_one_scale(runs: Sequence[Predictions]) -> list[Predictions]:
 
 
 def _all_right(texts: LabelSetPredictions) -> Array:
-    """[texts, 2]: whether all labels of each are right, and 1."""
+    """Return whether all labels of each text are right, and 1, [texts, 2]."""
     right = (texts.predicted == texts.gold).all(axis=1)
     return np.stack([right, np.ones_like(right)], axis=1).astype(np.float64)
 
@@ -239,7 +239,7 @@ def _loss_of_texts(texts: LabelSetPredictions) -> Array | None:
 
 
 def _ranked(predictions: LabelPredictions) -> Array | None:
-    """[texts, 2 or labels * 2]: of two labels the probability of the second, and whether it is gold; else of all labels."""
+    """Return the probability of each label, and whether it is gold, [texts, labels * 2]; of two labels only the second."""
     if predictions.probabilities is None or predictions.lengths is not None or len(predictions.names) < 2:
         return None
     is_gold = predictions.gold[:, None] == np.arange(len(predictions.names))
@@ -248,14 +248,14 @@ def _ranked(predictions: LabelPredictions) -> Array | None:
 
 
 def _ranked_sets(texts: LabelSetPredictions) -> Array | None:
-    """[texts, labels * 2]: the probability of each label, and whether it is gold."""
+    """Return the probability of each label, and whether it is gold, [texts, labels * 2]."""
     if texts.probabilities is None:
         return None
     return np.concatenate([texts.probabilities, texts.gold], axis=1).astype(np.float64)
 
 
 def _calibration(units: LabelPredictions) -> Array | None:
-    """[examples, bins + 1]: for each bin confidence less right predictions, and the number of units."""
+    """Return confidence minus right predictions for each bin, and the number of units, [examples, bins + 1]."""
     if units.confidence is None:
         return None
     gaps = np.bincount(
@@ -267,19 +267,19 @@ def _calibration(units: LabelPredictions) -> Array | None:
 
 
 def _errors_of_numbers(texts: NumberPredictions) -> Array:
-    """[texts, 3]: the squared and the absolute error, and 1."""
+    """Return the squared and the absolute error, and 1, [texts, 3]."""
     errors = texts.predicted - texts.gold
     return np.stack([np.square(errors), np.abs(errors), np.ones(texts.examples)], axis=1)
 
 
 def _moments(texts: NumberPredictions) -> Array:
-    """[texts, 6]: 1, x, y, x², y² and xy, where x and y are the predicted and the gold numbers, scaled."""
+    """Return 1, x, y, x², y² and xy, [texts, 6], of the scaled predicted (x) and gold (y) numbers."""
     x, y = (texts.scale or Scale.of(texts.predicted))(texts.predicted), Scale.of(texts.gold)(texts.gold)
     return np.stack([np.ones(texts.examples), x, y, x * x, y * y, x * y], axis=1)
 
 
 def _numbers(texts: NumberPredictions) -> Array:
-    """[texts, 2]: predicted and gold."""
+    """Return predicted and gold numbers, [texts, 2]."""
     return np.stack([texts.predicted, texts.gold], axis=1)
 
 

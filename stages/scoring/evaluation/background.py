@@ -41,18 +41,18 @@ def background_of(raw: Dataset, folder: Path, config: EvaluateConfig, threshold:
 
 
 def surfaces(spans: Spans, words: Sequence[str]) -> list[str]:
-    """The wording of each entity, case-folded. `words` are those of all sentences."""
+    """Return the text of each entity, case-folded. `words`: those of all sentences."""
     places = zip(spans.start.tolist(), spans.end.tolist(), strict=True)
     return [" ".join(words[start:end]).casefold() for start, end in places]
 
 
 def are_seen(spans: Spans, words: Sequence[str], seen: Set[str]) -> NDArray[np.bool_]:
-    """[entities]: whether the wording of each is one of `seen`."""
+    """Return whether the text of each entity is one of `seen`, [entities]."""
     return np.array([surface in seen for surface in surfaces(spans, words)], bool)
 
 
 def training_surfaces(raw: Path, scheme: SchemeChoice = "auto") -> frozenset[str]:
-    """The wordings of all entities of a raw data set's train split; empty where its tags mark none."""
+    """Return the texts of all entities in a raw data set's train split; empty if its tags mark none."""
     names = spelled_out(read_features(raw, "train")["tags"].feature.names)
     if scheme == "plain" or not are_entity_tags(names):
         return frozenset()

@@ -37,7 +37,7 @@ class EntityPairing:
     """The class of each, as an index in `CLASSES`."""
 
     def counts(self) -> EntityErrors:
-        """How many there are of each class."""
+        """Return how many there are of each class."""
         return EntityErrors(*np.bincount(self.code, minlength=len(CLASSES)).tolist())
 
 
@@ -59,7 +59,7 @@ def paired(gold: Spans, predicted: Spans) -> EntityPairing:
 
 
 def _same_words(gold: Spans, predicted: Spans) -> tuple[Integers, Integers]:
-    """The indices of the gold and of the predicted entity of each pair that has the same words, [pairs]."""
+    """Return the indices of the gold and of the predicted entity of each pair with the same words, [pairs] each."""
     behind = 1 + max(gold.last_word, predicted.last_word)
     of_gold, of_predicted = (spans.start * behind + spans.end for spans in (gold, predicted))
     _, g, p = np.intersect1d(of_gold, of_predicted, assume_unique=True, return_indices=True)
@@ -67,14 +67,14 @@ def _same_words(gold: Spans, predicted: Spans) -> tuple[Integers, Integers]:
 
 
 def _others(spans: Spans, chosen: Integers) -> NDArray[np.bool_]:
-    """[entities]: whether each is none of the chosen ones."""
+    """Return which entities are not among the chosen ones, [entities]."""
     others = np.ones(len(spans.start), bool)
     others[chosen] = False
     return others
 
 
 def _overlapping(gold: Spans, predicted: Spans) -> tuple[Integers, Integers, NDArray[np.bool_]]:
-    """Pairs of entities that have words in common, by index, and whether their types are equal; [pairs] each."""
+    """Pair entities that share words. Return the indices of both, and whether their types are equal, [pairs] each."""
     g, p, shared = _shared_words(gold, predicted)
     same_type: NDArray[np.bool_] = gold.type[g] == predicted.type[p]
     order = np.lexsort((p, g, -shared, ~same_type))
@@ -90,7 +90,7 @@ def _overlapping(gold: Spans, predicted: Spans) -> tuple[Integers, Integers, NDA
 
 
 def _shared_words(gold: Spans, predicted: Spans) -> tuple[Integers, Integers, Integers]:
-    """Each pair that has words in common, by index, and how many these are; [pairs] each."""
+    """Return the indices of all pairs that share words, and how many they share, [pairs] each."""
     of_gold, of_predicted = (ranges(spans.start, spans.end - spans.start) for spans in (gold, predicted))
     owners = [np.repeat(np.arange(len(spans.start)), spans.end - spans.start) for spans in (gold, predicted)]
     _, in_gold, in_predicted = np.intersect1d(of_gold, of_predicted, assume_unique=True, return_indices=True)

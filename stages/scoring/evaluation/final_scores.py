@@ -47,7 +47,7 @@ class EntityDetails:
     """Of those that it has not."""
 
     def to_json(self) -> dict[str, Json]:
-        """All that is known."""
+        """Return the values that are known."""
         halves = {"seen": self.seen, "unseen": self.unseen}
         return {
             **{reading: asdict(average) for reading, average in self.other_readings.items()},
@@ -68,7 +68,7 @@ class SliceScore:
     """How many examples it has."""
 
     def to_json(self) -> dict[str, Json]:
-        """The scores, the interval and the support."""
+        """Return the scores, the interval and the support."""
         return {**self.scores, "interval": bounds(self.interval), "support": self.support}
 
 
@@ -115,5 +115,5 @@ class FinalScores:
 
 
 def bounds(interval: Interval | None) -> Json:
-    """An interval as `[low, high]`."""
+    """Return an interval as `[low, high]`."""
     return None if interval is None else [interval.low, interval.high]

@@ -81,7 +81,7 @@ def measured(
 
 
 def _masked(value: WeightedValue) -> WeightedValue:
-    """The score of the examples alone whose last column is 1."""
+    """Return a function that scores only the examples whose last column is 1."""
     return lambda columns, weights: value(columns[:, :-1], weights * columns[:, -1])
 
 

@@ -32,12 +32,12 @@ def write_plots(
 
 
 def write_confusion(table: pd.DataFrame, path: Path) -> None:
-    """One row a pair that occurs: `gold`, `predicted` and `count`."""
+    """Write a row for each pair that occurs: `gold`, `predicted` and `count`."""
     _write(table, path)
 
 
 def confusion(gold: pa.ChunkedArray, predicted: pa.ChunkedArray, names: Sequence[str]) -> pd.DataFrame:
-    """What was predicted how often for what, from two columns of a predictions file: of names, numbers or lists of names.
+    """Count what was predicted for what, from two columns of a predictions file: names, numbers or lists of names.
 
     Lists have none, for a label that is missed is not taken for a certain other one.
     """
@@ -49,7 +49,7 @@ def confusion(gold: pa.ChunkedArray, predicted: pa.ChunkedArray, names: Sequence
 
 
 def label_confusion(gold: NDArray[np.int64], predicted: NDArray[np.int64], names: Sequence[str]) -> pd.DataFrame:
-    """How often each label is predicted for each gold label. The codes have shape [units].
+    """Count how often each label is predicted for each gold label. The codes have shape [units].
 
     Pairs that never occur are left out, but for the first row and column, which give the axes their order.
     """
@@ -67,13 +67,13 @@ def label_confusion(gold: NDArray[np.int64], predicted: NDArray[np.int64], names
 
 
 def confusion_counts(gold: NDArray[np.int64], predicted: NDArray[np.int64], labels: int) -> NDArray[np.int64]:
-    """How often each of `labels` codes is predicted for each gold one, [gold, predicted]. The codes have shape [units]."""
+    """Count how often each of `labels` codes is predicted for each gold one, [gold, predicted]. The codes have shape [units]."""
     counts: NDArray[np.int64] = np.bincount(gold * labels + predicted, minlength=labels**2).reshape(labels, labels)
     return counts
 
 
 def number_confusion(gold: NDArray[np.float64], predicted: NDArray[np.float64]) -> pd.DataFrame:
-    """How often numbers fall into each pair of bins of equal width; both arrays have shape [texts].
+    """Count how often numbers fall into each pair of bins of equal width; both arrays have shape [texts].
 
     A bin is named by its lower and upper edge. The bins run over all numbers, gold and predicted; the last one holds
     its upper edge as well.
@@ -86,12 +86,12 @@ def number_confusion(gold: NDArray[np.float64], predicted: NDArray[np.float64]) 
 
 
 def no_confusion() -> pd.DataFrame:
-    """Where there is nothing to confuse: the header alone."""
+    """Return a confusion without rows, only with its header."""
     return pd.DataFrame(columns=["gold", "predicted", "count"])
 
 
 def write_per_label(per_label: Mapping[str, LabelScore], path: Path) -> None:
-    """One row a label and score: `label`, `score` (precision, recall or f1) and `value`."""
+    """Write a row for each label and score: `label`, `score` (precision, recall or f1) and `value`."""
     rows = [
         {"label": name, "score": score, "value": getattr(values, score)}
         for name, values in per_label.items()
@@ -106,7 +106,7 @@ def _codes(column: pa.ChunkedArray, names: Sequence[str]) -> NDArray[np.int64]:
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:
-    """Labels come from the data, and are made harmless: `dvc plots` and spreadsheets take cells as they are."""
+    """Write a CSV file. Labels come from the data and are escaped: `dvc plots` and spreadsheets take cells as they are."""
     labels = {name: table[name].map(cell) for name in _LABELS if name in table}
     with whole_file(path) as partial:
         table.assign(**labels).round(DECIMALS).to_csv(partial, index=False, lineterminator="\n")

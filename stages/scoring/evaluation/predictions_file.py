@@ -176,7 +176,7 @@ class PredictionsFile:
         return numbers
 
     def _label_matrix(self, column: str, names: Sequence[str]) -> NDArray[np.bool_]:
-        """A column of lists of labels as which labels each row has, [rows, labels]."""
+        """Return which labels each row of a column of lists has, [rows, labels]."""
         lists = self.table[column]
         lengths = pc.list_value_length(lists).to_numpy().astype(np.int64)
         has = np.zeros((len(lengths), len(names)), bool)
@@ -184,7 +184,7 @@ class PredictionsFile:
         return has
 
     def _probabilities(self, column: str, names: Sequence[str]) -> Array | None:
-        """[rows, labels], where the file has one for each label."""
+        """Return the probability of each label, [rows, labels]; None if the file does not have all."""
         if column not in self.table.column_names or not pa.types.is_struct(self.table[column].type):
             return None
         structs = self.table[column].combine_chunks()
@@ -239,7 +239,7 @@ def labelled(table: pa.Table) -> pa.Table:
         return table
     is_known = table[GOLD].is_valid().to_numpy()
     if WORD in table.column_names:
-        sentence = np.cumsum(table[WORD].to_numpy() == 0) - 1
+        sentence = np.cumsum(_begins(table)) - 1
         is_known = (np.bincount(sentence, weights=~is_known) == 0)[sentence]
     return table.filter(pa.array(is_known))
 
@@ -257,7 +257,7 @@ def description_of(table: pa.Table, name: str = _NAME) -> Description:
 
 
 def probability_structs(values: Array, names: Sequence[str]) -> pa.StructArray:
-    """[rows, labels] as a column of structs, to 6 decimals."""
+    """Return probabilities [rows, labels] as a column of structs, rounded to 6 decimals."""
     return pa.StructArray.from_arrays([pa.array(column) for column in values.round(6).T], list(names))
 
 
@@ -289,7 +289,7 @@ def _require_columns(table: pa.Table, name: str) -> None:
 
 
 def _require_labels_alike(table: pa.Table, name: str) -> None:
-    """Gold and predictions are both lists, or neither is."""
+    """Raise DataError if only one of gold and predictions holds lists."""
     are_lists = [pa.types.is_list(table[column].type) for column in (GOLD, PREDICTED)]
     if are_lists[0] != are_lists[1]:
         raise DataError(f"{name}: one of gold and predicted holds lists, the other does not; write both alike")
@@ -323,7 +323,7 @@ def _require_probabilities(table: pa.Table, name: str) -> None:
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The types that `evaluate` writes, for what other tools write as large, narrow or encoded ones."""
+    """Cast a column to the types that `evaluate` writes, where other tools write large, narrow or encoded ones."""
     type_ = column.type
     if pa.types.is_dictionary(type_) and _is_text(type_):
         return column.cast(pa.string())
@@ -350,7 +350,7 @@ def _flat(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _begins(table: pa.Table) -> NDArray[np.bool_]:
-    """[rows]: whether an example begins: each text; of words, where `word` is 0 or another id begins."""
+    """Return where an example begins, [rows]: at each text; of words, where `word` is 0 or a new id begins."""
     if WORD not in table.column_names:
         return np.ones(table.num_rows, bool)
     begins: NDArray[np.bool_] = table[WORD].to_numpy() == 0

@@ -145,7 +145,7 @@ class Draws:
         ]
 
     def _drawn_examples(self) -> Iterator[Array]:
-        """How often each example is drawn, [some resamples, examples], until there are as many as asked for."""
+        """Yield how often each example is drawn, [some resamples, examples], until all resamples are drawn."""
         generator = np.random.default_rng(self.seed)
         for size in _sizes(self.resamples, self.examples):
             weights = np.empty((size, self.examples))
@@ -154,7 +154,7 @@ class Draws:
             yield weights
 
     def _drawn_kinds(self, counts: NDArray[np.int64]) -> Iterator[Array]:
-        """How often examples of each kind are drawn, [some resamples, kinds]."""
+        """Yield how often examples of each kind are drawn, [some resamples, kinds], until all resamples are drawn."""
         generator = np.random.default_rng(self.seed)
         for size in _sizes(self.resamples, len(counts)):
             yield generator.multinomial(self.examples, counts / self.examples, size=size).astype(np.float64)
@@ -234,13 +234,13 @@ def _sizes(resamples: int, columns: int) -> Iterator[int]:
 
 
 def _hashed(array: Array) -> Array:
-    """[examples, k] to [examples]: a number for each row, which rows that differ share by a freak chance only."""
+    """Hash rows [examples, k] to numbers [examples]. Rows that differ almost never share one."""
     hashed: Array = array @ np.random.default_rng(0).random(array.shape[1])
     return hashed
 
 
 def _distinct(columns: Sequence[Array]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The kind of each example, [examples], and how many are of each, [kinds]."""
+    """Return the kind of each example, [examples], and the number of examples of each kind, [kinds]."""
     kind = np.zeros(len(columns[0]), np.int64)
     for column in columns:
         values, place = np.unique(column, return_inverse=True)
@@ -249,7 +249,7 @@ def _distinct(columns: Sequence[Array]) -> tuple[NDArray[np.int64], NDArray[np.i
 
 
 def _in_cells(array: Array, cells: int) -> Array:
-    """The continuous columns rounded to so many cells a standard deviation, the others as they are."""
+    """Round continuous columns to so many cells per standard deviation. Leave others as they are."""
     is_continuous = np.array([len(np.unique(column)) > _MOST_VALUES for column in array.T])
     width = np.where(is_continuous, array.std(axis=0) / cells, 1.0)
     rounded: Array = np.where(is_continuous, np.floor(array / width), array)
@@ -257,7 +257,7 @@ def _in_cells(array: Array, cells: int) -> Array:
 
 
 def _rounding(statistic: AnyStatistic, rows: Array, counts: NDArray[np.int64]) -> float:
-    """What rounding takes from the score of all examples, which all resamples get back; 0 for functions of sums."""
+    """Return what rounding takes from the score of all examples. It is added to all resamples; 0 for functions of sums."""
     if isinstance(statistic, Statistic):
         return 0.0
     return statistic.observed() - float(statistic.weighted(rows, counts[None].astype(np.float64))[0])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stages.configuration.schema import SchemeChoice, ScoringMode
 from stages.pipeline.errors import DataError
-from stages.scoring.core.entities import EntityPairs, EntityPredictions, scheme_of, told_strays
+from stages.scoring.core.entities import EntityPairs, EntityPredictions, note_on_strays, scheme_of
 from stages.scoring.core.formulas import GOLD, PREDICTED, RIGHT, micro
 from stages.scoring.core.metrics import METRICS, Form, Metric, metrics_of
 from stages.scoring.core.predicted import Predictions, ScoringRules
@@ -141,14 +141,14 @@ class _Slice:
 
 
 def _notes(predictions: Predictions, options: ScoringOptions) -> Iterator[str]:
-    """What a reader must know, a sentence each."""
+    """Yield what a reader must know, as sentences."""
     if options.resamples and predictions.examples < FEWEST_EXAMPLES:
         several = predictions.examples > 1
         yield (
             f"{predictions.examples} example{'s are' if several else ' is'} too few for intervals, which need at least "
             f"{FEWEST_EXAMPLES}; of words an example is a sentence"
         )
-    if strays := told_strays(predictions):
+    if strays := note_on_strays(predictions):
         yield strays
 
 
@@ -181,7 +181,7 @@ def entity_details(
 
 
 def _by_mode(predictions: EntityPredictions, mode: ScoringMode) -> dict[str, Average]:
-    """The micro average of either mode. `mode`: the one that the predictions are read in."""
+    """Return the micro average in each mode. `mode`: the one that the predictions are read in."""
     other: ScoringMode = "conll" if mode == "strict" else "strict"
     reading: Reading = "conll" if mode == "strict" else scheme_of(predictions.entity_tags, predictions.scheme)
     pairs = {mode: predictions.pairs, other: EntityPairs.read(predictions.tags_read_in(reading), reading)}

@@ -34,7 +34,7 @@ NO_VALUE = "(none)"
 
 
 def word_counts(texts: Sequence[str], seconds: Sequence[str | None] | None = None) -> NDArray[np.int64]:
-    """How many words each text, and the second one of a pair, has: what white space separates, [examples]."""
+    """Count the words of each text or pair, separated by white space, [examples]."""
     counts = [len(text.split()) for text in texts]
     if seconds is not None:
         counts = [count + len((second or "").split()) for count, second in zip(counts, seconds, strict=True)]
@@ -42,7 +42,7 @@ def word_counts(texts: Sequence[str], seconds: Sequence[str | None] | None = Non
 
 
 def by_length(words: NDArray[np.int64]) -> dict[str, Mask]:
-    """Four parts of about equal size, named by the lengths they hold (`1-8 words`); fewer where many are equal.
+    """Slice by length into four parts of about equal size, named by their lengths (`1-8 words`); fewer if many are equal.
 
     Lengths and masks have shape [examples]. The bounds are quartiles that occur.
     """
@@ -52,12 +52,12 @@ def by_length(words: NDArray[np.int64]) -> dict[str, Mask]:
 
 
 def by_label(has_label: Mask, names: Sequence[str]) -> dict[str, Mask]:
-    """For each label that occurs the examples that have it; `has_label` has shape [examples, labels]."""
+    """Slice by label: for each that occurs, the examples that have it. `has_label`: [examples, labels]."""
     return {name: column for name, column in zip(names, has_label.T, strict=True) if column.any()}
 
 
 def by_value(values: Sequence[str | None], column: str) -> dict[str, Mask]:
-    """For each value of a column, [examples], the examples that have it.
+    """Slice by the values of a column, [examples]: for each value, the examples that have it.
 
     Raises DataError if there are too many, since parts of a few examples tell nothing.
     """

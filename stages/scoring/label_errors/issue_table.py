@@ -116,7 +116,7 @@ class RankedIssue:
         return f"{marked.label}: {words}" if words else marked.label
 
     def _labels_with(self, marked: Marked | None) -> tuple[str, ...]:
-        """All labels of a text, where the one in question is given to it or not."""
+        """Return all labels of the text, with `marked` as the one in question; None leaves that out."""
         assert self.labels is not None
         in_question = self.issue.given or self.issue.suggested
         assert in_question is not None
@@ -165,7 +165,7 @@ def issue_table(sources: Sequence[Source], rules: ScoringRules) -> IssueTable:
 
 
 def _label_sets(file: PredictionsFile) -> Mapping[int, tuple[str, ...]]:
-    """The gold labels of each text that may have several; empty where each has one."""
+    """Return the gold labels of each text, by its index, if texts can have several; else nothing."""
     if not pa.types.is_list(file.table[GOLD].type):
         return {}
     return {place: tuple(labels) for place, labels in enumerate(file.table[GOLD].to_pylist())}

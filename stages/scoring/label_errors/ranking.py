@@ -150,7 +150,7 @@ class _Units:
 
 
 def _of_units(units: _Units, names: Sequence[str]) -> Iterator[LabelIssue]:
-    """Texts, or words with plain tags, one label each."""
+    """Yield the issues of texts, or of words with plain tags."""
     others = most_probable_others(units.given, units.probabilities)
     kind: IssueKind = "wrong tag" if units.file.has_words else "wrong label"
     for unit in np.flatnonzero(margins_of(units.given, units.probabilities) < 0).tolist():
@@ -173,7 +173,7 @@ def _of_units(units: _Units, names: Sequence[str]) -> Iterator[LabelIssue]:
 def _of_label_sets(
     given: Sequence[NDArray[np.bool_]], probabilities: Array, names: Sequence[str]
 ) -> Iterator[LabelIssue]:
-    """Each label by itself; `given`: of each file, [texts, labels]."""
+    """Yield the issues of each label by itself. `given`: the gold labels of each file, [texts, labels]."""
     file_of = np.repeat(np.arange(len(given)), [len(each) for each in given])
     example_of = np.concatenate([np.arange(len(each)) for each in given])
     for label, name in enumerate(names):
@@ -230,7 +230,7 @@ def _marked(spans: Spans, entity: int, types: Sequence[str], first_word: int) ->
 
 
 def _codes(predictions: Predictions, names: Sequence[str]) -> Codes:
-    """The gold labels of all units as indices in `names`, [units]."""
+    """Return the gold labels of all units as indices in `names`, [units]."""
     units = predictions.words if isinstance(predictions, EntityPredictions) else predictions
     assert isinstance(units, LabelPredictions | TaggedWords), "texts and words of one label each"
     codes: Codes = np.array([list(names).index(name) for name in units.names], np.int64)[units.gold]
@@ -238,7 +238,7 @@ def _codes(predictions: Predictions, names: Sequence[str]) -> Codes:
 
 
 def _probabilities(file: PredictionsFile, names: Sequence[str]) -> Array:
-    """[units, labels]: of all labels, 0 of those that the file's model does not know."""
+    """Return the probability of every label, [units, labels]; 0 for labels that the file's model does not know."""
     found = file.probabilities
     if found is None:
         raise DataError(

@@ -19,11 +19,11 @@ from stages.scoring.evaluation.measured import Measured
 from stages.scoring.evaluation.resampling import FEWEST_EXAMPLES, RESAMPLES
 
 _ROUNDS_BEYOND_LEVEL = 10
-"""Rounds for each one that the divided level would need: fewer would make p too coarse to be compared with it."""
+"""Rounds of the randomization test, as a multiple of 1 / the divided level. With fewer, p is too coarse for that level."""
 
 
 def p_of_being_best(scores: Sequence[Measured], level: float) -> list[float | None]:
-    """Return for each configuration the probability of a lead over it as large as the observed one, were it as good.
+    """Return, for each configuration, the probability of the leader's observed lead over it if both were equally good.
 
     `scores`: of the same examples, that of the leader first. The probabilities are one-sided and corrected for the number of
     others, so that those above `level` make up the set. The leader's own is 1, and so are all with fewer than

@@ -1,7 +1,7 @@
-"""Charts of configurations as inline SVG: all parameters at once, and the score over each of them."""
+"""Charts of configurations as inline SVG: parallel coordinates of all parameters, and the score over each of them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -10,33 +10,34 @@ from stages.pipeline.json_files import Json
 from stages.reporting.charts import ticks
 from stages.reporting.markup import Html, joined, scrolling, tag
 from stages.sweep.leaderboard.keys import by_size, numbers_of, setting, short_names
-from stages.sweep.leaderboard.results import Board, Row
+from stages.sweep.leaderboard.results import Board, Row, TrialScore
 
 _PLACES = 6
-"""Numbers that have a place each on an axis; more are set by their size."""
+"""Up to so many distinct numbers are spaced evenly on an axis; more are placed by their size."""
 _LOGARITHMIC = 30.0
-"""From this factor between the largest and the least number on an axis is logarithmic."""
+"""An axis is logarithmic if its largest number is at least so many times its smallest."""
 _LABELS = 10
-"""On an axis of names."""
+"""The most labels on an axis of names."""
 _LABEL = 14
 """Characters of a label."""
 _MARGIN = 0.06
-"""Of an axis, left free at its ends."""
+"""The share of an axis that is left free at each end."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Where the values of a parameter lie, from 0 to 1, and what is written where."""
+    """The positions of a parameter's values on an axis from 0 to 1, and its labels."""
 
     places: Mapping[str, float]
-    """By the value as it is shown."""
+    """The position of each value, by its text as `setting` returns it."""
     labels: Sequence[tuple[float, str]]
+    """Positions and texts."""
     has_places: bool
-    """Whether each value has a place of its own, as names have."""
+    """Whether the values are spaced evenly, as names are."""
 
     @classmethod
     def of(cls, values: Sequence[Json]) -> "Axis":
-        """Choose by the values: names and few numbers in equal steps, many numbers by size."""
+        """Space names and few numbers evenly; place many numbers by size."""
         distinct = {setting(value): value for value in sorted(values, key=by_size)}
         numbers = numbers_of(list(distinct.values()))
         if numbers is None or len(numbers) <= _PLACES:
@@ -69,12 +70,12 @@ class Axis:
         )
 
     def __call__(self, value: Json) -> float:
-        """Return the place of a value."""
+        """Return the position of a value."""
         return self.places[setting(value)]
 
 
 def _powers(first: float, last: float) -> list[float]:
-    """Logarithms of 1, 10, 100 …; of numbers between these as well where there are few."""
+    """Return the logarithms of 1, 10, 100 … from `first` to `last`; of numbers between these too where there are few."""
     whole = range(math.floor(first), math.ceil(last) + 1)
     digits = (1, 2, 5) if last - first < 2 else (1, 3) if last - first < 4 else (1,)
     marks = sorted(power + math.log10(digit) for power in whole for digit in digits)
@@ -89,11 +90,11 @@ def score_axis(scores: Sequence[float]) -> tuple[float, float, list[float]]:
 
 _HEIGHT, _TOP, _BOTTOM, _SIDE = 340, 34, 14, 60
 _WIDE, _LEAST, _MOST = 1050, 120, 320
-"""Of the distance between two axes: all of them together, at least, at most."""
+"""Pixels: the width of all axes together, and the least and the largest distance between two."""
 
 
 def parallel_coordinates(board: Board, of_board: int) -> Html:
-    """A line a configuration through its values; the best end at the top of the last axis, which is the score's."""
+    """Draw a line for each configuration through its values. The last axis is the score, with the best at the top."""
     names = short_names(board.keys)
     step = min(_MOST, max(_LEAST, _WIDE // len(board.keys)))
     width = 2 * _SIDE + step * len(board.keys)
@@ -140,7 +141,7 @@ def _class(row: Row, place: int) -> str:
 
 
 def _upright(x: float, name: str, whole_name: str, marks: Sequence[tuple[float, str]]) -> Html:
-    """An axis from top to bottom, its labels to the right."""
+    """Draw a vertical axis, with its labels to the right."""
     parts = [
         tag("line", x1=x, x2=x, y1=_TOP, y2=_HEIGHT - _BOTTOM, class_="axis"),
         tag("text", shortened(name, 18), tag("title", whole_name), x=x, y=16, text_anchor="middle", class_="axis-name"),
@@ -155,51 +156,76 @@ _CHART_WIDTH, _CHART_HEIGHT, _LEFT, _RIGHT, _ABOVE, _BELOW = 360, 220, 50, 12, 1
 
 
 def score_over_key(board: Board, key: str, of_board: int) -> Html:
-    """The score of each trial over one parameter, with the mean where values have places of their own."""
-    axis = Axis.of([row.settings[key] for row in board.rows])
-    low, high, marks = score_axis([trial.score for row in board.rows for trial in row.trials])
-
-    def x(place: float) -> float:
-        return _LEFT + place * (_CHART_WIDTH - _LEFT - _RIGHT)
-
-    def y(score: float) -> float:
-        return _CHART_HEIGHT - _BELOW - (score - low) / (high - low) * (_CHART_HEIGHT - _ABOVE - _BELOW)
-
-    parts = []
-    for mark in marks:
-        parts.append(
-            tag("line", x1=_LEFT, x2=_CHART_WIDTH - _RIGHT, y1=f"{y(mark):.1f}", y2=f"{y(mark):.1f}", class_="grid")
-        )
-        parts.append(tag("text", f"{mark:g}", x=_LEFT - 6, y=f"{y(mark) + 4:.1f}", text_anchor="end"))
-    every = 1 if len(axis.labels) <= _PLACES else 2
-    longest = 44 // max(1, len(axis.labels[::every]))
-    for place, label in axis.labels[::every]:
-        parts.append(
-            tag(
-                "text", shortened(label, max(5, longest)), tag("title", label),
-                x=f"{x(place):.1f}", y=_CHART_HEIGHT - _BELOW + 16, text_anchor="middle",
-            )
-        )  # fmt: skip
-    of_value: dict[float, list[float]] = {}
-    for place, row in sorted(enumerate(board.rows), key=lambda each: (bool(each[1].is_among_best), -each[0])):
-        for trial in row.trials:
-            of_value.setdefault(axis(row.settings[key]), []).append(trial.score)
-            parts.append(
-                tag(
-                    "circle", tag("title", f"{trial.experiment}: {trial.score:.4f} at {setting(row.settings[key])}"),
-                    cx=f"{x(axis(row.settings[key])):.1f}", cy=f"{y(trial.score):.1f}", r=3.5,
-                    class_=f"point {_class(row, place)}", data_row=f"{of_board}-{place}",
-                )
-            )  # fmt: skip
-    if axis.has_places:
-        for place, scores in of_value.items():
-            at = f"{y(fmean(scores)):.1f}"
-            said = tag("title", f"mean {fmean(scores):.4f} of {len(scores)}")
-            parts.append(
-                tag("line", said, x1=f"{x(place) - 12:.1f}", x2=f"{x(place) + 12:.1f}", y1=at, y2=at, class_="mean")
-            )
+    """Draw the score of each trial over the values of one parameter."""
+    chart = _ScoreChart.of(board, key)
+    points = [
+        chart.point(trial, row, f"{of_board}-{place}", _class(row, place))
+        for place, row in sorted(enumerate(board.rows), key=lambda each: (bool(each[1].is_among_best), -each[0]))
+        for trial in row.trials
+    ]
     picture = tag(
-        "svg", *parts, viewBox=f"0 0 {_CHART_WIDTH} {_CHART_HEIGHT}", role="img", class_="chart",
+        "svg", *chart.grid(), *chart.labels(), *points, *chart.means(board.rows),
+        viewBox=f"0 0 {_CHART_WIDTH} {_CHART_HEIGHT}", role="img", class_="chart",
         aria_label=f"{board.metric} on validation over {key}",
     )  # fmt: skip
     return tag("figure", tag("figcaption", key), picture)
+
+
+@dataclass(frozen=True)
+class _ScoreChart:
+    """The axes of a chart of scores over a parameter, and what is drawn on them."""
+
+    key: str
+    axis: Axis
+    low: float
+    high: float
+    marks: Sequence[float]
+    """The ticks of the axis of scores, from `low` to `high`."""
+
+    @classmethod
+    def of(cls, board: Board, key: str) -> "_ScoreChart":
+        scores = [trial.score for row in board.rows for trial in row.trials]
+        return cls(key, Axis.of([row.settings[key] for row in board.rows]), *score_axis(scores))
+
+    def x(self, place: float) -> float:
+        return _LEFT + place * (_CHART_WIDTH - _LEFT - _RIGHT)
+
+    def y(self, score: float) -> float:
+        height = _CHART_HEIGHT - _ABOVE - _BELOW
+        return _CHART_HEIGHT - _BELOW - (score - self.low) / (self.high - self.low) * height
+
+    def grid(self) -> Iterator[Html]:
+        """Yield a line for each tick of the scores, and its number."""
+        for mark in self.marks:
+            y = self.y(mark)
+            yield tag("line", x1=_LEFT, x2=_CHART_WIDTH - _RIGHT, y1=f"{y:.1f}", y2=f"{y:.1f}", class_="grid")
+            yield tag("text", f"{mark:g}", x=_LEFT - 6, y=f"{y + 4:.1f}", text_anchor="end")
+
+    def labels(self) -> Iterator[Html]:
+        """Yield the labels of the values; every second one where there are many."""
+        shown = self.axis.labels[:: 1 if len(self.axis.labels) <= _PLACES else 2]
+        longest = max(5, 44 // max(1, len(shown)))
+        for place, label in shown:
+            yield tag(
+                "text", shortened(label, longest), tag("title", label),
+                x=f"{self.x(place):.1f}", y=_CHART_HEIGHT - _BELOW + 16, text_anchor="middle",
+            )  # fmt: skip
+
+    def point(self, trial: TrialScore, row: Row, name: str, kind: str) -> Html:
+        """Return the point of a trial. `name`: of its row, for the page's script. `kind`: its class."""
+        value = row.settings[self.key]
+        return tag(
+            "circle", tag("title", f"{trial.experiment}: {trial.score:.4f} at {setting(value)}"),
+            cx=f"{self.x(self.axis(value)):.1f}", cy=f"{self.y(trial.score):.1f}", r=3.5,
+            class_=f"point {kind}", data_row=name,
+        )  # fmt: skip
+
+    def means(self, rows: Sequence[Row]) -> Iterator[Html]:
+        """Yield a bar at the mean score of each value, where each value has a place of its own."""
+        of_value: dict[float, list[float]] = {}
+        for row in rows if self.axis.has_places else ():
+            of_value.setdefault(self.axis(row.settings[self.key]), []).extend(trial.score for trial in row.trials)
+        for place, scores in of_value.items():
+            x, y = self.x(place), f"{self.y(fmean(scores)):.1f}"
+            said = tag("title", f"mean {fmean(scores):.4f} of {len(scores)}")
+            yield tag("line", said, x1=f"{x - 12:.1f}", x2=f"{x + 12:.1f}", y1=y, y2=y, class_="mean")

@@ -22,12 +22,12 @@ from stages.sweep.record import SweepRecord, folders, read_record
 
 STDOUT = "-"
 _DIGEST = r"-[0-9a-f]{8}"
-"""What a trial's name has behind the sweep's."""
+"""The end of a trial's name, after the name of its sweep."""
 
 
 @dataclass(frozen=True)
-class ReportCall:
-    """What a user has asked for."""
+class ReportOptions:
+    """The options of `stagewright sweep report`."""
 
     sweep: str | None = None
     metric: str | None = None
@@ -38,35 +38,35 @@ class ReportCall:
     html: str | None = None
 
 
-def report(call: ReportCall) -> None:
-    """Write the leaderboard to where it is asked for, and to the terminal.
+def report(options: ReportOptions) -> None:
+    """Write the leaderboard in the formats that the options name; print it unless one of them goes to standard output.
 
     Raises ConfigError if there is nothing to rank, and DataError if a metric can't be computed.
     """
-    _require_possible(call)
-    found = current_leaderboard(call.sweep, call.metric, call.level)
-    for place, written in ((call.markdown, as_markdown), (call.json, as_json)):
+    _require_possible(options)
+    found = current_leaderboard(options.sweep, options.metric, options.level)
+    for place, written in ((options.markdown, as_markdown), (options.json, as_json)):
         if place == STDOUT:
             sys.stdout.write(written(found))
         elif place is not None:
             write_text(Path(place), written(found))
-    if call.html is not None:
+    if options.html is not None:
         from stages.sweep.leaderboard.page import as_html  # needs what the other formats do not
 
-        write_text(Path(call.html), as_html(found, _command(call)))
-    if STDOUT not in (call.markdown, call.json):
+        write_text(Path(options.html), as_html(found, _command(options)))
+    if STDOUT not in (options.markdown, options.json):
         sys.stdout.write(as_text(found))
 
 
-def _command(call: ReportCall) -> str:
-    """Return what makes the page again, for a shell. Where this call wrote to is left out: the page does not depend on it."""
+def _command(options: ReportOptions) -> str:
+    """Return a shell command that makes the page again. The files that this one wrote are left out: the page is the same."""
     valued = {
-        "--sweep": call.sweep,
-        "--metric": call.metric,
-        "--level": None if call.level == LEVEL else f"{call.level:g}",
+        "--sweep": options.sweep,
+        "--metric": options.metric,
+        "--level": None if options.level == LEVEL else f"{options.level:g}",
     }
-    options = [word for option, value in valued.items() if value is not None for word in (option, value)]
-    return shlex.join(["stagewright", "sweep", "report", *options, "--html", "leaderboard.html"])
+    words = [word for option, value in valued.items() if value is not None for word in (option, value)]
+    return shlex.join(["stagewright", "sweep", "report", *words, "--html", "leaderboard.html"])
 
 
 def current_leaderboard(sweep: str | None = None, metric: str | None = None, level: float = LEVEL) -> Leaderboard:
@@ -81,26 +81,26 @@ def current_leaderboard(sweep: str | None = None, metric: str | None = None, lev
     without = [*left_out, *_unfinished(known, revisions)]
     found = leaderboard(experiments, without, base=base, metric=metric, level=level)
     if not found.boards:
-        raise ConfigError(_nothing(found, sweep))
+        raise ConfigError(_no_experiment(found, sweep))
     return found
 
 
 def as_json(found: Leaderboard) -> str:
-    """Strict JSON with the fields of `Leaderboard`; what is not known is null."""
+    """Return strict JSON with the fields of `Leaderboard`; unknown values are null."""
     return json.dumps(asdict(found), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _require_possible(call: ReportCall) -> None:
-    if call.markdown == call.json == STDOUT:
+def _require_possible(options: ReportOptions) -> None:
+    if options.markdown == options.json == STDOUT:
         raise ConfigError("--markdown - and --json - both write to standard output; give one of them a file")
-    if not 0 < call.level < 1:
-        raise ConfigError(f"--level {call.level:g}: is not a probability between 0 and 1; give one such as 0.05")
-    if call.metric is not None and call.metric not in METRICS:
-        raise ConfigError(f"--metric {call.metric}: there is no such metric; choose from {', '.join(METRICS)}")
+    if not 0 < options.level < 1:
+        raise ConfigError(f"--level {options.level:g}: is not a probability between 0 and 1; give one such as 0.05")
+    if options.metric is not None and options.metric not in METRICS:
+        raise ConfigError(f"--metric {options.metric}: there is no such metric; choose from {', '.join(METRICS)}")
 
 
 def _chosen(revisions: Mapping[str, str], known: list[SweepRecord], sweep: str | None) -> Mapping[str, str]:
-    """The experiments of a sweep: those that its record names, or that are named like it."""
+    """Select the experiments of a sweep: those that its record lists, or whose names begin with its name."""
     if sweep is None:
         return revisions
     listed = {trial.name for record in known for trial in record.trials}
@@ -109,7 +109,7 @@ def _chosen(revisions: Mapping[str, str], known: list[SweepRecord], sweep: str |
 
 
 def _unfinished(known: list[SweepRecord], revisions: Mapping[str, str]) -> Iterator[LeftOut]:
-    """The trials of sweeps that have become no experiment."""
+    """Yield the trials that have no experiment, with their states."""
     for record in known:
         for trial in record.trials:
             if trial.name not in revisions:
@@ -117,7 +117,7 @@ def _unfinished(known: list[SweepRecord], revisions: Mapping[str, str]) -> Itera
                 yield LeftOut(trial.name, f"{trial.state}{why} ({' '.join(trial.overrides)})")
 
 
-def _nothing(found: Leaderboard, sweep: str | None) -> str:
+def _no_experiment(found: Leaderboard, sweep: str | None) -> str:
     what = f"sweep {sweep} has no experiment" if sweep else "there is no experiment"
     if found.left_out:
         first = found.left_out[0]

@@ -24,7 +24,7 @@ from stages.reporting.staleness import records, stale
 from stages.sweep.leaderboard.results import LeftOut
 
 _FILES = (PARAMS, LOCK, TRAIN_METRICS, RUNS)
-"""What git holds of an experiment, and is read of each."""
+"""The files in git that are read of each experiment."""
 _SEED = "seed"
 
 
@@ -35,11 +35,11 @@ class Experiment:
     name: str
     revision: str
     params: Mapping[str, Json]
-    """Flat, as `train.learning_rate`."""
+    """By dotted keys, such as `train.learning_rate`."""
     code: str | None
     """A digest of the commands and of all that the stages read but did not make."""
     scores: Mapping[str, float]
-    """Of validation, as `metrics/train.json` has them."""
+    """The validation scores in `metrics/train.json`."""
     stage_runs: Mapping[str, StageRun]
     outputs: Mapping[Path, str]
     """The hash of each output that DVC tracks."""
@@ -58,11 +58,11 @@ class Experiment:
 
     @property
     def recipe(self) -> str:
-        """Return all that it depends on but the seed, as text."""
+        """Return all that its result depends on except the seed, as text."""
         return json.dumps([self.code, self.configuration], sort_keys=True)
 
     def predictions(self, path: Path) -> pa.Table:
-        """Read one of the predictions files. Raises DataError if it is not to be had here."""
+        """Read one of its predictions files. Raises DataError if it is missing or damaged."""
         md5 = self.outputs.get(path)
         if md5 is None:
             raise DataError(f"{path}: was not written by the evaluate stage of this commit")
@@ -80,7 +80,7 @@ class Experiment:
 
 
 def read_experiments(revisions: Mapping[str, str]) -> tuple[list[Experiment], list[LeftOut]]:
-    """Read experiments, given as the revision of each name. Those that can't be ranked are returned with the reason."""
+    """Read experiments. `revisions`: the revision of each, by name. Return them, and those that can't be ranked."""
     experiments, left_out = [], []
     cache = Path(Config.from_cwd()["cache"].get("dir") or ".dvc/cache").absolute()
     names = sorted(revisions)
@@ -136,7 +136,7 @@ def _stage_runs(content: bytes | None) -> Mapping[str, StageRun]:
 
 
 def _params(content: bytes | None) -> Mapping[str, Any]:
-    """Raises DataError if there are none, or the file is not whole."""
+    """Parse `params.yaml`. Raises DataError if it is missing or damaged."""
     if content is None:
         raise DataError(f"{PARAMS}: is missing; run the trial again")
     try:
@@ -149,7 +149,7 @@ def _params(content: bytes | None) -> Mapping[str, Any]:
 
 
 def _contents(objects: Sequence[str]) -> Iterator[bytes | None]:
-    """Yield the content of each of git's objects; None for one that it does not have. Raises ConfigError if git fails."""
+    """Yield the content of each `REVISION:PATH` in git; None where it is missing. Raises ConfigError if git fails."""
     asked = "".join(f"{each}\n" for each in objects).encode()
     done = subprocess.run(["git", "cat-file", "--batch"], input=asked, capture_output=True, check=False)
     if done.returncode:
@@ -167,7 +167,7 @@ def _contents(objects: Sequence[str]) -> Iterator[bytes | None]:
 
 
 def _cached(md5: str, cache: Path) -> bytes | None:
-    """Return what DVC's cache has under a hash; None if it has nothing."""
+    """Return the file with this hash in DVC's cache; None if there is none."""
     try:
         return (cache / "files" / "md5" / md5[:2] / md5[2:]).read_bytes()
     except OSError:

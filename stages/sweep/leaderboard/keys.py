@@ -1,4 +1,4 @@
-"""The parameters that a sweep is about, and what goes with each: how the trials with a value score."""
+"""The parameters that the trials of a sweep differ in, and the main effect of each on the score."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,14 @@ from stages.scoring.core.formulas import spearman
 from stages.sweep.leaderboard.results import KeyEffect, ValueEffect
 
 _NAMED = ("data", "model")
-"""Groups that are swapped as a whole; their `name` says which one it is."""
+"""Groups of the configuration that are chosen as a whole. Their `name` tells the choice."""
 _LISTED_VALUES = 6
-"""Numbers of a key that are listed one by one; more are shown in ranges."""
+"""Up to so many distinct numbers are listed one by one; more are shown in ranges."""
 _RANGES = 4
 
 
 def swept_keys(configurations: Sequence[Mapping[str, Json]]) -> list[str]:
-    """Return the keys that differ, in their order, without those that follow from the name of their group."""
+    """Return the keys whose values differ, in their order, without those that follow from the `name` of their group."""
     keys = list(dict.fromkeys(key for each in configurations for key in each))
     differing = [key for key in keys if len({_frozen(each.get(key)) for each in configurations}) > 1]
     names = {f"{group}.name" for group in _NAMED} & set(differing)
@@ -41,7 +41,7 @@ def _frozen(value: Json) -> str:
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """Return the last part of each key, or as many more as tell it from the others; of a `name` its group."""
+    """Return a short name for each key: its last parts, as many as distinguish it; for a group's `name`, the group."""
     found: dict[str, str] = {}
     for key in keys:
         parts = key.split(".")
@@ -67,7 +67,7 @@ def setting(value: Json) -> str:
 def key_effects(
     keys: Sequence[str], configurations: Sequence[Mapping[str, Json]], scores: Sequence[float]
 ) -> list[KeyEffect]:
-    """Return what goes with each key. `configurations` and `scores`: of each trial."""
+    """Return the main effect of each key. `configurations`, `scores`: those of each trial."""
     return [_effect(key, [each.get(key) for each in configurations], scores) for key in keys]
 
 
@@ -79,13 +79,13 @@ def _effect(key: str, values: Sequence[Json], scores: Sequence[float]) -> KeyEff
 
 
 def numbers_of(values: Sequence[Json]) -> list[float] | None:
-    """Return a key's values as numbers; None if one of them is none, as true and false are not."""
+    """Return values as numbers; None if one is not a number. True and False are not numbers here."""
     found = [float(each) for each in values if isinstance(each, int | float) and not isinstance(each, bool)]
     return found if len(found) == len(values) else None
 
 
 def by_size(value: Json) -> tuple[bool, float, str]:
-    """Return what a parameter's values are sorted by: numbers by size, then names."""
+    """Return a sort key for values of a parameter: numbers by size, then names."""
     is_name = not isinstance(value, int | float) or isinstance(value, bool)
     return is_name, 0.0 if is_name else float(value), setting(value)  # type: ignore[arg-type]
 
@@ -100,7 +100,7 @@ def _by_value(values: Sequence[Json], scores: Sequence[float]) -> list[ValueEffe
 
 
 def _by_range(numbers: Sequence[float], scores: Sequence[float]) -> list[ValueEffect]:
-    """Quarters of the trials by value; equal values stay together."""
+    """Return the effect of ranges that each hold a quarter of the trials; equal values are in one range."""
     edges = np.quantile(numbers, np.linspace(0, 1, _RANGES + 1)[1:-1])
     ranges = np.searchsorted(edges, numbers, side="left")
     found = []

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from stages.comparison.markdown import folded, table
-from stages.comparison.wording import score
+from stages.comparison.wording import counted, score
 from stages.pipeline.escaping import code
 from stages.pipeline.json_files import Json
 from stages.sweep.leaderboard import wording
@@ -15,11 +15,11 @@ _ROWS = 15
 
 
 def as_markdown(leaderboard: Leaderboard) -> str:
-    """One table a board; configurations beyond the first ones, what goes with keys, and what is not ranked are folded."""
+    """Return a table for each board. All but the first configurations, main effects, and what is not ranked are folded."""
     parts = [part for board in leaderboard.boards for part in _board(board, leaderboard)]
     if leaderboard.left_out:
         listed = "\n".join(f"- {code(each.name)}: {code(each.reason)}" for each in leaderboard.left_out)
-        parts.append(folded(f"Not ranked: {wording.counted(len(leaderboard.left_out), 'experiment')}", listed))
+        parts.append(folded(f"Not ranked: {counted(len(leaderboard.left_out), 'experiment')}", listed))
     return "\n\n".join(parts) + "\n"
 
 
@@ -28,11 +28,11 @@ def _board(board: Board, leaderboard: Leaderboard) -> Iterator[str]:
     chosen = board.chosen
     said = wording.test_score(board, chosen, leaderboard.level)
     yield f"**{said}**" if chosen.test is not None else code(said)
-    yield f"{wording.best_of(board)} Get it with {code(wording.how_to_get(chosen))}."
+    yield f"{wording.selection_bias(board)} Get it with {code(wording.how_to_get(chosen))}."
     yield f"{wording.heading(board)}."
     yield _rows(board, board.rows[:_ROWS], leaderboard)
     if rest := board.rows[_ROWS:]:
-        yield folded(f"{wording.counted(len(rest), 'configuration')} more", _rows(board, rest, leaderboard))
+        yield folded(f"{counted(len(rest), 'configuration')} more", _rows(board, rest, leaderboard))
     yield wording.best_set(board, leaderboard)
     for note in board.notes:
         yield f"Note: {code(note)}"
@@ -54,7 +54,7 @@ def _board(board: Board, leaderboard: Leaderboard) -> Iterator[str]:
 
 
 def _setting(value: Json) -> str:
-    """A value; numbers are harmless, and narrower as plain text."""
+    """Return a value as code; a number as plain text, which is harmless and narrower."""
     return setting(value) if isinstance(value, int | float) else code(setting(value))
 
 

@@ -1,8 +1,8 @@
-"""A leaderboard as one HTML page: the table, all parameters at once, and the score over each of them."""
+"""A leaderboard as one HTML page: the ranking, main effects, and charts of the parameters."""
 
 from collections.abc import Iterator
 
-from stages.comparison.wording import score
+from stages.comparison.wording import counted, score
 from stages.reporting.charts import interval_mark
 from stages.reporting.content import Fact, Tile
 from stages.reporting.document import Part, asset, document
@@ -30,9 +30,9 @@ _PACKAGE = "stages.sweep.leaderboard"
 
 
 def as_html(leaderboard: Leaderboard, command: str = "") -> str:
-    """The page as HTML text. It follows from its arguments alone: no time, host or path gets into it.
+    """Return the page as HTML text. It depends only on the arguments: there is no time, host or path in it.
 
-    `command`: what makes the page again, for a shell.
+    `command`: a shell command that makes the page again.
     """
     parts = [part for place, board in enumerate(leaderboard.boards) for part in _board(board, place, leaderboard)]
     return document(
@@ -47,7 +47,7 @@ def as_html(leaderboard: Leaderboard, command: str = "") -> str:
 
 
 def _head(leaderboard: Leaderboard, command: str) -> Html:
-    """What the page is of; of a single board its figures as well."""
+    """Return the provenance of the page; for a single board its figures too."""
     facts = [
         Fact("Data", ", ".join(dict.fromkeys(board.title for board in leaderboard.boards))),
         Fact("Experiments", ", ".join(wording.heading(board) for board in leaderboard.boards)),
@@ -59,10 +59,10 @@ def _head(leaderboard: Leaderboard, command: str) -> Html:
 
 
 def _figures(board: Board, leaderboard: Leaderboard) -> Html:
-    """The leader, its test score, and how many may be the best."""
+    """Return tiles with the leader's scores, and how many configurations may be the best."""
     leader, chosen = board.rows[0], board.chosen
     interval = Html() if chosen.interval is None else interval_text(chosen.interval)
-    of_test = f"on {wording.counted(chosen.examples, 'example')}" if chosen.examples else chosen.missing or ""
+    of_test = f"on {counted(chosen.examples, 'example')}" if chosen.examples else chosen.missing or ""
     shown = [
         Tile(
             f"Test {board.metric} of the leader",
@@ -80,7 +80,7 @@ def _figures(board: Board, leaderboard: Leaderboard) -> Html:
         ),
     ]
     if board.best:
-        may_be = f"of {wording.counted(len(board.rows), 'configuration')}"
+        may_be = f"of {counted(len(board.rows), 'configuration')}"
         shown.append(
             Tile(
                 "May be the best",
@@ -91,7 +91,11 @@ def _figures(board: Board, leaderboard: Leaderboard) -> Html:
     if board.effects:
         first = wording.effects(board)[0]
         shown.append(
-            Tile("Largest main effect", breakable(short_names(board.keys)[first.key]), [wording.largest(first)])
+            Tile(
+                "Largest main effect",
+                breakable(short_names(board.keys)[first.key]),
+                [wording.difference_of_means(first)],
+            )
         )
     return tiles(shown)
 
@@ -116,7 +120,7 @@ def _ranking(board: Board, place: int, leaderboard: Leaderboard) -> Html:
             *(tag("p", note, class_="note") for note in board.notes),
             tag(
                 "div",
-                tag("p", wording.test_score(board, chosen, leaderboard.level), " ", wording.best_of(board)),
+                tag("p", wording.test_score(board, chosen, leaderboard.level), " ", wording.selection_bias(board)),
                 tag("p", "Get the leader: ", tag("code", wording.how_to_get(chosen))),
                 class_="chosen",
             ),
@@ -179,14 +183,14 @@ def _setting(row: Row, key: str, *, is_number: bool) -> Cell:
 
 
 def _experiments(row: Row) -> Iterator[Html]:
-    """All of them, by seed."""
+    """Yield the experiments of a row, sorted by seed."""
     first, *others = row.trials
     yield breakable(first.experiment)
     if others:
         listed = (
             tag("li", f"seed {setting(each.seed)}: {each.experiment} ({score(each.score)})") for each in row.trials
         )
-        yield tag("details", tag("summary", f"+ {wording.counted(len(others), 'seed')}"), tag("ul", *listed))
+        yield tag("details", tag("summary", f"+ {counted(len(others), 'seed')}"), tag("ul", *listed))
 
 
 def _parameters(board: Board, place: int) -> Html:
@@ -200,7 +204,7 @@ def _parameters(board: Board, place: int) -> Html:
 
 
 def _effects(board: Board) -> Html:
-    """The mean score of each value, on one axis for all parameters."""
+    """Draw the mean score of each value, on one axis for all parameters."""
     if not board.effects:
         return Html()
     estimates = [

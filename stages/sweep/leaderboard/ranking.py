@@ -1,4 +1,4 @@
-"""Rank configurations on validation; read the test split for the one that validation has chosen, and for no other."""
+"""Rank configurations by their validation score. The test split is read for the best one only."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,29 +38,30 @@ from stages.sweep.leaderboard.scored_trials import (
 
 LEVEL = 0.05
 RESAMPLES_OF_MANY = 2_000
-"""Resamples that all configurations are scored on: for one set at one level they need no far tails."""
+"""Bootstrap resamples for the intervals of all configurations. The final test score has `RESAMPLES`."""
 _SUMS_AT_ONCE = 1 << 24
-"""Sums of resamples held in memory at once."""
+"""Sums over resamples that are held in memory at once."""
 _CODE = "code"
 
 
 @dataclass
 class _Configuration:
-    """The trials that differ in their seed alone."""
+    """The trials that differ only in their seed."""
 
     trials: list[ScoredTrial]
     resampled: Array | None = None
     """[resamples]: the mean score over seeds; None where a trial has no predictions."""
     p: float | None = None
+    """As `Row.p`."""
 
     @property
     def score(self) -> float:
-        """Return the mean over seeds."""
+        """Return the mean score over seeds."""
         return fmean(trial.score for trial in self.trials if trial.score is not None)
 
     @property
     def missing(self) -> str | None:
-        """Return why predictions are not at hand; None if all are."""
+        """Return why some predictions are not at hand; None if all are."""
         return next((trial.missing for trial in self.trials if trial.missing), None)
 
 
@@ -73,9 +74,10 @@ def leaderboard(
     level: float = LEVEL,
     resamples: int = RESAMPLES_OF_MANY,
 ) -> Leaderboard:
-    """Rank experiments by `metric`, or else by the `task.metric` of most of them; one board a task and validation split.
+    """Rank experiments, on one board for each task and validation split.
 
-    A task that the metric is not defined for is left out. Raises DataError if there is no other.
+    `metric`: None for the `task.metric` of most of them. Tasks that it is not defined for are left out; DataError is raised if
+    there is no other task. `level`: as `Leaderboard.level`.
     """
     trials, repeated = distinct([ScoredTrial.read(each) for each in experiments])
     without = [*left_out, *repeated]
@@ -90,7 +92,7 @@ def leaderboard(
         without += unscored
     if errors and not boards:
         raise errors[0]
-    return Leaderboard(base, _told_apart(boards), sorted(without, key=lambda each: each.name), level, resamples)
+    return Leaderboard(base, _numbered(boards), sorted(without, key=lambda each: each.name), level, resamples)
 
 
 def _board(group: TrialGroup, metric: str | None, level: float, resamples: int) -> tuple[Board | None, list[LeftOut]]:
@@ -141,7 +143,7 @@ def _configurations(trials: Sequence[ScoredTrial]) -> list[_Configuration]:
 
 
 def _compare(configurations: Sequence[_Configuration], examples: int, level: float, resamples: int) -> None:
-    """Score all configurations that have predictions, the best first, and find those that are not told apart from it."""
+    """Set the resampled scores and `p` of all configurations that have predictions. `configurations`: the best first."""
     known = [each for each in configurations if all(trial.measured for trial in each.trials)]
     if not known:
         return
@@ -154,7 +156,7 @@ def _compare(configurations: Sequence[_Configuration], examples: int, level: flo
 
 
 def _resampled(scores: Sequence[Measured], examples: int, resamples: int) -> Iterator[Array]:
-    """Yield the scores of each on the same resamples, [resamples] each, as many at once as memory holds."""
+    """Yield the values of each metric on the same resamples, [resamples] each, computed in blocks that fit into memory."""
     draws = Draws(examples, resamples, one_by_one=examples)
     waiting: list[Measured] = []
     width = 0
@@ -169,7 +171,7 @@ def _resampled(scores: Sequence[Measured], examples: int, resamples: int) -> Ite
 
 
 def _settings(configurations: Sequence[_Configuration]) -> list[Mapping[str, Json]]:
-    """The parameters of each configuration, and its code where that differs."""
+    """Return the parameters of each configuration, and a digest of its code if that differs."""
     first = [each.trials[0].experiment for each in configurations]
     if len({experiment.code for experiment in first}) == 1:
         return [experiment.configuration for experiment in first]
@@ -224,7 +226,7 @@ def _interval(trials: Sequence[ScoredTrial], resampled: Array | None, examples: 
 
 
 def _chosen(configuration: _Configuration, rules: ScoringRules, level: float) -> Chosen:
-    """Read and score the test split of one configuration."""
+    """Score the test predictions of one configuration."""
     experiments = [trial.experiment for trial in configuration.trials]
     names = [experiment.name for experiment in experiments]
     trials = [ScoredTrial.read(experiment, PREDICTIONS) for experiment in experiments]
@@ -243,8 +245,8 @@ def _title(experiment: Experiment, group: TrialGroup) -> str:
     return f"{experiment.params.get('data.name', 'data')} ({group.kind}, {group.target})"
 
 
-def _told_apart(boards: Sequence[Board]) -> list[Board]:
-    """Number boards of one title: the same data by name, with other examples or labels."""
+def _numbered(boards: Sequence[Board]) -> list[Board]:
+    """Number the boards that share a title: data of one name with different examples or labels."""
     numbers = Counter[str]()
     found = []
     for board in sorted(boards, key=lambda board: (board.title, -board.trials)):
@@ -257,7 +259,7 @@ def _told_apart(boards: Sequence[Board]) -> list[Board]:
 def _notes(
     configurations: Sequence[_Configuration], experiments: Sequence[Experiment], rules: ScoringRules, examples: int
 ) -> Iterator[str]:
-    """What a reader must know, a sentence each."""
+    """Yield what a reader of the board must know, as sentences."""
     best = sum(each.score == configurations[0].score for each in configurations)
     if best > 1:
         yield f"{best} configurations share the best score; the first by name is the one whose test score is shown."

@@ -1,4 +1,4 @@
-"""What a leaderboard says: plain values, from which the terminal, Markdown, JSON and HTML are written."""
+"""The content of a leaderboard as plain values, from which the terminal's text, Markdown, JSON and HTML are written."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,75 +13,75 @@ class LeftOut:
 
     name: str
     reason: str
-    """In one line."""
+    """One line."""
 
 
 @dataclass(frozen=True)
 class TrialScore:
-    """One experiment of a configuration."""
+    """One experiment of a configuration, and its score."""
 
     experiment: str
-    """As `dvc exp apply` takes it."""
+    """Its name for `dvc exp apply`."""
     seed: Json
     score: float
     """On validation."""
     seconds: float | None = None
-    """Of training; None where that is not known, as the device."""
+    """How long training took; None where that was not recorded."""
     device: str | None = None
-    """What it was trained on."""
+    """The device of training; None where that was not recorded."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One configuration, over its seeds."""
+    """One configuration, over all its seeds."""
 
     rank: int
-    """From 1 on; equal scores share theirs."""
+    """Counted from 1; equal scores share a rank."""
     settings: Mapping[str, Json]
     """The values of `Board.keys`; None where the configuration does not have the key."""
     trials: Sequence[TrialScore]
-    """By seed."""
+    """Sorted by seed."""
     score: float
-    """On validation; the mean over seeds."""
+    """The mean score on validation over seeds."""
     interval: Interval | None
-    """What the score might be on another validation split; None where predictions are not at hand."""
+    """The confidence interval of the score; None where predictions are not at hand."""
     deviation: float | None
     """The standard deviation over seeds (divisor: seeds less one); None for one seed."""
     p: float | None
-    """That a difference as large as the one to some better configuration comes by chance, corrected for all
-    comparisons; None where predictions are not at hand."""
+    """The one-sided probability that the leader is ahead by as much as it is, were this configuration as good; corrected for all
+    comparisons. None where predictions are not at hand."""
     is_among_best: bool | None
-    """Whether it is not told apart from the best: `p` is above the level. None where it can't be said."""
+    """Whether it is in the set that may hold the best configuration: `p` is above the level. None where `p` is not known."""
     seconds: float | None
-    """Of training; the mean over seeds."""
+    """How long training took, the mean over seeds."""
     device: str | None
-    """Of training; several where the trials differ."""
+    """The device of training; several with commas between if the trials differ."""
     note: str | None = None
     """Why there is no interval, in one line."""
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The test score of the configuration that validation has chosen: the only one that is read."""
+    """The configuration with the best validation score, and its test score. No other test score is read."""
 
     experiments: Sequence[str]
     validation: float
     test: float | None
-    """The mean over seeds; None where it can't be had."""
+    """The mean over seeds; None where it is not known."""
     interval: Interval | None
     deviation: float | None
     examples: int
-    """How many the test split has; 0 where that is not known."""
+    """How many examples the test split has; 0 where that is not known."""
     missing: str | None = None
     """Why there is no test score, in one line."""
 
 
 @dataclass(frozen=True)
 class ValueEffect:
-    """How the trials with one value, or with one in a range, score on validation."""
+    """The mean score of the trials with one value of a parameter, or a value in a range."""
 
     value: str
-    """As it is shown: the value, or `low to high`."""
+    """The value as text, or `low to high`."""
     score: float
     """The mean over trials."""
     trials: int
@@ -89,12 +89,12 @@ class ValueEffect:
 
 @dataclass(frozen=True)
 class KeyEffect:
-    """What goes with a key: the trials by its values, whatever else they differ in."""
+    """The main effect of a parameter: mean scores by its value, whatever else the trials differ in."""
 
     key: str
     values: Sequence[ValueEffect]
     rank_correlation: float | None = None
-    """Spearman's, of value and score over trials; for numbers too many to be listed one by one."""
+    """Spearman's correlation of value and score over trials; None where values are listed one by one."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +107,9 @@ class Board:
     metric: str
     higher_is_better: bool
     examples: int
-    """How many the validation split has; 0 where no predictions are at hand."""
+    """How many examples the validation split has; 0 where no predictions are at hand."""
     keys: Sequence[str]
-    """The parameters that differ, and don't follow from another of them."""
+    """The parameters that differ, without those that follow from another one."""
     rows: Sequence[Row]
     chosen: Chosen
     effects: Sequence[KeyEffect]
@@ -117,7 +117,7 @@ class Board:
 
     @property
     def best(self) -> list[Row]:
-        """The configurations that are not told apart from the best."""
+        """The configurations that may be the best."""
         return [row for row in self.rows if row.is_among_best]
 
     @property
@@ -128,12 +128,12 @@ class Board:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """All boards: experiments of different tasks or data are not ranked together."""
+    """All boards. Experiments of different tasks or data are not ranked together."""
 
     base: str
     """The commit that the experiments are of."""
     boards: Sequence[Board]
     left_out: Sequence[LeftOut]
     level: float
-    """The best configuration is missing from those not told apart from it with at most this probability."""
+    """The largest accepted probability that `Board.best` lacks the best configuration."""
     resamples: int

@@ -33,7 +33,7 @@ class ScoredTrial:
 
     @classmethod
     def read(cls, experiment: Experiment, path: Path = VALIDATION_PREDICTIONS) -> "ScoredTrial":
-        """Read its predictions, which are not scored yet."""
+        """Read the predictions of an experiment, without scoring them."""
         try:
             return cls(experiment, read_predictions(experiment.predictions(path), f"{path} of {experiment.name}"))
         except DataError as error:
@@ -41,7 +41,7 @@ class ScoredTrial:
 
     @property
     def known(self) -> Measured:
-        """Return its score as a function of examples. It must have predictions."""
+        """The metric as measured on its predictions, which must be there."""
         assert self.measured is not None
         return self.measured
 
@@ -56,7 +56,7 @@ class TrialGroup:
 
 
 def distinct(trials: Sequence[ScoredTrial]) -> tuple[list[ScoredTrial], list[LeftOut]]:
-    """Leave out an experiment with the configuration and seed of another one, which would count twice."""
+    """Leave out repeats: experiments with the configuration and seed of another one. Return the trials, and what is left out."""
     known: dict[tuple[str, str], ScoredTrial] = {}
     repeated = []
     for trial in sorted(trials, key=lambda trial: (trial.file is None, trial.experiment.name)):
@@ -68,7 +68,7 @@ def distinct(trials: Sequence[ScoredTrial]) -> tuple[list[ScoredTrial], list[Lef
 
 
 def groups_of(trials: Sequence[ScoredTrial]) -> list[TrialGroup]:
-    """Group trials by task and validation split. One without predictions is with those of the same raw data."""
+    """Group trials by task and validation split. A trial without predictions joins those on the same raw data."""
     groups: dict[tuple[object, ...], TrialGroup] = {}
     splits: dict[tuple[object, ...], str] = {}
     for trial in sorted(trials, key=lambda trial: trial.file is None):
@@ -81,7 +81,7 @@ def groups_of(trials: Sequence[ScoredTrial]) -> list[TrialGroup]:
 
 
 def _digest(file: PredictionsFile) -> str:
-    """Of the examples and what is gold."""
+    """Return a digest of the examples and their gold labels."""
     columns = [name for name in (ID, WORD, GOLD) if name in file.table.column_names]
     table = file.table.select(columns).combine_chunks().replace_schema_metadata(None)
     sink = pa.BufferOutputStream()
@@ -91,7 +91,7 @@ def _digest(file: PredictionsFile) -> str:
 
 
 def measure(trials: Sequence[ScoredTrial], rules: ScoringRules) -> ScoringRules:
-    """Score predictions, all by the same rules and labels. Return the rules with the metric that was taken.
+    """Score the predictions of all trials, with the same rules and labels. Return the rules with the metric that was used.
 
     Raises DataError if it is not defined for what is predicted.
     """
@@ -121,7 +121,7 @@ def _reads_tags(trial: ScoredTrial, metric: str) -> bool:
 
 
 def _metric(name: str, form: Form) -> Metric:
-    """Raises DataError if it is not defined for what is predicted."""
+    """Return the metric of this name. Raises DataError if it is not defined for this form of predictions."""
     known = metrics_of(form)
     if METRICS.get(name) not in known:
         raise DataError(

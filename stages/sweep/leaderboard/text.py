@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from stages.comparison.wording import score
+from stages.comparison.wording import counted, score
 from stages.pipeline.escaping import lines, shortened, visible, width
 from stages.sweep.leaderboard import wording
 from stages.sweep.leaderboard.keys import setting, short_names
@@ -13,16 +13,16 @@ _ROWS = 30
 _NAMES = 10
 """Experiments named below a table that has no room for their names."""
 _VALUES = 12
-"""Of a key, that are listed."""
+"""The most values that are listed of a parameter."""
 _LONGEST_VALUE = 24
 _LONGEST_LINE = 300
 
 
 def as_text(leaderboard: Leaderboard) -> str:
-    """One table a board, then the test score of its leader, then what goes with each key, then what is not ranked."""
+    """Return, for each board, a table, the test score of the leader and the main effects; then what is not ranked."""
     found = [line for board in leaderboard.boards for line in (*_board(board, leaderboard), "")]
     if leaderboard.left_out:
-        found += [f"not ranked: {wording.counted(len(leaderboard.left_out), 'experiment')}"]
+        found += [f"not ranked: {counted(len(leaderboard.left_out), 'experiment')}"]
         found += [shortened(visible(f"  {each.name}: {each.reason}"), _LONGEST_LINE) for each in leaderboard.left_out]
     return "\n".join(line.rstrip() for line in found).rstrip("\n") + "\n"
 
@@ -37,7 +37,7 @@ def _board(board: Board, leaderboard: Leaderboard) -> Iterator[str]:
         yield from _wrapped(f"note: {note}")
     yield ""
     yield from _wrapped(wording.test_score(board, board.chosen, leaderboard.level))
-    yield from _wrapped(wording.best_of(board))
+    yield from _wrapped(wording.selection_bias(board))
     yield f"  {wording.how_to_get(board.chosen)}"
     if board.effects:
         yield ""
@@ -90,7 +90,7 @@ def _table(board: Board, leaderboard: Leaderboard) -> Iterator[str]:
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of cells set flush right in columns; an empty line for each row without any."""
+    """Return rows with their cells aligned right in columns; an empty line for a row without cells."""
     widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
     sized = [[" " * (size - width(cell)) + cell for cell, size in zip(row, widths, strict=True)] for row in rows]
     return ["".join(f"  {cell}" for cell in row) for row in sized]
@@ -100,7 +100,7 @@ def _effect(effect: KeyEffect) -> Iterator[str]:
     yield from _wrapped(f"  {wording.effect_heading(effect)}")
     shown = effect.values[:_VALUES]
     cells = [
-        [shortened(visible(each.value), _LONGEST_VALUE), score(each.score), wording.counted(each.trials, "trial")]
+        [shortened(visible(each.value), _LONGEST_VALUE), score(each.score), counted(each.trials, "trial")]
         for each in shown
     ]
     widths = [max(map(width, column)) for column in zip(*cells, strict=True)]

@@ -1,9 +1,9 @@
-"""Numbers and sentences of a leaderboard, alike in the terminal, in Markdown and on the page."""
+"""Numbers and sentences of a leaderboard, which the terminal, Markdown and the page share."""
 
 import shlex
 from collections.abc import Sequence
 
-from stages.comparison.wording import score
+from stages.comparison.wording import counted, score
 from stages.pipeline.escaping import visible
 from stages.scoring.evaluation.resampling import Interval
 from stages.sweep.leaderboard.results import Board, Chosen, KeyEffect, Leaderboard, Row
@@ -11,26 +11,21 @@ from stages.sweep.leaderboard.results import Board, Chosen, KeyEffect, Leaderboa
 AMONG_BEST, UNKNOWN = "●", "?"
 
 
-def counted(number: int, noun: str) -> str:
-    """Return the number and the noun: `1 trial`, `2 trials`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def heading(board: Board) -> str:
-    """Return how many are ranked, and on what."""
+    """Return how many configurations are ranked, and by what."""
     on = f" on {counted(board.examples, 'validation example')}" if board.examples else ""
     return f"{counted(len(board.rows), 'configuration')} from {counted(board.trials, 'trial')}, ranked by {board.metric}{on}"
 
 
 def mark(row: Row) -> str:
-    """Return the sign of a configuration that may be the best, or of which that can't be said."""
+    """Return the mark of a configuration that may be the best, or for which that is unknown; else nothing."""
     if row.is_among_best is None:
         return UNKNOWN
     return AMONG_BEST if row.is_among_best else ""
 
 
 def span(found: Interval | None) -> str:
-    """Return an interval with three decimals: more are noise."""
+    """Return an interval with three decimals; more would be noise."""
     return "-" if found is None else f"[{_short(found.low)}, {_short(found.high)}]"
 
 
@@ -50,7 +45,7 @@ def seconds(row: Row) -> str:
 
 
 def best_set(board: Board, leaderboard: Leaderboard) -> str:
-    """Return what the mark means, and how the set was found."""
+    """Explain the mark, and how the configurations that may be the best were found."""
     others = sum(row.p is not None for row in board.rows) - 1
     if others < 0:
         return "There are no validation predictions here, so it is unknown which differences may be chance."
@@ -71,7 +66,7 @@ def best_set(board: Board, leaderboard: Leaderboard) -> str:
 
 
 def test_score(board: Board, chosen: Chosen, level: float) -> str:
-    """Return the test score of the configuration that validation has chosen, or why there is none."""
+    """Return the test score of the leader as a sentence, or why there is none."""
     if chosen.test is None:
         return f"No test score: {chosen.missing or f'{board.metric} is not defined for its test predictions'}."
     seeds = "" if chosen.deviation is None else f", sd over seeds {score(chosen.deviation)}"
@@ -80,12 +75,12 @@ def test_score(board: Board, chosen: Chosen, level: float) -> str:
 
 
 def how_to_get(chosen: Chosen) -> str:
-    """Return the command that brings the leader into the workspace, for a shell."""
+    """Return the shell command that brings the leader into the workspace."""
     return f"dvc exp apply {shlex.quote(visible(chosen.experiments[0]))}"
 
 
-def best_of(board: Board) -> str:
-    """Return why the two scores of the leader are of different worth."""
+def selection_bias(board: Board) -> str:
+    """Explain why the leader's validation score is optimistic, and its test score is not."""
     if len(board.rows) == 1:
         return "The test split played no part in the choice."
     return (
@@ -111,12 +106,12 @@ def effects_note(board: Board) -> str:
 
 
 def effects(board: Board) -> list[KeyEffect]:
-    """Return the effects of all keys, the largest first: by how far the means of its values are apart."""
+    """Return the effects sorted by the difference between their largest and smallest mean, the largest first."""
     return sorted(board.effects, key=lambda each: -_reach(each))
 
 
-def largest(effect: KeyEffect) -> str:
-    """Return which of its values does best on average, and by how much."""
+def difference_of_means(effect: KeyEffect) -> str:
+    """Return by how much the means of its values differ."""
     return f"means of its values differ by {_reach(effect):.4f}"
 
 
@@ -126,6 +121,6 @@ def _reach(effect: KeyEffect) -> float:
 
 
 def devices(rows: Sequence[Row]) -> list[str]:
-    """Return the devices that differ among rows; empty if all were trained on one."""
+    """Return the devices of the rows if they differ; an empty list if all were trained on the same one."""
     found = sorted({row.device or "-" for row in rows})
     return found if len(found) > 1 else []

@@ -23,7 +23,7 @@ class Encoding(Protocol):
         """Whether the tokenizer is given words, and not texts."""
 
     def features(self, raw: Features, encoder: SubwordEncoder) -> Features:
-        """The columns of a tokenized split."""
+        """Return the columns of a tokenized split."""
 
     def encode(
         self, raw: Dataset, encoder: SubwordEncoder, config: TokenizeConfig, *, first_example: int

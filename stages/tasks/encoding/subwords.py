@@ -122,7 +122,7 @@ class SubwordEncoder:
     """A tokenizer as the `download` stage wrote it, without truncation or padding."""
 
     def __init__(self, folder: Path, max_length: int | None) -> None:
-        """`max_length`: sub-words in a row at most; None takes what the model takes, up to `LONGEST_ROW`.
+        """`max_length`: the most sub-words in a row; None for what the model takes, up to `LONGEST_ROW`.
 
         Raises ModelError if the folder holds no usable tokenizer or the model takes fewer than `max_length`.
         """

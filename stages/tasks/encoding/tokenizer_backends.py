@@ -1,6 +1,6 @@
-"""What a tokenizer does with texts and words: by the `tokenizers` library, or in Python where a family has no fast tokenizer.
+"""Tokenizers behind one interface: of the `tokenizers` library, or in Python if a family has no fast tokenizer.
 
-The `tokenizers` library takes 0.05 s to import and transformers 2.5 s, so transformers is imported only where it is needed.
+The `tokenizers` library takes 0.05 s to import and transformers 2.5 s, so transformers is imported only if it is needed.
 """
 
 import json
@@ -57,7 +57,7 @@ class FastBackend:
     """Words in one call: a call costs more than a word."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        """`tokenizer`: without truncation or padding."""
+        """`tokenizer`: must have no truncation or padding."""
         self._tokenizer = tokenizer
 
     def encode_texts(self, texts: Sequence[str]) -> list[list[int]]:

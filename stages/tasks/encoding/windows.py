@@ -21,10 +21,6 @@ class Windows:
     length: NDArray[np.int64]
     """How many sub-words it holds."""
 
-    def where(self, chosen: NDArray[np.bool_]) -> "Windows":
-        """Return the chosen windows."""
-        return Windows(self.example[chosen], self.start[chosen], self.length[chosen])
-
 
 def effective_stride(stride: int | None, encoder: SubwordEncoder) -> int:
     """Return how many sub-words neighbouring windows share: as configured, else a quarter of a row."""

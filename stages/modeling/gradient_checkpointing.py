@@ -1,4 +1,4 @@
-"""Gradient checkpointing: the backward pass computes a layer's inner values anew, where they would be kept in memory."""
+"""Gradient checkpointing: the backward pass recomputes the activations inside a layer, which then need no memory."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +8,11 @@ from transformers import PreTrainedModel
 from stages.pipeline.errors import ModelError
 
 
-def checkpoint_layers(model: PreTrainedModel) -> None:
-    """Keep only what goes from layer to layer. Dropout repeats its masks. Raises ModelError if the family's code can't."""
+def enable_gradient_checkpointing(model: PreTrainedModel) -> None:
+    """Keep only the inputs of each layer for the backward pass. Dropout repeats its masks.
+
+    Raises ModelError if the code of the model's family does not support it.
+    """
     if not model.supports_gradient_checkpointing:
         raise ModelError(
             f"train.gradient_checkpointing=true: transformers has none for {model.config.model_type}; set it to false, and "
@@ -18,19 +21,19 @@ def checkpoint_layers(model: PreTrainedModel) -> None:
     model.activation_checkpointing_enable({"use_reentrant": False})
 
 
-def keep_all(model: PreTrainedModel) -> None:
-    """Keep all that the backward pass needs again."""
+def disable_gradient_checkpointing(model: PreTrainedModel) -> None:
+    """Keep all activations for the backward pass."""
     if model.is_activation_checkpointing:
         model.activation_checkpointing_disable()
 
 
 @contextmanager
-def all_kept(model: PreTrainedModel) -> Iterator[None]:
-    """Keep all inside the block."""
+def without_gradient_checkpointing(model: PreTrainedModel) -> Iterator[None]:
+    """Disable gradient checkpointing inside the block."""
     was_checkpointed = model.is_activation_checkpointing
-    keep_all(model)
+    disable_gradient_checkpointing(model)
     try:
         yield
     finally:
         if was_checkpointed:
-            checkpoint_layers(model)
+            enable_gradient_checkpointing(model)

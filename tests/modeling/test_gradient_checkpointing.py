@@ -7,10 +7,10 @@ import torch
 from transformers import PreTrainedModel
 
 from stages.configuration.schema import TrainConfig
-from stages.modeling.layer_checkpoints import all_kept
+from stages.modeling.gradient_checkpointing import without_gradient_checkpointing
 from stages.modeling.preparation import Use, prepare, undo_for_saving
 from stages.pipeline.errors import ModelError
-from stages.training.memory import _Trial
+from stages.training.memory import _StepMemory
 from tests.support.recipes import recipe, with_lora
 from tests.support.tiny_batches import HEADS, batch_of, logits_of, model_of
 
@@ -70,10 +70,10 @@ def test_a_layer_that_is_computed_anew_leaves_no_layout_behind() -> None:
 
 def test_less_is_kept_and_the_search_for_what_fits_counts_on_it() -> None:
     model = prepared("bert", "tokens", recipe(gradient_checkpointing=True))
-    trial = _Trial(model, "fp32", 7)
+    trial = _StepMemory(model, "fp32", 7)
     at_most = trial._of_one_more_row(64)
     outside = trial._saved_bytes([64] * 2) - trial._saved_bytes([64])
-    with all_kept(model):
+    with without_gradient_checkpointing(model):
         assert not model.is_activation_checkpointing
         everything = trial._of_one_more_row(64)
     assert model.is_activation_checkpointing

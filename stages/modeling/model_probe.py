@@ -1,7 +1,8 @@
-"""Try a base model on a few rows before anything is trained: what it can't do is told at once, and how it takes a batch is found.
+"""Find out how a base model takes a batch, by running it on a few rows before anything is trained.
 
-Nothing is taken from a list of families. A model is asked: whether it tells token types apart, on which side rows can be
-padded, to which multiple of a length, and whether its logits stay the same beside a longer row.
+Nothing is read from a list of families. The rows show whether the model tells token types apart, on which side and to which
+multiple rows can be padded, how long they can be, and whether the logits of a row stay the same beside a longer one. A model
+that can't be trained here raises an error at once.
 """
 
 import inspect
@@ -26,26 +27,29 @@ from stages.tasks.task import Task
 log = logging.getLogger("stages.model")
 
 _LONG, _SHORT = 29, 11
-"""Sub-words of the rows that are tried, without special ones: odd numbers, so that a length that a model asks for shows."""
+"""Sub-words of the probed rows, without special ones. They are odd, so that a multiple that the model needs is noticed."""
 _MULTIPLES = tuple(2**power for power in range(13))
 _SAME_FAULTS = 3
-"""How many lengths a model is tried with that raise the same error."""
+"""After so many lengths that raise the same error, no other is tried."""
 _SAME = 1e-3
-"""Logits that differ by this share of their spread over rows are the same. fp32 rounds to 1e-6; reading padding gives more."""
+"""Logits that differ by up to this share of their spread over rows count as equal. fp32 rounds to 1e-6; a model that reads
+padding differs by more."""
 _LABELS = ("first", "second", "third")
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What a trial has found."""
+class ModelProbe:
+    """What probing a model has found."""
 
     format: BatchFormat
     longest: int
-    """The most sub-words of a row: those that the tokenizer states, unless a row of so many, or of 512, can't be computed."""
+    """The most sub-words that the model takes in a row: what the tokenizer states, unless a row of these, or of 512, fails."""
 
 
-def try_model(task: Task, weights: Path, tokenizer: Path, called: str) -> Trial:
-    """Find out how the model in `weights` takes a batch of rows of the tokenizer. `called`: what messages call the model.
+def probe_model(task: Task, weights: Path, tokenizer: Path, called: str) -> ModelProbe:
+    """Find out how the model in the folder `weights` takes a batch of rows of the tokenizer.
+
+    `called`: what messages call the model.
 
     Raises ModelError if it can't be loaded with a head for the task, can't compute a batch of two rows, or gives the same
     logits whatever the rows hold.
@@ -57,11 +61,11 @@ def try_model(task: Task, weights: Path, tokenizer: Path, called: str) -> Trial:
         for weight in head_parameters(model).values():
             if weight.dim() > 1:  # a head that starts at 0 would tell nothing
                 torch.nn.init.normal_(weight, std=weight.shape[-1] ** -0.5)
-        return _Attempt(model, encoder, called).result()
+        return _Probe(model, encoder, called).result()
 
 
-class _Attempt:
-    """The rows that a model is tried on."""
+class _Probe:
+    """A model and the rows that it is run on."""
 
     def __init__(self, model: PreTrainedModel, encoder: SubwordEncoder, called: str) -> None:
         self._model, self._encoder, self._called = model, encoder, called
@@ -70,12 +74,12 @@ class _Attempt:
         lengths = (long, max(1, min(_SHORT, long // 2)), long)
         self._texts = [draw.choice(codes, length) for length in lengths]
 
-    def result(self) -> Trial:
-        """Return what is found."""
+    def result(self) -> ModelProbe:
+        """Run the model in all ways that matter."""
         format = self._working_format()
         self._require_dependence(format)
         format = replace(format, token_types=self._tells_types_apart(format), shortest=self._shortest(format))
-        return Trial(self._with_padding(format), self._longest(format))
+        return ModelProbe(self._with_padding(format), self._longest(format))
 
     def _working_format(self) -> BatchFormat:
         """Return the first format by which a padded batch can be computed, in evaluation and in training mode."""

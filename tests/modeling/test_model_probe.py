@@ -11,12 +11,12 @@ from tokenizers import Tokenizer, models, processors
 from transformers import AutoModelForSequenceClassification
 
 from stages.configuration.schema import FilesModel
-from stages.modeling.batch_format import BatchFormat
+from stages.modeling.batch_format import BatchFormat, write_batch_format
 from stages.modeling.batches import Batch, PaddingCollator, Row, padded
 from stages.modeling.load import new_model
+from stages.modeling.model_probe import ModelProbe, probe_model
 from stages.modeling.precision import usable_precision
-from stages.modeling.prediction import predict
-from stages.modeling.trial import Trial, try_model
+from stages.modeling.prediction import predict, predict_splits
 from stages.pipeline.errors import DataError, ModelError
 from stages.sources.base_model import limit_rows, write_base_model
 from stages.tasks.encoding.subwords import SubwordEncoder
@@ -28,10 +28,10 @@ from tests.support.told import told
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def tried(model: Path, target: Path, kind: str = "text") -> Trial:
+def tried(model: Path, target: Path, kind: str = "text") -> ModelProbe:
     """What download finds out about a model."""
     write_base_model(FilesModel(name="m", source="files", path=str(model)), target / "weights", target / "tokenizer")
-    return try_model(task_of(kind), target / "weights", target / "tokenizer", "model=m")  # type: ignore[arg-type]
+    return probe_model(task_of(kind), target / "weights", target / "tokenizer", "model=m")  # type: ignore[arg-type]
 
 
 def family(name: str, folder: Path, **changed: object) -> Path:
@@ -44,7 +44,7 @@ def family(name: str, folder: Path, **changed: object) -> Path:
 
 
 def test_a_bert_takes_types_and_padding_on_either_side_but_its_own_is_right(tmp_path: Path) -> None:
-    assert tried(write_tiny_model(tmp_path / "model"), tmp_path / "base") == Trial(BatchFormat(0), 128)
+    assert tried(write_tiny_model(tmp_path / "model"), tmp_path / "base") == ModelProbe(BatchFormat(0), 128)
 
 
 def test_padding_on_a_side_that_changes_logits_is_not_kept(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_row_is_no_longer_than_the_models_positions_whatever_they_are_called(t
     assert tried(model, base).longest == 128
     limited = json.loads((base / "tokenizer/tokenizer_config.json").read_text()) | {"model_max_length": 1024}
     (base / "tokenizer/tokenizer_config.json").write_text(json.dumps(limited))
-    found = try_model(task_of("text"), base / "weights", base / "tokenizer", "m")
+    found = probe_model(task_of("text"), base / "weights", base / "tokenizer", "m")
     assert found.longest == 128
     limit_rows(base / "tokenizer", found.longest)
     assert SubwordEncoder(base / "tokenizer", None).max_length == 128
@@ -110,6 +110,19 @@ def test_bf16_is_chosen_where_the_model_can_compute_in_it(
     assert usable_precision("bf16", model, batch, training=True) == "bf16"
     assert torch.equal(torch.get_rng_state(), before)
     assert all(weight.grad is None for weight in model.parameters())
+
+
+def test_what_a_prediction_was_computed_in_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the model can't compute in bf16, the record of the run must not say that it did."""
+    monkeypatch.setattr("stages.modeling.precision._is_device_fast_in_bf16", lambda: True)
+    folder, names = family("deberta", tmp_path / "model"), ["a", "b"]
+    model = new_model(task_of("text"), folder, names)
+    model.save_pretrained(tmp_path / "trained")
+    write_batch_format(tmp_path / "trained", BatchFormat(0))
+    columns = {"example": [0], "subwords": [3], "input_ids": [[5, 6, 7]], "labels": [0]}
+    splits = {"test": tokenized_rows("text", names, columns)}
+    found = predict_splits(task_of("text"), tmp_path / "trained", splits, batch_size=1, precision="auto")
+    assert found.precision == "fp32" and found.packing is None and len(found.units["test"].logits) == 1
 
 
 def test_the_format_is_true_of_the_whole_model_not_of_its_first_row(tmp_path: Path) -> None:
