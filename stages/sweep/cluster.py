@@ -30,7 +30,8 @@ class Resources:
     gpus: float = 0.0
 
     def __str__(self) -> str:
-        return f"{self.cpus} CPUs" + (f" and {self.gpus:g} GPUs" if self.gpus else "")
+        gpus = f" and {self.gpus:g} {'GPU' if self.gpus == 1 else 'GPUs'}" if self.gpus else ""
+        return f"{self.cpus} {'CPU' if self.cpus == 1 else 'CPUs'}{gpus}"
 
 
 def prepare_import() -> None:

@@ -393,6 +393,15 @@ def test_label_studios_several_choices_and_ratings_are_read(tmp_path: Path, capl
     assert "c.json: 1 tasks have annotations that differ" in caplog.text
 
 
+def test_labels_of_regions_are_not_taken_for_one_of_the_text(tmp_path: Path) -> None:
+    of_regions = task("a", "x")
+    results = of_regions["annotations"][1]["result"]
+    results.append({**results[0], "value": {"choices": ["y"]}})
+    with pytest.raises(DataError) as error:
+        labels_of(written(tmp_path, "a.json", json.dumps([task("b", "y"), of_regions])))
+    assert "a.json, row 2: has several results of the control tone" in told(error)
+
+
 SHORT = {"id": 1, "annotator": 1, "annotation_id": 5, "created_at": "2024", "updated_at": "2024", "lead_time": 3.5}
 
 

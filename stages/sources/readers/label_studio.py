@@ -109,7 +109,12 @@ def _results(annotation: JsonObject, where: str) -> JsonObject:
     for result in results:
         value = result.get("value") if isinstance(result, dict) else None
         if isinstance(value, dict) and any(key in value for key in _VALUES):
-            found[str(result.get("from_name", _LABEL))] = _label(value)
+            control, label = str(result.get("from_name", _LABEL)), _label(value)
+            if found.setdefault(control, label) != label:
+                raise DataError(
+                    f"{where}: has several results of the control {control}, as for regions of a text; "
+                    "export tasks with one for the whole text"
+                )
     return found
 
 
