@@ -277,7 +277,9 @@ def _untested(groups: Sequence[Group], level: float, resamples: int, metric: str
         )
         for other in others
     ]
-    return Comparison([_result(group, None, level) for group in groups], pairs, level, resamples)
+    results = [_result(group, None, level) for group in groups]
+    notes = [f"{run.name}: {run.unrecorded}" for group in groups for run in group.runs if run.unrecorded]
+    return Comparison(results, pairs, level, resamples, notes=notes)
 
 
 def _from_metrics(base: Group, other: Group, headline: str) -> list[Difference]:

@@ -29,7 +29,7 @@ from stages.pipeline.lock_schema import LockFile, parse_lock
 from stages.pipeline.paths import CURVES, EVALUATE_METRICS, LOCK, PARAMS, PREDICTIONS, RAW_DATA, RUNS, TRAIN_METRICS
 from stages.pipeline.stage_records import StageRun, stage_runs
 from stages.reporting.content import Curve
-from stages.reporting.staleness import records, stale
+from stages.reporting.staleness import records, stale, unrecorded
 from stages.reporting.training_curves import curve_folder, parse_curve
 from stages.systems.joining import Columns, checked_predictions, read_both, read_pair, with_ids
 
@@ -134,6 +134,8 @@ class Run:
     """Why predictions and metrics are not those of the run's own model, data and parameters, and what to do about it."""
     note: str | None = None
     """What is odd about the predictions, in one line."""
+    unrecorded: str | None = None
+    """Which of its files are not those that its `dvc.lock` records, and what to do about it."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Every number of `evaluate.json` and `train.json`, as `evaluate.macro.f1`."""
     params: Mapping[str, Json] = field(default_factory=dict)
@@ -228,6 +230,7 @@ def _run_at(name: str, files: RunFiles) -> Run:
         predictions,
         missing,
         found and found + ("" if name == WORKSPACE else _THERE),
+        unrecorded=unrecorded(lock, lambda path: content if path == PREDICTIONS else files.read(path)),
         metrics=dict(_numbers(files)),
         params={key: plain(value) for key, value in flat(params)},
         curves=dict(_curves(files)),

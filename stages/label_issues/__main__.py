@@ -20,7 +20,7 @@ from stages.pipeline.escaping import lines
 from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.paths import PREDICTIONS
 from stages.reporting.label_issues import summary_of
-from stages.reporting.staleness import stale_here
+from stages.reporting.staleness import notes_here, stale_here
 from stages.reporting.workspace import params_here, sources_here
 from stages.scoring.core.predicted import rules_of
 from stages.scoring.label_errors.issue_table import IssueTable, issue_table
@@ -59,6 +59,8 @@ def main() -> None:
         found = issues_in_train(arguments.folds, arguments.set_param) if arguments.folds else issues_here()
         for line in lines(summary_of(found), COLUMNS):
             print(line)
+        for note in () if arguments.folds else notes_here():
+            print(*lines(f"note: {note}", COLUMNS), sep="\n")
         print()
         for line in terminal_lines(list(islice(found.by_example(), arguments.top or _MOST_SHOWN))):
             print(line)

@@ -369,10 +369,13 @@ def test_metrics_that_are_not_the_predictions_are_told(runs: Runs, compare: Comm
     metrics = runs.root / "metrics/evaluate.json"
     metrics.write_text('{"accuracy": 0.123}')
     try:
-        assert (
-            "metrics/evaluate.json has accuracy 0.1230, and its predictions give"
-            in as_json(compare, "workspace", "better")["notes"][0]
-        )
+        notes = as_json(compare, "workspace", "better")["notes"]
+        assert notes[0].startswith("workspace: metrics/evaluate.json is not the one that dvc.lock records")
+        assert "metrics/evaluate.json has accuracy 0.1230, and its predictions give" in notes[1]
+        assert all("better" not in note for note in notes)
+        (runs.root / PREDICTIONS).unlink()  # then metrics alone are compared
+        shown = comparing.compare([load_run("workspace"), load_run("better")], lenient=True)
+        assert shown.notes == [notes[0]]
     finally:
         runs.restore()
 
