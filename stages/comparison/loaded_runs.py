@@ -142,6 +142,8 @@ class Run:
     """Flat, as `train.learning_rate`; empty where they are not known."""
     curves: Mapping[str, Curve] = field(default_factory=dict)
     """By name, as `validation/f1`."""
+    raw: str | None = None
+    """The hash of `data/raw`, as `dvc.lock` has it; None where it is not known. Equal ones hold equal texts."""
     code: str | None = None
     """A digest of the commands and of all that the stages read but did not make; None where it is not known."""
     stage_runs: Mapping[str, StageRun] = field(default_factory=dict)
@@ -234,6 +236,7 @@ def _run_at(name: str, files: RunFiles) -> Run:
         metrics=dict(_numbers(files)),
         params={key: plain(value) for key, value in flat(params)},
         curves=dict(_curves(files)),
+        raw=next((out.md5 for stage in lock.stages.values() for out in stage.outs if Path(out.path) == RAW_DATA), None),
         code=code_digest(lock),
         stage_runs=_stage_runs(files),
         files=files,

@@ -398,6 +398,50 @@ def test_texts_come_from_the_raw_data(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "a b c" in examples and "e f" not in examples  # a pair is shown as one only if all texts are pairs
 
 
+def test_other_texts_under_the_same_ids_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of two test files that are sorted by label have the same ids and gold."""
+    monkeypatch.chdir(tmp_path)
+    ids, gold = [f"test-{place}" for place in range(4)], ["x", "x", "y", "y"]
+    save_splits(DatasetDict({"test": Dataset.from_dict({"id": ids, "text": ["a", "b", "c", "d"]})}), RAW_DATA)
+    PREDICTIONS.parent.mkdir(parents=True)
+    columns = {"id": ids, "gold": gold, "predicted": gold}
+    pq.write_table(pa.table(columns), PREDICTIONS)
+    pq.write_table(pa.table(columns), "textless.parquet")
+    pq.write_table(pa.table({**columns, "text": ["a", "b", "c", "d"]}), "same.parquet")
+    others = pa.table({**columns, "text": ["a", "B", "c", "D"]})
+    pq.write_table(others.take(pa.array([3, 2, 1, 0])), "others.parquet")
+    names = ["textless.parquet", "workspace", "same.parquet", "others.parquet"]
+    found = comparing.compare([load_run(name) for name in names], resamples=200)
+    assert found.notes == [
+        "others.parquet: 2 of 4 examples have another text than in workspace, test-1 the first: they are taken for the "
+        "same examples, because their ids and gold are the same."
+    ]
+
+
+def test_other_words_under_the_same_ids_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    columns = {"id": ["s", "s", "t"], "word": [0, 1, 0], "gold": ["B-X", "O", "O"], "predicted": ["O", "O", "O"]}
+    for name, words in (("a", ["Ada", "wrote", "."]), ("b", ["Ada", "wrote", "!"]), ("c", ["Ada", "wrote", "."])):
+        pq.write_table(pa.table({**columns, "token": words}), f"{name}.parquet")
+    found = comparing.compare([load_run(f"{name}.parquet") for name in "abc"], resamples=200)
+    assert [note for note in found.notes if "text" in note] == [
+        "b.parquet: 1 of 2 examples have another text than in a.parquet, t the first: they are taken for the same "
+        "examples, because their ids and gold are the same."
+    ]
+
+
+def test_texts_are_those_of_the_runs_that_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is left out has texts of other examples, perhaps under the same ids."""
+    monkeypatch.chdir(tmp_path)
+    columns = {"id": ["test-0", "test-1"], "gold": ["x", "y"], "predicted": ["x", "y"]}
+    pq.write_table(pa.table({**columns, "gold": ["y", "y"], "text": ["not", "these"]}), "left-out.parquet")
+    pq.write_table(pa.table(columns), "base.parquet")
+    pq.write_table(pa.table({**columns, "predicted": ["y", "y"], "text": ["the", "texts"]}), "other.parquet")
+    runs = [load_run(f"{name}.parquet") for name in ("base", "left-out", "other")]
+    found = comparing.compare(runs, resamples=200, optional=["left-out.parquet"])
+    assert [each.text for each in found.pairs[0].changed] == ["the"]
+
+
 def examples_in(page: str) -> str:
     """The data that the page's script makes its list of examples of."""
     return page.partition('<script type="application/json"')[2].partition("</script>")[0]
