@@ -278,7 +278,7 @@ def _untested(groups: Sequence[Group], level: float, resamples: int, metric: str
         for other in others
     ]
     results = [_result(group, None, level) for group in groups]
-    notes = [f"{run.name}: {run.unrecorded}" for group in groups for run in group.runs if run.unrecorded]
+    notes = [f"{run.name}: {doubt}" for group in groups for run in group.runs for doubt in run.doubts]
     return Comparison(results, pairs, level, resamples, notes=notes)
 
 

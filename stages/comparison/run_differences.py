@@ -84,8 +84,7 @@ _STALE = 1e-5
 
 def notes_on(run: Run, predictions: Predictions, rules: ScoringRules) -> Iterator[str]:
     """Tell what is odd about a run that is scored by `rules`, a sentence each."""
-    if run.unrecorded:
-        yield f"{run.name}: {run.unrecorded}"
+    yield from (f"{run.name}: {doubt}" for doubt in run.doubts)
     yield from _otherwise_scored(run, rules) or _stale(run, predictions)
     if strays := note_on_strays(predictions):
         yield f"{run.name}: {strays}"

@@ -93,6 +93,12 @@ def _writer(lock: LockFile, path: Path) -> str | None:
     return next((name for name, out in written if path.is_relative_to(out)), None)
 
 
+def stages_of(lock: LockFile, output: Path) -> list[str]:
+    """Return the stage that writes `output` behind those that it depends on; an empty list if there is none."""
+    stage = _writer(lock, output)
+    return [] if stage is None else _upstream(lock, stage)
+
+
 def _upstream(lock: LockFile, stage: str) -> list[str]:
     """Return the stages that `stage` depends on, then itself, each after those that it depends on."""
     found: dict[str, None] = {}

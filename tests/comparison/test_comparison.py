@@ -380,6 +380,22 @@ def test_metrics_that_are_not_the_predictions_are_told(runs: Runs, compare: Comm
         runs.restore()
 
 
+def test_code_that_changed_since_the_run_is_told(runs: Runs, compare: Command, comment: Command) -> None:
+    """As in a pull request that changes code and commits no run of it: the same predictions say nothing about it."""
+    code = runs.root / "write.py"
+    try:
+        code.write_text(code.read_text() + "# other code\n")
+        told_of = (
+            "write.py changed since these predictions were made, so they say nothing about this change; run `dvc repro`"
+        )
+        (note,) = as_json(compare, "HEAD", "workspace")["notes"]
+        assert note.startswith(f"workspace: {told_of}")
+        assert told_of in comment("HEAD")[1]
+    finally:
+        runs.restore()
+    assert as_json(compare, "HEAD", "better")["notes"] == []
+
+
 def test_texts_come_from_the_raw_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     rows = {"id": ["test-0", "test-1"], "text": ["a b c", "d"], "text_pair": ["e f", None]}
