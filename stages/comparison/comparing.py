@@ -24,6 +24,8 @@ from stages.comparison.run_differences import (
     environment_differences,
     note_on_labels,
     notes_on,
+    other_texts,
+    other_words,
     param_differences,
     stage_seconds,
 )
@@ -103,7 +105,7 @@ def compare(
     metrics = _metrics(known, rules.metric, judged)
     judging = [each.name for place, each in enumerate(metrics) if place == 0 or each.name in judged]
     comparisons = max(1, len(known) - 1) * len(judging)
-    compared = _compared(known, runs, metrics, resamples, level / comparisons)
+    compared = _compared(known, metrics, resamples, level / comparisons)
     pairs = [_pair(groups[0], other, compared) for other in groups[1:]]
     return Comparison(
         runs=[_result(group, compared, level) for group in groups],
@@ -113,7 +115,7 @@ def compare(
         kind=base.description.kind,
         target=base.description.target,
         examples=base.examples,
-        notes=[*_notes(groups, rules), *notes],
+        notes=[*_notes(groups, rules), *_notes_on_inputs(known), *notes],
         judged=judging,
         rules=rules,
         comparisons=comparisons,
@@ -173,10 +175,8 @@ def _metrics(groups: Sequence[Group], headline: str | None, judged: Collection[s
     return sorted(shown, key=lambda metric: metric.name != first)
 
 
-def _compared(
-    groups: Sequence[Group], runs: Sequence[Run], metrics: Sequence[Metric], resamples: int, level: float
-) -> _Compared:
-    texts = next((found for run in runs if (found := run.texts())), {})
+def _compared(groups: Sequence[Group], metrics: Sequence[Metric], resamples: int, level: float) -> _Compared:
+    texts = next((found for group in groups for run in group.runs if (found := run.texts())), {})
     parts = list(slices(groups[0].files[0], texts))
     scores = {group.name: GroupScores.of(group.predictions, metrics, parts) for group in groups}
     resampled = PairedResamples(scores, groups[0].files[0].examples, resamples)
@@ -277,7 +277,9 @@ def _untested(groups: Sequence[Group], level: float, resamples: int, metric: str
         )
         for other in others
     ]
-    return Comparison([_result(group, None, level) for group in groups], pairs, level, resamples)
+    results = [_result(group, None, level) for group in groups]
+    notes = [f"{run.name}: {doubt}" for group in groups for run in group.runs for doubt in run.doubts]
+    return Comparison(results, pairs, level, resamples, notes=notes)
 
 
 def _from_metrics(base: Group, other: Group, headline: str) -> list[Difference]:
@@ -335,6 +337,27 @@ def _notes(groups: Sequence[Group], rules: ScoringRules) -> Iterator[str]:
     for group in groups:
         for run, predictions in zip(group.runs, group.predictions, strict=False):
             yield from notes_on(run, predictions, rules)
+
+
+def _notes_on_inputs(groups: Sequence[Group]) -> Iterator[str]:
+    """Tell of runs that read another text or other words under an id than the base, or the first run whose texts are known.
+
+    Examples are paired by their ids: so are those of two test files, if their rows have the same numbers and gold.
+    """
+    read = [each for group in groups for each in zip(group.runs, group.files, strict=True)]
+    (base, first), known = read[0], next(((run, texts) for run, _ in read if (texts := run.texts())), None)
+    for run, file in read[1:]:
+        if first.has_words:
+            other, name = other_words(first, file), base.name
+        elif known is None or run is known[0] or (run.raw is not None and run.raw == known[0].raw):
+            continue
+        else:
+            other, name = other_texts(first.ids, known[1], run.texts()), known[0].name
+        if other:
+            yield (
+                f"{run.name}: {len(other)} of {file.examples} examples have another text than in {name}, {other[0]} the first: "
+                "they are taken for the same examples, because their ids and gold are the same."
+            )
 
 
 def _value(statistic: Statistic) -> float | None:

@@ -6,7 +6,7 @@ They are read from the workspace, from a file, or from a revision, whose outputs
 import hashlib
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from stages.columns.names import SECOND_TEXT, TEXT
+from stages.comparison.changed_code import note_on_changed_code
 from stages.pipeline.errors import DataError
 from stages.pipeline.git import git_if_possible
 from stages.pipeline.json_files import Json
@@ -29,7 +30,7 @@ from stages.pipeline.lock_schema import LockFile, parse_lock
 from stages.pipeline.paths import CURVES, EVALUATE_METRICS, LOCK, PARAMS, PREDICTIONS, RAW_DATA, RUNS, TRAIN_METRICS
 from stages.pipeline.stage_records import StageRun, stage_runs
 from stages.reporting.content import Curve
-from stages.reporting.staleness import records, stale
+from stages.reporting.staleness import records, stages_of, stale, unrecorded
 from stages.reporting.training_curves import curve_folder, parse_curve
 from stages.systems.joining import Columns, checked_predictions, read_both, read_pair, with_ids
 
@@ -134,12 +135,16 @@ class Run:
     """Why predictions and metrics are not those of the run's own model, data and parameters, and what to do about it."""
     note: str | None = None
     """What is odd about the predictions, in one line."""
+    doubts: Sequence[str] = ()
+    """Why its files may be of different runs, or of other code than it has, and what to do about it; a sentence each."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Every number of `evaluate.json` and `train.json`, as `evaluate.macro.f1`."""
     params: Mapping[str, Json] = field(default_factory=dict)
     """Flat, as `train.learning_rate`; empty where they are not known."""
     curves: Mapping[str, Curve] = field(default_factory=dict)
     """By name, as `validation/f1`."""
+    raw: str | None = None
+    """The hash of `data/raw`, as `dvc.lock` has it; None where it is not known. Equal ones hold equal texts."""
     code: str | None = None
     """A digest of the commands and of all that the stages read but did not make; None where it is not known."""
     stage_runs: Mapping[str, StageRun] = field(default_factory=dict)
@@ -228,13 +233,22 @@ def _run_at(name: str, files: RunFiles) -> Run:
         predictions,
         missing,
         found and found + ("" if name == WORKSPACE else _THERE),
+        doubts=[*_doubts(name, lock, lambda path: content if path == PREDICTIONS else files.read(path))],
         metrics=dict(_numbers(files)),
         params={key: plain(value) for key, value in flat(params)},
         curves=dict(_curves(files)),
+        raw=next((out.md5 for stage in lock.stages.values() for out in stage.outs if Path(out.path) == RAW_DATA), None),
         code=code_digest(lock),
         stage_runs=_stage_runs(files),
         files=files,
     )
+
+
+def _doubts(name: str, lock: LockFile, read: Callable[[Path], bytes | None]) -> Iterator[str]:
+    if found := unrecorded(lock, read):
+        yield found
+    if name == WORKSPACE and (found := note_on_changed_code(stages_of(lock, PREDICTIONS))):
+        yield found
 
 
 def _lock(files: RunFiles, name: str) -> LockFile:

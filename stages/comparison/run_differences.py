@@ -84,6 +84,7 @@ _STALE = 1e-5
 
 def notes_on(run: Run, predictions: Predictions, rules: ScoringRules) -> Iterator[str]:
     """Tell what is odd about a run that is scored by `rules`, a sentence each."""
+    yield from (f"{run.name}: {doubt}" for doubt in run.doubts)
     yield from _otherwise_scored(run, rules) or _stale(run, predictions)
     if strays := note_on_strays(predictions):
         yield f"{run.name}: {strays}"
@@ -122,6 +123,20 @@ def _stale(run: Run, predictions: Predictions) -> list[str]:
                 "run `dvc checkout` or `dvc repro`."
             ]
     return []
+
+
+def other_texts(ids: Sequence[str], one: Mapping[str, Text], two: Mapping[str, Text]) -> list[str]:
+    """Return the ids of the examples of which both know a text, and not the same one."""
+    return [id_ for id_ in ids if id_ in one and id_ in two and one[id_] != two[id_]]
+
+
+def other_words(one: PredictionsFile, two: PredictionsFile) -> list[str]:
+    """Return the ids of the sentences that don't have the same words in two files with the same rows, if both have words."""
+    if not one.tokens or not two.tokens:
+        return []
+    differs = np.array(one.tokens, object) != np.array(two.tokens, object)
+    sentences = np.searchsorted(one.starts, np.flatnonzero(differs), side="right") - 1
+    return [one.ids[place] for place in np.unique(sentences).tolist()]
 
 
 _SAME = 1e-12

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
+from stages.label_issues.seen_inputs import note_on_seen, note_on_seen_in_folds
 from stages.label_issues.shown import COLUMNS, require_format, terminal_lines, write_table
 from stages.pipeline.argument_types import at_least, count
 from stages.pipeline.errors import ConfigError, DataError
@@ -20,7 +21,7 @@ from stages.pipeline.escaping import lines
 from stages.pipeline.one_line import one_line_errors
 from stages.pipeline.paths import PREDICTIONS
 from stages.reporting.label_issues import summary_of
-from stages.reporting.staleness import stale_here
+from stages.reporting.staleness import notes_here, stale_here
 from stages.reporting.workspace import params_here, sources_here
 from stages.scoring.core.predicted import rules_of
 from stages.scoring.label_errors.issue_table import IssueTable, issue_table
@@ -28,22 +29,26 @@ from stages.scoring.label_errors.issue_table import IssueTable, issue_table
 _MOST_SHOWN = 20
 
 
-def issues_here() -> IssueTable:
-    """Rank the labels of the predictions at hand. Raises DataError if there are none, or they are stale."""
+def issues_here() -> tuple[IssueTable, list[str]]:
+    """Rank the labels of the predictions at hand. Return them, and what a reader must know, a sentence each.
+
+    Raises DataError if there are none, or they are stale.
+    """
     if reason := stale_here(PREDICTIONS):
         raise DataError(f"{PREDICTIONS}: is stale: {reason}")
     sources = sources_here()
     if not sources:
         raise DataError(f"{PREDICTIONS}: no gold label is known; label some examples of test or validation")
-    return issue_table(sources, rules_of(params_here()))
+    notes = [*notes_here(), *filter(None, [note_on_seen(sources)])]
+    return issue_table(sources, rules_of(params_here())), notes
 
 
-def issues_in_train(folds: int, overrides: Sequence[str]) -> IssueTable:
-    """Rank the labels of train. Raises ConfigError or DataError if a fold can't be run."""
+def issues_in_train(folds: int, overrides: Sequence[str]) -> tuple[IssueTable, list[str]]:
+    """Rank the labels of train, likewise. Raises ConfigError or DataError if a fold can't be run."""
     from stages.label_issues.folds import cross_validated  # needs what predictions at hand do not
 
     sources, params = cross_validated(folds, overrides)
-    return issue_table(sources, rules_of(params))
+    return issue_table(sources, rules_of(params)), [*filter(None, [note_on_seen_in_folds(sources)])]
 
 
 def main() -> None:
@@ -56,9 +61,11 @@ def main() -> None:
             raise ConfigError(
                 "-S: sets what the folds are trained with, and there are none; give their number, as in --folds 5"
             )
-        found = issues_in_train(arguments.folds, arguments.set_param) if arguments.folds else issues_here()
+        found, notes = issues_in_train(arguments.folds, arguments.set_param) if arguments.folds else issues_here()
         for line in lines(summary_of(found), COLUMNS):
             print(line)
+        for note in notes:
+            print(*lines(f"note: {note}", COLUMNS), sep="\n")
         print()
         for line in terminal_lines(list(islice(found.by_example(), arguments.top or _MOST_SHOWN))):
             print(line)

@@ -1,10 +1,12 @@
 """Stale outputs: made by a stage from other inputs or parameters than those of its own run.
 
 `dvc exp run train` leaves `evaluate` as it was, and a parameter may be committed without a run. `dvc.lock` tells either.
+It also tells which files are of no run that it records: a stage that was run by hand leaves such, and so does a
+`git checkout` without `dvc checkout`.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from stages.pipeline.lock_schema import LockFile, parse_lock
-from stages.pipeline.paths import LOCK, PARAMS, PREDICTIONS
+from stages.pipeline.paths import DOWNLOAD_METRICS, EVALUATE_METRICS, LOCK, PARAMS, PREDICTIONS, TRAIN_METRICS
 
 _MOST_NAMES = 3
 """How many parameters are named at most."""
+_SHOWN = (DOWNLOAD_METRICS, TRAIN_METRICS, EVALUATE_METRICS, PREDICTIONS)
+"""The files that a run is shown by. Each tells which data, model or scores it is of."""
 
 
 def stale(lock: LockFile, params: Mapping[str, Any], output: Path) -> str | None:
@@ -50,9 +54,31 @@ def _params_here() -> Mapping[str, Any]:
 
 
 def notes_here() -> Iterator[str]:
-    """Tell that the scores and predictions in the workspace are stale; nothing if they are not."""
+    """Tell that the scores and predictions in the workspace are stale, or not of one run; nothing if they are."""
     if found := stale_here(PREDICTIONS):
         yield f"these scores and predictions are stale: {found}"
+    lock = parse_lock(LOCK.read_bytes()) if LOCK.is_file() else None
+    if lock is not None and (found := unrecorded(lock, lambda path: path.read_bytes() if path.is_file() else None)):
+        yield found
+
+
+def unrecorded(lock: LockFile, read: Callable[[Path], bytes | None]) -> str | None:
+    """Say which of the files that a run is shown by are not those that `lock` records; None if all are.
+
+    `read`: returns a file's content, or None if it is not there; what is missing or not recorded can't be another one.
+    """
+    known = {Path(out.path) for stage in lock.stages.values() for out in stage.outs if out.md5 and out.hash == "md5"}
+    contents = {path: read(path) for path in _SHOWN if path in known}
+    others = [
+        str(path) for path, content in contents.items() if content is not None and not records(lock, path, content)
+    ]
+    if not others:
+        return None
+    are = "is not the one" if len(others) == 1 else "are not those"
+    return (
+        f"{', '.join(others)} {are} that {LOCK} records, so scores, predictions and {PARAMS} may be of different runs; "
+        "after `git checkout` run `dvc checkout`, after a stage without DVC `dvc repro`"
+    )
 
 
 def records(lock: LockFile, output: Path, content: bytes) -> bool:
@@ -65,6 +91,12 @@ def _writer(lock: LockFile, path: Path) -> str | None:
     """Return the stage that writes `path`, or a folder around it."""
     written = ((name, Path(out.path)) for name, stage in lock.stages.items() for out in stage.outs)
     return next((name for name, out in written if path.is_relative_to(out)), None)
+
+
+def stages_of(lock: LockFile, output: Path) -> list[str]:
+    """Return the stage that writes `output` behind those that it depends on; an empty list if there is none."""
+    stage = _writer(lock, output)
+    return [] if stage is None else _upstream(lock, stage)
 
 
 def _upstream(lock: LockFile, stage: str) -> list[str]:

@@ -6,6 +6,7 @@ Examples:
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from stages.pipeline.escaping import lines, visible
@@ -48,13 +49,21 @@ def summary() -> str:
         ),
         *_gain(evaluate),
         "",
-        *(f"{what:16}{path}" for what, path in _PLACES.items()),
+        *(f"{what:16}{path}{_age(path)}" for what, path in _PLACES.items()),
         "",
         *(line for note in notes_here() for line in (*lines(f"note: {note}", _WIDTH), "")),
         "sweep           stagewright sweep -S KEY=VALUE,VALUE",
         "compare         stagewright compare HEAD workspace",
     ]
     return "\n".join(shown)
+
+
+def _age(path: Path) -> str:
+    """Return what to say of a report that was written before the scores: it is of another run, as after `dvc exp apply`."""
+    if path != REPORT or not path.is_file():
+        return ""
+    scored = max(each.stat().st_mtime_ns for each in (DOWNLOAD_METRICS, TRAIN_METRICS, EVALUATE_METRICS))
+    return "  (older than these scores: stagewright report)" if path.stat().st_mtime_ns < scored else ""
 
 
 def _gain(evaluate: Mapping[str, Any]) -> Iterator[str]:

@@ -369,12 +369,31 @@ def test_metrics_that_are_not_the_predictions_are_told(runs: Runs, compare: Comm
     metrics = runs.root / "metrics/evaluate.json"
     metrics.write_text('{"accuracy": 0.123}')
     try:
-        assert (
-            "metrics/evaluate.json has accuracy 0.1230, and its predictions give"
-            in as_json(compare, "workspace", "better")["notes"][0]
-        )
+        notes = as_json(compare, "workspace", "better")["notes"]
+        assert notes[0].startswith("workspace: metrics/evaluate.json is not the one that dvc.lock records")
+        assert "metrics/evaluate.json has accuracy 0.1230, and its predictions give" in notes[1]
+        assert all("better" not in note for note in notes)
+        (runs.root / PREDICTIONS).unlink()  # then metrics alone are compared
+        shown = comparing.compare([load_run("workspace"), load_run("better")], lenient=True)
+        assert shown.notes == [notes[0]]
     finally:
         runs.restore()
+
+
+def test_code_that_changed_since_the_run_is_told(runs: Runs, compare: Command, comment: Command) -> None:
+    """As in a pull request that changes code and commits no run of it: the same predictions say nothing about it."""
+    code = runs.root / "write.py"
+    try:
+        code.write_text(code.read_text() + "# other code\n")
+        told_of = (
+            "write.py changed since these predictions were made, so they say nothing about this change; run `dvc repro`"
+        )
+        (note,) = as_json(compare, "HEAD", "workspace")["notes"]
+        assert note.startswith(f"workspace: {told_of}")
+        assert told_of in comment("HEAD")[1]
+    finally:
+        runs.restore()
+    assert as_json(compare, "HEAD", "better")["notes"] == []
 
 
 def test_texts_come_from_the_raw_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -393,6 +412,50 @@ def test_texts_come_from_the_raw_data(tmp_path: Path, monkeypatch: pytest.Monkey
     runs = [load_run("base.parquet"), load_run("workspace")]
     examples = examples_in(as_html(comparing.compare(runs, resamples=200), runs))
     assert "a b c" in examples and "e f" not in examples  # a pair is shown as one only if all texts are pairs
+
+
+def test_other_texts_under_the_same_ids_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of two test files that are sorted by label have the same ids and gold."""
+    monkeypatch.chdir(tmp_path)
+    ids, gold = [f"test-{place}" for place in range(4)], ["x", "x", "y", "y"]
+    save_splits(DatasetDict({"test": Dataset.from_dict({"id": ids, "text": ["a", "b", "c", "d"]})}), RAW_DATA)
+    PREDICTIONS.parent.mkdir(parents=True)
+    columns = {"id": ids, "gold": gold, "predicted": gold}
+    pq.write_table(pa.table(columns), PREDICTIONS)
+    pq.write_table(pa.table(columns), "textless.parquet")
+    pq.write_table(pa.table({**columns, "text": ["a", "b", "c", "d"]}), "same.parquet")
+    others = pa.table({**columns, "text": ["a", "B", "c", "D"]})
+    pq.write_table(others.take(pa.array([3, 2, 1, 0])), "others.parquet")
+    names = ["textless.parquet", "workspace", "same.parquet", "others.parquet"]
+    found = comparing.compare([load_run(name) for name in names], resamples=200)
+    assert found.notes == [
+        "others.parquet: 2 of 4 examples have another text than in workspace, test-1 the first: they are taken for the "
+        "same examples, because their ids and gold are the same."
+    ]
+
+
+def test_other_words_under_the_same_ids_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    columns = {"id": ["s", "s", "t"], "word": [0, 1, 0], "gold": ["B-X", "O", "O"], "predicted": ["O", "O", "O"]}
+    for name, words in (("a", ["Ada", "wrote", "."]), ("b", ["Ada", "wrote", "!"]), ("c", ["Ada", "wrote", "."])):
+        pq.write_table(pa.table({**columns, "token": words}), f"{name}.parquet")
+    found = comparing.compare([load_run(f"{name}.parquet") for name in "abc"], resamples=200)
+    assert [note for note in found.notes if "text" in note] == [
+        "b.parquet: 1 of 2 examples have another text than in a.parquet, t the first: they are taken for the same "
+        "examples, because their ids and gold are the same."
+    ]
+
+
+def test_texts_are_those_of_the_runs_that_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is left out has texts of other examples, perhaps under the same ids."""
+    monkeypatch.chdir(tmp_path)
+    columns = {"id": ["test-0", "test-1"], "gold": ["x", "y"], "predicted": ["x", "y"]}
+    pq.write_table(pa.table({**columns, "gold": ["y", "y"], "text": ["not", "these"]}), "left-out.parquet")
+    pq.write_table(pa.table(columns), "base.parquet")
+    pq.write_table(pa.table({**columns, "predicted": ["y", "y"], "text": ["the", "texts"]}), "other.parquet")
+    runs = [load_run(f"{name}.parquet") for name in ("base", "left-out", "other")]
+    found = comparing.compare(runs, resamples=200, optional=["left-out.parquet"])
+    assert [each.text for each in found.pairs[0].changed] == ["the"]
 
 
 def examples_in(page: str) -> str:

@@ -1,6 +1,7 @@
 """The comment on a pull request, and the summary that `stagewright run` ends with."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -68,6 +69,22 @@ def test_a_base_that_is_no_revision_is_told_in_one_line(tmp_path: Path) -> None:
     failed = workspace.run("python", "-m", "stages.comparison.pull_request", "nowhere")
     assert failed.returncode == 1
     assert failed.stderr.startswith("error: ") and len(failed.stderr.strip().splitlines()) == 1
+
+
+def test_the_summary_tells_of_a_report_that_is_older_than_the_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Git does not keep the report, so `dvc exp apply` leaves that of the run before."""
+    monkeypatch.chdir(tmp_path)
+    write_results(tmp_path, 0.8, [0.9])
+    line = "report          metrics/report.html"
+    assert line in summary().splitlines()  # there is none yet
+    Path("metrics/report.html").write_text("page")
+    scored = Path("metrics/evaluate.json").stat().st_mtime
+    os.utime("metrics/report.html", (scored + 9, scored + 9))
+    assert line in summary().splitlines()
+    os.utime("metrics/report.html", (scored - 9, scored - 9))
+    assert f"{line}  (older than these scores: stagewright report)" in summary().splitlines()
 
 
 def test_the_summary_fits_80_columns_and_tells_scores_and_places(

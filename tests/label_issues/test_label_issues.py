@@ -15,17 +15,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from datasets import load_from_disk
+from datasets import Dataset, DatasetDict, load_from_disk
 
 from stages.label_issues.__main__ import main
+from stages.label_issues.seen_inputs import note_on_seen, note_on_seen_in_folds
 from stages.label_issues.shown import COLUMNS, terminal_lines, write_table
 from stages.pipeline.escaping import width
+from stages.pipeline.paths import RAW_DATA
 from stages.reporting.content import Report, RunContent
 from stages.reporting.label_issues import BUDGET, MOST_EXAMPLES
 from stages.reporting.page import render_report
 from stages.scoring.core.predicted import ScoringRules
 from stages.scoring.evaluation.predictions_file import Description, described, probability_structs, read_predictions
 from stages.scoring.label_errors.issue_table import IssueTable, Source, issue_table
+from tests.support.saved_splits import save_splits
 
 pytestmark = [pytest.mark.usefixtures("one_thread")]
 
@@ -208,6 +211,51 @@ def test_predictions_of_an_older_evaluate_are_told(
     called(run, monkeypatch)
     printed = capsys.readouterr().out
     assert "gold labels in test wrong" in " ".join(printed.split()) and "Validation" not in printed
+
+
+def source_of(split: str, inputs: list[tuple[str, ...]], *, words: bool) -> Source:
+    """Examples with these texts, or these words."""
+    if not words:
+        ids = [f"{split}-{row}" for row in range(len(inputs))]
+        columns = {"id": ids, "gold": ["x"] * len(ids), "predicted": ["x"] * len(ids)}
+        return Source(split, read_predictions(pa.table(columns), split), inputs)
+    rows = [(f"{split}-{row}", place, word) for row, each in enumerate(inputs) for place, word in enumerate(each)]
+    ids, places, tokens = (list(column) for column in zip(*rows, strict=True))
+    tags = {"gold": ["O"] * len(ids), "predicted": ["O"] * len(ids)}
+    return Source(split, read_predictions(pa.table({"id": ids, "word": places, "token": tokens, **tags}), split), [])
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_examples_that_their_model_has_seen_are_counted(
+    words: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Groups are kept together, and equal inputs in two of them are not."""
+    monkeypatch.chdir(tmp_path)
+    one, two = [("a", "b"), ("c", "d"), ("c", "d"), ("a b", "")], [("c", "d"), ("e", "f")]
+    parts = [source_of("one", one, words=words), source_of("two", two, words=words)]
+    note = note_on_seen_in_folds(parts)
+    assert note is not None and note.startswith("3 of these examples repeat") and "data.deduplicate=within" in note
+    assert note_on_seen_in_folds([parts[0], source_of("other", [("g", "h")], words=words)]) is None
+    assert note_on_seen(parts) is None  # train is not at hand
+    columns = {"tokens": list(map(list, two))} if words else {"text": ["c", "e"], "text_pair": ["d", "f"]}
+    save_splits(DatasetDict({"train": Dataset.from_dict({"id": ["1", "2"], **columns})}), RAW_DATA)
+    note = note_on_seen(parts)
+    assert note is not None and note.startswith("4 of these examples repeat") and "data.deduplicate=across" in note
+
+
+def test_repeated_inputs_are_told(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    called(run, monkeypatch)
+    assert "note:" not in capsys.readouterr().out
+    splits = {name: load_from_disk(str(run / "data/raw" / name)) for name in ("train", "validation", "test")}
+    shutil.rmtree(run / "data/raw")
+    save_splits(DatasetDict({**splits, "train": splits["test"].select([0, 1])}), run / "data/raw")
+    called(run, monkeypatch)
+    assert "note: 2 of these examples repeat an input that their model was trained on" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 def test_stale_predictions_are_refused(

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix
 
 from stages.pipeline.errors import DataError
+from stages.pipeline.paths import PREDICTIONS
 from stages.reporting.browser_data import browser_data
 from stages.reporting.charts import Line, line_chart, ticks
 from stages.reporting.content import (
@@ -909,6 +910,30 @@ def test_stale_scores_are_told_on_the_page_and_in_the_summary(workspace: Path) -
     assert note in " ".join(summary().split())
     file.write_bytes(b"made without DVC")
     assert note not in " ".join(summary().split())
+    assert f"note: {PREDICTIONS} is not the one that dvc.lock records, so scores," in " ".join(summary().split())
+
+
+@pytest.mark.parametrize("name", ["metrics/download.json", "metrics/train.json", "metrics/evaluate.json"])
+def test_a_file_of_a_run_that_the_lock_does_not_record_is_told(workspace: Path, name: str) -> None:
+    """As `python -m stages.train train.epochs=9` leaves it, or a `git checkout` without `dvc checkout`."""
+    download = {"data": {"name": "letters", "kind": "text"}, "model": {"name": "tiny"}}
+    (workspace / "metrics/download.json").write_text(json.dumps(download))
+    (workspace / "metrics/train.json").write_text(json.dumps({"validation": {"accuracy": 0.5}}))
+    shown = [f"metrics/{stage}.json" for stage in ("download", "train", "evaluate")]
+    outs = [
+        {"path": path, "hash": "md5", "size": 1, "md5": hashlib.md5((workspace / path).read_bytes()).hexdigest()}
+        for path in (*shown, str(PREDICTIONS))
+    ]
+    lock = {"schema": "2.0", "stages": {"all": {"cmd": "none", "outs": outs}}}
+    (workspace / "dvc.lock").write_text(json.dumps(lock) + "\n")
+    assert not report_of_workspace().notes and "note:" not in summary()
+    content = json.loads((workspace / name).read_bytes())
+    (workspace / name).write_text(json.dumps({**content, "by hand": 1}))
+    told_of = f"{name} is not the one that dvc.lock records, so scores, predictions and params.yaml may be of different"
+    assert [note[: len(told_of)] for note in report_of_workspace().notes] == [told_of]
+    assert f"note: {told_of}" in " ".join(summary().split())
+    (workspace / PREDICTIONS).unlink()
+    assert f"note: {told_of}" in " ".join(summary().split())  # what is not there is not another one
 
 
 def test_files_of_another_kind_are_told(workspace: Path) -> None:
