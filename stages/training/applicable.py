@@ -34,12 +34,11 @@ def require_applicable(config: TrainStage) -> None:
 
 
 def _require_packages(train: TrainConfig) -> None:
-    for asked, key, package, extra in (
-        (train.adapter == "lora", "train.adapter=lora", "peft", "lora"),
-        (train.optimizer == "adamw_8bit", "train.optimizer=adamw_8bit", "bitsandbytes", "adamw-8bit"),
-    ):
-        if asked and find_spec(package) is None:
-            raise ConfigError(
-                f"{key} needs {package}; install it with "
-                f"`python -m pip install --constraint constraints.txt 'stagewright[{extra}]'`"
-            )
+    if train.adapter == "lora" and find_spec("peft") is None:
+        raise ConfigError(f"train.adapter=lora needs peft; {_install('lora')}")
+    if train.optimizer == "adamw_8bit" and find_spec("bitsandbytes") is None:
+        raise ConfigError(f"train.optimizer=adamw_8bit needs bitsandbytes; {_install('adamw-8bit')}")
+
+
+def _install(extra: str) -> str:
+    return f"install it with `python -m pip install --constraint constraints.txt 'stagewright[{extra}]'`"

@@ -24,7 +24,7 @@ from stages.pipeline.errors import BusyError, DataError
 from stages.predict import job
 from stages.predict.inputs import InputOptions, read_inputs
 from stages.predict.job import Job, parts_of
-from stages.predict.output_rows import Written
+from stages.predict.output_rows import OutputOptions
 from stages.predict.predictor import PredictionOptions, Predictor
 from stages.reporting.summary import summary
 from tests.support.canonical_data import made_of
@@ -720,8 +720,8 @@ def test_an_input_that_changes_under_the_same_size_and_time_is_another_job(kind:
     file = source / "1.txt" if kind == "folder" else source
     file.parent.mkdir(exist_ok=True)
     file.write_text("good")
-    how = Written("jsonl", (), of_words=False)
-    made = Job(source, tmp_path / "out.jsonl", InputOptions("text", of_words=False), how)
+    output = OutputOptions("jsonl", (), of_words=False)
+    made = Job(source, tmp_path / "out.jsonl", InputOptions("text", of_words=False), output)
     key, before = made._key(), file.stat()
     assert made._key() == key
     file.write_text("poor")

@@ -46,7 +46,7 @@ def test_scores_on_other_data_are_not_taken_up(changed: str, journal: Path, tmp_
 
     source = begun()
     for trial in (before := all_of(source)):
-        source.ended(trial, 0.5)
+        source.finish(trial, 0.5)
     assert len(before) == 2 and all_of(begun()) == []
     (tmp_path / changed).write_text("text,label\nfine,2\nbad,1\n")
     again = all_of(begun())

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -162,7 +163,10 @@ def _of_group(*, _parent_: DictConfig) -> str | None:
     """Resolve `${fingerprint:}`. Of files that are not on this machine, return the fingerprint that `params.yaml` has of them."""
     if not _IS_WATCHED.get() or any(OmegaConf.is_missing(_parent_, name) for name in _NAMES if name in _parent_):
         return None
-    named = {name: _plain(_parent_.get(name)) for name in _NAMES}
+    try:
+        named = {name: _plain(_parent_.get(name)) for name in _NAMES}
+    except OmegaConfBaseException:
+        return None  # it is raised again where the key itself is resolved, and names it then
     if named["source"] != "files":
         return None
     path = named[_MODEL]
