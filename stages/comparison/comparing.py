@@ -23,6 +23,7 @@ from stages.comparison.run_differences import (
     changed_examples,
     environment_differences,
     note_on_labels,
+    note_on_readings,
     notes_on,
     param_differences,
     stage_seconds,
@@ -277,7 +278,8 @@ def _untested(groups: Sequence[Group], level: float, resamples: int, metric: str
         )
         for other in others
     ]
-    return Comparison([_result(group, None, level) for group in groups], pairs, level, resamples)
+    notes = [note for other in others for note in note_on_readings(base.runs[0], other.runs[0])]
+    return Comparison([_result(group, None, level) for group in groups], pairs, level, resamples, notes=notes)
 
 
 def _from_metrics(base: Group, other: Group, headline: str) -> list[Difference]:
