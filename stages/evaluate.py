@@ -51,7 +51,8 @@ def evaluate(config: EvaluateStage) -> Compute:
     task = task_for(config.task, wanted.mode, wanted.scheme).trained(TRAINED_MODEL)
     raw, tokenized = ({split: load_split(folder, split) for split in _FILES} for folder in (RAW_DATA, TOKENIZED_DATA))
     gold = {split: task.raw_gold(rows) for split, rows in raw.items()}
-    names, test = label_names(raw["test"].features), raw["test"]
+    names = {split: label_names(rows.features) for split, rows in raw.items()}  # each has its own behind those of train
+    test = raw["test"]
     if wanted.score:
         require_labels(task.labelled(gold["test"]), gold["test"], test)
     with ThreadPoolExecutor(1) as beside:
@@ -62,17 +63,17 @@ def evaluate(config: EvaluateStage) -> Compute:
     for split, file in _FILES.items():
         require_coverage(units[split], gold[split], raw[split])
         predicted = Predicted(units[split], gold[split], task.labelled(gold[split]))
-        tables[split] = predictions(raw[split], task, predicted, names)
+        tables[split] = predictions(raw[split], task, predicted, names[split])
         write_predictions(tables[split], file)
     table, counts = tables["test"], counts_of(units["test"], gold["test"], test)
     if by_packages is None:
-        write_plots(table, None, names, plots)
+        write_plots(table, None, names["test"], plots)
         write_json(EVALUATE_METRICS, counts)
     else:
         options = ScoringOptions(wanted.mode, wanted.scheme, wanted.resamples, wanted.slices, config.task.metric)
         background = background_of(test, RAW_DATA, wanted, task.threshold)
         scores = score_predictions(table, options, background, by_packages.result())
-        write_plots(table, scores.per_label, names, plots)
+        write_plots(table, scores.per_label, names["test"], plots)
         write_json(EVALUATE_METRICS, {**counts, **scores.to_json()})
     return compute_record(found.precision, config.threads, found.packing)
 

@@ -23,6 +23,7 @@ from stages.comparison.run_differences import (
     changed_examples,
     environment_differences,
     note_on_labels,
+    note_on_readings,
     notes_on,
     other_texts,
     other_words,
@@ -277,9 +278,10 @@ def _untested(groups: Sequence[Group], level: float, resamples: int, metric: str
         )
         for other in others
     ]
+    doubts = [f"{run.name}: {doubt}" for group in groups for run in group.runs for doubt in run.doubts]
+    notes = [note for other in others for note in note_on_readings(base.runs[0], other.runs[0])]
     results = [_result(group, None, level) for group in groups]
-    notes = [f"{run.name}: {doubt}" for group in groups for run in group.runs for doubt in run.doubts]
-    return Comparison(results, pairs, level, resamples, notes=notes)
+    return Comparison(results, pairs, level, resamples, notes=doubts + notes)
 
 
 def _from_metrics(base: Group, other: Group, headline: str) -> list[Difference]:

@@ -90,6 +90,16 @@ def notes_on(run: Run, predictions: Predictions, rules: ScoringRules) -> Iterato
         yield f"{run.name}: {strays}"
 
 
+def note_on_readings(base: Run, other: Run) -> Iterator[str]:
+    """Tell that the metrics files of two runs hold scores of tags that were read in two ways."""
+    before, after = rules_of(base.params), rules_of(other.params)
+    if base.params and other.params and (before.mode, before.scheme) != (after.mode, after.scheme):
+        yield (
+            f"{other.name} was evaluated with evaluate.mode={after.mode} evaluate.scheme={after.scheme}, and {base.name} with "
+            f"evaluate.mode={before.mode} evaluate.scheme={before.scheme}: their scores of entities can't be compared."
+        )
+
+
 def note_on_labels(files: Sequence[PredictionsFile], predictions: Predictions) -> Iterator[str]:
     """Tell that macro averages of label sets are over more labels than a run has by itself, where no file declares them."""
     if predictions.form != "labels" or files[0].description.is_declared:

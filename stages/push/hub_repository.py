@@ -16,6 +16,7 @@ from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
+from stages.exporting.exported_files import SAVED_MODEL
 from stages.pipeline.errors import HubError
 from stages.push.push_errors import push_errors
 from stages.push.recorded_export import Export, ExportedFile
@@ -32,9 +33,13 @@ _MODEL_FILES = (
     "*.onnx.data",
     "*.bin",
     "*config.json",
+    "threshold.json",
+    "tag_scheme.json",
     *TOKENIZER_FILES,
 )
 """The files that are read to run a model. Those that the export does not have belong to another model."""
+_MODEL_FOLDERS = (f"{SAVED_MODEL}/",)
+"""The folders of an export, which hold nothing else."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +125,14 @@ def difference(files: Sequence[ExportedFile], remote: Mapping[str, str]) -> Diff
     """Return how `remote`, the digests of a revision's files, differs from the export's."""
     names = {file.name for file in files}
     lacking = [file.name for file in files if remote.get(file.name) not in (file.sha256, file.git_sha1)]
-    left = [name for name in remote if name not in names and any(fnmatchcase(name, one) for one in _MODEL_FILES)]
-    return Difference(lacking, [name for name in left if "/" not in name])
+    return Difference(lacking, [name for name in remote if name not in names and _is_of_a_model(name)])
+
+
+def _is_of_a_model(name: str) -> bool:
+    """Return whether a file is one of an export, of this model or another. Other folders are not an export's."""
+    if "/" in name:
+        return name.startswith(_MODEL_FOLDERS)
+    return any(fnmatchcase(name, each) for each in _MODEL_FILES)
 
 
 def _existing(api: HfApi, to: Destination) -> "ModelInfo | None":

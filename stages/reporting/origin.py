@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
 from stages.pipeline.git import file_at, git_if_possible
 from stages.pipeline.json_files import read_json
 from stages.pipeline.paths import DOWNLOAD_METRICS, EVALUATE_METRICS, PARAMS, RUNS
 from stages.reporting.content import Fact
 from stages.reporting.markup import joined, tag
+from stages.scoring.core.predicted import rules_of
 
 _SHOWN = 10
 """The number of characters of a revision that are shown."""
@@ -66,15 +70,36 @@ def _environment_of_training() -> Mapping[str, Any]:
 
 
 def base_run() -> BaseRun | None:
-    """Return the committed run; None if there is none, it is the run in the workspace, or its data are others."""
+    """Return the committed run; None if there is none, or it is the run in the workspace.
+
+    Nor is it returned if its scores are not comparable: the data are others, or entities were read otherwise.
+    """
     committed, data = _committed(EVALUATE_METRICS), _committed(DOWNLOAD_METRICS)
     if committed is None or data is None or committed == read_json(EVALUATE_METRICS):
         return None
     here = read_json(DOWNLOAD_METRICS)
-    if _test_split(data) != _test_split(here) or not isinstance(committed, Mapping):
+    if _test_split(data) != _test_split(here) or not isinstance(committed, Mapping) or not _reads_tags_alike():
         return None
     head = _head()
     return None if head is None else BaseRun(head[:_SHOWN], committed)
+
+
+def _reads_tags_alike() -> bool:
+    """Return whether the committed parameters read tags as those in the workspace do, as far as both are known."""
+    committed = file_at("HEAD", PARAMS)
+    if committed is None or not PARAMS.is_file():
+        return True
+    return _reading(committed) == _reading(PARAMS.read_bytes())
+
+
+def _reading(params: bytes) -> tuple[str, str]:
+    """Return `evaluate.mode` and `evaluate.scheme` of a `params.yaml`."""
+    try:
+        found = YAML(typ="safe").load(params)["evaluate"]
+        rules = rules_of({f"evaluate.{name}": value for name, value in found.items()})
+    except (ValueError, YAMLError, LookupError, TypeError, AttributeError):
+        rules = rules_of({})
+    return rules.mode, rules.scheme
 
 
 def _test_split(download: Any) -> Any:

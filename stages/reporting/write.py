@@ -44,7 +44,7 @@ from stages.scoring.evaluation.resampling import Interval
 _RATES = ("precision", "recall", "f1")
 _DIGEST = 12
 """Characters of a digest that are shown."""
-_COUNTS = ("examples", "units", "coverage")
+_NO_SCORES = ("examples", "units", "coverage", "threshold")
 """Numbers of `evaluate.json` that are no scores."""
 
 
@@ -175,7 +175,7 @@ def _scores(metrics: Mapping[str, Any]) -> tuple[Score, ...]:
     return tuple(
         Score(name, value, Interval(*intervals[name]) if intervals.get(name) else None)
         for name, value in metrics.items()
-        if name not in _COUNTS and (value is None or isinstance(value, int | float))
+        if name not in _NO_SCORES and (value is None or isinstance(value, int | float))
     )
 
 
@@ -187,7 +187,8 @@ def _slice_score(values: Mapping[str, Any]) -> SliceScore:
 def _facts(params: Mapping[str, Any], metrics: Mapping[str, Any]) -> tuple[Fact, ...]:
     shown = {name: params[name] for name in SHOWN_PARAMETERS if name in params}
     counts = {"test examples": metrics["examples"], "scored": metrics["units"]}
-    return tuple(Fact(name, str(value)) for name, value in {**shown, **counts}.items())
+    threshold = {"threshold": metrics["threshold"]} if "threshold" in metrics else {}
+    return tuple(Fact(name, str(value)) for name, value in {**shown, **counts, **threshold}.items())
 
 
 def parser() -> argparse.ArgumentParser:

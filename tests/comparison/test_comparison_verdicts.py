@@ -277,3 +277,14 @@ def test_the_page_reads_entities_as_the_comparison_does() -> None:
 def test_what_is_better_where_less_is_better(difference: float, interval: Interval, told: str, expected: str) -> None:
     found = Difference("mse", False, 1.0, 1.0, difference, interval, "randomization", 0.001, 0.001, "no evidence")
     assert verdict(replace(found, verdict=told)) == expected  # type: ignore[arg-type]
+
+
+def test_metrics_of_tags_that_were_read_in_two_ways_are_told_apart_without_predictions() -> None:
+    def of(name: str, mode: str) -> Run:
+        params = {"evaluate.mode": mode, "evaluate.scheme": "auto"}
+        return Run(name, None, "predictions are not at hand", metrics={"evaluate.f1": 0.5}, params=params)
+
+    for mode, told in (("strict", True), ("conll", False)):
+        comparison = compare([of("base", "conll"), of("now", mode)], lenient=True)
+        shown = " ".join(as_text(comparison).split())
+        assert ("scores of entities can't be compared" in shown) == told == bool(comparison.notes)

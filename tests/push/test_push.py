@@ -626,5 +626,7 @@ def test_files_of_another_model_are_told_from_what_a_user_put_there() -> None:
         "images/config.json": "x",
     }
     assert not difference(files, same)
-    found = difference(files, {**same, "config.json": "other", "vocab.txt": "x", "model.onnx": "x"})
-    assert (found.lacking, found.left) == (["config.json"], ["vocab.txt", "model.onnx"])
+    others = ["vocab.txt", "model.onnx", "threshold.json", "tag_scheme.json"]
+    others += ["saved_model/saved_model.pb", "saved_model/variables/variables.index"]
+    found = difference(files, {**same, "config.json": "other", **dict.fromkeys(others, "x")})
+    assert (found.lacking, found.left) == (["config.json"], others)

@@ -835,8 +835,24 @@ def test_a_run_is_compared_with_the_committed_one_on_the_same_test_split(workspa
     assert changes() == ["+0.0625"]
     file.write_text(json.dumps({**metrics, "accuracy": 0.6875}))
     assert changes() == ["\u22120.0625"]
+    params = (workspace / "params.yaml").read_text()
+    git("add", "params.yaml")
+    git("commit", "--quiet", "--message", "params")
+    assert changes() == ["\u22120.0625"]
+    (workspace / "params.yaml").write_text(f"{params}evaluate:\n  mode: strict\n")
+    assert changes() == []  # scores of another reading of the tags
+    (workspace / "params.yaml").write_text(f"{params}evaluate:\n  mode: conll\n  scheme: auto\n")
+    assert changes() == ["\u22120.0625"]
     (workspace / "metrics/download.json").write_text(json.dumps({**download, "data": {"name": "other"}}))
     assert changes() == []  # other data
+
+
+def test_the_threshold_of_several_labels_is_a_setting_and_no_score(workspace: Path) -> None:
+    file = workspace / "metrics/evaluate.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "threshold": 0.125}))
+    [run] = report_of_workspace().runs
+    assert "threshold" not in [score.name for score in run.scores]
+    assert Fact("threshold", "0.125") in run.facts
 
 
 def test_all_that_is_known_of_entities_is_on_the_page(workspace: Path) -> None:

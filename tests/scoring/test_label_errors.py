@@ -255,6 +255,32 @@ def test_several_labels_are_looked_at_one_by_one() -> None:
     assert missing.to_json()["suggested"] == ["x", "y"]
 
 
+def labels_file(golds: Sequence[Sequence[str]], scores: Any, names: Sequence[str]) -> PredictionsFile:
+    columns = {
+        "gold": pa.array(golds, pa.list_(pa.string())),
+        "predicted": [[name for name, score in zip(names, row, strict=True) if score >= 0.5] for row in scores],
+        "score": probability_structs(np.asarray(scores), names),
+    }
+    return read_predictions(described(pa.table(columns), Description("text", "labels", names)))
+
+
+@pytest.mark.parametrize("others", [["z", "x", "y"], ["x", "z"], ["x", "y", "z", "w"]])
+def test_the_same_label_is_looked_at_in_files_that_have_others_or_another_order(others: list[str]) -> None:
+    """A fold has the labels of its own train first, so that one which this lacks comes last."""
+    generator, names = np.random.default_rng(0), ["x", "y", "z"]
+    scores = [generator.random((30, 3)), generator.random((30, len(others)))]
+    golds = [[[name for name in known if generator.random() < 0.5] for _ in range(30)] for known in (names, others)]
+    every = ["w", *names]
+    whole = [np.zeros((30, 4)), np.zeros((30, 4))]
+    for place, known in enumerate((names, others)):
+        whole[place][:, [every.index(name) for name in known]] = scores[place]
+    found = label_issues(
+        [labels_file(golds[0], scores[0], names), labels_file(golds[1], scores[1], others)], ScoringRules()
+    )
+    alike = label_issues([labels_file(golds[place], whole[place], every) for place in range(2)], ScoringRules())
+    assert len(found) > 20 and found == alike
+
+
 # --- what can't be ranked -------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """What a text can be labelled with: scores and losses against reference libraries, then each target through the stages."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -451,6 +452,40 @@ def test_columns_that_came_along_are_in_the_predictions_and_slice_the_scores(her
         for gold, predicted in zip(*(table[name].to_pylist() for name in ("gold", "predicted")), strict=True)
     ]
     assert [part["accuracy"] for part in parts.values()] == [sum(right[place::3]) / 4 for place in range(3)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "more", [{"validation": ["x"], "test": ["y"]}, {"validation": ["x"]}, {"test": ["y", "z"]}], ids=str
+)
+@pytest.mark.parametrize("target", ["label", "labels"])
+def test_labels_that_train_lacks_keep_their_names_in_the_predictions_of_each_split(
+    target: Target, more: dict[str, list[str]], here: Path
+) -> None:
+    write_inputs(here, target)
+    splits, known = load_splits(here / "data/raw"), LABEL_COLUMN[target][1]
+    with_more, expected = DatasetDict(train=splits["train"]), {}
+    for split in ("validation", "test"):
+        names = [*NAMES, *more.get(split, [])]
+        codes = [*known[:-1], len(names) - 1 if target == "label" else [0, len(names) - 1]]
+        feature = ClassLabel(names=names) if target == "label" else List(ClassLabel(names=names))
+        features = Features({**splits[split].features, "label": feature})
+        columns = {**splits[split].to_dict(), "label": codes}
+        with_more[split] = Dataset(pa.table(columns, schema=features.arrow_schema))
+        expected[split] = [names[of] if target == "label" else [names[code] for code in of] for of in codes]
+    shutil.rmtree(here / "data/raw")
+    save_splits(with_more, here / "data/raw")
+    params = params_for(target)
+    tokenize(select(params, TokenizeStage))
+    train(select(params, TrainStage))
+    evaluate(select(params, EvaluateStage))
+    for split, gold in expected.items():
+        table = pq.read_table(f"data/predictions/{split}.parquet")
+        assert table["gold"].to_pylist() == gold
+        probabilities = table["score" if target == "labels" else "probabilities"]
+        assert [field.name for field in probabilities.type] == [*NAMES, *more.get(split, [])]
+    scored = score_predictions(pq.read_table("data/predictions/validation.parquet"), ScoringOptions(resamples=0))
+    assert scored.scores.metrics["f1"] == pytest.approx(read("metrics/train.json")["validation"]["f1"], abs=2e-6)
 
 
 @pytest.mark.slow

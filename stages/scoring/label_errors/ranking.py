@@ -107,18 +107,21 @@ def label_issues(files: Sequence[PredictionsFile], rules: ScoringRules) -> list[
     `rules` say how entities are read. Raises DataError for numbers, which are not labels, and for files without the
     probability of every label.
     """
-    predictions = [file.predictions(rules) for file in files]
+    names = list(dict.fromkeys(name for file in files for name in file.description.names))
+    predictions = [file.predictions(rules, names) for file in files]
     for file, each in zip(files, predictions, strict=True):
         if isinstance(each, NumberPredictions):
             raise DataError(
                 f"{file.name}: holds numbers, and errors are looked for among labels; choose a task with labels"
             )
-    found = [*_issues(files, predictions)]
+    found = [*_issues(files, predictions, names)]
     return sorted(found, key=lambda issue: (not issue.is_error, issue.margin, issue.file, issue.example, _place(issue)))
 
 
-def _issues(files: Sequence[PredictionsFile], predictions: Sequence[Predictions]) -> Iterator[LabelIssue]:
-    names = list(dict.fromkeys(name for file in files for name in file.description.names))
+def _issues(
+    files: Sequence[PredictionsFile], predictions: Sequence[Predictions], names: Sequence[str]
+) -> Iterator[LabelIssue]:
+    """Yield the issues of all files. `names`: the labels that they share, which may be in another order in each of them."""
     probabilities = [_probabilities(file, names) for file in files]
     everywhere = np.concatenate(probabilities)
     if isinstance(predictions[0], LabelSetPredictions):
