@@ -23,7 +23,7 @@ from stages.scoring.core.metrics import METRICS
 from stages.scoring.core.predicted import LabelPredictions, NumberPredictions, Predictions, ScoringRules
 from stages.scoring.core.scores import scores_of
 from stages.scoring.evaluation.measured import intervals_of, measured
-from stages.scoring.evaluation.predictions_file import read_predictions
+from stages.scoring.evaluation.predictions_file import probability_structs, read_predictions
 from stages.scoring.evaluation.resampling import FEWEST_EXAMPLES
 from stages.scoring.evaluation.scoring import ScoringOptions, score_predictions
 from tests.support.scored import headline, of_tags, score_entities, score_label_sets
@@ -244,6 +244,25 @@ def test_a_metric_of_ranks_has_an_interval_as_the_headline(metric: str | None) -
     assert ("roc_auc" in found.intervals) is (metric == "roc_auc")
     expected = sklearn_metrics.roc_auc_score(gold, shares)
     assert found.to_json()["roc_auc"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_model_that_is_sure_is_ranked_as_by_its_logits() -> None:
+    """To six decimals most of its probabilities are 0 or 1, which would tie."""
+    generator = np.random.default_rng(0)
+    gold = generator.integers(2, size=200)
+    logits = np.stack([np.zeros(200), generator.normal(16 + 3 * gold, 2)], axis=1)
+    probabilities = np.exp(logits - np.logaddexp(*logits.T)[:, None])
+    texts = pa.table(
+        {
+            "id": [f"test-{place:03}" for place in range(200)],
+            "gold": ["ab"[code] for code in gold],
+            "predicted": ["b"] * 200,
+            "probabilities": probability_structs(probabilities, ["a", "b"]),
+        }
+    )
+    found = score_predictions(texts, ScoringOptions(resamples=100)).to_json()
+    assert sklearn_metrics.roc_auc_score(gold, probabilities[:, 1].round(6)) < 0.7
+    assert found["roc_auc"] == pytest.approx(sklearn_metrics.roc_auc_score(gold, logits[:, 1]), abs=1e-3)
 
 
 # What is no number

@@ -39,6 +39,10 @@ WORD = "word"
 LOSS_DECIMALS = 9
 """Decimals of each unit's loss in the file: enough for the mean to be that of the exact ones in a metrics file."""
 
+_PROBABILITY_DECIMALS = 12
+"""Decimals of each probability in the file. A model that is sure gives many that are 1 to six decimals. They would tie, and the
+areas under the curves be other ones than those of the exact probabilities, which validation during training has."""
+
 _TASK, _TARGET, _LABELS = b"stagewright.task", b"stagewright.target", b"stagewright.labels"
 _NAME = "predictions"
 
@@ -257,8 +261,9 @@ def description_of(table: pa.Table, name: str = _NAME) -> Description:
 
 
 def probability_structs(values: Array, names: Sequence[str]) -> pa.StructArray:
-    """Return probabilities [rows, labels] as a column of structs, rounded to 6 decimals."""
-    return pa.StructArray.from_arrays([pa.array(column) for column in values.round(6).T], list(names))
+    """Return probabilities [rows, labels] as a column of structs, rounded to 12 decimals."""
+    rounded = values.round(_PROBABILITY_DECIMALS)
+    return pa.StructArray.from_arrays([pa.array(column) for column in rounded.T], list(names))
 
 
 def strings(column: pa.ChunkedArray) -> pa.ChunkedArray:
