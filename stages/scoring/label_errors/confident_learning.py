@@ -12,7 +12,7 @@ Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 TOLERANCE = 1e-6
-"""Predictions files hold probabilities to 6 decimals. One that is so little below a threshold has reached it."""
+"""Probabilities may be rounded to 6 decimals. One that is so little below a threshold has reached it."""
 
 
 def thresholds(given: Codes, probabilities: Array) -> Array:
