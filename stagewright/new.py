@@ -134,6 +134,7 @@ def own_data(data: Path) -> str:
     """Return the content of `conf/data/own.yaml`: the project's data are read from the file `data`."""
     yaml, written = YAML(typ="safe", pure=True), StringIO()
     yaml.default_flow_style = False
+    yaml.default_style = '"'  # type: ignore[assignment]  # OmegaConf reads a bare `no` as false
     yaml.dump({"name": data_name(data), "train": str(data.resolve())}, written)
     return _OWN_DATA + written.getvalue()
 

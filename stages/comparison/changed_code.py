@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from dvc.dependency import ParamsDependency
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
@@ -35,7 +36,9 @@ def _changed(repo: Repo, stages: Collection[str]) -> list[str]:
         for stage in repo.index.stages
         if stage.addressing in stages
         for dep in stage.deps
-        if dep.hash_info and not any(_is_within(dep.fs_path, out) or _is_within(out, dep.fs_path) for out in made)
+        if dep.hash_info
+        and not isinstance(dep, ParamsDependency)
+        and not any(_is_within(dep.fs_path, out) or _is_within(out, dep.fs_path) for out in made)
     }
     return [path for (path, _), dep in read.items() if dep.status()]
 

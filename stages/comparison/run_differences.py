@@ -11,6 +11,7 @@ import numpy as np
 
 from stages.comparison.loaded_runs import Run, Text, flat
 from stages.comparison.results import ChangedExample, EnvironmentDifference, ParamDifference, Predicted, StageSeconds
+from stages.configuration.kinds import is_known, labels_words
 from stages.pipeline.json_files import Json
 from stages.pipeline.stage_records import StageRun
 from stages.reporting.annotations import Annotate, Annotation, annotations
@@ -93,7 +94,10 @@ def notes_on(run: Run, predictions: Predictions, rules: ScoringRules) -> Iterato
 def note_on_readings(base: Run, other: Run) -> Iterator[str]:
     """Tell that the metrics files of two runs hold scores of tags that were read in two ways."""
     before, after = rules_of(base.params), rules_of(other.params)
-    if base.params and other.params and (before.mode, before.scheme) != (after.mode, after.scheme):
+    kind = str(base.params.get("task.kind"))
+    if not (base.params and other.params) or (is_known(kind) and not labels_words(kind)):
+        return
+    if (before.mode, before.scheme) != (after.mode, after.scheme):
         yield (
             f"{other.name} was evaluated with evaluate.mode={after.mode} evaluate.scheme={after.scheme}, and {base.name} with "
             f"evaluate.mode={before.mode} evaluate.scheme={before.scheme}: their scores of entities can't be compared."

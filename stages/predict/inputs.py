@@ -307,7 +307,9 @@ def _conll(path: Path, name: str, options: InputOptions) -> Iterator[Inputs]:
     column = options.text_column
     place = int(column) if column is not None and column.removeprefix("-").isdecimal() else column
     format: Format = "conllu" if suffix_inside(path.name) == _CONLLU_FILE else "conll"
-    beside = 0 if isinstance(place, int) and place != 0 else None  # tags are not asked for, and must not be the words
+    beside = None  # tags are not asked for, and must not be the words
+    if isinstance(place, int) and place != 0:
+        beside = -1 if place < -1 else 0
     reading = ReadOptions(options.kind, format, options.encoding, place, beside, split="test")
     file = open_table(path, name, reading)
     for rows in file.read((TOKENS, LINES)):

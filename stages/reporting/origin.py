@@ -9,6 +9,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from stages.configuration.kinds import is_known, labels_words
 from stages.pipeline.git import file_at, git_if_possible
 from stages.pipeline.json_files import read_json
 from stages.pipeline.paths import DOWNLOAD_METRICS, EVALUATE_METRICS, PARAMS, RUNS
@@ -92,11 +93,14 @@ def _reads_tags_alike() -> bool:
     return _reading(committed) == _reading(PARAMS.read_bytes())
 
 
-def _reading(params: bytes) -> tuple[str, str]:
-    """Return `evaluate.mode` and `evaluate.scheme` of a `params.yaml`."""
+def _reading(params: bytes) -> tuple[str, str] | None:
+    """Return `evaluate.mode` and `evaluate.scheme` of a `params.yaml`; None if it is of a task without tags."""
     try:
-        found = YAML(typ="safe").load(params)["evaluate"]
-        rules = rules_of({f"evaluate.{name}": value for name, value in found.items()})
+        found = YAML(typ="safe").load(params)
+        kind = str(found.get("task", {}).get("kind"))
+        if is_known(kind) and not labels_words(kind):
+            return None
+        rules = rules_of({f"evaluate.{name}": value for name, value in found["evaluate"].items()})
     except (ValueError, YAMLError, LookupError, TypeError, AttributeError):
         rules = rules_of({})
     return rules.mode, rules.scheme

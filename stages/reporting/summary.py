@@ -63,7 +63,7 @@ def _age(path: Path) -> str:
     if path != REPORT or not path.is_file():
         return ""
     scored = max(each.stat().st_mtime_ns for each in (DOWNLOAD_METRICS, TRAIN_METRICS, EVALUATE_METRICS))
-    return "  (older than these scores: stagewright report)" if path.stat().st_mtime_ns < scored else ""
+    return "  (older than the scores: stagewright report)" if path.stat().st_mtime_ns < scored else ""
 
 
 def _gain(evaluate: Mapping[str, Any]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from datasets import Features, Value
 
 from stages.columns.names import LABEL, label_names
 from stages.predict.inputs import split_into_words
-from stages.predict.output_rows import entities_of
+from stages.predict.output_rows import DECIMALS, entities_of
 from stages.predict.predictor import Predictor
 from stages.serve.request_body import Input, PredictRequest
 
@@ -90,9 +90,9 @@ def _label_set(scores: Mapping[str, float], given: Sequence[str]) -> Labels:
 
 
 def _ranked(scores: Mapping[str, float], given: Sequence[str]) -> tuple[Label, ...]:
-    """Return all labels by probability. Probabilities are rounded: among equal ones, the predicted labels come first."""
+    """Return all labels by probability, which is rounded. Among equal ones, the predicted labels come first."""
     order = sorted(scores, key=lambda name: (-scores[name], name not in given))
-    return tuple(Label(name, scores[name]) for name in order)
+    return tuple(Label(name, round(scores[name], DECIMALS)) for name in order)
 
 
 def _entities(predictor: Predictor, texts: Sequence[str]) -> list[tuple[EntityGroup, ...]]:

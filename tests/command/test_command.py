@@ -140,12 +140,20 @@ def test_data_are_called_as_their_file(data: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["reviews.csv", "\N{GRINNING FACE} \N{LATIN SMALL LETTER E WITH ACUTE}.csv", "a: \x85'\".csv"]
+    "name",
+    [
+        "reviews.csv",
+        "no.csv",
+        "2026.csv",
+        "\N{GRINNING FACE} \N{LATIN SMALL LETTER E WITH ACUTE}.csv",
+        "a: \x85'\".csv",
+    ],
 )
 def test_the_file_of_a_projects_data_is_named_as_it_is(name: str, tmp_path: Path) -> None:
     """Also with characters that JSON writes as two, which YAML does not read as one."""
     (tmp_path / "own.yaml").write_text(new.own_data(tmp_path / name), encoding="utf-8")
-    assert load_yaml(tmp_path / "own.yaml").train == str(tmp_path / name)
+    written = load_yaml(tmp_path / "own.yaml")
+    assert (written.train, written.name) == (str(tmp_path / name), new.data_name(tmp_path / name))
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_the_summary_tells_of_a_report_that_is_older_than_the_scores(
     os.utime("metrics/report.html", (scored + 9, scored + 9))
     assert line in summary().splitlines()
     os.utime("metrics/report.html", (scored - 9, scored - 9))
-    assert f"{line}  (older than these scores: stagewright report)" in summary().splitlines()
+    assert f"{line}  (older than the scores: stagewright report)" in summary().splitlines()
 
 
 def test_the_summary_fits_80_columns_and_tells_scores_and_places(

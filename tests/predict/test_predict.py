@@ -296,11 +296,11 @@ def test_lines_of_conll_that_hold_no_word_are_left_out(tmp_path: Path) -> None:
         assert inputs.lines == lines
 
 
-@pytest.mark.parametrize("column", ["1", "-1"])
-def test_words_may_stand_in_the_last_column(column: str, tmp_path: Path) -> None:
-    (tmp_path / "in.conll").write_text("NNP Paris\nVBZ is\n", encoding="utf-8")
+@pytest.mark.parametrize(("column", "after"), [("1", ""), ("-1", ""), ("-2", " B"), ("1", " B"), ("-3", " B I")])
+def test_words_may_stand_in_any_column(column: str, after: str, tmp_path: Path) -> None:
+    (tmp_path / "in.conll").write_text(f"NNP Paris{after}\nVBZ is{after}\n", encoding="utf-8")
     (inputs,) = read_inputs(tmp_path / "in.conll", InputOptions("tokens", of_words=True, text_column=column))
-    assert (inputs.words, inputs.lines) == ([["Paris", "is"]], [["NNP Paris", "VBZ is"]])
+    assert (inputs.words, inputs.lines) == ([["Paris", "is"]], [[f"NNP Paris{after}", f"VBZ is{after}"]])
 
 
 def test_labels_of_fasttext_are_no_text(tmp_path: Path) -> None:
