@@ -6,12 +6,12 @@ import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 from threadpoolctl import threadpool_limits
 
-from stages.modeling.precision import device_name, resolved
+from stages.modeling.precision import Precision, device_name
 from stages.pipeline.environment import Compute, Gpu
 
 Item = TypeVar("Item")
@@ -42,7 +42,7 @@ def configure_compute(threads: int, *, deterministic: bool | None = None, is_sha
 
 
 def compute_record(
-    precision: Literal["auto", "fp32", "bf16", "fp16"],
+    precision: Precision,
     threads: int,
     packing: str | None = None,
     compilation: str | None = None,
@@ -52,7 +52,7 @@ def compute_record(
     `packing` and `compilation`: the results of `use_packing` and `use_compilation` on a GPU.
     """
     gpu = None if packing is None else Gpu(packing, round(torch.cuda.max_memory_allocated() / 1e6), compilation)
-    return Compute(device_name(), resolved(precision), threads, gpu)
+    return Compute(device_name(), precision, threads, gpu)
 
 
 def use_threads(count: int) -> None:

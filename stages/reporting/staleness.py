@@ -38,10 +38,15 @@ def stale(lock: LockFile, params: Mapping[str, Any], output: Path) -> str | None
 
 def stale_here(output: Path) -> str | None:
     """Say why `output`, as it lies in the workspace, is stale; None if it is not, or `dvc.lock` records another file."""
-    lock = parse_lock(LOCK.read_bytes()) if LOCK.is_file() else None
+    lock = _lock_here()
     if lock is None or (output.is_file() and not records(lock, output, output.read_bytes())):
         return None
     return stale(lock, _params_here(), output)
+
+
+def _lock_here() -> LockFile | None:
+    """Return what `dvc.lock` holds; None if it is missing or incomplete."""
+    return parse_lock(LOCK.read_bytes()) if LOCK.is_file() else None
 
 
 def _params_here() -> Mapping[str, Any]:
@@ -57,7 +62,7 @@ def notes_here() -> Iterator[str]:
     """Tell that the scores and predictions in the workspace are stale, or not of one run; nothing if they are."""
     if found := stale_here(PREDICTIONS):
         yield f"these scores and predictions are stale: {found}"
-    lock = parse_lock(LOCK.read_bytes()) if LOCK.is_file() else None
+    lock = _lock_here()
     if lock is not None and (found := unrecorded(lock, lambda path: path.read_bytes() if path.is_file() else None)):
         yield found
 

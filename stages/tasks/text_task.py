@@ -11,7 +11,7 @@ import pyarrow as pa
 from datasets import ClassLabel, Dataset, List, Value
 from numpy.typing import NDArray
 
-from stages.columns.arrays import flat, floats, integers, is_null, lengths
+from stages.columns.arrays import as_lists, flat, floats, integers, is_null, lengths
 from stages.columns.names import EXAMPLE, LABEL, LABELS, TEXT, label_names
 from stages.scoring.core.predicted import LabelPredictions, LabelSetPredictions, NumberPredictions
 from stages.scoring.core.scores import Scores
@@ -275,6 +275,5 @@ def _only_logit(units: Units) -> NDArray[np.float64]:
 def _named(has: NDArray[np.bool_], names: Sequence[str], *, known: NDArray[np.bool_]) -> pa.Array:
     """Return the list of names for each row of `has`, [texts, labels]; null where `known`, [texts], is False."""
     _, code = np.nonzero(has)
-    offsets = np.concatenate([[0], np.cumsum(has.sum(axis=1))])
     labels = pa.array(np.array(names, dtype=object)[code], pa.string())
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), labels, mask=pa.array(~known))
+    return as_lists(labels, has.sum(axis=1), ~known)
